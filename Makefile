@@ -1,0 +1,40 @@
+# Needs Python 3.11 and a package index; everything else is installed into .venv/.
+PYTHON ?= python3.11
+OPERATOR := .venv/operator/bin
+TRAINER := .venv/trainer/bin
+PIP := -m pip --disable-pip-version-check --quiet
+COMPILE := $(OPERATOR)/uv pip compile --quiet --python-version 3.11 --no-header --universal pyproject.toml
+# uv does not read pip's configuration, so it is told the index that pip uses.
+export UV_DEFAULT_INDEX ?= $(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null || echo https://pypi.org/simple)
+
+.PHONY: help
+help: ## List the commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: setup
+setup: .venv/operator/.installed .venv/trainer/.installed ## Install everything into .venv/
+
+.venv/%/.installed: requirements/%-dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Trainyard needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv/$*
+	.venv/$*/bin/python $(PIP) install --no-deps -r $<
+	.venv/$*/bin/python $(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: lint
+lint: setup ## Check style, types and import rules
+	$(OPERATOR)/ruff check .
+	$(OPERATOR)/ruff format --check .
+	$(OPERATOR)/mypy
+	$(OPERATOR)/lint-imports
+
+.PHONY: lock
+lock: .venv/operator/.installed ## Renew the lock files
+	$(COMPILE) --output-file requirements/operator.txt
+	$(COMPILE) --extra devcluster --extra dev --constraint requirements/operator.txt \
+	    --output-file requirements/operator-dev.txt
+	$(COMPILE) requirements/trainer.in --extra trainer --override requirements/trainer.override \
+	    --output-file requirements/trainer.txt
+	$(COMPILE) requirements/trainer.in requirements/trainer-dev.in --extra trainer --extra modelserver \
+	    --override requirements/trainer.override --constraint requirements/trainer.txt \
+	    --output-file requirements/trainer-dev.txt

@@ -1,0 +1,1 @@
+"""The API server: the Kubernetes wire protocol over objects in memory."""

@@ -1,0 +1,1 @@
+"""Controllers: Job, Deployment, endpoints, garbage collection."""

@@ -1,0 +1,1 @@
+"""A TensorFlow-Serving-compatible model server, where no real one is on PATH."""

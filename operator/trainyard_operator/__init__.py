@@ -1,0 +1,1 @@
+"""The Trainyard operator: TrainingJob and ModelService resources on Kubernetes."""

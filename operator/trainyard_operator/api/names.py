@@ -1,0 +1,45 @@
+"""Labels, ports, paths and environment variables: every string two parts of Trainyard must agree on."""
+
+FIELD_MANAGER = "trainyard"
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "trainyard"
+NAME_LABEL = "app.kubernetes.io/name"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+JOB_LABEL = "trainyard.dev/training-job"
+ROLE_LABEL = "trainyard.dev/role"
+ATTEMPT_LABEL = "trainyard.dev/attempt"
+SERVICE_LABEL = "trainyard.dev/model-service"
+REVISION_LABEL = "trainyard.dev/revision"
+MODEL_LABEL = "trainyard.dev/model"
+MODEL_VERSION_LABEL = "trainyard.dev/model-version"
+
+# The trainer's contract. The paths are mount paths in its pod; a laptop sets the variables to folders of its own.
+SPEC_ENV = "TRAINYARD_SPEC"
+DATA_DIR_ENV = "TRAINYARD_DATA_DIR"
+MODEL_DIR_ENV = "TRAINYARD_MODEL_DIR"
+CHECKPOINT_DIR_ENV = "TRAINYARD_CHECKPOINT_DIR"
+LOG_DIR_ENV = "TRAINYARD_LOG_DIR"
+PORT_ENV = "TRAINYARD_PORT"
+TERMINATION_MESSAGE_ENV = "TRAINYARD_TERMINATION_MESSAGE_PATH"
+
+SPEC_MOUNT = "/etc/trainyard/spec"
+SPEC_FILE = "spec.json"
+DATA_MOUNT = "/trainyard/data"
+STORE_MOUNT = "/trainyard/store"
+SERVING_MODELS_MOUNT = "/models"
+SERVING_CONFIG_MOUNT = "/etc/trainyard/serving"
+MONITORING_CONFIG_FILE = "monitoring.config"
+TERMINATION_MESSAGE_PATH = "/dev/termination-log"
+
+TRAINER_PORT = 8080
+GRPC_PORT = 8500
+REST_PORT = 8501
+
+MANIFEST_FILE = "trainyard.json"
+"""Written last into a model version; a folder without it is not a version."""
+
+EXIT_DONE = 0
+EXIT_BAD_INPUT = 2
+EXIT_DIVERGED = 3
+EXIT_STOPPED = 75

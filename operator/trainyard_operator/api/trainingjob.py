@@ -1,0 +1,322 @@
+"""TrainingJob: one model to train, from data to a version in a store."""
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from trainyard_operator.api.meta import ApiModel, Condition, Duration, Label, Name, PodTemplate, Resources, rule, rules
+
+KIND, PLURAL, SINGULAR, SHORT = "TrainingJob", "trainingjobs", "trainingjob", "tj"
+
+Task = Literal["binaryClassification", "multiclassClassification", "regression"]
+# The names are Keras': https://keras.io/api/layers/activations and https://keras.io/api/optimizers
+Activation = Literal[
+    "celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "linear", "mish",
+    "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softsign", "tanh",
+]  # fmt: skip
+OptimizerName = Literal[
+    "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lamb", "lion", "nadam", "rmsprop", "sgd",
+]  # fmt: skip
+
+
+class KerasProgram(ApiModel):
+    """A model described by a few knobs and built with Keras."""
+
+    family: Literal["mlp"] = Field(default="mlp", description="Kind of model: mlp is a stack of dense layers.")
+    task: Task = Field(description="What is predicted: one of two classes, one of several, or a number.")
+    hidden: list[int] = Field(
+        default=[128, 64], min_length=0, max_length=64, description="Units of each hidden layer, first to last."
+    )
+    activation: Activation = Field(default="relu", description="Activation of the hidden layers.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of units dropped after each hidden layer.")
+
+
+class ContainerProgram(ApiModel):
+    """Any TensorFlow program that follows the trainer's contract (docs/trainer-contract.md)."""
+
+    image: str = Field(min_length=1, max_length=512, description="Image of the program.")
+    command: list[str] | None = Field(default=None, max_length=100, description="Overrides the image's entrypoint.")
+    args: list[str] | None = Field(default=None, max_length=100, description="Arguments of the command.")
+
+
+class Program(ApiModel):
+    """What to train; exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("has(self.keras) != has(self.container)", "set exactly one of keras and container"),
+        )
+    )
+    keras: KerasProgram | None = Field(default=None, description="A model described by a few knobs.")
+    container: ContainerProgram | None = Field(default=None, description="A program of your own.")
+
+
+class ConfigMapSource(ApiModel):
+    """Data small enough for a ConfigMap (1 MiB)."""
+
+    name: Name = Field(description="Name of the ConfigMap.")
+    key: str | None = Field(
+        default=None,
+        pattern=r"^[-._a-zA-Z0-9]+$",
+        max_length=253,
+        description="The one key to read; all keys, as files, where absent.",
+    )
+
+
+class VolumeSource(ApiModel):
+    """Data on a PersistentVolumeClaim."""
+
+    claim_name: Name = Field(description="Name of the PersistentVolumeClaim.")
+    path: str = Field(
+        default="",
+        pattern=r"^[^/].*$|^$",
+        max_length=1024,
+        description="File or folder inside the volume, relative to its root.",
+    )
+
+
+class DataSource(ApiModel):
+    """Where the data is; exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "[has(self.uri), has(self.configMap), has(self.persistentVolumeClaim)].filter(x, x).size() == 1",
+                "set exactly one of uri, configMap and persistentVolumeClaim",
+            ),
+        )
+    )
+    uri: str | None = Field(
+        default=None, min_length=1, max_length=2048, description="A file or folder: a path or a file:// URI."
+    )
+    config_map: ConfigMapSource | None = Field(default=None, description="A ConfigMap in the same namespace.")
+    persistent_volume_claim: VolumeSource | None = Field(default=None, description="A claim in the same namespace.")
+
+
+class Validation(ApiModel):
+    """Which rows are held back to judge the model by."""
+
+    fraction: float = Field(default=0.1, ge=0, le=0.9, description="Share of the rows, chosen by the seed.")
+
+
+class Data(ApiModel):
+    """The data set and what its columns mean."""
+
+    source: DataSource = Field(description="Where the data is.")
+    format: Literal["auto", "csv", "parquet"] = Field(default="auto", description="Format; auto goes by the file name.")
+    label: str = Field(min_length=1, max_length=256, description="The column to predict.")
+    features: list[str] | None = Field(
+        default=None, max_length=10000, description="The columns to predict from; all but the label where absent."
+    )
+    validation: Validation = Field(default=Validation(), description="Which rows are held back.")
+
+
+class Optimizer(ApiModel):
+    """A Keras optimizer."""
+
+    name: OptimizerName = Field(default="adam", description="Name of the optimizer, as in Keras.")
+    learning_rate: float = Field(default=0.001, gt=0, le=100, description="Step size.")
+
+
+class NoImprovement(ApiModel):
+    """Early stopping."""
+
+    metric: str = Field(default="val_loss", max_length=64, description="The metric to watch, as in status.progress.")
+    epochs: int = Field(default=3, ge=1, le=100000, description="Epochs without improvement before training stops.")
+    min_delta: float = Field(default=0.0, ge=0, description="The smallest change that counts as improvement.")
+
+
+class StopWhen(ApiModel):
+    """Reasons to stop before the last epoch."""
+
+    loss_below: float | None = Field(default=None, description="Stop once an epoch's training loss is below this.")
+    no_improvement: NoImprovement | None = Field(default=None, description="Stop once a metric stops improving.")
+
+
+class Fit(ApiModel):
+    """How to train."""
+
+    epochs: int = Field(default=10, ge=1, le=1000000, description="Passes over the training rows, at most.")
+    batch_size: int = Field(default=32, ge=1, le=1048576, description="Rows a step.")
+    optimizer: Optimizer = Field(default=Optimizer(), description="The optimizer.")
+    stop_when: StopWhen = Field(default=StopWhen(), description="Reasons to stop before the last epoch.")
+    seed: int = Field(
+        default=42,
+        ge=0,
+        le=4294967295,
+        description="Makes the split, the order of rows and the first weights the same.",
+    )
+
+
+class Checkpoint(ApiModel):
+    """How often work is saved."""
+
+    every_steps: int = Field(default=500, ge=1, le=1000000000, description="Steps between two checkpoints.")
+    keep: int = Field(default=3, ge=2, le=100, description="Checkpoints kept; older ones are removed.")
+
+
+class Worker(ApiModel):
+    """The pods that train."""
+
+    replicas: int = Field(default=1, ge=1, le=1, description="Number of pods; more than one is not supported yet.")
+    gpus: int = Field(default=0, ge=0, le=64, description="GPUs of each pod.")
+    gpu_resource: str = Field(
+        default="nvidia.com/gpu", max_length=128, description="Name of the extended resource that counts as a GPU."
+    )
+    image: str | None = Field(default=None, max_length=512, description="Overrides the operator's trainer image.")
+    resources: Resources = Field(default=Resources(), description="Resources of each pod, without its GPUs.")
+    template: PodTemplate = Field(default=PodTemplate(), description="What else to set on the pods.")
+
+
+class Roles(ApiModel):
+    """The groups of pods of a training."""
+
+    worker: Worker = Field(default=Worker(), description="The pods that train.")
+
+
+class RunPolicy(ApiModel):
+    """How a training is run."""
+
+    suspend: bool = Field(default=False, description="Stop the pods, or do not start them, until set back to false.")
+    max_restarts: int = Field(
+        default=3, ge=0, le=100, description="Restarts after a failure of the program. Disruptions are not charged."
+    )
+    active_deadline: Duration | None = Field(default=None, description="Longest run of one attempt, for example 24h.")
+
+
+class ClaimStore(ApiModel):
+    """A PersistentVolumeClaim that keeps models."""
+
+    claim_name: Name = Field(description="Name of the PersistentVolumeClaim; it must already exist.")
+
+
+class Store(ApiModel):
+    """Where model versions are kept."""
+
+    persistent_volume_claim: ClaimStore = Field(description="A claim in the same namespace.")
+
+
+class Output(ApiModel):
+    """Where the result goes."""
+
+    store: Store = Field(description="The model store; versions are written to <store>/<modelName>/<version>/.")
+
+
+class TrainingJobSpec(ApiModel):
+    """What to train, on what, how, and where the model goes."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            *(
+                rule(
+                    f"has(self.{field}) == has(oldSelf.{field}) && "
+                    f"(!has(self.{field}) || self.{field} == oldSelf.{field})",
+                    f"{field} cannot change once the job exists; create a new TrainingJob to train again",
+                    f".{field}",
+                )
+                for field in ("modelName", "program", "data", "fit", "checkpoint", "roles", "output")
+            ),
+        )
+    )
+    model_name: Label | None = Field(default=None, description="Name in the store; metadata.name if absent.")
+    program: Program = Field(description="What to train.")
+    data: Data = Field(description="The data set.")
+    fit: Fit = Field(default=Fit(), description="How to train.")
+    checkpoint: Checkpoint = Field(default=Checkpoint(), description="How often work is saved.")
+    roles: Roles = Field(default=Roles(), description="The pods.")
+    run_policy: RunPolicy = Field(default=RunPolicy(), description="How the training is run.")
+    output: Output = Field(description="Where the model goes.")
+
+
+class Progress(ApiModel):
+    """How far the training is; the same numbers as the trainer's /progress."""
+
+    epoch: int = Field(default=0, description="Epochs finished.")
+    epochs: int = Field(default=0, description="Epochs at most.")
+    step: int = Field(default=0, description="Steps finished.")
+    steps: int = Field(default=0, description="Steps at most.")
+    percent: int = Field(default=0, description="Share of the steps finished.")
+    summary: str = Field(default="", description="Epochs finished of epochs at most, for kubectl get.")
+    loss: str | None = Field(default=None, description="Training loss of the running epoch, as a decimal number.")
+    metrics: dict[str, str] = Field(default={}, description="Metrics of the last epoch, as decimal numbers.")
+    samples_per_second: int | None = Field(default=None, description="Rows trained on each second.")
+    eta: str | None = Field(default=None, description="Time left, for example 3m20s.")
+
+
+class Attempt(ApiModel):
+    """One run of the training from start, or checkpoint, to end."""
+
+    n: int = Field(description="Number of the attempt, from 0.")
+    started: str | None = Field(default=None, description="When its pod started (RFC 3339).")
+    ended: str | None = Field(default=None, description="When it ended (RFC 3339).")
+    outcome: Literal["Running", "Succeeded", "Failed", "Stopped"] = Field(description="How it ended, or Running.")
+    exit_code: int | None = Field(default=None, description="Exit code of the trainer.")
+    node: str | None = Field(default=None, description="Node it ran on.")
+
+
+class Failure(ApiModel):
+    """Why the training failed; kept when the pods are gone."""
+
+    reason: str = Field(description="One CamelCase word.")
+    message: str = Field(description="What went wrong and what to change.")
+    attempt: int = Field(default=0, description="The attempt that failed.")
+    exit_code: int | None = Field(default=None, description="Exit code of the trainer.")
+    node: str | None = Field(default=None, description="Node it ran on.")
+
+
+class CheckpointStatus(ApiModel):
+    """The newest checkpoint."""
+
+    step: int = Field(description="Steps finished when it was written.")
+    path: str = Field(description="Where it is, inside the store.")
+    time: str = Field(description="When it was written (RFC 3339).")
+
+
+class ModelStatus(ApiModel):
+    """The trained model version."""
+
+    name: str = Field(description="Name of the model in the store.")
+    version: int = Field(description="Version, from 1.")
+    uri: str = Field(description="Where it is, as a ModelService's spec.model.uri takes it.")
+    digest: str = Field(description="Digest of its manifest trainyard.json, as sha256:<hex>.")
+    size_bytes: int = Field(default=0, description="Size of its files together.")
+    metrics: dict[str, str] = Field(default={}, description="Final metrics, as decimal numbers.")
+
+
+Phase = Literal["Pending", "Starting", "Running", "Exporting", "Suspended", "Succeeded", "Failed"]
+
+
+class TrainingJobStatus(ApiModel):
+    """What the operator has observed."""
+
+    observed_generation: int = Field(default=0, description="The generation of the spec this status is about.")
+    phase: Phase = Field(default="Pending", description="A one-word summary of the conditions.")
+    conditions: list[Condition] = Field(
+        default=[],
+        description="Observations; Succeeded and Failed are final.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    progress: Progress | None = Field(default=None, description="How far the training is.")
+    attempts: list[Attempt] = Field(default=[], max_length=101, description="Every run so far.")
+    restarts: int = Field(default=0, description="Restarts after failures of the program.")
+    failure: Failure | None = Field(default=None, description="Why the training failed.")
+    last_checkpoint: CheckpointStatus | None = Field(default=None, description="The newest checkpoint.")
+    model: ModelStatus | None = Field(default=None, description="The trained model version.")
+    start_time: str | None = Field(default=None, description="When the operator started the training (RFC 3339).")
+    completion_time: str | None = Field(default=None, description="When the training ended (RFC 3339).")
+    gpus: int = Field(default=0, description="GPUs of all pods together.")
+
+
+class TrainingJob(ApiModel):
+    """A model to train: data, program and settings in; a verified model version out."""
+
+    api_version: str = "trainyard.dev/v1alpha1"
+    kind: Literal["TrainingJob"] = "TrainingJob"
+    metadata: dict[str, Any]
+    spec: TrainingJobSpec
+    status: TrainingJobStatus | None = None
+
+    @property
+    def model_name(self) -> str:
+        """The model's name in the store."""
+        return self.spec.model_name or str(self.metadata["name"])

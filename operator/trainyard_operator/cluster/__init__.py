@@ -1,0 +1,1 @@
+"""The one port to the API server."""

@@ -1,0 +1,1 @@
+"""Work queue, workers, backoff, metrics and health."""

@@ -1,0 +1,1 @@
+"""Everything about ModelService, one file per concern."""

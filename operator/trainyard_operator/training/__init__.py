@@ -1,0 +1,1 @@
+"""Everything about TrainingJob, one file per concern."""
