@@ -38,3 +38,7 @@ lock: .venv/operator/.installed ## Renew the lock files
 	$(COMPILE) requirements/trainer.in requirements/trainer-dev.in --extra trainer --extra modelserver \
 	    --override requirements/trainer.override --constraint requirements/trainer.txt \
 	    --output-file requirements/trainer-dev.txt
+
+.PHONY: protos
+protos: .venv/operator/.installed ## Generate the Python of the .proto files
+	cd devcluster && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_devcluster/*.proto
