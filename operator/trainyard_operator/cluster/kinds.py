@@ -1,0 +1,32 @@
+"""The kinds the operator reads and writes."""
+
+from dataclasses import dataclass
+
+from trainyard_operator.api import modelservice, trainingjob
+from trainyard_operator.api.meta import GROUP, VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Where objects of one kind are found in the API; all of them are namespaced."""
+
+    group: str
+    version: str
+    name: str
+    plural: str
+
+    @property
+    def api_version(self) -> str:
+        """`group/version`, or only the version in the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+TRAINING_JOB = Kind(GROUP, VERSION, trainingjob.KIND, trainingjob.PLURAL)
+MODEL_SERVICE = Kind(GROUP, VERSION, modelservice.KIND, modelservice.PLURAL)
+JOB = Kind("batch", "v1", "Job", "jobs")
+DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
+POD = Kind("", "v1", "Pod", "pods")
+SERVICE = Kind("", "v1", "Service", "services")
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
+CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+EVENT = Kind("", "v1", "Event", "events")

@@ -1,0 +1,38 @@
+"""What the work queue holds and what a reconcile returns."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class Key(NamedTuple):
+    """One object to reconcile; a plain tuple, so that a thousand of them cost little."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A reconcile went through; look again after `requeue_after` seconds, or when something happens (None)."""
+
+    requeue_after: float | None = None
+
+
+DONE = Outcome()
+
+
+class Reconciler(Protocol):
+    """Makes the cluster match one object, whatever woke it. Must be idempotent."""
+
+    async def reconcile(self, key: Key) -> Outcome:
+        """Observe, build, apply, report.
+
+        What is wrong with the object itself ends in its status and a normal return. Raising means "try again":
+        `cluster.errors.ApiError` is expected and retried with a growing delay, anything else is a bug, is logged
+        with its trace and retried likewise.
+        """
+        ...

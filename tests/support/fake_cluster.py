@@ -1,0 +1,182 @@
+"""A cluster in memory behind the operator's port, which can fail at the n-th call."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from trainyard_operator.cluster.errors import AlreadyExists, ApiError, Conflict, NotFound
+from trainyard_operator.cluster.kinds import Kind
+from trainyard_operator.cluster.port import Event, Manifest
+
+
+class Killed(BaseException):
+    """The operator dies here: nothing of it may catch this."""
+
+
+class FakeCluster:
+    """Keeps what the API server keeps: uid, resourceVersion, generation, status apart from spec, owner references.
+
+    Attributes:
+        calls: Every call so far, as (verb, plural).
+        events: Every event emitted, as (kind of the object, its name, event).
+        fail_at: Raise `failure` instead of answering the call with this number (from 0); None never does.
+        fail_after: As `fail_at`, but the write takes effect first: the answer is lost.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str], Manifest] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.events: list[tuple[str, str, Event]] = []
+        self.fail_at: int | None = None
+        self.fail_after: int | None = None
+        self.failure: BaseException = Killed()
+        self._version = 0
+
+    @property
+    def writes(self) -> list[tuple[str, str]]:
+        return [call for call in self.calls if call[0] not in ("get", "list")]
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
+        with self._call("get", kind):
+            return copy.deepcopy(self._find(kind, namespace, name))
+
+    async def select(
+        self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
+        with self._call("list", kind):
+            return self.peek(kind, namespace, labels=labels)
+
+    async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
+        with self._call("create", kind):
+            if self._key(kind, manifest) in self.objects:
+                raise AlreadyExists(f"{kind.plural} {manifest['metadata']['name']!r} already exists", code=409)
+            return self.put(kind, manifest)
+
+    async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
+        with self._call("apply", kind):
+            live = self.objects.get(self._key(kind, manifest))
+            self._check_preconditions(live, manifest)
+            if live is None:
+                return self.put(kind, manifest)
+            wanted = {key: each for key, each in manifest.items() if key != "status"}
+            return self._store(kind, merged(live, wanted), live)
+
+    async def apply_status(self, kind: Kind, manifest: Manifest) -> Manifest:
+        with self._call("apply_status", kind):
+            live = self._find(kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+            self._check_preconditions(live, manifest)
+            # One manager owns the whole status, so what it no longer applies disappears.
+            return self._store(kind, live | {"status": copy.deepcopy(manifest["status"])}, live)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
+        with self._call("delete", kind):
+            live = self.objects.get((kind.plural, namespace, name))
+            if live is None:
+                return
+            if live["metadata"]["uid"] != uid:
+                raise Conflict(f"the UID in the precondition ({uid}) does not match", code=409)
+            self.remove(kind, namespace, name)
+
+    async def emit(self, regarding: Manifest, event: Event) -> None:
+        with self._call("emit", Kind("", "v1", "Event", "events")):
+            self.events.append((regarding["kind"], regarding["metadata"]["name"], event))
+
+    # What follows is for tests and stands for users and for Kubernetes' own controllers: it is not counted.
+
+    def put(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """Create or replace an object, status included."""
+        key = self._key(kind, manifest)
+        new = copy.deepcopy(manifest) | {"apiVersion": kind.api_version, "kind": kind.name}
+        if key not in self.objects:
+            new["metadata"] = {"uid": f"uid-{self._version + 1}", "generation": 1} | new["metadata"]
+            new["metadata"].setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
+        return self._store(kind, new, self.objects.get(key))
+
+    def set_status(self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+        """Replace the status of an object."""
+        live = self._find(kind, namespace, name)
+        self._store(kind, live | {"status": dict(status)}, live)
+
+    def remove(self, kind: Kind, namespace: str, name: str) -> None:
+        """Delete an object and all it owns."""
+        gone = self.objects.pop((kind.plural, namespace, name))
+        uid = gone["metadata"]["uid"]
+        for key, each in list(self.objects.items()):
+            if key in self.objects and any(
+                owner["uid"] == uid for owner in each["metadata"].get("ownerReferences", [])
+            ):
+                self.remove(Kind("", "", each["kind"], key[0]), key[1], key[2])
+
+    def peek(
+        self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
+        """List objects without being counted."""
+        return [
+            copy.deepcopy(each)
+            for (plural, place, _), each in sorted(self.objects.items())
+            if plural == kind.plural
+            and namespace in (None, place)
+            and (labels or {}).items() <= each["metadata"].get("labels", {}).items()
+        ]
+
+    def _call(self, verb: str, kind: Kind) -> "_Call":
+        self.calls.append((verb, kind.plural))
+        number = len(self.calls) - 1
+        if number == self.fail_at:
+            raise self.failure
+        return _Call(self.failure if number == self.fail_after else None)
+
+    def _find(self, kind: Kind, namespace: str, name: str) -> Manifest:
+        try:
+            return self.objects[kind.plural, namespace, name]
+        except KeyError:
+            raise NotFound(f"{kind.plural} {name!r} not found", code=404, reason="NotFound") from None
+
+    def _store(self, kind: Kind, new: Manifest, old: Manifest | None) -> Manifest:
+        def essence(each: Manifest) -> Manifest:
+            return {key: part for key, part in each.items() if key not in ("metadata", "status")}
+
+        if old is not None and new == old:
+            return copy.deepcopy(old)
+        self._version += 1
+        new = copy.deepcopy(new)
+        new["metadata"]["resourceVersion"] = str(self._version)
+        if old is not None:
+            new["metadata"]["uid"] = old["metadata"]["uid"]
+            new["metadata"]["generation"] = old["metadata"]["generation"] + (essence(new) != essence(old))
+        self.objects[self._key(kind, new)] = new
+        return copy.deepcopy(new)
+
+    @staticmethod
+    def _key(kind: Kind, manifest: Manifest) -> tuple[str, str, str]:
+        return kind.plural, manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+
+    @staticmethod
+    def _check_preconditions(live: Manifest | None, manifest: Manifest) -> None:
+        for field in ("uid", "resourceVersion"):
+            expected = manifest["metadata"].get(field)
+            if expected and (live is None or live["metadata"][field] != expected):
+                raise Conflict(f"{field} is no longer {expected}", code=409, reason="Conflict")
+
+
+class _Call:
+    """Loses the answer of a call that has taken effect, where asked to."""
+
+    def __init__(self, failure: BaseException | None) -> None:
+        self._failure = failure
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._failure is not None and (kind is None or not issubclass(kind, ApiError)):
+            raise self._failure
+
+
+def merged(live: Manifest, wanted: Manifest) -> Manifest:
+    """Return `live` with what is wanted laid over it, maps merged and lists replaced."""
+    result = copy.deepcopy(live)
+    for key, each in wanted.items():
+        old = result.get(key)
+        result[key] = merged(old, each) if isinstance(old, dict) and isinstance(each, dict) else copy.deepcopy(each)
+    return result
