@@ -42,3 +42,7 @@ lock: .venv/operator/.installed ## Renew the lock files
 .PHONY: protos
 protos: .venv/operator/.installed ## Generate the Python of the .proto files
 	cd devcluster && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_devcluster/*.proto
+
+.PHONY: crds
+crds: setup ## Write the CRDs and the field reference from the API models
+	$(OPERATOR)/python -m trainyard_operator.api.crd

@@ -202,19 +202,23 @@ class Output(ApiModel):
     store: Store = Field(description="The model store; versions are written to <store>/<modelName>/<version>/.")
 
 
+_FIXED = "{} cannot change once the job exists; create a new TrainingJob to train again"
+
+
 class TrainingJobSpec(ApiModel):
     """What to train, on what, how, and where the model goes."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
+            rule(
+                "has(self.modelName) == has(oldSelf.modelName) && "
+                "(!has(self.modelName) || self.modelName == oldSelf.modelName)",
+                _FIXED.format("modelName"),
+                ".modelName",
+            ),
             *(
-                rule(
-                    f"has(self.{field}) == has(oldSelf.{field}) && "
-                    f"(!has(self.{field}) || self.{field} == oldSelf.{field})",
-                    f"{field} cannot change once the job exists; create a new TrainingJob to train again",
-                    f".{field}",
-                )
-                for field in ("modelName", "program", "data", "fit", "checkpoint", "roles", "output")
+                rule(f"self.{field} == oldSelf.{field}", _FIXED.format(field), f".{field}")
+                for field in ("program", "data", "fit", "checkpoint", "roles", "output")
             ),
         )
     )
