@@ -46,3 +46,24 @@ protos: .venv/operator/.installed ## Generate the Python of the .proto files
 .PHONY: crds
 crds: setup ## Write the CRDs and the field reference from the API models
 	$(OPERATOR)/python -m trainyard_operator.api.crd
+
+.PHONY: demo demo-stop
+demo: ## Train, serve, predict and retrain on this machine (KEEP=1 leaves it running)
+	@started=$$(date +%s) && $(MAKE) --no-print-directory setup && PYTHONPATH=examples $(OPERATOR)/python -m demo \
+	    --setup-seconds $$(($$(date +%s) - started)) $(if $(KEEP),--keep)
+
+demo-stop: .venv/operator/.installed ## End what `make demo KEEP=1` left running
+	@PYTHONPATH=examples $(OPERATOR)/python -m demo --stop
+
+.PHONY: test test-unit test-cluster test-e2e
+test: test-unit test-cluster test-e2e ## Run all tests
+
+test-unit: setup ## Run the unit and chart tests
+	$(OPERATOR)/pytest tests/unit tests/charts --ignore tests/unit/trainer --ignore tests/unit/devcluster/modelserver
+	$(TRAINER)/pytest tests/unit/trainer tests/unit/devcluster/modelserver
+
+test-cluster: setup ## Run the cluster tests: on the devcluster, or on the cluster of KUBECONFIG
+	$(OPERATOR)/pytest tests/cluster
+
+test-e2e: setup ## Run the whole flow: the demo, and the operator killed at random moments
+	$(OPERATOR)/pytest tests/e2e

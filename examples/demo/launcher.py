@@ -1,0 +1,90 @@
+"""Starts the devcluster for the demo, and ends it unless it is to be kept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.session import DemoError
+
+_PID_FILE = "demo.pid"
+_LOG_FILE = "demo.log"
+_STOP_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A devcluster that was started a moment ago."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    async def ready(self) -> Path:
+        """Return the kubeconfig once the node is ready.
+
+        Raises:
+            DemoError: the devcluster ended, or took longer than a minute.
+        """
+        log = self.folder / _LOG_FILE
+        for _ in range(600):
+            if "export KUBECONFIG=" in log.read_text():
+                return self.folder / "kubeconfig"
+            if self.process.poll() is not None:
+                break
+            await asyncio.sleep(0.1)
+        raise DemoError(f"the devcluster did not start; the end of its output: {log.read_text()[-2000:]}")
+
+
+@contextmanager
+def launched(folder: Path, *, keep: bool) -> Iterator[Launched]:
+    """Start a devcluster in an empty folder; end it afterwards, unless all went well and it is to be kept."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-m", "trainyard_devcluster", "up", "--dir", str(folder)]
+    with (folder / _LOG_FILE).open("wb") as log:
+        # A session of its own, so that Ctrl-C reaches the demo alone and a kept cluster outlives the terminal.
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    (folder / _PID_FILE).write_text(str(process.pid))
+    kept = False
+    try:
+        yield Launched(folder, process)
+        kept = keep
+    finally:
+        if not kept:
+            stop(folder)
+            process.wait()
+
+
+def stop(folder: Path) -> None:
+    """End the devcluster that an earlier demo left running in this folder, if there is one."""
+    file = folder / _PID_FILE
+    if not file.exists():
+        return
+    pid = int(file.read_text())
+    file.unlink()
+    if not _is_devcluster(pid):
+        return
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _is_devcluster(pid) and time.monotonic() < deadline:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.1)
+
+
+def _is_devcluster(pid: int) -> bool:
+    # The number may belong to another process by now.
+    try:
+        return b"trainyard_devcluster" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

@@ -1,0 +1,119 @@
+"""What the demo shows: a live panel in a terminal, a line for each change elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+Manifest = dict[str, Any]
+_BARS = "▁▂▃▄▅▆▇█"
+_WIDTH = 48
+
+
+class Screen:
+    """Prints the demo's story."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._live: Live | None = None
+        self._last = ""
+
+    def stage(self, title: str) -> None:
+        """Open a chapter."""
+        self._console.print()
+        self._console.print(f"[bold cyan]▸ {title}[/]")
+
+    def say(self, text: str) -> None:
+        """Print one line of a chapter."""
+        self._console.print(f"  {text}")
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Show what `show` is given in place, where this is a terminal."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(console=self._console, refresh_per_second=8) as self._live:
+            yield
+        self._live = None
+
+    def show(self, panel: RenderableType, line: str) -> None:
+        """Renew the live panel; where there is none, print the line if it says something new."""
+        if self._live:
+            self._live.update(panel)
+        elif line != self._last:
+            self.say(line)
+        self._last = line
+
+    def summary(self, title: str, rows: dict[str, str]) -> None:
+        """Close with a table."""
+        table = Table(show_header=False, box=None, padding=(0, 2))
+        for name, value in rows.items():
+            table.add_row(name, f"[bold]{value}[/]")
+        self._console.print()
+        self._console.print(Panel(table, title=title, title_align="left", border_style="green", expand=False))
+
+
+def training_panel(job: Manifest, losses: list[float]) -> Panel:
+    """Draw a TrainingJob: progress bar, numbers, and the loss over time."""
+    status = job.get("status", {})
+    progress = status.get("progress", {})
+    metrics = progress.get("metrics", {})
+    numbers = Table.grid(padding=(0, 3))
+    numbers.add_row(
+        f"epoch [bold]{progress.get('summary') or '-'}[/]",
+        f"loss [bold]{progress.get('loss') or '-'}[/]",
+        f"val_accuracy [bold]{metrics.get('val_accuracy', '-')}[/]",
+        f"rows/s [bold]{progress.get('samplesPerSecond') or '-'}[/]",
+        f"left [bold]{progress.get('eta') or '-'}[/]",
+    )
+    body = Group(
+        ProgressBar(total=100, completed=progress.get("percent", 0), width=_WIDTH * 2),
+        numbers,
+        Text(f"loss {sparkline(losses)}", style="magenta"),
+    )
+    title = f"tj/{job['metadata']['name']}  {status.get('phase', 'Pending')}"
+    return Panel(body, title=title, title_align="left", border_style="cyan")
+
+
+def training_line(job: Manifest) -> str:
+    """Say where a TrainingJob is, in one line."""
+    status = job.get("status", {})
+    progress = status.get("progress", {})
+    parts = [f"{status.get('phase', 'Pending'):<10}"]
+    if progress.get("epochs"):
+        parts += [f"epoch {progress.get('summary')}", f"loss {progress.get('loss') or '-'}"]
+        parts += [f"val_accuracy {progress.get('metrics', {}).get('val_accuracy', '-')}"]
+        parts += [f"{progress['eta']} left"] if progress.get("eta") else []
+    return "  ".join(parts)
+
+
+def service_line(service: Manifest) -> str:
+    """Say where a ModelService is, in one line."""
+    status = service.get("status", {})
+    current, coming = status.get("current", {}), status.get("next", {})
+    parts = [f"{status.get('phase', 'Pending'):<12}", f"ready {status.get('ready', '0/0')}"]
+    parts += [f"serving version {current['modelVersion']}"] if current else []
+    parts += [f"bringing up version {coming['modelVersion']}"] if coming else []
+    return "  ".join(parts)
+
+
+def sparkline(values: list[float]) -> str:
+    """Draw a series with one character a value, lowest to highest.
+
+    >>> sparkline([4.0, 2.0, 0.0])
+    '█▅▁'
+    """
+    shown = values[-_WIDTH:]
+    if not shown:
+        return ""
+    low, span = min(shown), (max(shown) - min(shown)) or 1.0
+    return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in shown)
