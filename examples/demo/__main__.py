@@ -152,10 +152,10 @@ def _shown(prediction: dict[str, float | str]) -> str:
 
 
 def _example_row() -> tuple[Row, str]:
+    """Return the row of request.json, which is the first of the data, and what the pathologist said of it."""
+    (row,) = json.loads((QUICKSTART / "request.json").read_text())["instances"]
     with (QUICKSTART / f"{MODEL}.csv").open() as file:
-        first = next(csv.DictReader(file))
-    label = first.pop(LABEL)
-    return {name: float(value) for name, value in first.items()}, label
+        return row, next(csv.DictReader(file))[LABEL]
 
 
 async def _run(arguments: argparse.Namespace) -> int:

@@ -48,6 +48,8 @@ class Launched:
 @contextmanager
 def launched(folder: Path, *, keep: bool) -> Iterator[Launched]:
     """Start a devcluster in an empty folder; end it afterwards, unless all went well and it is to be kept."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / _LOG_FILE).exists():
+        raise DemoError(f"{folder} holds something else; give the demo an empty folder with --dir")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "trainyard_devcluster", "up", "--dir", str(folder)]
