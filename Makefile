@@ -67,3 +67,8 @@ test-cluster: setup ## Run the cluster tests: on the devcluster, or on the clust
 
 test-e2e: setup ## Run the whole flow: the demo, and the operator killed at random moments
 	$(OPERATOR)/pytest tests/e2e
+
+.PHONY: bench
+bench: setup ## Measure the operator's latencies and memory, and the trainer against plain Keras
+	PYTHONPATH=examples $(OPERATOR)/python benchmarks/flow.py
+	$(TRAINER)/python benchmarks/trainer.py
