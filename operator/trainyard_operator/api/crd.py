@@ -15,9 +15,10 @@ from pydantic import BaseModel
 
 from trainyard_operator.api import modelservice, trainingjob
 from trainyard_operator.api.meta import GROUP, VERSION
+from trainyard_operator.api.reference import reference
 from trainyard_operator.api.schema import Schema, structural_schema
 
-HEADER = "# Generated from operator/trainyard_operator/api by `make crds`; do not edit.\n"
+NOTICE = "Generated from operator/trainyard_operator/api by `make crds`; do not edit."
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +151,38 @@ def to_yaml(document: Mapping[str, Any]) -> str:
     return yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
+def to_chart_template(definition: Mapping[str, Any]) -> str:
+    """Return a CRD as a template of the chart, which can leave it out and keeps it when the release is removed."""
+    head = to_yaml({key: definition[key] for key in ("apiVersion", "kind")})
+    return (
+        f"{{{{- /* {NOTICE} */ -}}}}\n"
+        "{{- if .Values.crds.enabled }}\n"
+        f"{head}"
+        "metadata:\n"
+        f"  name: {definition['metadata']['name']}\n"
+        "  labels:\n"
+        '    {{- include "trainyard.labels" . | nindent 4 }}\n'
+        "  {{- if .Values.crds.keep }}\n"
+        "  annotations:\n"
+        "    helm.sh/resource-policy: keep\n"
+        "  {{- end }}\n"
+        f"{to_yaml({'spec': definition['spec']})}"
+        "{{- end }}\n"
+    )
+
+
 def generated_files() -> dict[str, str]:
     """Return the generated files: their text by their path from the root of the repository."""
-    files = {}
-    for resource in RESOURCES:
-        text = to_yaml(crd(resource))
-        files[f"manifests/crds/{resource.plural}.yaml"] = HEADER + text
-    return files
+    definitions = {resource.plural: crd(resource) for resource in RESOURCES}
+    schemas = {resource.model.__name__: _object_schema(resource.model) for resource in RESOURCES}
+    return {
+        **{f"manifests/crds/{name}.yaml": f"# {NOTICE}\n{to_yaml(each)}" for name, each in definitions.items()},
+        **{
+            f"charts/trainyard/templates/crds/{name}.yaml": to_chart_template(each)
+            for name, each in definitions.items()
+        },
+        "docs/reference.md": reference(schemas),
+    }
 
 
 def main() -> None:

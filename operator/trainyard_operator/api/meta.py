@@ -10,7 +10,7 @@ GROUP = "trainyard.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
-DURATION_PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+DURATION_PATTERN = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 
 
@@ -51,45 +51,60 @@ def parse_duration(text: str) -> int:
     return hours * 3600 + minutes * 60 + seconds
 
 
-Duration = Annotated[str, Field(pattern=DURATION_PATTERN, min_length=2, max_length=32)]
+NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+NAME_LENGTH = 50
+# The names of Services and of a Job's pods are built from the resource's name, and those end at 63 characters.
+NAME_RULE = rule(
+    f"self.metadata.name.size() <= {NAME_LENGTH} && self.metadata.name.matches('{NAME_PATTERN}')",
+    f"metadata.name must be at most {NAME_LENGTH} lower case letters, digits and hyphens, starting with a letter",
+)
+QUANTITY_PATTERN = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?$"
+
+Duration = Annotated[
+    str,
+    Field(
+        pattern=DURATION_PATTERN,
+        min_length=2,
+        max_length=32,
+        json_schema_extra=rules(rule("duration(self) > duration('0s')", "the duration must be longer than 0s")),
+    ),
+]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
-Label = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=50)]
-Quantities = dict[str, int | str]
+Label = Annotated[str, Field(pattern=NAME_PATTERN, min_length=1, max_length=NAME_LENGTH)]
+LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)]
+RelativePath = Annotated[
+    str,
+    Field(
+        pattern=r"^([^/].*)?$",
+        max_length=1024,
+        json_schema_extra=rules(
+            rule("!('/' + self + '/').contains('/../')", "the path must stay inside the volume: remove '..'")
+        ),
+    ),
+]
+ResourceName = Annotated[str, Field(pattern=r"^[-.a-z0-9]+/[-._A-Za-z0-9]+$", max_length=128)]
+Quantities = Annotated[
+    dict[str, int | Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)]], Field(max_length=32)
+]
 
 
 class Condition(ApiModel):
     """One observation about a resource, as in `metav1.Condition`."""
 
-    type: str = Field(description="What is observed, for example Ready.")
+    type: str = Field(max_length=316, description="What is observed, for example Ready.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    reason: str = Field(description="Why, as one CamelCase word that programs may compare.")
-    message: str = Field(default="", description="Why, for a person, with what to change.")
-    last_transition_time: str = Field(description="When the status last changed (RFC 3339).")
+    reason: str = Field(
+        pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+        max_length=1024,
+        description="Why, as one CamelCase word that programs may compare.",
+    )
+    message: str = Field(default="", max_length=32768, description="Why, for a person, with what to change.")
+    last_transition_time: Time = Field(description="When the status last changed (RFC 3339).")
     observed_generation: int = Field(default=0, description="The generation of the spec this was observed of.")
 
 
-class Resources(ApiModel):
-    """Compute resources of a container, as in `core/v1 ResourceRequirements`."""
-
-    requests: Quantities | None = Field(default=None, description="What the scheduler reserves.")
-    limits: Quantities | None = Field(default=None, description="What the container may use at most.")
-
-
-class PodTemplate(ApiModel):
-    """The part of a pod template that clusters differ in; everything else is decided by the operator."""
-
-    labels: dict[str, str] | None = Field(default=None, description="Further labels of the pods.")
-    annotations: dict[str, str] | None = Field(default=None, description="Further annotations of the pods.")
-    node_selector: dict[str, str] | None = Field(default=None, description="Labels a node must have.")
-    tolerations: list[dict[str, Any]] | None = Field(
-        default=None, max_length=50, description="Taints the pods accept (core/v1 Toleration)."
-    )
-    affinity: dict[str, Any] | None = Field(default=None, description="Scheduling constraints (core/v1 Affinity).")
-    priority_class_name: Name | None = Field(default=None, description="PriorityClass of the pods.")
-    runtime_class_name: Name | None = Field(default=None, description="RuntimeClass of the pods, for example nvidia.")
-    image_pull_secrets: list[dict[str, Any]] | None = Field(
-        default=None, max_length=10, description="Secrets for private registries (core/v1 LocalObjectReference)."
-    )
-    env: list[dict[str, Any]] | None = Field(
-        default=None, max_length=100, description="Further environment variables of the container (core/v1 EnvVar)."
-    )
+Conditions = Annotated[
+    list[Condition],
+    Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+]

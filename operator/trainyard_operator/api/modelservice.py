@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from trainyard_operator.api.meta import ApiModel, Condition, PodTemplate, Resources, rule, rules
+from trainyard_operator.api.meta import NAME_RULE, ApiModel, Conditions, LabelValue, ResourceName, rule, rules
+from trainyard_operator.api.pods import PodTemplate, Resources
 
 KIND, PLURAL, SINGULAR, SHORT = "ModelService", "modelservices", "modelservice", "ms"
 
@@ -12,7 +13,9 @@ KIND, PLURAL, SINGULAR, SHORT = "ModelService", "modelservices", "modelservice",
 class LabelSelector(ApiModel):
     """Chooses resources by their labels."""
 
-    match_labels: dict[str, str] = Field(min_length=1, description="Labels a TrainingJob must have.")
+    match_labels: dict[str, LabelValue] = Field(
+        min_length=1, max_length=16, description="Labels a TrainingJob must have."
+    )
 
 
 class FromTraining(ApiModel):
@@ -34,6 +37,7 @@ class Model(ApiModel):
         default=None,
         pattern=r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[^/].*[0-9]/?$",
         max_length=1024,
+        json_schema_extra=rules(rule("!self.contains('/../')", "the path must stay inside the claim: remove '..'")),
         description="One model version: pvc://<claim>/<model>/<version>, as in a TrainingJob's status.model.uri.",
     )
 
@@ -41,12 +45,21 @@ class Model(ApiModel):
 class Server(ApiModel):
     """The TensorFlow Serving container."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.resources.limits) || !(self.gpuResource in self.resources.limits)",
+                "set gpus instead of the GPU resource in resources.limits",
+                ".resources",
+            ),
+        )
+    )
     image: str = Field(
         default="tensorflow/serving:2.20.0", min_length=1, max_length=512, description="A TensorFlow Serving image."
     )
     gpus: int = Field(default=0, ge=0, le=64, description="GPUs of each replica.")
-    gpu_resource: str = Field(
-        default="nvidia.com/gpu", max_length=128, description="Name of the extended resource that counts as a GPU."
+    gpu_resource: ResourceName = Field(
+        default="nvidia.com/gpu", description="Name of the extended resource that counts as a GPU."
     )
     resources: Resources = Field(default=Resources(), description="Resources of each replica, without its GPUs.")
     template: PodTemplate = Field(default=PodTemplate(), description="What else to set on the pods.")
@@ -79,11 +92,7 @@ class ModelServiceStatus(ApiModel):
 
     observed_generation: int = Field(default=0, description="The generation of the spec this status is about.")
     phase: Phase = Field(default="Pending", description="A one-word summary of the conditions.")
-    conditions: list[Condition] = Field(
-        default=[],
-        description="Ready, Available, Progressing, Degraded.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    )
+    conditions: Conditions = Field(default=[], description="Ready, Available, Progressing, Degraded.")
     url: str | None = Field(default=None, description="REST address inside the cluster, up to the model's name.")
     grpc: str | None = Field(default=None, description="gRPC address inside the cluster, as host:port.")
     current: RevisionStatus | None = Field(default=None, description="The revision that takes the traffic.")
@@ -96,6 +105,7 @@ class ModelServiceStatus(ApiModel):
 class ModelService(ApiModel):
     """A model behind a stable REST and gRPC address."""
 
+    model_config = ConfigDict(json_schema_extra=rules(NAME_RULE))
     api_version: str = "trainyard.dev/v1alpha1"
     kind: Literal["ModelService"] = "ModelService"
     metadata: dict[str, Any]

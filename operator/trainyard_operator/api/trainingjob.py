@@ -1,10 +1,23 @@
 """TrainingJob: one model to train, from data to a version in a store."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from trainyard_operator.api.meta import ApiModel, Condition, Duration, Label, Name, PodTemplate, Resources, rule, rules
+from trainyard_operator.api.meta import (
+    NAME_RULE,
+    ApiModel,
+    Conditions,
+    Duration,
+    Label,
+    Name,
+    RelativePath,
+    ResourceName,
+    Time,
+    rule,
+    rules,
+)
+from trainyard_operator.api.pods import PodTemplate, Resources
 
 KIND, PLURAL, SINGULAR, SHORT = "TrainingJob", "trainingjobs", "trainingjob", "tj"
 
@@ -14,6 +27,9 @@ Activation = Literal[
     "celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "linear", "mish",
     "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softsign", "tanh",
 ]  # fmt: skip
+Units = Annotated[int, Field(ge=1, le=1048576)]
+Argument = Annotated[str, Field(max_length=65536)]
+Column = Annotated[str, Field(min_length=1, max_length=256)]
 OptimizerName = Literal[
     "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lamb", "lion", "nadam", "rmsprop", "sgd",
 ]  # fmt: skip
@@ -24,7 +40,7 @@ class KerasProgram(ApiModel):
 
     family: Literal["mlp"] = Field(default="mlp", description="Kind of model: mlp is a stack of dense layers.")
     task: Task = Field(description="What is predicted: one of two classes, one of several, or a number.")
-    hidden: list[int] = Field(
+    hidden: list[Units] = Field(
         default=[128, 64], min_length=0, max_length=64, description="Units of each hidden layer, first to last."
     )
     activation: Activation = Field(default="relu", description="Activation of the hidden layers.")
@@ -35,8 +51,10 @@ class ContainerProgram(ApiModel):
     """Any TensorFlow program that follows the trainer's contract (docs/trainer-contract.md)."""
 
     image: str = Field(min_length=1, max_length=512, description="Image of the program.")
-    command: list[str] | None = Field(default=None, max_length=100, description="Overrides the image's entrypoint.")
-    args: list[str] | None = Field(default=None, max_length=100, description="Arguments of the command.")
+    command: list[Argument] | None = Field(
+        default=None, max_length=100, description="Overrides the image's entrypoint."
+    )
+    args: list[Argument] | None = Field(default=None, max_length=100, description="Arguments of the command.")
 
 
 class Program(ApiModel):
@@ -67,12 +85,7 @@ class VolumeSource(ApiModel):
     """Data on a PersistentVolumeClaim."""
 
     claim_name: Name = Field(description="Name of the PersistentVolumeClaim.")
-    path: str = Field(
-        default="",
-        pattern=r"^[^/].*$|^$",
-        max_length=1024,
-        description="File or folder inside the volume, relative to its root.",
-    )
+    path: RelativePath = Field(default="", description="File or folder inside the volume, relative to its root.")
 
 
 class DataSource(ApiModel):
@@ -102,11 +115,22 @@ class Validation(ApiModel):
 class Data(ApiModel):
     """The data set and what its columns mean."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.features) || !(self.label in self.features)", "label cannot be one of the features", ".label"
+            ),
+        )
+    )
     source: DataSource = Field(description="Where the data is.")
     format: Literal["auto", "csv", "parquet"] = Field(default="auto", description="Format; auto goes by the file name.")
-    label: str = Field(min_length=1, max_length=256, description="The column to predict.")
-    features: list[str] | None = Field(
-        default=None, max_length=10000, description="The columns to predict from; all but the label where absent."
+    label: Column = Field(description="The column to predict.")
+    features: list[Column] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=10000,
+        description="The columns to predict from, each once; all but the label where absent.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     validation: Validation = Field(default=Validation(), description="Which rows are held back.")
 
@@ -158,12 +182,23 @@ class Checkpoint(ApiModel):
 class Worker(ApiModel):
     """The pods that train."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.resources.limits) || !(self.gpuResource in self.resources.limits)",
+                "set gpus instead of the GPU resource in resources.limits",
+                ".resources",
+            ),
+        )
+    )
     replicas: int = Field(default=1, ge=1, le=1, description="Number of pods; more than one is not supported yet.")
     gpus: int = Field(default=0, ge=0, le=64, description="GPUs of each pod.")
-    gpu_resource: str = Field(
-        default="nvidia.com/gpu", max_length=128, description="Name of the extended resource that counts as a GPU."
+    gpu_resource: ResourceName = Field(
+        default="nvidia.com/gpu", description="Name of the extended resource that counts as a GPU."
     )
-    image: str | None = Field(default=None, max_length=512, description="Overrides the operator's trainer image.")
+    image: str | None = Field(
+        default=None, min_length=1, max_length=512, description="Overrides the operator's trainer image."
+    )
     resources: Resources = Field(default=Resources(), description="Resources of each pod, without its GPUs.")
     template: PodTemplate = Field(default=PodTemplate(), description="What else to set on the pods.")
 
@@ -251,8 +286,8 @@ class Attempt(ApiModel):
     """One run of the training from start, or checkpoint, to end."""
 
     n: int = Field(description="Number of the attempt, from 0.")
-    started: str | None = Field(default=None, description="When its pod started (RFC 3339).")
-    ended: str | None = Field(default=None, description="When it ended (RFC 3339).")
+    started: Time | None = Field(default=None, description="When its pod started (RFC 3339).")
+    ended: Time | None = Field(default=None, description="When it ended (RFC 3339).")
     outcome: Literal["Running", "Succeeded", "Failed", "Stopped"] = Field(description="How it ended, or Running.")
     exit_code: int | None = Field(default=None, description="Exit code of the trainer.")
     node: str | None = Field(default=None, description="Node it ran on.")
@@ -273,7 +308,7 @@ class CheckpointStatus(ApiModel):
 
     step: int = Field(description="Steps finished when it was written.")
     path: str = Field(description="Where it is, inside the store.")
-    time: str = Field(description="When it was written (RFC 3339).")
+    time: Time = Field(description="When it was written (RFC 3339).")
 
 
 class ModelStatus(ApiModel):
@@ -295,25 +330,22 @@ class TrainingJobStatus(ApiModel):
 
     observed_generation: int = Field(default=0, description="The generation of the spec this status is about.")
     phase: Phase = Field(default="Pending", description="A one-word summary of the conditions.")
-    conditions: list[Condition] = Field(
-        default=[],
-        description="Observations; Succeeded and Failed are final.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    )
+    conditions: Conditions = Field(default=[], description="Observations; Succeeded and Failed are final.")
     progress: Progress | None = Field(default=None, description="How far the training is.")
     attempts: list[Attempt] = Field(default=[], max_length=101, description="Every run so far.")
     restarts: int = Field(default=0, description="Restarts after failures of the program.")
     failure: Failure | None = Field(default=None, description="Why the training failed.")
     last_checkpoint: CheckpointStatus | None = Field(default=None, description="The newest checkpoint.")
     model: ModelStatus | None = Field(default=None, description="The trained model version.")
-    start_time: str | None = Field(default=None, description="When the operator started the training (RFC 3339).")
-    completion_time: str | None = Field(default=None, description="When the training ended (RFC 3339).")
+    start_time: Time | None = Field(default=None, description="When the operator started the training (RFC 3339).")
+    completion_time: Time | None = Field(default=None, description="When the training ended (RFC 3339).")
     gpus: int = Field(default=0, description="GPUs of all pods together.")
 
 
 class TrainingJob(ApiModel):
     """A model to train: data, program and settings in; a verified model version out."""
 
+    model_config = ConfigDict(json_schema_extra=rules(NAME_RULE))
     api_version: str = "trainyard.dev/v1alpha1"
     kind: Literal["TrainingJob"] = "TrainingJob"
     metadata: dict[str, Any]
