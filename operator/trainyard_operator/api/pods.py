@@ -96,7 +96,7 @@ class PodTemplate(ApiModel):
     """The part of a pod template that clusters differ in."""
 
     labels: PodLabels | None = Field(default=None, description="Further labels of the pods.")
-    annotations: dict[str, str] | None = Field(
+    annotations: dict[str, Annotated[str, Field(max_length=65536)]] | None = Field(
         default=None, max_length=64, description="Further annotations of the pods."
     )
     node_selector: dict[str, LabelValue] | None = Field(

@@ -1,0 +1,172 @@
+"""What is accepted and what is refused at apply time, with which words."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.custom_resources import SCHEMAS, refusals, with_defaults
+from trainyard_operator.api.modelservice import ModelService
+from trainyard_operator.api.trainingjob import TrainingJob
+
+ROOT = Path(__file__).parents[4]
+SAMPLES = [
+    pytest.param(document, id=f"{path.relative_to(ROOT)}:{document['kind']}")
+    for folder in ("examples", "manifests/samples")
+    for path in sorted((ROOT / folder).rglob("*.yaml"))
+    for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    if document and document.get("kind") in SCHEMAS
+]
+
+
+def a_training_job(**spec):
+    minimal = {
+        "program": {"keras": {"task": "regression"}},
+        "data": {"source": {"configMap": {"name": "rows"}}, "label": "price"},
+        "output": {"store": {"persistentVolumeClaim": {"claimName": "models"}}},
+    }
+    return _resource("TrainingJob", minimal | spec)
+
+
+def a_model_service(**spec):
+    return _resource("ModelService", {"model": {"uri": "pvc://models/churn/3"}} | spec)
+
+
+def _resource(kind, spec):
+    return {"apiVersion": "trainyard.dev/v1alpha1", "kind": kind, "metadata": {"name": "churn"}, "spec": spec}
+
+
+def worker(**fields):
+    return a_training_job(roles={"worker": fields})
+
+
+def data(**fields):
+    return a_training_job(data=a_training_job()["spec"]["data"] | fields)
+
+
+@pytest.mark.parametrize("document", SAMPLES)
+def test_every_example_is_accepted(document):
+    assert refusals(document) == []
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        a_training_job(),
+        a_training_job(modelName="other", fit={"stopWhen": {"lossBelow": 0.1}}),
+        a_training_job(program={"container": {"image": "me/train:1", "args": ["--fast"]}}),
+        a_training_job(runPolicy={"activeDeadline": "1h30m", "suspend": True}),
+        data(features=["rooms", "area"]),
+        data(source={"persistentVolumeClaim": {"claimName": "rows", "path": "a/b..c/d.csv"}}),
+        worker(gpus=2, resources={"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"memory": "2e9"}}),
+        worker(template={"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}),
+        worker(template={"affinity": {"nodeAffinity": {}}, "tolerations": [{"operator": "Exists"}]}),
+        a_model_service(),
+        a_model_service(model={"fromTraining": {"selector": {"matchLabels": {"model": "churn"}}}}, replicas=0),
+        a_model_service(server={"template": {"labels": {"team": "a"}, "nodeSelector": {"gpu": "yes"}}}),
+    ],
+)
+def test_good_input_is_accepted(resource):
+    assert refusals(resource) == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "words"),
+    [
+        (a_training_job(epochs=3), "unknown field .spec.epochs"),
+        (a_training_job(fit={"epoch": 3}), "unknown field .spec.fit.epoch"),
+        (a_training_job(program={}), "set exactly one of keras and container"),
+        (
+            a_training_job(program={"keras": {"task": "regression"}, "container": {"image": "i"}}),
+            "set exactly one of keras and container",
+        ),
+        (a_training_job(program={"keras": {"task": "ranking"}}), "'ranking' is not one of"),
+        (a_training_job(program={"keras": {"task": "regression", "hidden": [0]}}), "0 is less than the minimum of 1"),
+        (a_training_job(fit={"epochs": 0}), "0 is less than the minimum of 1"),
+        (a_training_job(fit={"optimizer": {"learningRate": 0}}), "0 is less than or equal to the minimum of 0"),
+        (a_training_job(checkpoint={"keep": 1}), "1 is less than the minimum of 2"),
+        (a_training_job(runPolicy={"activeDeadline": "0s"}), "the duration must be longer than 0s"),
+        (a_training_job(runPolicy={"activeDeadline": "1 hour"}), "'1 hour' does not match"),
+        (a_training_job() | {"metadata": {"name": "1st"}}, "metadata.name must be at most 50"),
+        (a_training_job() | {"metadata": {"name": "a.b"}}, "metadata.name must be at most 50"),
+        (a_training_job() | {"metadata": {"name": "a" * 51}}, "metadata.name must be at most 50"),
+        (a_training_job(data={"source": {"uri": "/d.csv"}}), "'label' is a required property"),
+        (data(source={}), "set exactly one of uri, configMap and persistentVolumeClaim"),
+        (data(source={"uri": "/d", "configMap": {"name": "d"}}), "set exactly one of uri, configMap and"),
+        (data(features=["rooms", "price"]), "label cannot be one of the features"),
+        (data(features=[]), "should be non-empty"),
+        (data(source={"persistentVolumeClaim": {"claimName": "c", "path": "/etc"}}), "'/etc' does not match"),
+        (data(source={"persistentVolumeClaim": {"claimName": "c", "path": "a/../../b"}}), "stay inside the volume"),
+        (data(source={"persistentVolumeClaim": {"claimName": "c", "path": ".."}}), "stay inside the volume"),
+        (data(validation={"fraction": 1}), "1 is greater than the maximum of 0.9"),
+        (worker(gpus=-1), "-1 is less than the minimum of 0"),
+        (worker(gpuResource="gpu"), "'gpu' does not match"),
+        (worker(resources={"limits": {"nvidia.com/gpu": 1}}), "set gpus instead of the GPU resource"),
+        (worker(resources={"requests": {"memory": "1GB"}}), "'1GB' does not match"),
+        (worker(resources={"requests": {"memory": "-1Gi"}}), "'-1Gi' does not match"),
+        (worker(template={"labels": {"trainyard.dev/role": "x"}}), "labels under trainyard.dev/ are set by"),
+        (worker(template={"env": [{"name": "TRAINYARD_SPEC", "value": "x"}]}), "TRAINYARD_* are set by the operator"),
+        (worker(template={"env": [{"name": "A", "value": "x", "valueFrom": {}}]}), "set value or valueFrom, not both"),
+        (worker(template={"env": [{"value": "x"}]}), "'name' is a required property"),
+        (worker(template={"tolerations": [{"efect": "NoSchedule"}]}), "unknown field"),
+        (a_model_service(model={}), "set exactly one of fromTraining and uri"),
+        (a_model_service(model={"uri": "s3://models/churn/3"}), "does not match"),
+        (a_model_service(model={"uri": "pvc://models/churn"}), "does not match"),
+        (a_model_service(model={"uri": "pvc://models/a/../../b/3"}), "stay inside the claim"),
+        (a_model_service(model={"fromTraining": {"selector": {"matchLabels": {}}}}), "should be non-empty"),
+        (a_model_service(replicas=-1), "-1 is less than the minimum of 0"),
+        (a_model_service(server={"resources": {"limits": {"nvidia.com/gpu": 1}}}), "set gpus instead of the GPU"),
+    ],
+)
+def test_bad_input_is_refused_with_what_to_change(resource, words):
+    assert words in "; ".join(refusals(resource))
+
+
+@pytest.mark.parametrize("field", ["program", "data", "fit", "checkpoint", "roles", "output"])
+def test_what_a_training_was_started_with_cannot_change(field):
+    old, new = a_training_job(), a_training_job(**CHANGED)
+    new["spec"] = old["spec"] | {field: new["spec"][field]}
+    assert refusals(new, old) == [f"{field} cannot change once the job exists; create a new TrainingJob to train again"]
+
+
+CHANGED = {
+    "program": {"keras": {"task": "regression", "hidden": [1]}},
+    "data": {"source": {"configMap": {"name": "rows"}}, "label": "rent"},
+    "fit": {"epochs": 11},
+    "checkpoint": {"keep": 4},
+    "roles": {"worker": {"template": {"affinity": {"nodeAffinity": {"a": 1}}}}},
+    "output": {"store": {"persistentVolumeClaim": {"claimName": "other"}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [({}, {"modelName": "a"}), ({"modelName": "a"}, {}), ({"modelName": "a"}, {"modelName": "b"})]
+)
+def test_a_model_name_cannot_be_set_removed_or_changed_later(old, new):
+    assert "modelName cannot change" in "".join(refusals(a_training_job(**new), a_training_job(**old)))
+
+
+def test_a_run_policy_may_change_and_a_default_may_be_written_out():
+    old = a_training_job(modelName="a")
+    new = a_training_job(modelName="a", runPolicy={"suspend": True}, fit={"epochs": 10})
+    assert refusals(new, old) == []
+
+
+@pytest.mark.parametrize(("resource", "model"), [(a_training_job(), TrainingJob), (a_model_service(), ModelService)])
+def test_the_api_servers_defaults_are_the_models_defaults(resource, model):
+    defaulted = with_defaults(resource, SCHEMAS[resource["kind"]])["spec"]
+    assert defaulted == model.model_validate(resource).spec.to_wire()
+
+
+def test_a_given_field_keeps_the_defaults_beside_it():
+    job = with_defaults(a_training_job(fit={"optimizer": {"name": "sgd"}}), SCHEMAS["TrainingJob"])
+    assert job["spec"]["fit"]["optimizer"] == {"name": "sgd", "learningRate": 0.001}
+    assert job["spec"]["fit"]["epochs"] == 10
+    assert job["spec"]["roles"]["worker"]["gpuResource"] == "nvidia.com/gpu"
+
+
+def test_what_the_api_server_defaulted_is_accepted_again():
+    for resource in (a_training_job(), a_model_service()):
+        stored = with_defaults(resource, SCHEMAS[resource["kind"]])
+        assert refusals(copy.deepcopy(stored), stored) == []
