@@ -1,0 +1,85 @@
+"""Events for people: few, and the same one again only raises its count."""
+
+import hashlib
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from trainyard_operator.api.names import FIELD_MANAGER
+from trainyard_operator.cluster.errors import ApiError
+from trainyard_operator.cluster.kinds import EVENT, Kind
+from trainyard_operator.cluster.port import Event, Manifest
+from trainyard_operator.runtime.clock import Clock, to_rfc3339, utc_now
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED = 4096
+_MESSAGE_LIMIT = 1024  # the API server's own
+
+
+class _Applier(Protocol):
+    async def apply(self, kind: Kind, manifest: Manifest) -> Manifest: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    first: str
+    count: int
+
+
+class EventRecorder:
+    """Writes core/v1 Events, which `kubectl describe` and events.k8s.io both show.
+
+    The name of an event follows from the object, its reason and its message: a reconcile that repeats itself, in this
+    process or after a restart, updates one event and does not flood.
+    """
+
+    def __init__(self, cluster: _Applier, clock: Clock = utc_now) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._series: OrderedDict[str, _Series] = OrderedDict()
+
+    async def record(self, regarding: Manifest, event: Event) -> None:
+        """Write the event. Best effort: what goes wrong is logged and forgotten."""
+        metadata = regarding["metadata"]
+        identity = "\0".join((metadata["uid"], event.type, event.reason, event.message))
+        name = f"{metadata['name'][:200]}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+        now = to_rfc3339(self._clock())
+        series = self._series.pop(f"{metadata['namespace']}/{name}", _Series(now, 0))
+        series = replace(series, count=series.count + 1)
+        self._series[f"{metadata['namespace']}/{name}"] = series
+        if len(self._series) > _REMEMBERED:
+            self._series.popitem(last=False)
+        try:
+            await self._cluster.apply(
+                EVENT, manifest_of(regarding, event, name, first=series.first, last=now) | {"count": series.count}
+            )
+        except ApiError as error:
+            logger.warning("Event %s was not recorded: %s", event.reason, error)
+
+
+def manifest_of(regarding: Manifest, event: Event, name: str, *, first: str, last: str) -> Manifest:
+    """Return the Event object."""
+    metadata = regarding["metadata"]
+    return {
+        "apiVersion": EVENT.api_version,
+        "kind": EVENT.name,
+        "metadata": {"name": name, "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": regarding["apiVersion"],
+            "kind": regarding["kind"],
+            "namespace": metadata["namespace"],
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+        },
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message[:_MESSAGE_LIMIT],
+        "source": {"component": FIELD_MANAGER},
+        "reportingComponent": f"{FIELD_MANAGER}.dev/operator",
+        "reportingInstance": FIELD_MANAGER,
+        "action": "Reconcile",
+        "firstTimestamp": first,
+        "lastTimestamp": last,
+    }

@@ -1,0 +1,41 @@
+"""What the operator may do: the one list that manifests/rbac and the chart are made from.
+
+A test compares it with the calls a whole life of each resource makes.
+"""
+
+from dataclasses import dataclass
+
+from trainyard_operator.api import modelservice, trainingjob
+from trainyard_operator.api.meta import GROUP
+
+_WATCH = ("get", "list", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Verbs on one resource, or subresource (`plural/sub`), of one API group."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+
+
+PERMISSIONS = (
+    *(
+        permission
+        for plural in (trainingjob.PLURAL, modelservice.PLURAL)
+        for permission in (
+            Permission(GROUP, plural, _WATCH),
+            Permission(GROUP, f"{plural}/status", ("patch",)),
+            # Owner references with blockOwnerDeletion need it where OwnerReferencesPermissionEnforcement is on.
+            Permission(GROUP, f"{plural}/finalizers", ("update",)),
+        )
+    ),
+    Permission("batch", "jobs", (*_WATCH, "create", "patch")),
+    Permission("apps", "deployments", (*_WATCH, "create", "patch", "delete")),
+    Permission("", "services", (*_WATCH, "create", "patch")),
+    Permission("", "configmaps", (*_WATCH, "create", "patch")),
+    Permission("", "pods", _WATCH),
+    Permission("", "persistentvolumeclaims", ("get",)),
+    Permission("", "events", ("create", "patch")),
+)
