@@ -44,8 +44,9 @@ protos: .venv/operator/.installed ## Generate the Python of the .proto files
 	cd devcluster && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_devcluster/*.proto
 
 .PHONY: crds
-crds: setup ## Write the CRDs and the field reference from the API models
+crds: setup ## Write what is generated: CRDs, field reference, the chart's table of values
 	$(OPERATOR)/python -m trainyard_operator.api.crd
+	PYTHONPATH=tests $(OPERATOR)/python -m support.chart_values
 
 .PHONY: demo demo-stop
 demo: ## Train, serve, predict and retrain on this machine (KEEP=1 leaves it running)

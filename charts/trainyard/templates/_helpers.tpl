@@ -1,0 +1,94 @@
+{{- define "trainyard.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- /* The prefix of all names: short enough for the longest suffix to fit into 63 characters. */ -}}
+{{- define "trainyard.fullname" -}}
+{{- $name := include "trainyard.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "trainyard.operator" -}}
+{{- include "trainyard.fullname" . }}-operator
+{{- end -}}
+
+{{- define "trainyard.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "trainyard.operator" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "trainyard.commonLabels" -}}
+app.kubernetes.io/name: {{ include "trainyard.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "trainyard.labels" -}}
+{{ include "trainyard.commonLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "trainyard.operatorSelector" -}}
+{{ include "trainyard.commonLabels" . }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- /* Without the chart's version, so that an upgrade that changes nothing for the pod does not restart it. */ -}}
+{{- define "trainyard.podLabels" -}}
+{{ include "trainyard.operatorSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- end -}}
+
+{{- define "trainyard.operatorLabels" -}}
+{{ include "trainyard.labels" . }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- /* Takes a list: the image's values and the tag to use where they name none. */ -}}
+{{- define "trainyard.image" -}}
+{{- $image := index . 0 -}}
+{{- with $image.registry }}{{ . }}/{{ end -}}
+{{- $image.repository -}}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ default (index . 1) $image.tag }}{{ end -}}
+{{- end -}}
+
+{{- /* What the operator calls, and nothing else: operator/trainyard_operator/cluster/permissions.py. */ -}}
+{{- define "trainyard.operatorRules" -}}
+- apiGroups: [trainyard.dev]
+  resources: [modelservices, trainingjobs]
+  verbs: [get, list, watch]
+- apiGroups: [trainyard.dev]
+  resources: [modelservices/status, trainingjobs/status]
+  verbs: [patch]
+- apiGroups: [trainyard.dev]
+  resources: [modelservices/finalizers, trainingjobs/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [create, get, list, patch, watch]
+- apiGroups: [""]
+  resources: [configmaps, services]
+  verbs: [create, get, list, patch, watch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}

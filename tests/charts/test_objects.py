@@ -1,0 +1,163 @@
+"""The objects of both ways of installing: valid, equal, restricted, and with the rights the operator needs."""
+
+import copy
+import re
+import shutil
+import subprocess
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from support.install import NAMESPACE, ROOT, by_name, manifests, rendered
+from support.pod_security import violations
+from trainyard_operator.cluster.permissions import PERMISSIONS
+
+EVERYTHING_ON = {
+    "imagePullSecrets": [{"name": "pull"}],
+    "watchNamespaces": ["team-a"],
+    "priorityClassName": "high",
+    "extraEnv": [{"name": "A", "value": "b"}],
+    "tolerations": [{"operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "podAnnotations": {"a": "b"},
+    "serviceAccount": {"annotations": {"a": "b"}},
+    "metrics": {"service": {"annotations": {"a": "b"}}},
+}
+OBJECTS = [
+    pytest.param(each, id=f"{source}:{each['kind']}/{each['metadata']['name']}")
+    for source, objects in (
+        ("manifests", manifests()),
+        ("chart", rendered()),
+        ("chart with everything on", rendered(EVERYTHING_ON)),
+    )
+    for each in objects
+]
+BOTH = pytest.mark.parametrize("objects", [manifests(), rendered()], ids=["manifests", "chart"])
+
+
+@pytest.mark.parametrize("version", ["1.31", "1.36"])
+@pytest.mark.parametrize("each", OBJECTS)
+def test_an_object_is_valid_kubernetes(each, version):
+    kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_the_chart_and_the_manifests_make_the_same_objects():
+    plain = by_name(each for each in manifests() if each["kind"] != "Namespace")
+    chart = by_name(rendered())
+    assert plain.keys() == chart.keys()
+    for name, each in plain.items():
+        assert _without_helms_own(chart[name]) == _without_helms_own(each), name
+
+
+def _without_helms_own(manifest):
+    manifest = copy.deepcopy(manifest)
+    metadata = manifest["metadata"]
+    labels, annotations = metadata.pop("labels", {}), metadata.pop("annotations", {})
+    if manifest["kind"] != "CustomResourceDefinition":
+        for label in ("app.kubernetes.io/managed-by", "helm.sh/chart"):
+            labels.pop(label, None)
+        metadata["labels"] = labels
+    annotations.pop("helm.sh/resource-policy", None)
+    return manifest | {"annotations": annotations}
+
+
+@BOTH
+def test_the_operator_may_do_exactly_what_it_calls(objects):
+    rules = by_name(objects)["ClusterRole", "trainyard-operator"]["rules"]
+    granted = {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert granted == {(each.group, each.resource, verb) for each in PERMISSIONS for verb in each.verbs}
+    assert sum(len(rule["resources"]) * len(rule["verbs"]) for rule in rules) == len(granted), "a right is given twice"
+
+
+@BOTH
+def test_no_right_is_a_wildcard_and_none_reads_secrets(objects):
+    for each in objects:
+        for rule in each.get("rules", ()):
+            assert "*" not in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])
+            assert "secrets" not in rule["resources"]
+
+
+@BOTH
+def test_the_operators_pod_is_restricted_and_alone(objects):
+    deployment = by_name(objects)["Deployment", "trainyard-operator"]["spec"]
+    pod = deployment["template"]["spec"]
+    assert violations(pod) == []
+    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+    assert "memory" in pod["containers"][0]["resources"]["limits"]
+
+
+@BOTH
+def test_probes_and_the_service_reach_the_operators_port(objects):
+    objects = by_name(objects)
+    deployment, service = objects["Deployment", "trainyard-operator"], objects["Service", "trainyard-operator"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["ports"] == [{"name": "metrics", "containerPort": 8080}]
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+    assert service["spec"]["ports"] == [{"name": "metrics", "port": 8080, "targetPort": "metrics"}]
+    labels = deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert service["spec"]["selector"].items() <= labels
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels
+
+
+@BOTH
+def test_bindings_name_objects_that_are_there(objects):
+    objects = by_name(objects)
+    binding = objects["ClusterRoleBinding", "trainyard-operator"]
+    assert ("ClusterRole", binding["roleRef"]["name"]) in objects
+    (subject,) = binding["subjects"]
+    account = objects[subject["kind"], subject["name"]]
+    assert subject["namespace"] == account["metadata"]["namespace"] == NAMESPACE
+    pod = objects["Deployment", "trainyard-operator"]["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == subject["name"]
+    assert account["automountServiceAccountToken"] is False
+    assert pod["automountServiceAccountToken"] is True
+
+
+@BOTH
+def test_people_who_may_edit_a_namespace_may_use_the_resources_but_not_write_their_status(objects):
+    objects = by_name(objects)
+    edit, view = objects["ClusterRole", "trainyard-edit"], objects["ClusterRole", "trainyard-view"]
+    assert edit["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"] == "true"
+    assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    assert not [rule for rule in edit["rules"] for resource in rule["resources"] if resource.endswith("/status")]
+    assert {verb for rule in view["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+
+
+@BOTH
+def test_nothing_is_secret_and_no_registry_is_named(objects):
+    text = yaml.safe_dump_all(objects)
+    assert "kind: Secret" not in text
+    hosts = re.findall(r"image: (\S+)/\S+/\S+", text) + re.findall(r"https?://(\S+)", text)
+    assert hosts == []
+
+
+def test_the_namespace_enforces_the_restricted_standard():
+    namespace = by_name(manifests())["Namespace", NAMESPACE]
+    labels = namespace["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_every_manifest_is_part_of_the_kustomization():
+    listed = yaml.safe_load((ROOT / "manifests/kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    files = {
+        str(path.relative_to(ROOT / "manifests"))
+        for folder in ("crds", "operator", "rbac")
+        for path in (ROOT / "manifests" / folder).iterdir()
+    }
+    assert set(listed) == files
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="needs kubectl")
+def test_kubectl_reads_the_kustomization_as_we_do():
+    command = ["kubectl", "kustomize", str(ROOT / "manifests")]
+    output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert by_name(yaml.safe_load_all(output)) == by_name(manifests())

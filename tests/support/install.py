@@ -1,0 +1,34 @@
+"""What the two ways of installing produce: `kubectl apply -k manifests`, and the chart as a real Helm renders it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import yaml
+
+from trainyard_devcluster import kustomize
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts/trainyard"
+NAMESPACE = "trainyard-system"
+
+Manifest = dict[str, Any]
+
+
+def manifests() -> list[Manifest]:
+    """Return the objects of `kubectl apply -k manifests`."""
+    return kustomize.build(ROOT / "manifests")
+
+
+def rendered(values: dict[str, Any] | None = None, *, name: str = "trainyard") -> list[Manifest]:
+    """Return the objects of `helm template NAME charts/trainyard`."""
+    with helm_python.Chart.load(CHART) as chart:
+        files = chart.render(values, name=name, namespace=NAMESPACE)
+    texts = [text for path, text in files.items() if path.endswith(".yaml")]
+    return [document for text in texts for document in yaml.safe_load_all(text) if document]
+
+
+def by_name(objects: Iterable[Manifest]) -> dict[tuple[str, str], Manifest]:
+    """Return the objects by kind and name."""
+    return {(each["kind"], each["metadata"]["name"]): each for each in objects}
