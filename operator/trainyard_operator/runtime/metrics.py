@@ -10,6 +10,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from trainyard_operator.cluster.port import Event
 from trainyard_operator.runtime.outcome import Key
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -84,7 +85,7 @@ class Metrics:
         self.objects = Gauge(
             "trainyard_objects", "TrainingJobs and ModelServices by phase", ["kind", "phase"], registry=registry
         )
-        self.transitions = Counter(
+        self._events = Counter(
             "trainyard_events_total",
             "Changes of state that were reported as an event, by its type and reason",
             ["kind", "type", "reason"],
@@ -125,6 +126,10 @@ class Metrics:
         """The API server answered; code 0 means that it did not."""
         self._requests.labels(method, str(code) if code else "<error>").inc()
         self._request_seconds.labels(method).observe(seconds)
+
+    def reported(self, kind: str, event: Event) -> None:
+        """An event was emitted about an object of this kind."""
+        self._events.labels(kind, event.type, event.reason).inc()
 
     def resynced(self) -> None:
         """All resources were listed just now."""

@@ -1,0 +1,63 @@
+"""How the operator is run: every setting is an environment variable, and a flag that wins over it."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, cast
+
+_PREFIX = "TRAINYARD_"
+
+
+def _setting(default: Any, description: str, choices: Sequence[str] | None = None) -> Any:
+    return field(default=default, metadata={"help": description, "choices": choices})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of the process. Times are in seconds. A field `log_level` is TRAINYARD_LOG_LEVEL and --log-level."""
+
+    namespaces: str = _setting("", "namespaces to serve, separated by commas; all of them where empty")
+    trainer_image: str = _setting("trainyard/trainer:0.1.0", "image of training pods, unless the job names another")
+    operator_image: str = _setting("trainyard/operator:0.1.0", "image whose fetch command brings a model to its server")
+    workers: int = _setting(8, "reconciles at a time")
+    progress_interval: float = _setting(10.0, "seconds between two looks at the progress of a training")
+    resync_interval: float = _setting(600.0, "seconds between two looks at everything")
+    reconcile_deadline: float = _setting(60.0, "most seconds for one reconcile")
+    request_timeout: float = _setting(30.0, "most seconds for one request to the API server")
+    host: str = _setting("0.0.0.0", "address to serve metrics and probes on")  # noqa: S104
+    port: int = _setting(8080, "port to serve metrics and probes on; 0 takes a free one")
+    log_level: str = _setting("info", "least severe log records shown", ("debug", "info", "warning", "error"))
+    log_format: Literal["text", "json"] = _setting("text", "form of log records", ("text", "json"))
+
+    @property
+    def namespace_list(self) -> tuple[str, ...]:
+        """The namespaces to serve; empty for all."""
+        return tuple(name for part in self.namespaces.split(",") if (name := part.strip()))
+
+
+def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; on a mistake the process ends with a usage message, as command lines do."""
+    parser = argparse.ArgumentParser(prog="python -m trainyard_operator", description="The Trainyard operator.")
+    for each in fields(Settings):
+        variable = _PREFIX + each.name.upper()
+        parser.add_argument(
+            f"--{each.name.replace('_', '-')}",
+            # argparse converts a default that is a string, so a variable is checked like a flag.
+            default=environment.get(variable) or each.default,
+            type=cast(Any, type(each.default)),
+            choices=each.metadata["choices"],
+            help=f"{each.metadata['help']} [{variable}; default: {each.default!r}]",
+        )
+    settings = Settings(**vars(parser.parse_args(arguments)))
+    for name in ("workers", "progress_interval", "resync_interval", "reconcile_deadline", "request_timeout"):
+        if getattr(settings, name) <= 0:
+            parser.error(f"--{name.replace('_', '-')} must be greater than 0, got {getattr(settings, name)}")
+    for name in ("log_level", "log_format"):
+        if getattr(settings, name) not in (choices := _choices(name)):
+            parser.error(f"--{name.replace('_', '-')} must be one of {', '.join(choices)}")
+    return settings
+
+
+def _choices(name: str) -> Sequence[str]:
+    return cast(Sequence[str], next(each.metadata["choices"] for each in fields(Settings) if each.name == name))

@@ -1,0 +1,215 @@
+"""Attempts: what became of each, and what comes next. Pure functions, and the only place where failures are counted.
+
+An attempt is a Job. Its end is written to the status before the next one begins, so each end is counted exactly once,
+whenever the operator dies and whatever is deleted behind its back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from trainyard_operator.api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_STOPPED
+from trainyard_operator.api.trainingjob import Attempt, RunPolicy
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
+from trainyard_operator.training import result
+from trainyard_operator.training.observe import Observed
+from trainyard_operator.training.pod import CONTAINER
+
+MAX_STOPS = 20
+"""Ends that are nobody's fault, such as drained nodes, are not charged to maxRestarts; this many are too many."""
+_FIRST_DELAY = 5
+_LONGEST_DELAY = 300
+_DETAILS = {
+    "OOMKilled": "the trainer needed more memory than spec.roles.worker.resources.limits.memory allows",
+    "DeadlineExceeded": "the attempt took longer than spec.runPolicy.activeDeadline",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an attempt ended, with what only its Job and pod can tell.
+
+    Attributes:
+        final: No further attempt can help: the input is bad, the training diverged, or its time is up.
+        report: The trainer's last word, where it left one that can be read.
+    """
+
+    attempt: Attempt
+    reason: str
+    message: str
+    final: bool = False
+    report: result.Report | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All attempts so far.
+
+    Attributes:
+        attempts: In the order of their numbers.
+        news: The end of the last attempt, where the status does not tell of it yet.
+    """
+
+    attempts: tuple[Attempt, ...]
+    news: End | None
+
+    @property
+    def last(self) -> Attempt | None:
+        """The newest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def restarts(self) -> int:
+        """Failed attempts that were followed by another."""
+        return sum(attempt.outcome == "Failed" for attempt in self.attempts[:-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What to do: start attempt `n` at `at` or later, go on with attempt `n`, or end."""
+
+    step: Literal["start", "continue", "succeed", "fail"]
+    n: int = 0
+    at: datetime | None = None
+
+
+def tally(recorded: Sequence[Attempt], observed: Observed, *, now: datetime) -> Ledger:
+    """Bring the recorded attempts up to date with the Jobs. What is recorded as ended stays as it is."""
+    attempts = {attempt.n: attempt for attempt in recorded}
+    news: End | None = None
+    for n in sorted(attempts.keys() | observed.jobs.keys()):
+        known = attempts.get(n)
+        if known is not None and known.outcome != "Running":
+            continue
+        seen = _look(n, known, observed, now)
+        attempts[n], news = (seen.attempt, seen) if isinstance(seen, End) else (seen, news)
+    ordered = tuple(attempts[n] for n in sorted(attempts))
+    is_last = news is not None and news.attempt.n == ordered[-1].n
+    return Ledger(ordered, news if is_last else None)
+
+
+def plan(ledger: Ledger, policy: RunPolicy) -> Next:
+    """Decide what comes next."""
+    last, news = ledger.last, ledger.news
+    if last is None:
+        return Next("start")
+    if last.outcome == "Running":
+        return Next("continue", last.n)
+    if last.outcome == "Succeeded":
+        return Next("succeed", last.n)
+    failed = sum(attempt.outcome == "Failed" for attempt in ledger.attempts)
+    stopped = sum(attempt.outcome == "Stopped" for attempt in ledger.attempts)
+    if (news is not None and news.final) or failed > policy.max_restarts or stopped > MAX_STOPS:
+        return Next("fail", last.n)
+    ended = from_rfc3339(last.ended) if last.ended else None
+    return Next("start", last.n + 1, ended and ended + delay(ledger.attempts))
+
+
+def delay(attempts: Sequence[Attempt]) -> timedelta:
+    """Return how long to wait before the next attempt: 5 s after the first failure, then twice as long each time."""
+    failed = sum(attempt.outcome == "Failed" for attempt in attempts)
+    if attempts[-1].outcome == "Stopped":
+        return timedelta(seconds=1)
+    return timedelta(seconds=min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(failed - 1, 10)))
+
+
+def _look(n: int, known: Attempt | None, observed: Observed, now: datetime) -> Attempt | End:
+    job, pod = observed.jobs.get(n), observed.pods.get(n)
+    if job is None:
+        gone = (known or Attempt(n=n, outcome="Running")).model_copy(
+            update={"outcome": "Stopped", "ended": to_rfc3339(now)}
+        )
+        return End(gone, "JobDeleted", "the Job of the attempt was deleted")
+    attempt = Attempt(
+        n=n,
+        outcome="Running",
+        started=_started(job, pod) or (known.started if known else None),
+        node=node_of(pod) or (known.node if known else None),
+    )
+    for condition in job.get("status", {}).get("conditions", []):
+        if condition["status"] == "True" and condition["type"] in ("Complete", "Failed"):
+            ended = attempt.model_copy(update={"ended": condition.get("lastTransitionTime") or to_rfc3339(now)})
+            return _succeeded(ended, pod) if condition["type"] == "Complete" else _failed(ended, condition, pod)
+    return attempt
+
+
+def _succeeded(attempt: Attempt, pod: Manifest | None) -> End:
+    word = _last_word(pod)
+    if pod is None:
+        # Only the pod knows the version. The trainer finds its finished work in the store and says it again.
+        lost = attempt.model_copy(update={"outcome": "Stopped"})
+        return End(lost, "ResultLost", "the pod was deleted before its result could be read")
+    if isinstance(word, result.Unreadable):
+        failed = attempt.model_copy(update={"outcome": "Failed", "exit_code": 0})
+        says = f"; it says: {result.last_words(word.text)}" if word.text else ""
+        return End(
+            failed,
+            "InvalidResult",
+            f"the program ended well but left no result as JSON in its termination message{says}",
+            final=True,
+        )
+    done = attempt.model_copy(update={"outcome": "Succeeded", "exit_code": 0})
+    return End(done, word.reason, word.message, report=word)
+
+
+def _failed(attempt: Attempt, condition: Manifest, pod: Manifest | None) -> End:
+    terminated = _terminated(pod)
+    code = terminated.get("exitCode")
+    attempt = attempt.model_copy(update={"exit_code": code})
+    word = _last_word(pod)
+    report = word if isinstance(word, result.Report) else None
+    said = result.clean(word.message) if isinstance(word, result.Report) else result.last_words(word.text)
+    if condition.get("reason") == "DeadlineExceeded":
+        failed = attempt.model_copy(update={"outcome": "Failed"})
+        return End(failed, "DeadlineExceeded", _DETAILS["DeadlineExceeded"], final=True, report=report)
+    if code == EXIT_STOPPED or _is_disrupted(pod):
+        stopped = attempt.model_copy(update={"outcome": "Stopped"})
+        return End(stopped, "Stopped", said or "the trainer was stopped from outside", report=report)
+    failed = attempt.model_copy(update={"outcome": "Failed"})
+    if code in (EXIT_BAD_INPUT, EXIT_DIVERGED):
+        default = "BadInput" if code == EXIT_BAD_INPUT else "Diverged"
+        reason = result.reason_word(report.reason if report else "", default)
+        return End(failed, reason, said or f"the trainer ended with exit code {code}", final=True, report=report)
+    reason = terminated.get("reason", "")
+    if reason in _DETAILS:
+        return End(failed, reason, _DETAILS[reason], report=report)
+    reason = result.reason_word(report.reason if report else "", "Error")
+    return End(failed, reason, f"exit code {code}: {said or 'no message'}", report=report)
+
+
+def _is_disrupted(pod: Manifest | None) -> bool:
+    """Return whether the pod was taken away rather than failed by itself.
+
+    A failed pod stays until its Job is deleted; one that is gone, or that never ended, was removed by somebody.
+    """
+    if pod is None or not _terminated(pod):
+        return True
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(each["type"] == "DisruptionTarget" and each["status"] == "True" for each in conditions)
+
+
+def _container(pod: Manifest | None) -> Manifest:
+    """Return the status of the training container; others in the pod, such as injected proxies, do not count."""
+    statuses = (pod or {}).get("status", {}).get("containerStatuses", [])
+    return next((each for each in statuses if each["name"] == CONTAINER), {})
+
+
+def _terminated(pod: Manifest | None) -> Manifest:
+    return _container(pod).get("state", {}).get("terminated") or {}
+
+
+def _last_word(pod: Manifest | None) -> result.Report | result.Unreadable:
+    return result.read(_terminated(pod).get("message") or "")
+
+
+def _started(job: Manifest, pod: Manifest | None) -> str | None:
+    state = _container(pod).get("state", {})
+    begun = (state.get("running") or state.get("terminated") or {}).get("startedAt")
+    return str(time) if (time := begun or job.get("status", {}).get("startTime")) else None
+
+
+def node_of(pod: Manifest | None) -> str | None:
+    """Return the node the pod was put on."""
+    return str(node) if (node := (pod or {}).get("spec", {}).get("nodeName")) else None

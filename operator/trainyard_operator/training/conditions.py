@@ -1,0 +1,62 @@
+"""The conditions of a TrainingJob. They are read by people, by `kubectl wait` and, as kstatus, by GitOps tools.
+
+Always there: `Running`, `Suspended`, `Succeeded` and `Failed`; the last two are final. There only while they hold, as
+kstatus wants it: `Reconciling`, on its way to an end, and `Stalled`, somebody has to change something.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from trainyard_operator.api.conditions import Observation
+from trainyard_operator.api.trainingjob import Phase
+from trainyard_operator.training.problems import Problem
+
+RUNNING, SUSPENDED = "Running", "Suspended"
+SUCCEEDED: Literal["Succeeded"] = "Succeeded"
+FAILED: Literal["Failed"] = "Failed"
+RECONCILING, STALLED = "Reconciling", "Stalled"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a TrainingJob is doing, why, and what is in its way.
+
+    Attributes:
+        problem: What keeps it from running; of one that failed, why.
+        stalled: The problem does not go away by itself: other than a full cluster, which may empty or grow.
+    """
+
+    phase: Phase
+    reason: str
+    message: str = ""
+    problem: Problem | None = None
+    stalled: bool = False
+
+
+def observations(state: State) -> list[Observation]:
+    """Return the conditions of a state."""
+    phase, reason, message = state.phase, state.reason, state.message
+    final = phase in ("Succeeded", "Failed")
+    return [
+        Observation(RUNNING, _truth(phase in ("Running", "Exporting")), reason, message),
+        Observation(SUSPENDED, _truth(phase == "Suspended"), "Suspended" if phase == "Suspended" else "NotSuspended"),
+        _end(SUCCEEDED, state, final),
+        _end(FAILED, state, final),
+        *([Observation(STALLED, "True", reason, message)] if state.stalled or phase == "Failed" else []),
+        *([Observation(RECONCILING, "True", reason, message)] if _under_way(state, final) else []),
+    ]
+
+
+def _end(condition: Literal["Succeeded", "Failed"], state: State, final: bool) -> Observation:
+    if final:
+        return Observation(condition, _truth(state.phase == condition), state.reason, state.message)
+    return Observation(condition, "False", "NotFinished")
+
+
+def _under_way(state: State, final: bool) -> bool:
+    # A suspended job is as its spec wants it: nothing is under way.
+    return not final and not state.stalled and state.phase != "Suspended"
+
+
+def _truth(value: bool) -> Literal["True", "False"]:
+    return "True" if value else "False"

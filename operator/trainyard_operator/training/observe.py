@@ -1,0 +1,70 @@
+"""What is there of a TrainingJob: its children as the API server has them now."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trainyard_operator.cluster.children import controlled_by, is_controlled_by
+from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, POD, SERVICE
+from trainyard_operator.cluster.port import Cluster, Manifest
+from trainyard_operator.training import identity
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The children of one TrainingJob.
+
+    Attributes:
+        jobs: The Job of each attempt that still has one.
+        pods: The newest pod of each of these Jobs.
+        leaving: Whether a pod of an attempt without a Job, of this or of an earlier TrainingJob of that name, still
+            runs. Nothing else may start before it ended: two trainers would write in one place.
+    """
+
+    config_map: Manifest | None
+    service: Manifest | None
+    jobs: Mapping[int, Manifest]
+    pods: Mapping[int, Manifest]
+    leaving: bool
+
+
+async def observe(cluster: Cluster, parent: Manifest) -> Observed:
+    """List the children by label and keep those that the parent really controls: one LIST for each kind."""
+    namespace, name = parent["metadata"]["namespace"], parent["metadata"]["name"]
+    labels = identity.selector(name)
+    config_maps, services, jobs = [
+        controlled_by(parent, await cluster.select(kind, namespace, labels=labels))
+        for kind in (CONFIG_MAP, SERVICE, JOB)
+    ]
+    attempts = {
+        number: job for each, job in jobs.items() if (number := identity.attempt_number(name, each)) is not None
+    }
+    pods = await cluster.select(POD, namespace, labels=labels)
+    return Observed(
+        config_map=config_maps.get(identity.spec_name(name)),
+        service=services.get(identity.service_name(name)),
+        jobs=dict(sorted(attempts.items())),
+        pods={number: pod for number, job in attempts.items() if (pod := _newest_pod(pods, job))},
+        leaving=any(is_alive(pod) and _is_stray(pod, name, attempts) for pod in pods),
+    )
+
+
+def is_alive(pod: Manifest) -> bool:
+    """Return whether something may still run in the pod."""
+    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+
+
+def _newest_pod(pods: list[Manifest], job: Manifest) -> Manifest | None:
+    own = [pod for pod in pods if is_controlled_by(pod, job["metadata"]["uid"])]
+    # A pod that is being replaced stays until it has ended; creation times are whole seconds, names break the tie.
+    return max(own, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]), default=None)
+
+
+def _is_stray(pod: Manifest, name: str, attempts: Mapping[int, Manifest]) -> bool:
+    """Return whether the pod belongs to a Job with a name of ours which is not there any more."""
+    known = {job["metadata"]["uid"] for job in attempts.values()}
+    return any(
+        owner["kind"] == JOB.name
+        and owner["uid"] not in known
+        and identity.attempt_number(name, owner["name"]) is not None
+        for owner in pod["metadata"].get("ownerReferences", [])
+    )

@@ -1,0 +1,158 @@
+"""The pod that trains: what it runs, what it sees and what it may do."""
+
+from typing import Any
+
+from trainyard_operator.api.names import (
+    CHECKPOINT_DIR_ENV,
+    DATA_DIR_ENV,
+    DATA_MOUNT,
+    LOG_DIR_ENV,
+    MODEL_DIR_ENV,
+    PORT_ENV,
+    SPEC_ENV,
+    SPEC_FILE,
+    SPEC_MOUNT,
+    STORE_MOUNT,
+    TERMINATION_MESSAGE_ENV,
+    TERMINATION_MESSAGE_PATH,
+    TRAINER_PORT,
+)
+from trainyard_operator.api.trainingjob import DataSource, TrainingJob
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.training import identity
+
+CONTAINER = "trainer"
+GRACE_PERIOD = 60
+"""Seconds from the request to stop to the end: time to write a checkpoint."""
+_USER = 65532
+"""One user for all that write or read a store, also where the storage knows no fsGroup."""
+
+
+def pod_template(job: TrainingJob, attempt: int, *, trainer_image: str) -> Manifest:
+    """Return the pod template of an attempt; it satisfies the `restricted` pod security standard."""
+    worker = job.spec.roles.worker
+    template = worker.template
+    spec: Manifest = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "subdomain": identity.service_name(job.metadata["name"]),
+        "terminationGracePeriodSeconds": GRACE_PERIOD,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(job, trainer_image)],
+        "volumes": _volumes(job),
+    }
+    spec |= _present(
+        nodeSelector=template.node_selector,
+        tolerations=template.tolerations,
+        affinity=template.affinity,
+        priorityClassName=template.priority_class_name,
+        runtimeClassName=template.runtime_class_name,
+        imagePullSecrets=template.image_pull_secrets,
+    )
+    metadata = {"labels": (template.labels or {}) | identity.labels(job, attempt)}
+    return {"metadata": metadata | _present(annotations=template.annotations), "spec": spec}
+
+
+def _container(job: TrainingJob, trainer_image: str) -> Manifest:
+    worker, program = job.spec.roles.worker, job.spec.program.container
+    container: Manifest = {
+        "name": CONTAINER,
+        "image": program.image if program else worker.image or trainer_image,
+        "env": environment(job),
+        "ports": [{"name": "http", "containerPort": TRAINER_PORT, "protocol": "TCP"}],
+        "resources": _resources(job),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "terminationMessagePath": TERMINATION_MESSAGE_PATH,
+        # A program that dies without a last word is known by the end of its log.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": _mounts(job.spec.data.source, store=job.spec.output.store.persistent_volume_claim.claim_name),
+    }
+    return container | (_present(command=program.command, args=program.args) if program else {})
+
+
+def environment(job: TrainingJob) -> list[Manifest]:
+    """Return the variables of the container: defaults, over them the user's, over both the trainer's contract."""
+    store = f"{STORE_MOUNT}/{job.model_name}"
+    work = f"{store}/.training/{job.metadata['uid']}"
+    defaults = {"HOME": "/tmp", "KERAS_HOME": "/tmp/keras"}  # noqa: S108 (an emptyDir of the pod's own)
+    if not job.spec.roles.worker.gpus:
+        # On some nodes every container sees every GPU: a job that asked for none shall take none.
+        defaults |= {"NVIDIA_VISIBLE_DEVICES": "void", "CUDA_VISIBLE_DEVICES": "-1"}
+    contract = {
+        SPEC_ENV: f"{SPEC_MOUNT}/{SPEC_FILE}",
+        MODEL_DIR_ENV: store,
+        CHECKPOINT_DIR_ENV: f"{work}/checkpoints",
+        LOG_DIR_ENV: f"{work}/logs",
+        PORT_ENV: str(TRAINER_PORT),
+        TERMINATION_MESSAGE_ENV: TERMINATION_MESSAGE_PATH,
+    } | _present(**{DATA_DIR_ENV: data_path(job.spec.data.source)})
+    own = {each["name"]: each for each in job.spec.roles.worker.template.env or []}
+    return list((_variables(defaults) | own | _variables(contract)).values())
+
+
+def data_path(source: DataSource) -> str | None:
+    """Return where the data is inside the pod, or None where the program finds it itself, by its URI."""
+    if source.config_map is not None:
+        return "/".join(filter(None, (DATA_MOUNT, source.config_map.key)))
+    if source.persistent_volume_claim is not None:
+        return "/".join(filter(None, (DATA_MOUNT, source.persistent_volume_claim.path.rstrip("/"))))
+    return None
+
+
+def _variables(values: dict[str, str]) -> dict[str, Manifest]:
+    return {name: {"name": name, "value": value} for name, value in values.items()}
+
+
+def _resources(job: TrainingJob) -> Manifest:
+    worker = job.spec.roles.worker
+    # Extended resources cannot be overcommitted: requests must equal limits.
+    gpus: dict[str, int | str] = {worker.gpu_resource: worker.gpus} if worker.gpus else {}
+    wanted = {"requests": (worker.resources.requests or {}) | gpus, "limits": (worker.resources.limits or {}) | gpus}
+    # Quantities are strings to the API server; a number would come back as one.
+    return {name: {key: str(amount) for key, amount in amounts.items()} for name, amounts in wanted.items() if amounts}
+
+
+def _volumes(job: TrainingJob) -> list[Manifest]:
+    source, claim = job.spec.data.source, job.spec.output.store.persistent_volume_claim.claim_name
+    volumes: list[Manifest] = [
+        {"name": "spec", "configMap": {"name": identity.spec_name(job.metadata["name"])}},
+        {"name": "store", "persistentVolumeClaim": {"claimName": claim}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    if source.config_map is not None:
+        key = source.config_map.key
+        items = {"items": [{"key": key, "path": key}]} if key else {}
+        volumes.append({"name": "data", "configMap": {"name": source.config_map.name} | items})
+    elif source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name != claim:
+        name = source.persistent_volume_claim.claim_name
+        volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": name, "readOnly": True}})
+    return volumes
+
+
+def _mounts(source: DataSource, *, store: str) -> list[Manifest]:
+    mounts: list[Manifest] = [
+        {"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True},
+        {"name": "store", "mountPath": STORE_MOUNT},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+    ]
+    if source.uri is None:
+        # Data in the store's own claim: one volume, mounted twice.
+        same = source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name == store
+        mounts.append({"name": "store" if same else "data", "mountPath": DATA_MOUNT, "readOnly": True})
+    return mounts
+
+
+def _present(**fields: Any) -> dict[str, Any]:
+    return {name: each for name, each in fields.items() if each is not None}

@@ -1,0 +1,76 @@
+"""What keeps a pod from running, and what a person can do about it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from trainyard_operator.api.trainingjob import TrainingJob
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.runtime.clock import from_rfc3339
+from trainyard_operator.training.result import clean
+
+UNSCHEDULABLE = "Unschedulable"
+NO_POD = "NoPod"
+_PATIENCE = timedelta(seconds=60)
+_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
+_SETUP = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"})
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a training does not run: a word for programs, and a sentence with what to change for people."""
+
+    reason: str
+    message: str
+
+
+def of_job(spec: TrainingJob, job: Manifest, pod: Manifest | None, *, now: datetime) -> Problem | None:
+    """Return what keeps the pod of a Job from running, or None where it runs or is about to."""
+    if pod is None:
+        return _no_pod(job, now)
+    return _unschedulable(spec, pod) or _waiting(spec, pod)
+
+
+def _no_pod(job: Manifest, now: datetime) -> Problem | None:
+    name = job["metadata"]["name"]
+    started = job.get("status", {}).get("startTime")
+    if started is None or now - from_rfc3339(started) < _PATIENCE:
+        return None
+    return Problem(
+        NO_POD,
+        f"Job {name!r} has had no pod for more than {_PATIENCE.seconds} s, for example because of a quota or a policy; "
+        f"`kubectl describe job {name}` says why",
+    )
+
+
+def _unschedulable(spec: TrainingJob, pod: Manifest) -> Problem | None:
+    for condition in pod.get("status", {}).get("conditions", []):
+        if (
+            condition["type"] == "PodScheduled"
+            and condition["status"] == "False"
+            and condition.get("reason") == UNSCHEDULABLE
+        ):
+            worker = spec.spec.roles.worker
+            wanted = f"{worker.gpus} {worker.gpu_resource}" if worker.gpus else "no GPU"
+            return Problem(
+                UNSCHEDULABLE,
+                f"no node can take the pod ({clean(condition.get('message', ''))}). It asks for {wanted} and what "
+                "spec.roles.worker.resources says: create the job anew with less, or with other tolerations, "
+                "or add a node that fits",
+            )
+    return None
+
+
+def _waiting(spec: TrainingJob, pod: Manifest) -> Problem | None:
+    for status in pod.get("status", {}).get("containerStatuses", []):
+        waiting = status.get("state", {}).get("waiting") or {}
+        reason, detail = waiting.get("reason", ""), clean(waiting.get("message", ""))
+        if reason in _IMAGE:
+            image = spec.spec.program.container.image if spec.spec.program.container else status.get("image", "")
+            return Problem(
+                reason,
+                f"image {image!r} cannot be pulled ({detail or reason}); "
+                "check its name, and spec.roles.worker.template.imagePullSecrets",
+            )
+        if reason in _SETUP:
+            return Problem(reason, f"the container cannot be started: {detail or reason}")
+    return None

@@ -1,0 +1,138 @@
+"""Live progress: what /progress of the training pod says. The pod runs users' code, so nothing is taken on trust."""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol
+
+import aiohttp
+from pydantic import BeforeValidator, Field, ValidationError, WrapValidator
+
+from trainyard_operator.api.names import TRAINER_PORT
+from trainyard_operator.api.trainingjob import CheckpointStatus, Progress
+from trainyard_operator.training.result import Checkpoint, Loss, Message, Metrics, Report, decimal, is_finite, or_none
+
+_TIMEOUT = 2.0
+_MOST_BYTES = 64 * 1024
+_MOST_SECONDS = 10 * 365 * 86400
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Number = Annotated[float | None, BeforeValidator(lambda value: value if is_finite(value) else None)]
+
+
+class Snapshot(Message):
+    """What /progress answers."""
+
+    phase: Literal["starting", "training", "exporting", "done"]
+    epoch: Count = 0
+    epochs: Count = 0
+    step: Count = 0
+    steps: Count = 0
+    percent: Number = None
+    loss: Loss = None
+    metrics: Metrics = Field(default={})
+    samples_per_second: Number = None
+    eta_seconds: Number = None
+    last_checkpoint: Annotated[Checkpoint | None, WrapValidator(or_none)] = None
+
+    def to_status(self) -> Progress:
+        """Return it as it stands in the status."""
+        percent = self.percent if self.percent is not None else 100 * self.step / max(self.steps, 1)
+        speed = self.samples_per_second
+        return Progress(
+            epoch=self.epoch,
+            epochs=self.epochs,
+            step=self.step,
+            steps=self.steps,
+            percent=int(min(100, max(0, percent))),
+            summary=f"{self.epoch}/{self.epochs}",
+            loss=None if self.loss is None else decimal(self.loss),
+            metrics={name: decimal(value) for name, value in self.metrics.items()},
+            samples_per_second=None if speed is None else int(min(2**53, max(0, speed))),
+            eta=None if self.eta_seconds is None else duration(self.eta_seconds),
+        )
+
+    def checkpoint(self) -> CheckpointStatus | None:
+        """Return the newest checkpoint as it stands in the status."""
+        return self.last_checkpoint.to_status() if self.last_checkpoint else None
+
+
+def parse(content: bytes) -> Snapshot | None:
+    """Return the snapshot, or None where the answer is not one."""
+    try:
+        return Snapshot.model_validate(json.loads(content))
+    except (ValueError, ValidationError, RecursionError):
+        return None
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in its two largest units, for example 3m20s."""
+    whole = int(min(_MOST_SECONDS, max(0, seconds)))
+    days, hours, minutes, rest = whole // 86400, whole // 3600 % 24, whole // 60 % 60, whole % 60
+    if days:
+        return f"{days}d{hours}h"
+    if hours:
+        return f"{hours}h{minutes}m"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def at_end(before: Progress | None, report: Report) -> Progress:
+    """Return the progress of a training that ended well: all that was to be done is done, however early it stopped."""
+    before = before or Progress()
+    epoch = before.epoch if report.epochs is None else report.epochs
+    epochs = max(before.epochs, epoch)
+    step = before.step if report.steps is None else report.steps
+    return Progress(
+        epoch=epoch,
+        epochs=epochs,
+        step=step,
+        steps=max(before.steps, step),
+        percent=100,
+        summary=f"{epoch}/{epochs}",
+        loss=decimal(report.loss) if report.loss is not None else before.loss,
+        metrics={name: decimal(value) for name, value in report.metrics.items()} or before.metrics,
+        samples_per_second=before.samples_per_second,
+    )
+
+
+class ProgressReader(Protocol):
+    """Asks a training pod how far it is."""
+
+    async def read(self, address: str) -> Snapshot | None:
+        """Return what the pod at this IP address answers, or None where it does not, or not in a way we understand."""
+        ...
+
+
+@dataclass(slots=True)
+class HttpProgressReader:
+    """Asks by HTTP. Open it with `async with`."""
+
+    port: int = TRAINER_PORT
+    _session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "HttpProgressReader":
+        # Trainers are asked every few seconds at most: a kept connection would only be in the way when they end.
+        connector = aiohttp.TCPConnector(limit=32, force_close=True)
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def read(self, address: str) -> Snapshot | None:
+        """See `ProgressReader.read`."""
+        host = f"[{address}]" if ":" in address else address
+        if self._session is None:
+            raise RuntimeError("the reader is not open")
+        try:
+            # A redirect could lead anywhere the operator may go and the pod may not.
+            async with self._session.get(f"http://{host}:{self.port}/progress", allow_redirects=False) as response:
+                if response.status != 200:
+                    return None
+                content = await response.content.read(_MOST_BYTES)
+                while len(content) < _MOST_BYTES and (more := await response.content.read(_MOST_BYTES - len(content))):
+                    content += more
+                return parse(content)
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return None

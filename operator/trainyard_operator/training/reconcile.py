@@ -1,0 +1,121 @@
+"""Makes the cluster match a TrainingJob: observe, parse, build, apply, report."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trainyard_operator.api.trainingjob import KIND, TrainingJob, TrainingJobStatus
+from trainyard_operator.cluster.errors import NotFound
+from trainyard_operator.cluster.kinds import TRAINING_JOB
+from trainyard_operator.cluster.port import Cluster, Event, Manifest
+from trainyard_operator.runtime.clock import Clock, utc_now
+from trainyard_operator.runtime.outcome import DONE, Key, Outcome
+from trainyard_operator.training.apply import Children
+from trainyard_operator.training.attempts import Ledger, Next, plan, tally
+from trainyard_operator.training.observe import Observed, observe
+from trainyard_operator.training.problems import Problem
+from trainyard_operator.training.progress import ProgressReader, Snapshot
+from trainyard_operator.training.spec import parse, parse_status
+from trainyard_operator.training.status import Facts, compute, is_training, rejected
+from trainyard_operator.training.transitions import events
+
+logger = logging.getLogger(__name__)
+
+_RECHECK = 15.0
+"""Seconds until something that is in the way is looked at again."""
+_SAFETY = 60.0
+"""Seconds until a job that is starting is looked at again, should its watch have missed something."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJobReconciler:
+    """See `runtime.outcome.Reconciler`.
+
+    Attributes:
+        progress_interval: Seconds between two looks at a running trainer.
+        reported: Told of the kind and the event, whenever one was emitted.
+    """
+
+    cluster: Cluster
+    progress: ProgressReader
+    trainer_image: str
+    progress_interval: float
+    clock: Clock = utc_now
+    reported: Callable[[str, Event], None] = lambda *_: None
+
+    async def reconcile(self, key: Key) -> Outcome:
+        """Observe, parse, build, apply, report."""
+        try:
+            manifest = await self.cluster.get(TRAINING_JOB, key.namespace, key.name)
+        except NotFound:
+            return DONE
+        before = parse_status(manifest)
+        # What is being deleted takes its children along; what has ended stays so, whatever becomes of its Jobs.
+        if "deletionTimestamp" in manifest["metadata"] or before.completion_time:
+            return DONE
+        job = parse(manifest, before)
+        if isinstance(job, Problem):
+            await self._report(manifest, before, rejected(manifest, before, job, self.clock()))
+            return DONE
+        observed = await observe(self.cluster, manifest)
+        observed, blocked = await self._apply(job, manifest, observed)
+        ledger, step = self._next(job, observed)
+        live = await self._ask(observed, step)
+        facts = Facts(observed=observed, ledger=ledger, next=step, blocked=blocked, live=live, now=self.clock())
+        await self._report(manifest, before, compute(job, facts))
+        return self._outcome(job, facts)
+
+    async def _apply(self, job: TrainingJob, manifest: Manifest, observed: Observed) -> tuple[Observed, Problem | None]:
+        """Take the next step; return what is there then, and what kept it from being taken."""
+        ledger, step = self._next(job, observed)
+        children = Children(self.cluster, job, manifest, self.trainer_image)
+        if step.step == "continue":
+            result = await children.keep(observed, step.n)
+        # An end is recorded before anything new begins: whoever dies in between would lose its count.
+        elif step.step == "start" and ledger.news is None and self._may_start(job, observed, step):
+            result = await children.start(observed, step.n)
+        else:
+            return observed, None
+        return (observed, result) if isinstance(result, Problem) else (result, None)
+
+    def _next(self, job: TrainingJob, observed: Observed) -> tuple[Ledger, Next]:
+        ledger = tally(job.status.attempts if job.status else (), observed, now=self.clock())
+        return ledger, plan(ledger, job.spec.run_policy)
+
+    def _may_start(self, job: TrainingJob, observed: Observed, step: Next) -> bool:
+        due = step.at is None or step.at <= self.clock()
+        return due and not observed.leaving and not job.spec.run_policy.suspend
+
+    async def _ask(self, observed: Observed, step: Next) -> Snapshot | None:
+        pod = observed.pods.get(step.n) if step.step == "continue" else None
+        address = pod["status"].get("podIP") if pod is not None and is_training(pod) else None
+        return await self.progress.read(address) if address else None
+
+    async def _report(self, manifest: Manifest, before: TrainingJobStatus, after: TrainingJobStatus) -> None:
+        """Write the status if it differs, and only then tell of it."""
+        if after == before:
+            return
+        metadata = {key: manifest["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
+        await self.cluster.apply_status(TRAINING_JOB, {"metadata": metadata, "status": after.to_wire()})
+        if after.phase != before.phase:
+            about = {"kind": KIND, "namespace": metadata["namespace"], "object": metadata["name"]}
+            logger.info("%s %s/%s became %s", *about.values(), after.phase, extra=about)
+        for event in events(before, after):
+            await self.cluster.emit(manifest, event)
+            self.reported(KIND, event)
+
+    def _outcome(self, job: TrainingJob, facts: Facts) -> Outcome:
+        """Return when to look again without being woken."""
+        match facts.next.step:
+            case "succeed" | "fail":
+                return DONE
+            case _ if facts.blocked is not None:
+                return Outcome(_RECHECK)
+            case _ if job.spec.run_policy.suspend:
+                return DONE
+            case "start":
+                wait = (facts.next.at - facts.now).total_seconds() if facts.next.at else 0.0
+                return Outcome(max(wait, 1.0 if facts.observed.leaving else 0.1))
+            case "continue":
+                training = is_training(facts.observed.pods.get(facts.next.n))
+                return Outcome(self.progress_interval if training else _SAFETY)

@@ -1,0 +1,157 @@
+"""What a trainer says when it ends. It comes from a user's container, so nothing in it is taken on trust."""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic.alias_generators import to_camel
+
+from trainyard_operator.api.trainingjob import CheckpointStatus, ModelStatus, TrainingJob
+from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
+
+MESSAGE_LIMIT = 1000
+_METRICS = 32
+_DIGITS = 6
+
+
+def decimal(value: float) -> str:
+    """Return a number the way status fields carry it."""
+    return f"{value:.{_DIGITS}g}"
+
+
+def finite_numbers(value: object) -> dict[str, float]:
+    """Return the finite numbers of a JSON object under short names, at most 32 of them; anything else counts as none.
+
+    A diverged run reports NaN, and that is no reason to lose the rest of what it reports.
+    """
+    if not isinstance(value, dict):
+        return {}
+    pairs = ((name, each) for name, each in value.items() if isinstance(name, str) and 0 < len(name) <= 64)
+    return dict([(name, float(each)) for name, each in pairs if is_finite(each)][:_METRICS])
+
+
+def is_finite(value: object) -> bool:
+    """Return whether a JSON value is a number one can write down."""
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
+    )
+
+
+def clean(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """Return text fit for a condition: no control characters, and not too long."""
+    printable = "".join(each if each.isprintable() or each == "\n" else " " for each in text).strip()
+    return printable if len(printable) <= limit else printable[: limit - 1] + "…"
+
+
+def _time(value: object) -> datetime:
+    return from_rfc3339(str(value))
+
+
+def or_none(value: object, parse: ValidatorFunctionWrapHandler) -> Any:
+    """Take what is not essential as absent where it makes no sense."""
+    try:
+        return parse(value)
+    except ValidationError:
+        return None
+
+
+Metrics = Annotated[dict[str, float], BeforeValidator(finite_numbers)]
+Loss = Annotated[float | None, BeforeValidator(lambda value: value if is_finite(value) else None)]
+
+
+class Message(BaseModel):
+    """Base of what a trainer reports; fields we do not know are ignored."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True, strict=True)
+
+
+class Checkpoint(Message):
+    """A checkpoint the trainer has written."""
+
+    step: int = Field(ge=0)
+    path: str = Field(min_length=1, max_length=1024)
+    time: Annotated[datetime, BeforeValidator(_time)]
+
+    def to_status(self) -> CheckpointStatus:
+        """Return it as it stands in the status."""
+        return CheckpointStatus(step=self.step, path=clean(self.path), time=to_rfc3339(self.time))
+
+
+class Model(Message):
+    """A model version the trainer has written."""
+
+    name: str
+    version: int = Field(ge=1, le=2**53)
+    path: str
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    size_bytes: int = Field(ge=0, le=2**63 - 1)
+
+
+class Report(Message):
+    """The termination message."""
+
+    reason: str = ""
+    message: str = ""
+    epochs: int | None = Field(default=None, ge=0)
+    steps: int | None = Field(default=None, ge=0)
+    loss: Loss = None
+    metrics: Metrics = Field(default={})
+    model: Model | None = None
+    last_checkpoint: Annotated[Checkpoint | None, WrapValidator(or_none)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A last word that is not a report: usually the end of a log."""
+
+    text: str
+
+
+def read(message: str) -> Report | Unreadable:
+    """Parse a termination message."""
+    try:
+        return Report.model_validate(json.loads(message))
+    except (ValueError, ValidationError, RecursionError):
+        return Unreadable(clean(message))
+
+
+def reason_word(text: str, default: str) -> str:
+    """Return a word that may stand as a reason in a condition."""
+    return text if re.fullmatch(r"[A-Z][A-Za-z0-9]{0,63}", text) else default
+
+
+def model_status(job: TrainingJob, report: Report) -> ModelStatus | str:
+    """Return the trained version, or what is wrong with what the trainer says about it."""
+    model = report.model
+    if model is None:
+        return "its last word names no model"
+    expected = f"{job.model_name}/{model.version}"
+    if (model.name, model.path.strip("/")) != (job.model_name, expected):
+        return f"it wrote model {clean(model.name, 100)!r} at {clean(model.path, 100)!r}; expected {expected!r}"
+    claim = job.spec.output.store.persistent_volume_claim.claim_name
+    return ModelStatus(
+        name=model.name,
+        version=model.version,
+        uri=f"pvc://{claim}/{expected}",
+        digest=model.digest,
+        size_bytes=model.size_bytes,
+        metrics={name: decimal(value) for name, value in report.metrics.items()},
+    )
+
+
+def last_words(text: str) -> str:
+    """Return the last line that says something: of a Python trace, the exception."""
+    lines: list[Any] = [line.strip() for line in text.splitlines() if line.strip()]
+    return clean(lines[-1] if lines else "")

@@ -1,0 +1,218 @@
+"""The status of a TrainingJob: a function of its spec, what was recorded, what is observed, and the time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from trainyard_operator.api.conditions import merge
+from trainyard_operator.api.meta import Condition
+from trainyard_operator.api.trainingjob import (
+    Attempt,
+    CheckpointStatus,
+    Failure,
+    ModelStatus,
+    Phase,
+    Progress,
+    TrainingJob,
+    TrainingJobStatus,
+)
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.runtime.clock import to_rfc3339
+from trainyard_operator.training import conditions, problems
+from trainyard_operator.training.attempts import MAX_STOPS, End, Ledger, Next, node_of
+from trainyard_operator.training.conditions import State
+from trainyard_operator.training.observe import Observed
+from trainyard_operator.training.pod import CONTAINER
+from trainyard_operator.training.problems import Problem
+from trainyard_operator.training.progress import Snapshot, at_end
+from trainyard_operator.training.result import model_status
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything a status is made from, besides the spec and the status before.
+
+    Attributes:
+        blocked: What keeps an attempt from being started, or its children from being written.
+        live: What the running trainer says of itself.
+    """
+
+    observed: Observed
+    ledger: Ledger
+    next: Next
+    blocked: Problem | None
+    live: Snapshot | None
+    now: datetime
+
+
+def compute(job: TrainingJob, facts: Facts) -> TrainingJobStatus:
+    """Return the status."""
+    before = job.status or TrainingJobStatus()
+    model = _model(job, facts)
+    state = _state(job, before, facts, model)
+    ledger, news = facts.ledger, facts.ledger.news
+    ended = state.phase in ("Succeeded", "Failed")
+    last = ledger.last
+    return TrainingJobStatus(
+        observed_generation=int(job.metadata.get("generation", 0)),
+        phase=state.phase,
+        conditions=_conditions(job, before, state, facts.now),
+        progress=_progress(before, facts, state),
+        attempts=list(ledger.attempts),
+        restarts=ledger.restarts,
+        failure=_failure(before, news, state, last),
+        last_checkpoint=_checkpoint(before, facts),
+        model=model if isinstance(model, ModelStatus) else None,
+        start_time=before.start_time or next((each.started for each in ledger.attempts if each.started), None),
+        completion_time=((last and last.ended) or to_rfc3339(facts.now)) if ended else None,
+        gpus=job.spec.roles.worker.gpus * job.spec.roles.worker.replicas,
+    )
+
+
+def rejected(manifest: Manifest, before: TrainingJobStatus, problem: Problem, now: datetime) -> TrainingJobStatus:
+    """Return the status of a TrainingJob whose spec cannot be worked with; nothing is started for it."""
+    state = State("Failed", problem.reason, problem.message, problem)
+    generation = int(manifest["metadata"].get("generation", 0))
+    return before.model_copy(
+        update={
+            "observed_generation": generation,
+            "phase": state.phase,
+            "conditions": merge(before.conditions, conditions.observations(state), now=now, generation=generation),
+            "failure": Failure(reason=problem.reason, message=problem.message),
+        }
+    )
+
+
+def _conditions(job: TrainingJob, before: TrainingJobStatus, state: State, now: datetime) -> list[Condition]:
+    generation = int(job.metadata.get("generation", 0))
+    return merge(before.conditions, conditions.observations(state), now=now, generation=generation)
+
+
+def _model(job: TrainingJob, facts: Facts) -> ModelStatus | str | None:
+    """Return the trained version, None before there is one, or what is wrong with it."""
+    news = facts.ledger.news
+    if facts.next.step != "succeed" or news is None or news.report is None:
+        return None
+    return model_status(job, news.report)
+
+
+def _state(job: TrainingJob, before: TrainingJobStatus, facts: Facts, model: ModelStatus | str | None) -> State:
+    match facts.next.step:
+        case "succeed":
+            return _success(facts, model)
+        case "fail":
+            return _defeat(job, before, facts)
+        case "start":
+            return _waiting(job, before, facts)
+        case "continue":
+            return _going(job, before, facts)
+
+
+def _success(facts: Facts, model: ModelStatus | str | None) -> State:
+    if isinstance(model, ModelStatus):
+        news = facts.ledger.news
+        said = f": {news.message}" if news and news.message else ""
+        return State("Succeeded", (news and news.reason) or "Trained", f"trained version {model.version}{said}")
+    problem = Problem("InvalidResult", f"the program ended well, but {model}")
+    return State("Failed", problem.reason, problem.message, problem)
+
+
+def _defeat(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State:
+    reason, message = _cause(before, facts.ledger.news)
+    failed = sum(attempt.outcome == "Failed" for attempt in facts.ledger.attempts)
+    if facts.ledger.last and facts.ledger.last.outcome == "Stopped":
+        reason, message = (
+            "TooManyStops",
+            f"it was stopped from outside more than {MAX_STOPS} times; the last: {message}",
+        )
+    elif not (facts.ledger.news and facts.ledger.news.final) and failed > 1:
+        most = job.spec.run_policy.max_restarts
+        message = f"failed {failed} times, and spec.runPolicy.maxRestarts is {most}; the last: {message}"
+    return State("Failed", reason, message, Problem(reason, message))
+
+
+def _waiting(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State:
+    if job.spec.run_policy.suspend:
+        return State("Suspended", "Suspended", "spec.runPolicy.suspend is true")
+    if facts.blocked is not None:
+        return State("Pending", facts.blocked.reason, facts.blocked.message, facts.blocked, stalled=True)
+    last = facts.ledger.last
+    if last is None:
+        return State("Pending", "Created", "the first attempt is about to start")
+    _, message = _cause(before, facts.ledger.news)
+    return State("Starting", "Restarting", f"attempt {last.n} ended: {message}; the next one starts soon")
+
+
+def _going(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State:
+    n = facts.next.n
+    child, pod = facts.observed.jobs[n], facts.observed.pods.get(n)
+    if job.spec.run_policy.suspend:
+        return State(
+            "Suspended", "Suspended", "spec.runPolicy.suspend is true; the training goes on from its checkpoint"
+        )
+    if facts.blocked is not None:
+        return State("Pending", facts.blocked.reason, facts.blocked.message, facts.blocked, stalled=True)
+    if problem := problems.of_job(job, child, pod, now=facts.now):
+        # An autoscaler may bring the node that is missing; a wrong image stays wrong.
+        stalled = problem.reason != problems.UNSCHEDULABLE
+        return State("Pending", problem.reason, problem.message, problem, stalled=stalled)
+    if not is_training(pod):
+        return State("Starting", "Starting", f"the pod of attempt {n} is starting")
+    phase = _running_phase(job, before, facts.live)
+    return State(phase, phase, f"attempt {n}" + (f" on node {node}" if (node := node_of(pod)) else ""))
+
+
+def _running_phase(job: TrainingJob, before: TrainingJobStatus, live: Snapshot | None) -> Phase:
+    if live is not None:
+        return "Starting" if live.phase == "starting" else "Running" if live.phase == "training" else "Exporting"
+    # No answer: the trainer of ours is importing TensorFlow, or too busy this time; a user's program may have none.
+    if before.phase in ("Running", "Exporting"):
+        return before.phase
+    return "Starting" if job.spec.program.keras is not None else "Running"
+
+
+def is_training(pod: Manifest | None) -> bool:
+    """Return whether the training container of the pod runs."""
+    statuses = (pod or {}).get("status", {}).get("containerStatuses", [])
+    return any(each["name"] == CONTAINER and each.get("state", {}).get("running") for each in statuses)
+
+
+def _cause(before: TrainingJobStatus, news: End | None) -> tuple[str, str]:
+    """Return why the last attempt ended: from its Job where the end is new, else from what was recorded."""
+    if news is not None:
+        return news.reason, news.message
+    return (before.failure.reason, before.failure.message) if before.failure else ("Error", "unknown")
+
+
+def _failure(before: TrainingJobStatus, news: End | None, state: State, last: Attempt | None) -> Failure | None:
+    """Return the failure card: of the last failed attempt, and of the whole once it has failed."""
+    if state.phase == "Succeeded":
+        return None
+    if state.phase == "Failed" or (news is not None and news.attempt.outcome == "Failed"):
+        reason, message = (state.reason, state.message) if state.phase == "Failed" else _cause(before, news)
+        return Failure(
+            reason=reason,
+            message=message,
+            attempt=last.n if last else 0,
+            exit_code=last.exit_code if last else None,
+            node=last.node if last else None,
+        )
+    return before.failure
+
+
+def _progress(before: TrainingJobStatus, facts: Facts, state: State) -> Progress | None:
+    news = facts.ledger.news
+    if state.phase == "Succeeded" and news and news.report:
+        return at_end(before.progress, news.report)
+    if facts.live is not None:
+        return facts.live.to_status()
+    # What is not under way has no time left.
+    if before.progress is not None and state.phase not in ("Running", "Exporting"):
+        return before.progress.model_copy(update={"eta": None})
+    return before.progress
+
+
+def _checkpoint(before: TrainingJobStatus, facts: Facts) -> CheckpointStatus | None:
+    news = facts.ledger.news
+    if news and news.report and news.report.last_checkpoint:
+        return news.report.last_checkpoint.to_status()
+    return (facts.live.checkpoint() if facts.live else None) or before.last_checkpoint
