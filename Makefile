@@ -38,6 +38,8 @@ lock: .venv/operator/.installed ## Renew the lock files
 	$(COMPILE) requirements/trainer.in requirements/trainer-dev.in --extra trainer --extra modelserver \
 	    --override requirements/trainer.override --constraint requirements/trainer.txt \
 	    --output-file requirements/trainer-dev.txt
+	$(COMPILE) --extra trainer-gpu --override requirements/trainer-gpu.override \
+	    --constraint requirements/trainer.txt --output-file requirements/trainer-gpu.txt
 
 .PHONY: protos
 protos: .venv/operator/.installed ## Generate the Python of the .proto files

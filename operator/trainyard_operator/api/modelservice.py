@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from trainyard_operator.api.meta import NAME_RULE, ApiModel, Conditions, LabelValue, ResourceName, rule, rules
-from trainyard_operator.api.pods import PodTemplate, Resources
+from trainyard_operator.api.pods import GPU_RULES, PodTemplate, Resources
 
 KIND, PLURAL, SINGULAR, SHORT = "ModelService", "modelservices", "modelservice", "ms"
 
@@ -45,15 +45,7 @@ class Model(ApiModel):
 class Server(ApiModel):
     """The TensorFlow Serving container."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "!has(self.resources.limits) || !(self.gpuResource in self.resources.limits)",
-                "set gpus instead of the GPU resource in resources.limits",
-                ".resources",
-            ),
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=rules(*GPU_RULES))
     image: str = Field(
         default="tensorflow/serving:2.20.0", min_length=1, max_length=512, description="A TensorFlow Serving image."
     )

@@ -85,6 +85,17 @@ PodLabels = Annotated[
 ]
 
 
+# Beside `resources` and `gpuResource`, in whatever has both.
+GPU_RULES = [
+    rule(
+        f"!has(self.resources.{amounts}) || !(self.gpuResource in self.resources.{amounts})",
+        f"set gpus instead of the GPU resource in resources.{amounts}",
+        ".resources",
+    )
+    for amounts in ("requests", "limits")
+]
+
+
 class Resources(ApiModel):
     """Compute resources of a container, as in `core/v1 ResourceRequirements`."""
 

@@ -17,7 +17,7 @@ from trainyard_operator.api.meta import (
     rule,
     rules,
 )
-from trainyard_operator.api.pods import PodTemplate, Resources
+from trainyard_operator.api.pods import GPU_RULES, PodTemplate, Resources
 
 KIND, PLURAL, SINGULAR, SHORT = "TrainingJob", "trainingjobs", "trainingjob", "tj"
 
@@ -182,15 +182,7 @@ class Checkpoint(ApiModel):
 class Worker(ApiModel):
     """The pods that train."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "!has(self.resources.limits) || !(self.gpuResource in self.resources.limits)",
-                "set gpus instead of the GPU resource in resources.limits",
-                ".resources",
-            ),
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=rules(*GPU_RULES))
     replicas: int = Field(default=1, ge=1, le=1, description="Number of pods; more than one is not supported yet.")
     gpus: int = Field(default=0, ge=0, le=64, description="GPUs of each pod.")
     gpu_resource: ResourceName = Field(

@@ -103,6 +103,8 @@ def test_good_input_is_accepted(resource):
         (worker(gpus=-1), "-1 is less than the minimum of 0"),
         (worker(gpuResource="gpu"), "'gpu' does not match"),
         (worker(resources={"limits": {"nvidia.com/gpu": 1}}), "set gpus instead of the GPU resource"),
+        (worker(resources={"requests": {"nvidia.com/gpu": 1}}), "GPU resource in resources.requests"),
+        (worker(gpuResource="amd.com/gpu", resources={"limits": {"amd.com/gpu": 1}}), "set gpus instead of the GPU"),
         (worker(resources={"requests": {"memory": "1GB"}}), "'1GB' does not match"),
         (worker(resources={"requests": {"memory": "-1Gi"}}), "'-1Gi' does not match"),
         (worker(template={"labels": {"trainyard.dev/role": "x"}}), "labels under trainyard.dev/ are set by"),
