@@ -108,6 +108,11 @@ class Client:
         """The namespace of the kubeconfig's context."""
         return self._access.namespace
 
+    @property
+    def authority(self) -> str:
+        """The certificate (PEM) that the server's own is checked by; empty where the kubeconfig names none."""
+        return self._access.authority
+
     async def __aenter__(self) -> Self:
         # Watches hold connections for minutes, so the pool has no upper bound.
         connector = aiohttp.TCPConnector(ssl=self._access.tls or True, limit=0)

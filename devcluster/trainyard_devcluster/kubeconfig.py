@@ -25,6 +25,8 @@ class Access:
     tls: ssl.SSLContext | None
     tls_server_name: str | None
     namespace: str
+    authority: str = ""
+    """The certificate (PEM) that the server's own is checked by."""
 
 
 def load(path: str | Path, context: str | None = None) -> Access:
@@ -42,6 +44,7 @@ def load(path: str | Path, context: str | None = None) -> Access:
         tls=_tls(cluster, user, file.parent) if cluster["server"].startswith("https") else None,
         tls_server_name=cluster.get("tls-server-name"),
         namespace=chosen.get("namespace", "default"),
+        authority=(_material(cluster, "certificate-authority", file.parent) or b"").decode(),
     )
 
 
