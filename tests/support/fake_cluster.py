@@ -1,12 +1,14 @@
 """A cluster in memory behind the operator's port, which can fail at the n-th call."""
 
-import copy
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from trainyard_operator.cluster.errors import AlreadyExists, ApiError, Conflict, NotFound
 from trainyard_operator.cluster.kinds import Kind
 from trainyard_operator.cluster.port import Event, Manifest
+
+_JSON = TypeVar("_JSON")
 
 
 class Killed(BaseException):
@@ -17,6 +19,7 @@ class FakeCluster:
     """Keeps what the API server keeps: uid, resourceVersion, generation, status apart from spec, owner references.
 
     Attributes:
+        version: Rises with every change.
         calls: Every call so far, as (verb, plural).
         events: Every event emitted, as (kind of the object, its name, event).
         fail_at: Raise `failure` instead of answering the call with this number (from 0); None never does.
@@ -30,7 +33,7 @@ class FakeCluster:
         self.fail_at: int | None = None
         self.fail_after: int | None = None
         self.failure: BaseException = Killed()
-        self._version = 0
+        self.version = 0
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -38,7 +41,7 @@ class FakeCluster:
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
         with self._call("get", kind):
-            return copy.deepcopy(self._find(kind, namespace, name))
+            return _copy(self._find(kind, namespace, name))
 
     async def select(
         self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None
@@ -66,7 +69,7 @@ class FakeCluster:
             live = self._find(kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
             self._check_preconditions(live, manifest)
             # One manager owns the whole status, so what it no longer applies disappears.
-            return self._store(kind, live | {"status": copy.deepcopy(manifest["status"])}, live)
+            return self._store(kind, live | {"status": _copy(manifest["status"])}, live)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
         with self._call("delete", kind):
@@ -86,9 +89,9 @@ class FakeCluster:
     def put(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Create or replace an object, status included."""
         key = self._key(kind, manifest)
-        new = copy.deepcopy(manifest) | {"apiVersion": kind.api_version, "kind": kind.name}
+        new = _copy(manifest) | {"apiVersion": kind.api_version, "kind": kind.name}
         if key not in self.objects:
-            new["metadata"] = {"uid": f"uid-{self._version + 1}", "generation": 1} | new["metadata"]
+            new["metadata"] = {"uid": f"uid-{self.version + 1}", "generation": 1} | new["metadata"]
             new["metadata"].setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
         return self._store(kind, new, self.objects.get(key))
 
@@ -112,7 +115,7 @@ class FakeCluster:
     ) -> list[Manifest]:
         """List objects without being counted."""
         return [
-            copy.deepcopy(each)
+            _copy(each)
             for (plural, place, _), each in sorted(self.objects.items())
             if plural == kind.plural
             and namespace in (None, place)
@@ -137,15 +140,15 @@ class FakeCluster:
             return {key: part for key, part in each.items() if key not in ("metadata", "status")}
 
         if old is not None and new == old:
-            return copy.deepcopy(old)
-        self._version += 1
-        new = copy.deepcopy(new)
-        new["metadata"]["resourceVersion"] = str(self._version)
+            return _copy(old)
+        self.version += 1
+        new = _copy(new)
+        new["metadata"]["resourceVersion"] = str(self.version)
         if old is not None:
             new["metadata"]["uid"] = old["metadata"]["uid"]
             new["metadata"]["generation"] = old["metadata"]["generation"] + (essence(new) != essence(old))
         self.objects[self._key(kind, new)] = new
-        return copy.deepcopy(new)
+        return _copy(new)
 
     @staticmethod
     def _key(kind: Kind, manifest: Manifest) -> tuple[str, str, str]:
@@ -173,10 +176,15 @@ class _Call:
             raise self._failure
 
 
+def _copy(each: _JSON) -> _JSON:
+    """Copy plain JSON, many times faster than copy.deepcopy."""
+    return cast(_JSON, json.loads(json.dumps(each)))
+
+
 def merged(live: Manifest, wanted: Manifest) -> Manifest:
     """Return `live` with what is wanted laid over it, maps merged and lists replaced."""
-    result = copy.deepcopy(live)
+    result = _copy(live)
     for key, each in wanted.items():
         old = result.get(key)
-        result[key] = merged(old, each) if isinstance(old, dict) and isinstance(each, dict) else copy.deepcopy(each)
+        result[key] = merged(old, each) if isinstance(old, dict) and isinstance(each, dict) else _copy(each)
     return result

@@ -1,0 +1,234 @@
+"""Builds TrainingJobs for tests, and plays Kubernetes' part in their lives."""
+
+import copy
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from support.fake_cluster import FakeCluster
+from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, JOB, POD, TRAINING_JOB
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.runtime.clock import to_rfc3339
+from trainyard_operator.runtime.outcome import Key, Outcome
+from trainyard_operator.training.progress import Snapshot
+from trainyard_operator.training.reconcile import TrainingJobReconciler
+
+NAMESPACE = "team"
+START = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
+DIGEST = "sha256:" + "ab" * 32
+
+
+@dataclass(frozen=True)
+class TrainingJobBuilder:
+    """A TrainingJob as the API server would hand it out, changed one thing at a time."""
+
+    manifest: Manifest
+
+    def named(self, name: str) -> "TrainingJobBuilder":
+        return self._with("metadata", {"name": name})
+
+    def with_spec(self, **fields: Any) -> "TrainingJobBuilder":
+        return self._with("spec", fields)
+
+    def with_gpus(self, count: int, resource: str = "nvidia.com/gpu") -> "TrainingJobBuilder":
+        return self.with_worker(gpus=count, gpuResource=resource)
+
+    def with_worker(self, **fields: Any) -> "TrainingJobBuilder":
+        return self.with_spec(roles={"worker": fields})
+
+    def with_run_policy(self, **fields: Any) -> "TrainingJobBuilder":
+        return self.with_spec(runPolicy=self.manifest["spec"].get("runPolicy", {}) | fields)
+
+    def with_container(self, **fields: Any) -> "TrainingJobBuilder":
+        return self.with_spec(program={"container": fields})
+
+    def with_data(self, **source: Any) -> "TrainingJobBuilder":
+        return self.with_spec(data={"label": "churned", "source": source})
+
+    def _with(self, part: str, fields: Manifest) -> "TrainingJobBuilder":
+        return TrainingJobBuilder(self.manifest | {part: self.manifest[part] | fields})
+
+    def build(self) -> Manifest:
+        return copy.deepcopy(self.manifest)
+
+
+def a_training_job() -> TrainingJobBuilder:
+    """Start from a small valid one: CSV in a ConfigMap, store in a claim."""
+    return TrainingJobBuilder(
+        {
+            "apiVersion": "trainyard.dev/v1alpha1",
+            "kind": "TrainingJob",
+            "metadata": {"name": "churn", "namespace": NAMESPACE, "uid": "uid-of-churn", "generation": 1},
+            "spec": {
+                "program": {"keras": {"task": "binaryClassification"}},
+                "data": {"label": "churned", "source": {"configMap": {"name": "rows", "key": "rows.csv"}}},
+                "output": {"store": {"persistentVolumeClaim": {"claimName": "models"}}},
+            },
+        }
+    )
+
+
+def a_report(**fields: Any) -> Manifest:
+    """Return the last word of a trainer that wrote version 1 of model churn."""
+    model = {"name": "churn", "version": 1, "path": "churn/1", "digest": DIGEST, "sizeBytes": 4096}
+    return {
+        "reason": "MaxEpochs",
+        "message": "trained 10 epochs",
+        "epochs": 10,
+        "steps": 100,
+        "loss": 0.25,
+        "metrics": {"val_accuracy": 0.96875},
+        "model": model,
+        "lastCheckpoint": {"step": 100, "path": "churn/.training/x/ckpt-100", "time": "2026-11-23T10:01:00Z"},
+    } | fields
+
+
+@dataclass
+class FakeProgress:
+    """Answers for the training pod, and remembers who was asked."""
+
+    answer: Snapshot | None = None
+    asked: list[str] = field(default_factory=list)
+
+    async def read(self, address: str) -> Snapshot | None:
+        self.asked.append(address)
+        return self.answer
+
+
+@dataclass
+class World:
+    """A cluster with one namespace, in which tests say what Kubernetes' own controllers and the trainer do."""
+
+    cluster: FakeCluster = field(default_factory=FakeCluster)
+    progress: FakeProgress = field(default_factory=FakeProgress)
+    now: datetime = START
+
+    def __post_init__(self) -> None:
+        self.reconciler = TrainingJobReconciler(
+            cluster=self.cluster,
+            progress=self.progress,
+            trainer_image="trainer:test",
+            progress_interval=10.0,
+            clock=lambda: self.now,
+        )
+        self.put_config_map("rows", {"rows.csv": "a,churned\n1,yes\n"})
+        self.put_claim("models")
+
+    def put(self, job: TrainingJobBuilder) -> "World":
+        self.cluster.put(TRAINING_JOB, job.build())
+        return self
+
+    def put_config_map(self, name: str, content: dict[str, str]) -> None:
+        self.cluster.put(CONFIG_MAP, {"metadata": {"name": name, "namespace": NAMESPACE}, "data": content})
+
+    def put_claim(self, name: str) -> None:
+        self.cluster.put(CLAIM, {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {}})
+
+    async def reconcile(self, name: str = "churn") -> Outcome:
+        return await self.reconciler.reconcile(Key("TrainingJob", NAMESPACE, name))
+
+    async def settle(self, name: str = "churn") -> Outcome:
+        """Reconcile until a reconcile changes nothing."""
+        for _ in range(10):
+            before = self.cluster.version
+            outcome = await self.reconcile(name)
+            if self.cluster.version == before:
+                return outcome
+        raise AssertionError("the reconciler does not come to rest")
+
+    def later(self, **span: float) -> "World":
+        self.now += timedelta(**span)
+        return self
+
+    def update_spec(self, **fields: Any) -> None:
+        """A user changes the run policy."""
+        live = self.cluster.peek(TRAINING_JOB)[0]
+        live["spec"]["runPolicy"] = live["spec"].get("runPolicy", {}) | fields
+        self.cluster.put(TRAINING_JOB, live)
+
+    def job(self, attempt: int = 0, name: str = "churn") -> Manifest:
+        return self.cluster.objects["jobs", NAMESPACE, f"{name}-worker-{attempt}"]
+
+    def jobs(self) -> list[str]:
+        return [job["metadata"]["name"] for job in self.cluster.peek(JOB)]
+
+    def status(self, name: str = "churn") -> Manifest:
+        status: Manifest = self.cluster.objects["trainingjobs", NAMESPACE, name].get("status", {})
+        return status
+
+    def conditions(self, name: str = "churn") -> dict[str, Manifest]:
+        return {each["type"]: each for each in self.status(name).get("conditions", [])}
+
+    def events(self) -> list[str]:
+        return [f"{event.type} {event.reason}" for _, _, event in self.cluster.events]
+
+    # What Kubernetes does.
+
+    def create_pod(self, attempt: int = 0, **status: Any) -> None:
+        job = self.job(attempt)
+        name = f"{job['metadata']['name']}-0-abcde"
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "controller": True} | {
+            key: job["metadata"][key] for key in ("name", "uid")
+        }
+        self.cluster.set_status(JOB, NAMESPACE, job["metadata"]["name"], {"startTime": to_rfc3339(self.now)})
+        self.cluster.put(
+            POD,
+            {
+                "metadata": {
+                    "name": name,
+                    "namespace": NAMESPACE,
+                    "labels": job["spec"]["template"]["metadata"]["labels"],
+                    "ownerReferences": [owner],
+                },
+                "spec": {"nodeName": "node-1"},
+                "status": {"phase": "Pending"} | status,
+            },
+        )
+
+    def pod_status(self, attempt: int, **status: Any) -> None:
+        self.cluster.set_status(POD, NAMESPACE, f"churn-worker-{attempt}-0-abcde", status)
+
+    def run_pod(self, attempt: int = 0) -> None:
+        state = {"running": {"startedAt": to_rfc3339(self.now)}}
+        self.pod_status(
+            attempt, phase="Running", podIP="10.0.0.7", containerStatuses=[{"name": "trainer", "state": state}]
+        )
+
+    def end_pod(self, attempt: int = 0, *, code: int, message: Any = "", **terminated: Any) -> None:
+        """End the container; the message is a report, or text."""
+        text = message if isinstance(message, str) else json.dumps(message)
+        ended = {"exitCode": code, "message": text, "startedAt": to_rfc3339(START)} | terminated
+        self.pod_status(
+            attempt,
+            phase="Failed" if code else "Succeeded",
+            conditions=terminated.pop("conditions", []),
+            containerStatuses=[{"name": "trainer", "state": {"terminated": ended}}],
+        )
+
+    def end_job(self, attempt: int = 0, *, reason: str = "BackoffLimitExceeded", failed: bool = True) -> None:
+        condition = {
+            "type": "Failed" if failed else "Complete",
+            "status": "True",
+            "reason": reason if failed else "CompletionsReached",
+            "lastTransitionTime": to_rfc3339(self.now),
+        }
+        name = self.job(attempt)["metadata"]["name"]
+        started = self.job(attempt).get("status", {}).get("startTime")
+        self.cluster.set_status(JOB, NAMESPACE, name, {"startTime": started, "conditions": [condition]})
+
+    def fail(self, attempt: int = 0, *, code: int = 1, message: Any = "", **terminated: Any) -> None:
+        self.end_pod(attempt, code=code, message=message, **terminated)
+        self.end_job(attempt, reason="PodFailurePolicy" if code in (2, 3) else "BackoffLimitExceeded")
+
+    def succeed(self, attempt: int = 0, message: Any = None) -> None:
+        self.end_pod(attempt, code=0, message=a_report() if message is None else message)
+        self.end_job(attempt, failed=False)
+
+    async def running(self, attempt: int = 0) -> "World":
+        """Bring an attempt to where its container runs."""
+        await self.settle()
+        self.create_pod(attempt)
+        self.run_pod(attempt)
+        await self.settle()
+        return self

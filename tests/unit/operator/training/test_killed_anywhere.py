@@ -1,0 +1,91 @@
+"""The operator dies at, or right after, every single call of a whole life, and nothing comes out differently."""
+
+import copy
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from support.fake_cluster import FakeCluster, Killed
+from support.training import World, a_report, a_training_job
+from trainyard_operator.training.progress import Snapshot
+
+Step = Callable[[World], Any]
+
+
+def _runs(attempt: int) -> list[Step]:
+    return [lambda world: world.create_pod(attempt), lambda world: world.run_pod(attempt)]
+
+
+def _speaks(epoch: int) -> Step:
+    def speak(world: World) -> None:
+        world.progress.answer = Snapshot(phase="training", epoch=epoch, epochs=10)
+
+    return speak
+
+
+LIFE: list[Step] = [
+    lambda world: world.put(a_training_job().with_run_policy(maxRestarts=2)),
+    *_runs(0),
+    _speaks(1),
+    lambda world: world.update_spec(suspend=True),
+    lambda world: world.update_spec(suspend=False),
+    lambda world: world.fail(0, code=1, message="boom"),
+    lambda world: world.later(seconds=10),
+    *_runs(1),
+    lambda world: world.fail(1, code=75, message=a_report(model=None)),
+    lambda world: world.later(seconds=10),
+    *_runs(2),
+    lambda world: world.fail(2, code=1, message="boom"),
+    lambda world: world.later(seconds=60),
+    *_runs(3),
+    _speaks(9),
+    lambda world: world.succeed(3),
+]
+
+
+async def _live(*, kill_at: int | None = None, kill_after: int | None = None) -> World:
+    world = World()
+    world.cluster.fail_at, world.cluster.fail_after = kill_at, kill_after
+    for step in LIFE:
+        step(world)
+        await _survive(world.settle)
+    return world
+
+
+async def _survive(settle: Callable[[], Awaitable[Any]]) -> None:
+    try:
+        await settle()
+    except Killed:
+        await settle()
+
+
+def _remains(cluster: FakeCluster) -> dict[Any, Any]:
+    """Return all objects without what numbers the writes."""
+    objects = copy.deepcopy(cluster.objects)
+    for each in objects.values():
+        for field in ("uid", "resourceVersion", "ownerReferences"):
+            each["metadata"].pop(field, None)
+    return objects
+
+
+async def test_a_life_without_accidents_ends_well() -> None:
+    world = await _live()
+
+    assert world.status()["phase"] == "Succeeded"
+    assert world.status()["restarts"] == 2
+    assert [each["outcome"] for each in world.status()["attempts"]] == ["Failed", "Stopped", "Failed", "Succeeded"]
+
+
+@pytest.mark.parametrize("when", ["kill_at", "kill_after"])
+async def test_dying_at_any_call_changes_nothing_in_the_end(when: str) -> None:
+    undisturbed = await _live()
+    expected = _remains(undisturbed.cluster)
+
+    for number in range(len(undisturbed.cluster.calls)):
+        world = await _live(**{when: number})
+
+        call = undisturbed.cluster.calls[number]
+        assert _remains(world.cluster) == expected, f"killed {when} call {number}: {call}"
+        created = [each for each in world.cluster.writes if each == ("create", "jobs")]
+        assert len(created) <= 5, f"killed {when} call {number}: {call}"

@@ -1,0 +1,387 @@
+from typing import Any
+
+import pytest
+
+from support.training import NAMESPACE, World, a_report, a_training_job
+from trainyard_operator.cluster.errors import Forbidden, Invalid, Unavailable
+from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, SERVICE, TRAINING_JOB
+from trainyard_operator.training.progress import Snapshot
+
+LISTS = [("list", "configmaps"), ("list", "services"), ("list", "jobs"), ("list", "pods")]
+STEADY = [("get", "trainingjobs"), *LISTS]
+
+
+async def test_a_new_job_gets_its_children_and_a_status_in_one_pass() -> None:
+    world = World().put(a_training_job())
+
+    await world.reconcile()
+
+    assert world.cluster.calls == [
+        *STEADY,
+        ("get", "persistentvolumeclaims"),
+        ("get", "configmaps"),
+        ("create", "configmaps"),
+        ("create", "services"),
+        ("create", "jobs"),
+        ("apply_status", "trainingjobs"),
+        ("emit", "events"),
+    ]
+    assert world.status()["phase"] == "Starting"
+    assert world.status()["attempts"] == [{"n": 0, "outcome": "Running"}]
+    assert world.events() == ["Normal TrainingStarted"]
+
+
+@pytest.mark.parametrize("stage", ["starting", "running"])
+async def test_a_job_at_rest_costs_one_list_for_each_kind_and_no_write(stage: str) -> None:
+    world = World().put(a_training_job())
+    await (world.settle() if stage == "starting" else world.running())
+    world.cluster.calls.clear()
+
+    await world.reconcile()
+
+    assert world.cluster.calls == STEADY
+
+
+async def test_a_finished_job_costs_one_get_and_is_never_run_again() -> None:
+    world = await World().put(a_training_job()).running()
+    world.succeed()
+    await world.settle()
+    for job in world.jobs():
+        world.cluster.remove(JOB, NAMESPACE, job)
+    world.cluster.calls.clear()
+
+    outcome = await world.reconcile()
+
+    assert world.cluster.calls == [("get", "trainingjobs")]
+    assert outcome.requeue_after is None
+    assert world.status()["phase"] == "Succeeded"
+
+
+async def test_a_job_that_succeeded_tells_where_its_model_is() -> None:
+    world = await World().put(a_training_job()).running()
+    world.later(minutes=1).succeed()
+
+    await world.settle()
+
+    status = world.status()
+    assert status["phase"] == "Succeeded"
+    assert status["model"] == {
+        "name": "churn",
+        "version": 1,
+        "uri": "pvc://models/churn/1",
+        "digest": "sha256:" + "ab" * 32,
+        "sizeBytes": 4096,
+        "metrics": {"val_accuracy": "0.96875"},
+    }
+    assert status["completionTime"] == "2026-11-23T10:01:00Z"
+    assert status["progress"]["percent"] == 100
+    assert status["lastCheckpoint"]["step"] == 100
+    assert world.conditions()["Succeeded"]["status"] == "True"
+    assert world.conditions().keys() == {"Running", "Suspended", "Succeeded", "Failed"}
+    assert world.events() == ["Normal TrainingStarted", "Normal Succeeded"]
+
+
+async def test_the_progress_of_a_running_trainer_comes_into_the_status() -> None:
+    world = await World().put(a_training_job()).running()
+    world.progress.answer = Snapshot(
+        phase="training", epoch=3, epochs=10, step=30, steps=100, loss=0.123456789, eta_seconds=200
+    )
+
+    outcome = await world.reconcile()
+
+    assert outcome.requeue_after == 10.0
+    assert set(world.progress.asked) == {"10.0.0.7"}
+    assert world.status()["phase"] == "Running"
+    assert world.status()["progress"] == {
+        "epoch": 3,
+        "epochs": 10,
+        "step": 30,
+        "steps": 100,
+        "percent": 30,
+        "summary": "3/10",
+        "loss": "0.123457",
+        "metrics": {},
+        "eta": "3m20s",
+    }
+
+
+async def test_a_trainer_that_does_not_answer_once_keeps_its_phase_and_progress() -> None:
+    world = await World().put(a_training_job()).running()
+    world.progress.answer = Snapshot(phase="training", epoch=3, epochs=10)
+    await world.reconcile()
+    world.progress.answer = None
+
+    await world.reconcile()
+
+    assert world.status()["phase"] == "Running"
+    assert world.status()["progress"]["summary"] == "3/10"
+
+
+async def test_a_failed_program_is_tried_again_after_a_while_and_counted_once() -> None:
+    world = await World().put(a_training_job()).running()
+    world.fail(code=1, message="Traceback ...\nValueError: boom")
+
+    outcome = await world.settle()
+
+    assert world.jobs() == ["churn-worker-0"]
+    assert outcome.requeue_after == 5.0
+    assert world.status()["failure"] == {
+        "reason": "Error",
+        "message": "exit code 1: ValueError: boom",
+        "attempt": 0,
+        "exitCode": 1,
+        "node": "node-1",
+    }
+    world.later(seconds=5)
+    await world.settle()
+    assert world.jobs() == ["churn-worker-0", "churn-worker-1"]
+    assert world.status()["restarts"] == 1
+    assert world.events() == [
+        "Normal TrainingStarted",
+        "Warning AttemptFailed",
+        "Normal TrainingRestarted",
+    ]
+
+
+async def test_a_program_that_keeps_failing_ends_after_its_last_restart() -> None:
+    world = World().put(a_training_job().with_run_policy(maxRestarts=1))
+    for attempt in (0, 1):
+        await world.running(attempt)
+        world.fail(attempt, code=7, message="boom")
+        await world.settle()
+        world.later(minutes=5)
+
+    assert await world.settle()
+    assert world.jobs() == ["churn-worker-0", "churn-worker-1"]
+    assert world.status()["phase"] == "Failed"
+    assert world.status()["restarts"] == 1
+    assert world.status()["failure"]["message"] == (
+        "failed 2 times, and spec.runPolicy.maxRestarts is 1; the last: exit code 7: boom"
+    )
+    assert world.events()[-2:] == ["Warning AttemptFailed", "Warning Failed"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "expected"),
+    [(2, "BadInput", "BadInput"), (2, "not a word", "BadInput"), (3, "Diverged", "Diverged"), (3, "", "Diverged")],
+)
+async def test_bad_input_and_divergence_are_final_and_say_what_the_trainer_said(
+    code: int, reason: str, expected: str
+) -> None:
+    world = await World().put(a_training_job()).running()
+    said = "rows.csv has no column 'churned'; it has: a, b"
+    world.fail(code=code, message=a_report(reason=reason, message=said, model=None))
+
+    await world.settle()
+
+    assert world.status()["phase"] == "Failed"
+    assert world.status()["failure"]["reason"] == expected
+    assert world.status()["failure"]["message"] == said
+    assert world.conditions()["Failed"]["status"] == "True"
+    assert world.conditions()["Stalled"]["status"] == "True"
+    assert world.cluster.events[-1][2].message == f"{expected}: {said}"
+
+
+async def test_a_trainer_that_stopped_after_a_checkpoint_goes_on_without_being_charged() -> None:
+    world = World().put(a_training_job().with_run_policy(maxRestarts=0))
+    await world.running()
+    world.fail(code=75, message=a_report(reason="Stopped", model=None))
+    await world.settle()
+
+    world.later(seconds=1)
+    await world.settle()
+
+    assert world.jobs() == ["churn-worker-0", "churn-worker-1"]
+    assert world.status()["restarts"] == 0
+    assert [each["outcome"] for each in world.status()["attempts"]] == ["Stopped", "Running"]
+    assert world.cluster.events[-1][2].message == "Started attempt 1 from step 100"
+
+
+async def test_a_job_that_is_stopped_for_ever_gives_up() -> None:
+    world = World().put(a_training_job())
+    for attempt in range(21):
+        await world.running(attempt)
+        world.fail(attempt, code=75)
+        await world.settle()
+        world.later(seconds=1)
+
+    await world.settle()
+
+    assert len(world.jobs()) == 21
+    assert world.status()["failure"]["reason"] == "TooManyStops"
+
+
+async def test_a_deleted_job_counts_as_stopped_and_the_next_attempt_waits_for_its_pod() -> None:
+    world = await World().put(a_training_job()).running()
+    pod = world.cluster.objects.pop(("pods", NAMESPACE, "churn-worker-0-0-abcde"))
+    world.cluster.remove(JOB, NAMESPACE, "churn-worker-0")
+    world.cluster.objects["pods", NAMESPACE, "churn-worker-0-0-abcde"] = pod
+    await world.settle()
+    world.later(seconds=5)
+
+    outcome = await world.settle()
+    assert world.jobs() == []
+    assert outcome.requeue_after == 1.0
+
+    del world.cluster.objects["pods", NAMESPACE, "churn-worker-0-0-abcde"]
+    await world.settle()
+    assert world.jobs() == ["churn-worker-1"]
+    assert world.status()["attempts"][0]["outcome"] == "Stopped"
+
+
+async def test_a_result_whose_pod_is_gone_is_asked_for_once_more() -> None:
+    world = await World().put(a_training_job()).running()
+    world.end_job(failed=False)
+    del world.cluster.objects["pods", NAMESPACE, "churn-worker-0-0-abcde"]
+    await world.settle()
+    world.later(seconds=1)
+    await world.running(1)
+    world.succeed(1)
+
+    await world.settle()
+
+    assert world.status()["phase"] == "Succeeded"
+    assert world.status()["restarts"] == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ("hello world", "left no result as JSON in its termination message; it says: hello world"),
+        ("", "left no result as JSON in its termination message"),
+        (a_report(model=None), "its last word names no model"),
+        (
+            a_report(model=a_report()["model"] | {"path": "../other/1"}),
+            "it wrote model 'churn' at '../other/1'; expected 'churn/1'",
+        ),
+        (a_report(model=a_report()["model"] | {"digest": "sha256:0"}), "left no result as JSON"),
+    ],
+)
+async def test_a_result_that_does_not_make_sense_fails_the_job(message: Any, says: str) -> None:
+    world = await World().put(a_training_job()).running()
+    world.succeed(message=message)
+
+    await world.settle()
+
+    assert world.status()["phase"] == "Failed"
+    assert world.status()["failure"]["reason"] == "InvalidResult"
+    assert says in world.status()["failure"]["message"]
+    assert "model" not in world.status()
+
+
+async def test_a_suspended_job_starts_nothing_and_a_running_one_is_suspended_and_goes_on_as_the_same_attempt() -> None:
+    world = World().put(a_training_job().with_run_policy(suspend=True))
+    await world.settle()
+    assert world.jobs() == []
+    assert world.status()["phase"] == "Suspended"
+    assert "Reconciling" not in world.conditions()
+
+    world.update_spec(suspend=False)
+    await world.running()
+    world.update_spec(suspend=True)
+    await world.settle()
+    assert world.job()["spec"]["suspend"] is True
+    assert world.status()["phase"] == "Suspended"
+
+    world.update_spec(suspend=False)
+    await world.settle()
+    assert world.job()["spec"]["suspend"] is False
+    assert world.jobs() == ["churn-worker-0"]
+    assert world.events() == [
+        "Normal Suspended",
+        "Normal TrainingStarted",
+        "Normal Resumed",
+        "Normal Suspended",
+        "Normal Resumed",
+    ]
+
+
+async def test_an_attempt_past_its_deadline_is_final() -> None:
+    world = await World().put(a_training_job().with_run_policy(activeDeadline="1h30m")).running()
+    assert world.job()["spec"]["activeDeadlineSeconds"] == 5400
+    world.end_job(reason="DeadlineExceeded")
+
+    await world.settle()
+
+    assert world.status()["failure"]["reason"] == "DeadlineExceeded"
+
+
+async def test_children_that_somebody_changed_or_deleted_are_restored() -> None:
+    world = await World().put(a_training_job()).running()
+    world.cluster.objects["configmaps", NAMESPACE, "churn-spec"]["data"] = {"spec.json": "{}"}
+    world.cluster.remove(SERVICE, NAMESPACE, "churn-training")
+    world.cluster.calls.clear()
+
+    await world.reconcile()
+
+    assert world.cluster.writes == [("apply", "configmaps"), ("create", "services")]
+    assert "churned" in world.cluster.objects["configmaps", NAMESPACE, "churn-spec"]["data"]["spec.json"]
+
+
+@pytest.mark.parametrize("kind", [JOB, SERVICE, CONFIG_MAP])
+async def test_an_object_that_is_not_ours_is_left_alone_and_named(kind: Any) -> None:
+    names = {"jobs": "churn-worker-0", "services": "churn-training", "configmaps": "churn-spec"}
+    world = World().put(a_training_job())
+    foreign = world.cluster.put(kind, {"metadata": {"name": names[kind.plural], "namespace": NAMESPACE}})
+
+    outcome = await world.settle()
+
+    assert world.cluster.objects[kind.plural, NAMESPACE, names[kind.plural]] == foreign
+    assert outcome.requeue_after == 15.0
+    assert world.conditions()["Stalled"]["reason"] == "NameTaken"
+    assert names[kind.plural] in world.conditions()["Stalled"]["message"]
+    assert world.events() == ["Warning NameTaken"]
+
+
+async def test_deleting_a_job_removes_its_children_and_its_reconcile_does_nothing() -> None:
+    world = await World().put(a_training_job()).running()
+    world.cluster.remove(TRAINING_JOB, NAMESPACE, "churn")
+    world.cluster.calls.clear()
+
+    await world.reconcile()
+
+    assert [key for key in world.cluster.objects if key[2].startswith("churn")] == []
+    assert world.cluster.calls == [("get", "trainingjobs")]
+
+
+async def test_a_job_that_is_being_deleted_is_left_alone() -> None:
+    job = a_training_job()
+    job.manifest["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"
+    world = World().put(job)
+
+    await world.reconcile()
+
+    assert world.cluster.writes == []
+
+
+@pytest.mark.parametrize("error", [Invalid("tolerations[0].key: bad", code=422), Forbidden("exceeded quota", code=403)])
+async def test_what_the_api_server_rejects_is_said_in_a_condition(error: Exception) -> None:
+    world = World().put(a_training_job())
+    world.cluster.fail_at, world.cluster.failure = 9, error
+
+    await world.reconcile()
+
+    assert world.cluster.calls[9] == ("create", "jobs")
+    assert world.conditions()["Stalled"]["reason"] == "Rejected"
+    assert str(error) in world.conditions()["Stalled"]["message"]
+
+
+async def test_an_api_server_that_does_not_answer_is_tried_again_later() -> None:
+    world = World().put(a_training_job())
+    world.cluster.fail_at, world.cluster.failure = 9, Unavailable("HTTP 503", code=503)
+
+    with pytest.raises(Unavailable):
+        await world.reconcile()
+
+    await world.settle()
+    assert world.status()["phase"] == "Starting"
+
+
+async def test_a_status_that_nobody_can_read_is_made_anew_from_the_jobs() -> None:
+    world = await World().put(a_training_job()).running()
+    world.cluster.set_status(TRAINING_JOB, NAMESPACE, "churn", {"attempts": "garbage"})
+
+    await world.settle()
+
+    assert world.jobs() == ["churn-worker-0"]
+    assert world.status()["attempts"][0]["n"] == 0
