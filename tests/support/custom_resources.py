@@ -48,8 +48,23 @@ def refusals(resource: Json, old: Json | None = None) -> list[str]:
     inner = {key: each for key, each in resource.items() if key not in ("apiVersion", "kind", "metadata")}
     errors += [f"unknown field {path}" for path in _unknown(inner, schema, "")]
     if not errors:
-        errors += _broken_rules(resource, with_defaults(old, schema) if old else None, schema)
+        errors += broken_rules(resource, with_defaults(old, schema) if old else None, schema)
     return errors
+
+
+def broken_rules(value: Any, old: Any, schema: Json) -> Iterator[str]:
+    """Yield the messages of the CEL rules, here and inside, that do not hold for a value as it stands."""
+    for rule in schema.get("x-kubernetes-validations", ()):
+        variables = {"self": value, "oldSelf": old}
+        if (old is not None or "oldSelf" not in rule["rule"]) and cel.evaluate(rule["rule"], variables) is not True:
+            yield rule["message"]
+    if isinstance(value, dict):
+        for name, each in value.items():
+            inner = schema.get("properties", {}).get(name) or schema.get("additionalProperties") or {}
+            yield from broken_rules(each, old.get(name) if isinstance(old, dict) else None, inner)
+    elif isinstance(value, list):
+        for each in value:
+            yield from broken_rules(each, None, schema["items"])
 
 
 def _unknown(value: Any, schema: Json, path: str) -> Iterator[str]:
@@ -62,17 +77,3 @@ def _unknown(value: Any, schema: Json, path: str) -> Iterator[str]:
         for name, each in value.items():
             inner = schema.get("properties", {}).get(name, schema.get("additionalProperties"))
             yield from [f"{path}.{name}"] if inner is None else _unknown(each, inner, f"{path}.{name}")
-
-
-def _broken_rules(value: Any, old: Any, schema: Json) -> Iterator[str]:
-    for rule in schema.get("x-kubernetes-validations", ()):
-        variables = {"self": value, "oldSelf": old}
-        if (old is not None or "oldSelf" not in rule["rule"]) and cel.evaluate(rule["rule"], variables) is not True:
-            yield rule["message"]
-    if isinstance(value, dict):
-        for name, each in value.items():
-            inner = schema.get("properties", {}).get(name) or schema.get("additionalProperties") or {}
-            yield from _broken_rules(each, old.get(name) if isinstance(old, dict) else None, inner)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _broken_rules(each, None, schema["items"])

@@ -85,10 +85,11 @@ PodLabels = Annotated[
 ]
 
 
-# Beside `resources` and `gpuResource`, in whatever has both.
+# For whatever has `resources` and `gpuResource`. They are asked for first, because the API server holds the default of
+# an object, `{}`, to its rules without filling in the defaults inside.
 GPU_RULES = [
     rule(
-        f"!has(self.resources.{amounts}) || !(self.gpuResource in self.resources.{amounts})",
+        f"!has(self.resources) || !has(self.resources.{amounts}) || !(self.gpuResource in self.resources.{amounts})",
         f"set gpus instead of the GPU resource in resources.{amounts}",
         ".resources",
     )

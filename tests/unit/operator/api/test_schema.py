@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft4Validator
 from pydantic import BaseModel, Field
 
-from support.custom_resources import SCHEMAS, nodes, with_defaults
+from support.custom_resources import SCHEMAS, broken_rules, nodes
 from trainyard_operator.api.schema import structural_schema
 
 EVERYWHERE = [pytest.param(node, id=f"{kind}{path}") for kind in SCHEMAS for path, node in nodes(SCHEMAS[kind])]
@@ -45,10 +45,14 @@ def test_every_field_has_a_description(node):
 
 
 @pytest.mark.parametrize("node", [each for each in EVERYWHERE if "default" in each.values[0]])
-def test_a_default_is_valid_where_it_stands(node):
-    Draft4Validator(node).validate(with_defaults(node["default"], node))
-    if "properties" in node:
-        assert not set(node.get("required", ())) - node["default"].keys(), "required fields need a value in the default"
+def test_a_default_is_valid_as_it_stands_before_the_defaults_inside_it_apply(node):
+    Draft4Validator(node).validate(node["default"])
+    assert not list(broken_rules(node["default"], node["default"], node))
+
+
+@pytest.mark.parametrize("node", [each for each in EVERYWHERE if "additionalProperties" in each.values[0]])
+def test_a_map_has_no_defaults_inside_because_the_api_server_forbids_them(node):
+    assert not [path for path, inner in nodes(node["additionalProperties"]) if "default" in inner]
 
 
 @pytest.mark.parametrize("node", [each for each in EVERYWHERE if "pattern" in each.values[0]])
