@@ -49,6 +49,10 @@ class Resource:
     scale: Mapping[str, str] | None = None
 
 
+def _reason(condition: str) -> str:
+    return f'.status.conditions[?(@.type=="{condition}")].reason'
+
+
 _AGE = Column("Age", ".metadata.creationTimestamp", "Time since it was created.", "date")
 
 RESOURCES = (
@@ -68,7 +72,7 @@ RESOURCES = (
             _AGE,
             Column("Model", ".status.model.name", "Name of the trained model.", wide=True),
             Column("Version", ".status.model.version", "Version of the trained model.", "integer", wide=True),
-            Column("Reason", ".status.failure.reason", "Why it failed.", wide=True),
+            Column("Reason", _reason("Running"), "Why it is in this state.", wide=True),
         ),
     ),
     Resource(

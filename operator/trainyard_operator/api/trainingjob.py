@@ -324,7 +324,8 @@ class TrainingJobStatus(ApiModel):
     phase: Phase = Field(default="Pending", description="A one-word summary of the conditions.")
     conditions: Conditions = Field(default=[], description="Observations; Succeeded and Failed are final.")
     progress: Progress | None = Field(default=None, description="How far the training is.")
-    attempts: list[Attempt] = Field(default=[], max_length=101, description="Every run so far.")
+    # At most maxRestarts and as many stops as are borne, and the first.
+    attempts: list[Attempt] = Field(default=[], max_length=128, description="Every run so far.")
     restarts: int = Field(default=0, description="Restarts after failures of the program.")
     failure: Failure | None = Field(default=None, description="Why the training failed.")
     last_checkpoint: CheckpointStatus | None = Field(default=None, description="The newest checkpoint.")
