@@ -1,9 +1,8 @@
-"""Child objects: whose they are, whether they are as wanted, and how they come to be."""
+"""Child objects: whose they are, and how they come to be as wanted."""
 
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
-from typing import Any
 
+from trainyard_operator.cluster.compare import covers
 from trainyard_operator.cluster.errors import AlreadyExists, ApiError
 from trainyard_operator.cluster.kinds import Kind
 from trainyard_operator.cluster.port import Cluster, Manifest
@@ -37,24 +36,6 @@ def controlled_by(parent: Manifest, children: Iterable[Manifest]) -> dict[str, M
     return {child["metadata"]["name"]: child for child in children if is_controlled_by(child, uid)}
 
 
-def covers(live: Any, wanted: Any) -> bool:
-    """Return whether everything wanted is already there; what else is there (defaults, others' fields) is no matter.
-
-    Lists must agree in length and order. Numbers and quantities compare by value, since the API server rewrites
-    `1000m` to `1`; an empty wanted value is covered by none.
-    """
-    if isinstance(wanted, dict):
-        return isinstance(live or {}, dict) and all(covers((live or {}).get(key), each) for key, each in wanted.items())
-    if isinstance(wanted, list):
-        live = live or []
-        return isinstance(live, list) and len(live) == len(wanted) and all(map(covers, live, wanted))
-    if live == wanted or (wanted in (None, "", False) and not live):
-        return True
-    if isinstance(live, int | float | str) and isinstance(wanted, int | float | str):
-        return (amount := _amount(wanted)) is not None and _amount(live) == amount
-    return False
-
-
 async def ensure(cluster: Cluster, kind: Kind, wanted: Manifest, live: Manifest | None) -> Manifest:
     """Bring one child to what is wanted with at most one write, and none where it already is.
 
@@ -85,28 +66,3 @@ async def _ours(cluster: Cluster, kind: Kind, wanted: Manifest) -> Manifest:
             f"{kind.name} {metadata['name']} in namespace {metadata['namespace']} belongs to something else{leaving}"
         )
     return live
-
-
-_SUFFIXES = {
-    "m": Decimal("0.001"),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "T": Decimal(10**12),
-    "P": Decimal(10**15),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-    "Pi": Decimal(2**50),
-}
-
-
-def _amount(quantity: float | str) -> Decimal | None:
-    """Return a Kubernetes quantity as a number, or None where it is not one."""
-    text = str(quantity)
-    number = text.rstrip("mkKMGTPi")
-    try:
-        return Decimal(number) * _SUFFIXES.get(text[len(number) :], Decimal(1))
-    except InvalidOperation:
-        return None

@@ -1,0 +1,59 @@
+"""Whether an object is as it is wanted."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+
+def covers(live: Any, wanted: Any) -> bool:
+    """Return whether everything wanted is already there; what else is there (defaults, others' fields) is no matter.
+
+    Lists must agree in length and order; an empty wanted value is covered by none. Under `requests` and `limits`
+    quantities compare by value, since the API server rewrites `1000m` to `1`.
+    """
+    if isinstance(wanted, dict):
+        return isinstance(live or {}, dict) and all(
+            _same_amounts((live or {}).get(key), each) if key in _AMOUNTS else covers((live or {}).get(key), each)
+            for key, each in wanted.items()
+        )
+    if isinstance(wanted, list):
+        live = live or []
+        return isinstance(live, list) and len(live) == len(wanted) and all(map(covers, live, wanted))
+    if wanted is None or wanted is False or wanted == "":
+        return not live and (live is None or type(live) is type(wanted) or wanted is None)
+    return type(live) is type(wanted) and bool(live == wanted)
+
+
+def _same_amounts(live: Any, wanted: Any) -> bool:
+    if not isinstance(wanted, dict) or not isinstance(live or {}, dict):
+        return covers(live, wanted)
+    return all(
+        covers((live or {}).get(name), each)
+        or ((wanted_amount := amount(each)) is not None and wanted_amount == amount((live or {}).get(name)))
+        for name, each in wanted.items()
+    )
+
+
+_AMOUNTS = ("requests", "limits")
+_SUFFIXES = {
+    "m": Decimal("0.001"),
+    "k": Decimal(10**3),
+    "M": Decimal(10**6),
+    "G": Decimal(10**9),
+    "T": Decimal(10**12),
+    "P": Decimal(10**15),
+    "Ki": Decimal(2**10),
+    "Mi": Decimal(2**20),
+    "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40),
+    "Pi": Decimal(2**50),
+}
+
+
+def amount(quantity: object) -> Decimal | None:
+    """Return a Kubernetes quantity as a number, or None where it is not one."""
+    text = str(quantity)
+    number = text.rstrip("mkKMGTPi")
+    try:
+        return Decimal(number) * _SUFFIXES.get(text[len(number) :], Decimal(1))
+    except InvalidOperation:
+        return None

@@ -1,0 +1,81 @@
+from typing import Any
+
+import pytest
+
+from support.fake_cluster import FakeCluster
+from support.training import NAMESPACE, a_training_job
+from trainyard_operator.cluster.children import NameTaken, controlled_by, ensure, owner_reference
+from trainyard_operator.cluster.errors import Conflict
+from trainyard_operator.cluster.kinds import CONFIG_MAP
+
+PARENT = a_training_job().build()
+
+
+def a_child(owner: str = "uid-of-churn", **fields: Any) -> dict[str, Any]:
+    reference = owner_reference(PARENT) | {"uid": owner}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "child", "namespace": NAMESPACE, "ownerReferences": [reference]},
+    } | fields
+
+
+async def test_a_child_is_created_once_and_left_alone_while_it_is_as_wanted() -> None:
+    cluster = FakeCluster()
+
+    live = await ensure(cluster, CONFIG_MAP, a_child(data={"a": "1"}), None)
+    await ensure(cluster, CONFIG_MAP, a_child(data={"a": "1"}), live)
+
+    assert cluster.writes == [("create", "configmaps")]
+
+
+async def test_a_child_that_differs_is_applied_to() -> None:
+    cluster = FakeCluster()
+    live = await ensure(cluster, CONFIG_MAP, a_child(data={"a": "1"}), None)
+
+    changed = await ensure(cluster, CONFIG_MAP, a_child(data={"a": "2"}), live)
+
+    assert changed["data"] == {"a": "2"}
+    assert cluster.writes == [("create", "configmaps"), ("apply", "configmaps")]
+
+
+async def test_a_child_that_was_there_without_being_observed_is_recognized_by_its_owner() -> None:
+    cluster = FakeCluster()
+    cluster.put(CONFIG_MAP, a_child(data={"a": "1"}))
+
+    await ensure(cluster, CONFIG_MAP, a_child(data={"a": "1"}), None)
+
+    assert len(cluster.peek(CONFIG_MAP)) == 1
+
+
+@pytest.mark.parametrize(("leaving", "says"), [(False, "delete or rename it"), (True, "being deleted")])
+async def test_an_object_of_another_owner_is_not_touched(leaving: bool, says: str) -> None:
+    cluster = FakeCluster()
+    foreign = a_child(owner="somebody-else")
+    if leaving:
+        foreign["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"
+    cluster.put(CONFIG_MAP, foreign)
+
+    with pytest.raises(NameTaken, match=says):
+        await ensure(cluster, CONFIG_MAP, a_child(data={"a": "1"}), None)
+
+    assert "data" not in cluster.peek(CONFIG_MAP)[0]
+
+
+async def test_a_child_that_was_replaced_meanwhile_is_a_conflict() -> None:
+    cluster = FakeCluster()
+    live = await ensure(cluster, CONFIG_MAP, a_child(data={"a": "1"}), None)
+    cluster.remove(CONFIG_MAP, NAMESPACE, "child")
+    cluster.put(CONFIG_MAP, a_child(owner="somebody-else"))
+
+    with pytest.raises(Conflict):
+        await ensure(cluster, CONFIG_MAP, a_child(data={"a": "2"}), live)
+
+
+def test_only_what_the_parent_controls_is_its_child() -> None:
+    mine, foreign = a_child(), a_child(owner="somebody-else")
+    adopted = a_child()
+    adopted["metadata"]["ownerReferences"][0]["controller"] = False
+
+    assert controlled_by(PARENT, [foreign, adopted]) == {}
+    assert controlled_by(PARENT, [mine]) == {"child": mine}
