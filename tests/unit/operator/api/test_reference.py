@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from support.custom_resources import SCHEMAS, nodes
 
+from support.custom_resources import SCHEMAS, nodes
 from trainyard_operator.api.reference import reference
 
 TEXT = reference(SCHEMAS)
