@@ -1,0 +1,238 @@
+"""The client, held to what it says on the wire."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from trainyard_operator.cluster.client import KubernetesCluster
+from trainyard_operator.cluster.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unavailable,
+)
+from trainyard_operator.cluster.kinds import CONFIG_MAP, EVENT, TRAINING_JOB
+from trainyard_operator.cluster.port import Cluster, Event
+
+MANIFEST: dict[str, Any] = {"metadata": {"name": "a", "namespace": "team"}, "data": {"x": "1"}}
+
+
+@dataclass
+class Server:
+    """Answers with what is laid out for it, and remembers what it was asked."""
+
+    answers: list[tuple[int, Any]] = field(default_factory=list)
+    requests: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    content_types: list[str] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.text()
+        self.requests.append((request.method, request.path, dict(request.query), json.loads(body) if body else None))
+        self.tokens.append(request.headers.get("Authorization"))
+        self.content_types.append(request.content_type)
+        code, answer = self.answers.pop(0)
+        if code == 0:
+            await asyncio.sleep(5)
+        text = answer if isinstance(answer, str) else json.dumps(answer)
+        return web.Response(status=code or 200, text=text, content_type="application/json", headers=self.headers)
+
+
+def status(code: int, reason: str = "", message: str = "no", **details: Any) -> tuple[int, Any]:
+    return code, {"kind": "Status", "code": code, "reason": reason, "message": message, "details": details}
+
+
+def write_kubeconfig(path: Path, server: str, token: str) -> None:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "clusters": [{"name": "test", "cluster": {"server": server}}],
+        "users": [{"name": "test", "user": {"token": token}}],
+    }
+    path.write_text(json.dumps(config))
+
+
+@pytest.fixture
+async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+    server = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    write_kubeconfig(tmp_path / "config", address, "first")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    yield server
+    await runner.cleanup()
+
+
+async def test_an_object_is_read(server: Server) -> None:
+    server.answers = [(200, MANIFEST)]
+    async with KubernetesCluster() as cluster:
+        port: Cluster = cluster
+        assert await port.get(TRAINING_JOB, "team", "a") == MANIFEST
+    assert server.requests == [("GET", "/apis/trainyard.dev/v1alpha1/namespaces/team/trainingjobs/a", {}, None)]
+    assert server.tokens == ["Bearer first"]
+
+
+async def test_a_list_is_read_page_by_page_typed_and_in_order(server: Server) -> None:
+    b, a = ({"metadata": {"name": name, "namespace": "team"}} for name in "ba")
+    server.answers = [(200, {"metadata": {"continue": "more"}, "items": [b]}), (200, {"metadata": {}, "items": [a]})]
+    async with KubernetesCluster() as cluster:
+        found = await cluster.select(CONFIG_MAP, "team", labels={"y": "2", "x": "1"})
+    assert [each["metadata"]["name"] for each in found] == ["a", "b"]
+    assert found[0]["kind"] == "ConfigMap"
+    query = {"limit": "500", "labelSelector": "x=1,y=2"}
+    path = "/api/v1/namespaces/team/configmaps"
+    assert server.requests == [("GET", path, query, None), ("GET", path, query | {"continue": "more"}, None)]
+
+
+async def test_all_namespaces_are_listed_where_none_is_named(server: Server) -> None:
+    server.answers = [(200, {"items": None})]
+    async with KubernetesCluster() as cluster:
+        assert await cluster.select(TRAINING_JOB) == []
+    assert server.requests[0][1] == "/apis/trainyard.dev/v1alpha1/trainingjobs"
+
+
+async def test_objects_are_written_under_our_field_manager(server: Server) -> None:
+    server.answers = [(201, MANIFEST), (200, MANIFEST), (200, MANIFEST), (200, {})]
+    full = {"apiVersion": "v1", "kind": "ConfigMap"} | MANIFEST
+    async with KubernetesCluster() as cluster:
+        await cluster.create(CONFIG_MAP, MANIFEST)
+        await cluster.apply(CONFIG_MAP, MANIFEST)
+        await cluster.apply_status(CONFIG_MAP, MANIFEST)
+        await cluster.delete(CONFIG_MAP, "team", "a", uid="u1")
+    path, applied = "/api/v1/namespaces/team/configmaps", {"fieldManager": "trainyard", "force": "true"}
+    assert server.requests == [
+        ("POST", path, {"fieldManager": "trainyard"}, full),
+        ("PATCH", f"{path}/a", applied, full),
+        ("PATCH", f"{path}/a/status", applied, full),
+        ("DELETE", f"{path}/a", {}, {"propagationPolicy": "Background", "preconditions": {"uid": "u1"}}),
+    ]
+    assert server.content_types[1:3] == ["application/apply-patch+yaml"] * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (status(404, "NotFound"), NotFound),
+        (status(409, "Conflict"), Conflict),
+        (status(409, "AlreadyExists"), AlreadyExists),
+        (status(422, "Invalid"), Invalid),
+        (status(400, "BadRequest"), Invalid),
+        (status(403, "Forbidden"), Forbidden),
+        (status(429, "TooManyRequests"), Unavailable),
+        (status(500, "InternalError"), Unavailable),
+        ((503, "<html>Service Unavailable</html>"), Unavailable),
+        ((418, "[]"), ApiError),
+    ],
+)
+async def test_each_kind_of_refusal_is_an_error_that_says_what_to_do(
+    server: Server, answer: tuple[int, Any], error: type[ApiError]
+) -> None:
+    server.answers = [answer]
+    async with KubernetesCluster() as cluster:
+        with pytest.raises(ApiError) as raised:
+            await cluster.get(CONFIG_MAP, "team", "a")
+    assert type(raised.value) is error
+    assert raised.value.code == answer[0]
+
+
+async def test_deleting_what_is_gone_is_success(server: Server) -> None:
+    server.answers = [status(404, "NotFound")]
+    async with KubernetesCluster() as cluster:
+        await cluster.delete(CONFIG_MAP, "team", "a", uid="u1")
+
+
+@pytest.mark.parametrize("how", ["header", "details"])
+async def test_the_wait_that_the_server_asks_for_is_known(server: Server, how: str) -> None:
+    server.answers = [status(429, retryAfterSeconds=7) if how == "details" else (429, "")]
+    server.headers = {"Retry-After": "7"} if how == "header" else {}
+    async with KubernetesCluster() as cluster:
+        with pytest.raises(Unavailable) as raised:
+            await cluster.get(CONFIG_MAP, "team", "a")
+    assert raised.value.retry_after == 7
+
+
+async def test_a_token_that_is_no_longer_taken_is_read_anew(server: Server, tmp_path: Path) -> None:
+    server.answers = [(200, MANIFEST), status(401), (200, MANIFEST)]
+    async with KubernetesCluster() as cluster:
+        await cluster.get(CONFIG_MAP, "team", "a")
+        write_kubeconfig(tmp_path / "config", _address(tmp_path), "second")
+        await cluster.get(CONFIG_MAP, "team", "a")
+    assert server.tokens == ["Bearer first", "Bearer first", "Bearer second"]
+
+
+async def test_wrong_credentials_are_not_tried_for_ever(server: Server) -> None:
+    server.answers = [status(401, "Unauthorized")] * 2
+    async with KubernetesCluster() as cluster:
+        with pytest.raises(Forbidden):
+            await cluster.get(CONFIG_MAP, "team", "a")
+
+
+async def test_no_answer_in_time_is_an_error_and_every_request_is_counted(server: Server) -> None:
+    server.answers = [(200, MANIFEST), status(404), (0, {})]
+    seen: list[tuple[str, int]] = []
+    async with KubernetesCluster(timeout=0.2, observe=lambda method, code, _: seen.append((method, code))) as cluster:
+        await cluster.get(CONFIG_MAP, "team", "a")
+        with pytest.raises(NotFound):
+            await cluster.get(CONFIG_MAP, "team", "a")
+        with pytest.raises(Unavailable, match=r"no answer within 0\.2 s"):
+            await cluster.get(CONFIG_MAP, "team", "a")
+    assert seen == [("GET", 200), ("GET", 404), ("GET", 0)]
+
+
+async def test_a_server_that_is_down_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1", "t")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    async with KubernetesCluster() as cluster:
+        with pytest.raises(Unavailable):
+            await cluster.get(CONFIG_MAP, "team", "a")
+
+
+async def test_an_event_that_repeats_itself_raises_its_count(server: Server) -> None:
+    server.answers = [(201, {}), (200, {}), (201, {})]
+    regarding = {"apiVersion": "trainyard.dev/v1alpha1", "kind": "TrainingJob"} | {
+        "metadata": {"name": "churn", "namespace": "team", "uid": "u1"}
+    }
+    async with KubernetesCluster() as cluster:
+        for message in ("boom", "boom", "bang"):
+            await cluster.emit(regarding, Event("Warning", "Failed", message))
+    first, second, third = (body for _, _, _, body in server.requests)
+    assert first["metadata"]["name"] == second["metadata"]["name"] != third["metadata"]["name"]
+    assert [first["count"], second["count"], third["count"]] == [1, 2, 1]
+    assert first["firstTimestamp"] == second["firstTimestamp"]
+    assert first["involvedObject"] == {
+        "apiVersion": "trainyard.dev/v1alpha1",
+        "kind": "TrainingJob",
+        "namespace": "team",
+        "name": "churn",
+        "uid": "u1",
+    }
+    assert server.requests[0][1].startswith(f"/api/v1/namespaces/team/{EVENT.plural}/churn.")
+
+
+async def test_an_event_that_cannot_be_recorded_does_no_harm(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    server.answers = [status(403, message="namespace is being terminated")]
+    regarding = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "a", "namespace": "team", "uid": "u"}}
+    async with KubernetesCluster() as cluster:
+        await cluster.emit(regarding, Event("Normal", "Started", "x"))
+    assert "namespace is being terminated" in caplog.text
+
+
+def _address(folder: Path) -> str:
+    config: dict[str, Any] = json.loads((folder / "config").read_text())
+    return str(config["clusters"][0]["cluster"]["server"])
