@@ -1,0 +1,213 @@
+import json
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from support.pod_security import violations
+from support.training import TrainingJobBuilder, a_training_job
+from trainyard_operator.api.trainingjob import TrainingJob, TrainingJobStatus
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.training import build
+from trainyard_operator.training.spec import parse
+
+
+def parsed(builder: TrainingJobBuilder) -> TrainingJob:
+    job = parse(builder.build(), TrainingJobStatus())
+    assert isinstance(job, TrainingJob), job
+    return job
+
+
+def job_of(builder: TrainingJobBuilder, attempt: int = 0) -> Manifest:
+    return build.attempt_job(parsed(builder), builder.build(), attempt, trainer_image="trainer:test")
+
+
+def pod_of(builder: TrainingJobBuilder) -> Manifest:
+    pod: Manifest = job_of(builder)["spec"]["template"]["spec"]
+    return pod
+
+
+def container_of(builder: TrainingJobBuilder) -> Manifest:
+    container: Manifest = pod_of(builder)["containers"][0]
+    return container
+
+
+def env_of(builder: TrainingJobBuilder) -> dict[str, Any]:
+    return {each["name"]: each.get("value") for each in container_of(builder)["env"]}
+
+
+EVERYTHING = (
+    a_training_job()
+    .with_gpus(2)
+    .with_run_policy(activeDeadline="1h", suspend=True)
+    .with_worker(
+        gpus=2,
+        resources={"requests": {"cpu": 2, "memory": "4Gi"}, "limits": {"memory": "8Gi"}},
+        template={
+            "labels": {"team": "risk"},
+            "annotations": {"note": "x"},
+            "nodeSelector": {"zone": "a"},
+            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "priorityClassName": "high",
+            "runtimeClassName": "nvidia",
+            "imagePullSecrets": [{"name": "pull"}],
+            "env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+        },
+    )
+)
+VARIANTS = {
+    "plain": a_training_job(),
+    "everything": EVERYTHING,
+    "uri": a_training_job().with_data(uri="/data/rows.csv"),
+    "whole config map": a_training_job().with_data(configMap={"name": "rows"}),
+    "claim": a_training_job().with_data(persistentVolumeClaim={"claimName": "lake", "path": "churn/"}),
+    "the store's claim": a_training_job().with_data(persistentVolumeClaim={"claimName": "models", "path": "in.csv"}),
+    "container": a_training_job().with_container(image="me/train:1", command=["python"], args=["train.py"]),
+}
+
+
+@pytest.mark.parametrize("version", ["1.31", "1.36"])
+@pytest.mark.parametrize("builder", VARIANTS.values(), ids=VARIANTS)
+def test_every_child_is_valid_kubernetes_and_its_pod_is_restricted(builder: TrainingJobBuilder, version: str) -> None:
+    job, owner = parsed(builder), builder.build()
+    children = [
+        build.spec_config_map(job, owner),
+        build.headless_service(job, owner),
+        build.attempt_job(job, owner, 0, trainer_image="trainer:test"),
+    ]
+
+    for child in children:
+        kubernetes_validate.validate(child, version, strict=True)
+        assert child["metadata"]["ownerReferences"][0]["uid"] == "uid-of-churn"
+        assert child["metadata"]["labels"]["trainyard.dev/training-job"] == "churn"
+    assert violations(children[-1]["spec"]["template"]["spec"]) == []
+
+
+def test_the_job_tries_once_and_leaves_trying_again_to_the_operator() -> None:
+    spec = job_of(a_training_job())["spec"]
+
+    assert (spec["backoffLimit"], spec["completions"], spec["completionMode"]) == (0, 1, "Indexed")
+    assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["FailJob", "Ignore"]
+    assert spec["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [2, 3]
+    assert "activeDeadlineSeconds" not in spec
+
+
+def test_the_pod_gets_no_token_time_to_save_and_a_place_to_write() -> None:
+    pod = pod_of(a_training_job())
+
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["terminationGracePeriodSeconds"] == 60
+    assert {"name": "tmp", "mountPath": "/tmp"} in pod["containers"][0]["volumeMounts"]
+    assert pod["containers"][0]["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_the_names_and_labels_follow_from_the_job_and_the_attempt() -> None:
+    job = job_of(a_training_job(), attempt=3)
+
+    assert job["metadata"]["name"] == "churn-worker-3"
+    assert job["spec"]["template"]["metadata"]["labels"] == {
+        "app.kubernetes.io/managed-by": "trainyard",
+        "app.kubernetes.io/name": "trainyard-training",
+        "app.kubernetes.io/component": "training",
+        "trainyard.dev/training-job": "churn",
+        "trainyard.dev/model": "churn",
+        "trainyard.dev/role": "worker",
+        "trainyard.dev/attempt": "3",
+    }
+
+
+def test_the_trainer_is_told_where_everything_is() -> None:
+    assert env_of(a_training_job().with_spec(modelName="risk")) == {
+        "HOME": "/tmp",
+        "KERAS_HOME": "/tmp/keras",
+        "NVIDIA_VISIBLE_DEVICES": "void",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TRAINYARD_SPEC": "/etc/trainyard/spec/spec.json",
+        "TRAINYARD_MODEL_DIR": "/trainyard/store/risk",
+        "TRAINYARD_CHECKPOINT_DIR": "/trainyard/store/risk/.training/uid-of-churn/checkpoints",
+        "TRAINYARD_LOG_DIR": "/trainyard/store/risk/.training/uid-of-churn/logs",
+        "TRAINYARD_PORT": "8080",
+        "TRAINYARD_TERMINATION_MESSAGE_PATH": "/dev/termination-log",
+        "TRAINYARD_DATA_DIR": "/trainyard/data/rows.csv",
+    }
+
+
+@pytest.mark.parametrize(
+    ("variant", "path", "volume"),
+    [
+        ("plain", "/trainyard/data/rows.csv", "data"),
+        ("whole config map", "/trainyard/data", "data"),
+        ("claim", "/trainyard/data/churn", "data"),
+        ("the store's claim", "/trainyard/data/in.csv", "store"),
+        ("uri", None, None),
+    ],
+)
+def test_the_data_is_mounted_read_only_where_the_trainer_looks(
+    variant: str, path: str | None, volume: str | None
+) -> None:
+    mounts = {each["mountPath"]: each for each in container_of(VARIANTS[variant])["volumeMounts"]}
+
+    assert env_of(VARIANTS[variant]).get("TRAINYARD_DATA_DIR") == path
+    mount = mounts.get("/trainyard/data")
+    assert (mount and (mount["name"], mount["readOnly"])) == (volume and (volume, True))
+
+
+def test_gpus_are_limits_and_equal_requests_and_are_not_hidden() -> None:
+    builder = a_training_job().with_worker(
+        gpus=2, gpuResource="amd.com/gpu", resources={"requests": {"cpu": 1}, "limits": {"memory": "1Gi"}}
+    )
+
+    assert container_of(builder)["resources"] == {
+        "requests": {"cpu": "1", "amd.com/gpu": "2"},
+        "limits": {"memory": "1Gi", "amd.com/gpu": "2"},
+    }
+    assert "CUDA_VISIBLE_DEVICES" not in env_of(builder)
+
+
+def test_the_users_variables_win_over_defaults_and_never_over_the_contract() -> None:
+    own = [{"name": "HOME", "value": "/home/me"}, {"name": "TRAINYARD_PORT", "value": "1"}]
+
+    env = env_of(a_training_job().with_worker(template={"env": own}))
+
+    assert (env["HOME"], env["TRAINYARD_PORT"]) == ("/home/me", "8080")
+    assert len(env) == len(container_of(a_training_job())["env"])
+
+
+def test_the_users_labels_never_win_over_ours() -> None:
+    builder = a_training_job().with_worker(template={"labels": {"team": "risk", "trainyard.dev/role": "boss"}})
+
+    labels = job_of(builder)["spec"]["template"]["metadata"]["labels"]
+
+    assert (labels["team"], labels["trainyard.dev/role"]) == ("risk", "worker")
+
+
+def test_a_program_of_the_users_own_brings_its_image_and_command() -> None:
+    container = container_of(VARIANTS["container"])
+
+    assert (container["image"], container["command"], container["args"]) == ("me/train:1", ["python"], ["train.py"])
+
+
+def test_the_trainers_image_can_be_overridden_for_one_job() -> None:
+    assert container_of(a_training_job())["image"] == "trainer:test"
+    assert container_of(a_training_job().with_worker(image="mine:2"))["image"] == "mine:2"
+
+
+def test_the_spec_is_written_out_with_every_default_and_without_the_run_policy() -> None:
+    builder = a_training_job().with_run_policy(maxRestarts=7)
+
+    document = json.loads(build.spec_config_map(parsed(builder), builder.build())["data"]["spec.json"])
+
+    assert document["metadata"] == {"name": "churn", "namespace": "team", "uid": "uid-of-churn"}
+    assert document["spec"]["fit"]["optimizer"] == {"name": "adam", "learningRate": 0.001}
+    assert "runPolicy" not in document["spec"]
+    assert TrainingJob.model_validate(document).model_name == "churn"
+
+
+def test_the_service_gives_names_to_pods_that_are_not_ready() -> None:
+    builder = a_training_job()
+
+    spec = build.headless_service(parsed(builder), builder.build())["spec"]
+
+    assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", True)
+    assert pod_of(builder)["subdomain"] == "churn-training"

@@ -1,0 +1,177 @@
+"""Everything a person can get wrong ends in a condition that says what to change, and in one Warning event."""
+
+from typing import Any
+
+import pytest
+
+from support.training import NAMESPACE, TrainingJobBuilder, World, a_training_job
+from trainyard_operator.cluster.kinds import POD
+
+
+def problem(world: World, name: str = "churn") -> tuple[str, str]:
+    stalled = world.conditions(name)["Stalled"]
+    return stalled["reason"], stalled["message"]
+
+
+@pytest.mark.parametrize(
+    ("builder", "reason", "says"),
+    [
+        (a_training_job().with_spec(program={}), "InvalidSpec", "exactly one of keras and container"),
+        (
+            a_training_job().with_spec(program={"keras": {"task": "regression"}, "container": {"image": "me/train:1"}}),
+            "InvalidSpec",
+            "exactly one of keras and container",
+        ),
+        (a_training_job().with_data(), "InvalidSpec", "exactly one of uri, configMap and persistentVolumeClaim"),
+        (a_training_job().with_spec(fit={"epochs": 0}), "InvalidSpec", "spec.fit.epochs: input should be greater than"),
+        (a_training_job().with_spec(output={}), "InvalidSpec", "spec.output.store: field required"),
+    ],
+)
+async def test_a_spec_that_slipped_past_the_schema_fails_with_its_fields_named(
+    builder: TrainingJobBuilder, reason: str, says: str
+) -> None:
+    world = World().put(builder)
+
+    await world.settle()
+
+    assert world.status()["phase"] == "Failed"
+    assert problem(world)[0] == reason
+    assert says in problem(world)[1]
+    assert world.events() == ["Warning Failed"]
+    assert world.jobs() == []
+
+
+@pytest.mark.parametrize("name", ["a" * 51, "with.dots", "1st"])
+async def test_a_name_that_others_cannot_be_made_from_fails(name: str) -> None:
+    world = World().put(a_training_job().named(name))
+
+    await world.settle(name)
+
+    assert problem(world, name)[0] == "InvalidName"
+    assert "at most 50 lower case letters" in problem(world, name)[1]
+
+
+@pytest.mark.parametrize(
+    ("builder", "reason", "says"),
+    [
+        (
+            a_training_job().with_data(configMap={"name": "nothing"}),
+            "DataNotFound",
+            "ConfigMap 'nothing' of spec.data.source does not exist in namespace 'team'",
+        ),
+        (
+            a_training_job().with_data(configMap={"name": "rows", "key": "wrong.csv"}),
+            "DataNotFound",
+            "ConfigMap 'rows' in namespace 'team' has no key 'wrong.csv'; it has: rows.csv",
+        ),
+        (
+            a_training_job().with_data(persistentVolumeClaim={"claimName": "lake"}),
+            "DataNotFound",
+            "PersistentVolumeClaim 'lake' of spec.data.source does not exist in namespace 'team'",
+        ),
+        (
+            a_training_job().with_spec(output={"store": {"persistentVolumeClaim": {"claimName": "nowhere"}}}),
+            "StoreNotFound",
+            "PersistentVolumeClaim 'nowhere' of spec.output.store does not exist in namespace 'team'",
+        ),
+    ],
+)
+async def test_what_is_missing_is_named_and_waited_for(builder: TrainingJobBuilder, reason: str, says: str) -> None:
+    world = World().put(builder)
+
+    outcome = await world.settle()
+
+    assert problem(world)[0] == reason
+    assert says in problem(world)[1]
+    assert outcome.requeue_after == 15.0
+    assert world.status()["phase"] == "Pending"
+    assert world.events() == [f"Warning {reason}"]
+    assert world.jobs() == []
+
+    world.put_config_map("nothing", {"a": "b"})
+    world.put_config_map("rows", {"rows.csv": "a", "wrong.csv": "a"})
+    world.put_claim("lake")
+    world.put_claim("nowhere")
+    await world.settle()
+    assert world.jobs() == ["churn-worker-0"]
+    assert "Stalled" not in world.conditions()
+
+
+async def test_more_gpus_than_any_node_has_is_said_with_what_to_change() -> None:
+    world = World().put(a_training_job().with_gpus(8))
+    await world.settle()
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    world.create_pod(conditions=[condition | {"message": "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."}])
+
+    await world.settle()
+
+    running = world.conditions()["Running"]
+    assert running["reason"] == "Unschedulable"
+    assert "3 Insufficient nvidia.com/gpu" in running["message"]
+    assert "It asks for 8 nvidia.com/gpu" in running["message"]
+    assert world.status()["gpus"] == 8
+    assert world.events()[-1] == "Warning Unschedulable"
+    # An autoscaler may bring the node: not stalled, and not told again when the message changes.
+    assert "Stalled" not in world.conditions()
+    world.pod_status(0, phase="Pending", conditions=[condition | {"message": "0/4 nodes are available"}])
+    await world.settle()
+    assert world.events().count("Warning Unschedulable") == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        ("ImagePullBackOff", "image 'me/train:1' cannot be pulled (not found)"),
+        ("ErrImagePull", "image 'me/train:1' cannot be pulled (not found)"),
+        ("CreateContainerConfigError", "the container cannot be started: not found"),
+    ],
+)
+async def test_a_container_that_cannot_start_says_why(reason: str, says: str) -> None:
+    world = World().put(a_training_job().with_container(image="me/train:1"))
+    await world.settle()
+    waiting = {"waiting": {"reason": reason, "message": "not found"}}
+    world.create_pod(containerStatuses=[{"name": "trainer", "image": "me/train:1", "state": waiting}])
+
+    await world.settle()
+
+    assert problem(world)[0] == reason
+    assert says in problem(world)[1]
+    assert world.status()["phase"] == "Pending"
+    assert world.events()[-1] == f"Warning {reason}"
+
+
+async def test_a_job_without_a_pod_for_a_minute_points_to_its_events() -> None:
+    world = World().put(a_training_job())
+    await world.settle()
+    world.create_pod()
+    for pod in world.cluster.peek(POD):
+        world.cluster.remove(POD, NAMESPACE, pod["metadata"]["name"])
+    await world.settle()
+    assert world.status()["phase"] == "Starting"
+
+    world.later(seconds=61)
+    await world.settle()
+
+    assert problem(world)[0] == "NoPod"
+    assert "kubectl describe job churn-worker-0" in problem(world)[1]
+
+
+@pytest.mark.parametrize(
+    ("terminated", "reason", "says"),
+    [
+        ({"code": 137, "reason": "OOMKilled"}, "OOMKilled", "resources.limits.memory"),
+        ({"code": 1, "message": "Traceback\n  File x\nKeyError: 'a'\n"}, "Error", "exit code 1: KeyError: 'a'"),
+        ({"code": 139}, "Error", "exit code 139: no message"),
+        ({"code": 1, "message": "\x00\x1b[31mred\x1b[0m " + "x" * 5000}, "Error", "exit code 1: [31mred"),
+    ],
+)
+async def test_a_crash_is_told_apart(terminated: dict[str, Any], reason: str, says: str) -> None:
+    world = await World().put(a_training_job().with_run_policy(maxRestarts=0)).running()
+    world.fail(**terminated)
+
+    await world.settle()
+
+    failure = world.status()["failure"]
+    assert failure["reason"] == reason
+    assert says in failure["message"]
+    assert len(failure["message"]) < 1100
