@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from trainyard_operator.cluster.client import KubernetesCluster
@@ -97,7 +97,9 @@ async def _supervise(watching: asyncio.Task[None], parts: Sequence[asyncio.Task[
     await asyncio.wait([watching, *parts], return_when=asyncio.FIRST_COMPLETED)
     dead = [task for task in (watching, *parts) if task.done() and (task is not watching or task.exception())]
     for task in dead:
-        logger.critical("The %s stopped: %s", task.get_name(), explain(task.exception()), exc_info=task.exception())
+        error = task.exception()
+        trace = None if isinstance(error, ApiError) else error
+        logger.critical("The %s stopped: %s", task.get_name(), explain(error), exc_info=trace)
     stop.set()
     for task in parts:
         task.cancel()
@@ -122,6 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the operator from the command line."""
     settings = load(arguments)
     configure(settings.log_level, settings.log_format)
-    with suppress(KeyboardInterrupt):
+    try:
         return asyncio.run(run(settings))
-    return 130
+    except (ApiError, OSError) as error:
+        logger.critical("The operator could not start: %s", error)
+        return 1
+    except KeyboardInterrupt:
+        return 130

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from trainyard_operator.cluster.errors import ApiError
+from trainyard_operator.cluster.errors import ApiError, Unavailable
 from trainyard_operator.cluster.kinds import Kind
 from trainyard_operator.cluster.port import Cluster
 from trainyard_operator.runtime.backoff import Backoff
@@ -16,6 +16,9 @@ from trainyard_operator.runtime.queue import WorkQueue
 from trainyard_operator.runtime.router import Router
 
 logger = logging.getLogger(__name__)
+
+_PAUSE = 5.0
+"""Seconds until a resync that did not go through is tried again."""
 
 
 @dataclass(slots=True)
@@ -44,16 +47,19 @@ class Resync:
         """Resync until cancelled.
 
         Raises:
-            ApiError: the very first round failed: wrong credentials, missing permissions or missing CRDs.
+            ApiError: the API server answers and the very first round fails all the same: wrong credentials, missing
+                permissions or missing CRDs.
         """
         while True:
+            pause = self.period * (0.9 + self.jitter() / 5)
             try:
                 await self.once()
             except ApiError as error:
-                if self._last is None:
+                if self._last is None and not isinstance(error, Unavailable):
                     raise
+                pause = min(pause, _PAUSE)
                 logger.warning("Resync did not go through: %s", error)
-            await asyncio.sleep(self.period * (0.9 + self.jitter() / 5))
+            await asyncio.sleep(pause)
 
     async def once(self) -> None:
         """List everything, forget what is gone and have the rest reconciled."""
