@@ -1,0 +1,63 @@
+"""What the operator may do, compared with what it does."""
+
+from support.fake_cluster import FakeCluster
+from support.training import NAMESPACE, World, a_training_job
+from trainyard_operator.cluster.kinds import CONFIG_MAP, SERVICE
+from trainyard_operator.cluster.permissions import PERMISSIONS
+from trainyard_operator.watchers import CHILDREN, PARENTS
+
+GRANTED = {(each.group, each.resource, verb) for each in PERMISSIONS for verb in each.verbs}
+GROUPS = {each.resource: each.group for each in PERMISSIONS}
+# Recording an event is a server-side apply, which creates it where there is none.
+VERBS = {
+    "get": [("", "get")],
+    "list": [("", "list")],
+    "create": [("", "create")],
+    "apply": [("", "patch")],
+    "apply_status": [("/status", "patch")],
+    "delete": [("", "delete")],
+    "emit": [("", "create"), ("", "patch")],
+}
+
+
+def used(cluster: FakeCluster) -> set[tuple[str, str, str]]:
+    """Return the rights that the calls so far took."""
+    return {(GROUPS[plural], plural + suffix, right) for verb, plural in cluster.calls for suffix, right in VERBS[verb]}
+
+
+async def a_training_life() -> FakeCluster:
+    """Everything that can be done for a TrainingJob: children made, changed and restored, and an end."""
+    world = await World().put(a_training_job().with_data(persistentVolumeClaim={"claimName": "models"})).running()
+    world.update_spec(suspend=True)
+    await world.settle()
+    world.update_spec(suspend=False)
+    await world.settle()
+    world.cluster.objects["configmaps", NAMESPACE, "churn-spec"]["data"] = {}
+    world.cluster.objects["services", NAMESPACE, "churn-training"]["spec"]["ports"] = []
+    await world.settle()
+    for kind, name in ((CONFIG_MAP, "churn-spec"), (SERVICE, "churn-training")):
+        world.cluster.remove(kind, NAMESPACE, name)
+    await world.settle()
+    world.fail()
+    await world.settle()
+    return world.cluster
+
+
+async def test_all_that_a_training_takes_is_granted() -> None:
+    assert used(await a_training_life()) - GRANTED == set()
+
+
+def test_all_that_is_watched_may_be_listed_and_watched() -> None:
+    wanted = {(kind.group, kind.plural, verb) for kind in (*PARENTS, *CHILDREN) for verb in ("list", "watch")}
+
+    assert wanted - GRANTED == set()
+
+
+def test_nothing_else_may_be_watched() -> None:
+    watched = {kind.plural for kind in (*PARENTS, *CHILDREN)}
+
+    assert {resource for _, resource, verb in GRANTED if verb == "watch"} == watched
+
+
+def test_nobody_is_granted_the_same_twice() -> None:
+    assert len(GRANTED) == sum(len(each.verbs) for each in PERMISSIONS)
