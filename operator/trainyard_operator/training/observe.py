@@ -1,5 +1,6 @@
 """What is there of a TrainingJob: its children as the API server has them now."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,17 +32,19 @@ async def observe(cluster: Cluster, parent: Manifest) -> Observed:
     """List the children by label and keep those that the parent really controls: one LIST for each kind."""
     namespace, name = parent["metadata"]["namespace"], parent["metadata"]["name"]
     labels = identity.selector(name)
-    config_maps, services, jobs = [
-        controlled_by(parent, await cluster.select(kind, namespace, labels=labels))
-        for kind in (CONFIG_MAP, SERVICE, JOB)
-    ]
-    attempts = {
-        number: job for each, job in jobs.items() if (number := identity.attempt_number(name, each)) is not None
-    }
+    config_maps, services, all_jobs = await asyncio.gather(
+        *(cluster.select(kind, namespace, labels=labels) for kind in (CONFIG_MAP, SERVICE, JOB))
+    )
+    # Strictly after the Jobs: what ended a Job we have seen has then happened to the pod we see, last words included.
     pods = await cluster.select(POD, namespace, labels=labels)
+    attempts = {
+        number: job
+        for each, job in controlled_by(parent, all_jobs).items()
+        if (number := identity.attempt_number(name, each)) is not None
+    }
     return Observed(
-        config_map=config_maps.get(identity.spec_name(name)),
-        service=services.get(identity.service_name(name)),
+        config_map=controlled_by(parent, config_maps).get(identity.spec_name(name)),
+        service=controlled_by(parent, services).get(identity.service_name(name)),
         jobs=dict(sorted(attempts.items())),
         pods={number: pod for number, job in attempts.items() if (pod := _newest_pod(pods, job))},
         leaving=any(is_alive(pod) and _is_stray(pod, name, attempts) for pod in pods),

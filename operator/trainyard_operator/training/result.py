@@ -74,9 +74,7 @@ Loss = Annotated[float | None, BeforeValidator(lambda value: value if is_finite(
 class Message(BaseModel):
     """Base of what a trainer reports; fields we do not know are ignored."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, extra="ignore", frozen=True, strict=True
-    )
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="ignore", frozen=True, strict=True)
 
 
 class Checkpoint(Message):

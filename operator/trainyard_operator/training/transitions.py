@@ -31,7 +31,9 @@ def _attempts(before: TrainingJobStatus, after: TrainingJobStatus) -> Iterator[E
         was = known.get(attempt.n)
         if was is None and attempt.outcome == "Running":
             yield _started(attempt, after)
-        if attempt.outcome in ("Failed", "Stopped") and (was is None or was.outcome == "Running"):
+        ended = attempt.outcome in ("Failed", "Stopped") and (was is None or was.outcome == "Running")
+        # The end of the whole is told once, for both.
+        if ended and after.phase != "Failed":
             yield _ended(attempt, after)
 
 

@@ -158,7 +158,12 @@ async def test_a_program_that_keeps_failing_ends_after_its_last_restart() -> Non
     assert world.status()["failure"]["message"] == (
         "failed 2 times, and spec.runPolicy.maxRestarts is 1; the last: exit code 7: boom"
     )
-    assert world.events()[-2:] == ["Warning AttemptFailed", "Warning Failed"]
+    assert world.events() == [
+        "Normal TrainingStarted",
+        "Warning AttemptFailed",
+        "Normal TrainingRestarted",
+        "Warning Failed",
+    ]
 
 
 @pytest.mark.parametrize(
