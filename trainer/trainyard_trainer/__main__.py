@@ -1,0 +1,95 @@
+"""`python -m trainyard_trainer [SPEC]`: train what a TrainingJob describes, in a pod or on a laptop.
+
+Exits with 0 when a model version is complete, 2 on bad input, 3 when the training diverged, 75 when it was stopped on
+request after a checkpoint, and another code on failures that may pass.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+
+from trainyard_operator.api import names
+from trainyard_trainer.errors import Stopped, TrainerError, one_line
+from trainyard_trainer.journal import Journal
+from trainyard_trainer.progress import ProgressBoard, serve
+from trainyard_trainer.report import ModelVersion, termination_message, write_report
+from trainyard_trainer.signals import StopSignal
+from trainyard_trainer.spec import read_run
+
+EXIT_FAILED = 1
+
+
+class Program:
+    """One run of the trainer: everything it says, and its exit code."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._board = ProgressBoard()
+        self._journal = Journal(sys.stdout)
+        self._stop = StopSignal(leave=self._leave)
+
+    def run(self, spec: str | None) -> int:
+        """Train; returns the exit code."""
+        self._stop.install()
+        try:
+            run = read_run(spec, self._env)
+            self._board.update(epochs=run.job.spec.fit.epochs)
+            if run.port is not None:
+                self._serve(run.port)
+            self._journal.write("starting", f"training {run.job.model_name}", job=run.name, uid=run.uid)
+            from trainyard_trainer.train import train  # Arrow's import is not waited for before progress is served
+
+            outcome = train(run, board=self._board, journal=self._journal, stop=self._stop)
+        except TrainerError as error:
+            return self._end(error.reason, str(error), error.exit_code)
+        except Exception as error:  # the outermost frame: whatever it is must reach the log and the operator
+            traceback.print_exc()
+            return self._end("Failed", f"{type(error).__name__}: {error}", EXIT_FAILED)
+        return self._end(outcome.reason, outcome.message, names.EXIT_DONE, outcome.model)
+
+    def _serve(self, port: int) -> None:
+        try:
+            serve(self._board, port)
+        except OSError as error:
+            self._journal.write("no-progress-server", f"cannot serve progress on port {port}: {one_line(error)}")
+
+    def _end(self, reason: str, message: str, code: int, model: ModelVersion | None = None) -> int:
+        message = one_line(message)
+        self._journal.write(
+            "done" if code == names.EXIT_DONE else "stopped" if code == names.EXIT_STOPPED else "failed",
+            message,
+            reason=reason,
+            exitCode=code,
+            **({"model": model.to_wire(), "metrics": dict(self._board.current.metrics)} if model else {}),
+        )
+        if code != names.EXIT_DONE:
+            print(f"{reason}: {message}", file=sys.stderr, flush=True)
+        document = termination_message(reason, message, self._board.current, model)
+        try:
+            write_report(self._env.get(names.TERMINATION_MESSAGE_ENV), document)
+        except OSError as error:
+            print(f"cannot write the termination message: {one_line(error)}", file=sys.stderr, flush=True)
+        return code
+
+    def _leave(self) -> None:
+        code = self._end(Stopped.reason, f"stopped on request while {self._board.current.phase}", Stopped.exit_code)
+        os._exit(code)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the trainer with command line arguments; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainyard_trainer", description="Train the model that a TrainingJob describes."
+    )
+    parser.add_argument("spec", nargs="?", help=f"TrainingJob as JSON or YAML; by default ${names.SPEC_ENV}")
+    return Program(os.environ).run(parser.parse_args(arguments).spec)
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Native threads of TensorFlow can hang in the interpreter's own shutdown.
+    os._exit(status)

@@ -1,0 +1,195 @@
+"""What a label column means: classes in a fixed order, or numbers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.errors import BadInput, listed
+
+MAX_CLASSES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLabels:
+    """Classes, sorted: by number where they are numbers, else by text. `counts` are those of the training rows."""
+
+    names: tuple[str, ...]
+    values: tuple[Any, ...]
+    counts: tuple[int, ...]
+
+    def encode(self, column: Any) -> Any:
+        """Return the index of each row's class (int32)."""
+        return pc.index_in(column, value_set=pa.array(self.values, column.type)).to_numpy(zero_copy_only=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberLabels:
+    """Numbers to predict, with the mean and standard deviation of the training rows."""
+
+    mean: float
+    deviation: float
+
+    def encode(self, column: Any) -> Any:
+        """Return the numbers (float32)."""
+        return column.to_numpy(zero_copy_only=False).astype(np.float32)
+
+
+class ClassCounter:
+    """Collects the classes while the data streams by."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._codes: dict[Any, int] = {}
+        self._counts = np.zeros(0, np.int64)
+
+    def codes(self, rows: RawRows) -> Any:
+        """Return a small integer for each row: its class, in order of first appearance."""
+        _refuse_missing(rows, self._label)
+        coded = rows.label.dictionary_encode()
+        values = coded.dictionary.to_pylist()
+        known = np.array([self._codes.setdefault(value, len(self._codes)) for value in values], np.int64)
+        if len(self._codes) > MAX_CLASSES:
+            raise BadInput(
+                f"the label {self._label!r} has more than {MAX_CLASSES} different values, too many for classes: "
+                "name another column in data.label, or use task regression if it holds quantities"
+            )
+        return known[coded.indices.to_numpy(zero_copy_only=False)]
+
+    def count(self, rows: RawRows, codes: Any, training: Any) -> None:
+        """Count those of the rows that are for training."""
+        counts = np.bincount(codes[training], minlength=len(self._codes))
+        counts[: len(self._counts)] += self._counts
+        self._counts = counts
+
+    def kept(self, rows: RawRows, codes: Any) -> Any:
+        """Return what to keep of the labels of rows until all classes are known."""
+        return codes.astype(np.int32)
+
+    def encoded(self, kept: Any) -> Any:
+        """Return kept labels as the indices of their classes."""
+        place = {value: index for index, value in enumerate(sorted(self._codes))}
+        return np.array([place[value] for value in self._codes], np.int32)[kept]
+
+    def finish(self, task: str) -> ClassLabels:
+        """Return the classes.
+
+        Raises:
+            BadInput: their number does not fit the task.
+        """
+        values = sorted(self._codes)
+        named = tuple(class_name(value) for value in values)
+        if len(values) < 2:
+            raise BadInput(
+                f"the label {self._label!r} has one class only ({named[0]!r} in every row): "
+                "there is nothing to learn to tell apart; check data.label and the data"
+            )
+        if task == "binaryClassification" and len(values) != 2:
+            wrong = "regression" if len(values) > 50 and isinstance(values[0], float) else "multiclassClassification"
+            raise BadInput(
+                f"task binaryClassification expects a label with two values, but {self._label!r} has {len(values)} "
+                f"({listed(named, 5)}): use task {wrong}, or name another column in data.label"
+            )
+        return ClassLabels(named, tuple(values), tuple(int(self._counts[self._codes[value]]) for value in values))
+
+
+class NumberTally:
+    """Collects the mean and spread of a numeric label while the data streams by."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._tally = Tally(1)
+
+    def codes(self, rows: RawRows) -> Any:
+        """Return one class for all rows, after checking that each is a number."""
+        if pa.types.is_string(rows.label.type):
+            raise BadInput(
+                f"task regression expects a label that holds numbers, but {self._label!r} holds texts such as "
+                f"{_first(rows.label)!r}: use task binaryClassification or multiclassClassification"
+            )
+        _refuse_missing(rows, self._label)
+        return np.zeros(len(rows), np.int64)
+
+    def count(self, rows: RawRows, codes: Any, training: Any) -> None:
+        """Count those of the rows that are for training."""
+        self._tally.add(rows.label.to_numpy(zero_copy_only=False)[training].reshape(-1, 1))
+
+    def kept(self, rows: RawRows, codes: Any) -> Any:
+        """Return the numbers of rows, as they are trained on."""
+        return rows.label.to_numpy(zero_copy_only=False).astype(np.float32)
+
+    def encoded(self, kept: Any) -> Any:
+        """Return kept labels as they are."""
+        return kept
+
+    def finish(self, task: str) -> NumberLabels:
+        """Return the numbers' statistics.
+
+        Raises:
+            BadInput: they are all the same.
+        """
+        mean, deviation = float(self._tally.mean[0]), float(self._tally.deviation[0])
+        if deviation == 0:
+            raise BadInput(f"the label {self._label!r} is {mean:g} in every row: there is nothing to learn from it")
+        return NumberLabels(mean, deviation)
+
+
+class Tally:
+    """Mean and standard deviation of columns, in one pass and in double precision; not-finite values do not count.
+
+    Pieces are merged as in Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+    variances" (1979), because sums of squares lose all digits where the mean is large.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self.count = np.zeros(columns, np.int64)
+        self.mean = np.zeros(columns)
+        self._squares = np.zeros(columns)
+
+    def add(self, values: Any) -> None:
+        """Add rows of finite and other values."""
+        there = np.isfinite(values)
+        count = there.sum(axis=0)
+        mean = np.divide(np.where(there, values, 0.0).sum(axis=0), count, out=np.zeros(len(count)), where=count > 0)
+        squares = np.where(there, values - mean, 0.0)
+        total = np.maximum(self.count + count, 1)
+        delta = mean - self.mean
+        self._squares += (squares * squares).sum(axis=0) + delta * delta * self.count * count / total
+        self.mean += delta * count / total
+        self.count += count
+
+    @property
+    def deviation(self) -> Any:
+        """Standard deviation of each column, of the rows as they are (not of a larger population)."""
+        return np.sqrt(self._squares / np.maximum(self.count, 1))
+
+
+def class_name(value: Any) -> str:
+    """Return a class as clients see it: texts as they are, whole numbers without a fraction."""
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _refuse_missing(rows: RawRows, label: str) -> None:
+    column = rows.label
+    bad = column.is_null(nan_is_null=True)
+    if pa.types.is_floating(column.type):
+        bad = pc.or_(bad, pc.invert(pc.is_finite(pc.fill_null(column, 0.0))))
+    else:
+        bad = pc.or_(bad, pc.equal(pc.fill_null(column, ""), ""))
+    where = pc.index(bad, True).as_py()
+    if where >= 0:
+        raise BadInput(
+            f"the label {label!r} is missing or not a number one can use in row {rows.first_row + where + 1} "
+            f"of {rows.file}: fill it in, or remove the row"
+        )
+
+
+def _first(column: Any) -> Any:
+    return next((value for value in column.to_pylist() if value), "")
+
+
+Labels = ClassLabels | NumberLabels
+LabelCounter = ClassCounter | NumberTally

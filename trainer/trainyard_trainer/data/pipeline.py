@@ -1,0 +1,173 @@
+"""The order of the rows, epoch by epoch: the same for the same seed, and known for any step of any epoch."""
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from trainyard_trainer.data.profile import Profile
+from trainyard_trainer.data.rows import Rows, concatenate
+from trainyard_trainer.data.table import Table, Unit
+
+T = TypeVar("T")
+
+_MIXED_UNITS = 4
+"""Pieces of a table read in turns, so that rows sorted by label do not come in long runs of one class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows in memory, the order in which to train on them, and how many of that order are done already."""
+
+    rows: Any
+    order: Any
+    start: int
+
+
+class TrainingRows(Protocol):
+    """The rows of an epoch, in blocks of whole batches: only the last block may end in a short batch."""
+
+    def epoch(self, epoch: int, done: int) -> Generator[Block]:
+        """Yield the blocks of an epoch without the first `done` rows, a multiple of the batch size."""
+
+
+def permutation(rows: int, *, seed: int, epoch: int, block: int = 0) -> Any:
+    """Return the order of the rows of a block (int32)."""
+    key = np.random.SeedSequence([seed, epoch, block])
+    return np.random.Generator(np.random.Philox(key)).permutation(rows).astype(np.int32)
+
+
+class MemoryRows:
+    """All rows in memory, prepared once."""
+
+    def __init__(self, rows: Rows, *, seed: int, prepare: Callable[[Rows], Any]) -> None:
+        self._count, self._seed, self._prepared = len(rows), seed, prepare(rows)
+
+    def epoch(self, epoch: int, done: int) -> Generator[Block]:
+        """Yield one block that holds everything."""
+        yield Block(self._prepared, permutation(self._count, seed=self._seed, epoch=epoch), done)
+
+
+class StreamedRows:
+    """Rows read anew each epoch by a thread that stays one block ahead.
+
+    The pieces of the table come in another order each epoch, a few of them in turns, and the rows of a block are
+    shuffled: what is in memory is never more than a few blocks.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        profile: Profile,
+        *,
+        seed: int,
+        batch_size: int,
+        block_bytes: int,
+        prepare: Callable[[Rows], Any],
+    ) -> None:
+        self._table, self._profile, self._prepare, self._seed = table, profile, prepare, seed
+        row_bytes = 4 * (len(profile.schema.features) + 1)
+        self._block_rows = max(block_bytes // row_bytes // batch_size, 1) * batch_size
+
+    def epoch(self, epoch: int, done: int) -> Generator[Block]:
+        """Yield blocks of whole batches; the last one holds what is left."""
+        return ahead(self._blocks(epoch, done))
+
+    def _blocks(self, epoch: int, done: int) -> Iterator[Block]:
+        for number, rows in enumerate(_cut(self._shuffled(epoch), self._block_rows)):
+            if done < len(rows):
+                order = permutation(len(rows), seed=self._seed, epoch=epoch, block=number + 1)
+                yield Block(self._prepare(rows), order, done)
+            done = max(done - len(rows), 0)
+
+    def _shuffled(self, epoch: int) -> Iterator[Rows]:
+        units = list(enumerate(self._table.units()))
+        order = permutation(len(units), seed=self._seed, epoch=epoch)
+        pending = [read(self._table, self._profile, *units[index], validation=False) for index in order[::-1]]
+        active = [pending.pop() for _ in range(min(_MIXED_UNITS, len(pending)))]
+        while active:
+            for reader in list(active):
+                rows = next(reader, None)
+                if rows is not None:
+                    yield rows
+                else:
+                    active[active.index(reader) : active.index(reader) + 1] = [pending.pop()] if pending else []
+
+
+def validation_blocks(table: Table, profile: Profile, *, block_rows: int) -> Iterator[Rows]:
+    """Yield the validation rows, from memory where they are there, else by reading the table."""
+    if profile.validation_cache is not None:
+        yield profile.validation_cache
+        return
+    parts = (
+        rows
+        for number, unit in enumerate(table.units())
+        if profile.mask(number).any()
+        for rows in read(table, profile, number, unit, validation=True)
+    )
+    yield from _cut(parts, block_rows)
+
+
+def read(table: Table, profile: Profile, number: int, unit: Unit, *, validation: bool) -> Iterator[Rows]:
+    """Yield the encoded rows of one piece that are for training, or for validation."""
+    mask = profile.mask(number)
+    for raw in table.read(unit):
+        wanted = mask[raw.first_row : raw.first_row + len(raw)] == validation
+        if wanted.any():
+            yield profile.encode(raw).take(wanted)
+
+
+def _cut(parts: Iterator[Rows], size: int) -> Iterator[Rows]:
+    """Yield the rows of all parts in pieces of `size`; the last may be shorter."""
+    held: list[Rows] = []
+    count = 0
+    for part in parts:
+        held.append(part)
+        count += len(part)
+        while count >= size:
+            whole = concatenate(held)
+            yield whole.take(slice(size))
+            held, count = [whole.take(slice(size, None))], count - size
+    if count:
+        yield concatenate(held)
+
+
+def ahead(source: Iterator[T]) -> Generator[T]:
+    """Yield what `source` yields, which a thread asks for one item ahead; its errors come out here."""
+    handed: queue.Queue[tuple[bool, Any]] = queue.Queue(maxsize=1)
+    over = threading.Event()
+
+    def put(item: tuple[bool, Any]) -> None:
+        while not over.is_set():
+            try:
+                handed.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def work() -> None:
+        try:
+            for item in source:
+                put((True, item))
+                if over.is_set():
+                    return
+            put((False, None))
+        except Exception as error:  # handed to the thread that waits for the rows
+            put((False, error))
+
+    thread = threading.Thread(target=work, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            more, item = handed.get()
+            if not more:
+                if item is not None:
+                    raise item
+                return
+            yield item
+    finally:
+        over.set()
+        thread.join()

@@ -1,0 +1,35 @@
+"""Rows as arrays: what the data side hands to the training side, whatever the format it came from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Features and labels of some rows; every array has one entry a row in its first dimension."""
+
+    features: Mapping[str, Any]
+    labels: Any
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays together."""
+        return int(self.labels.nbytes + sum(each.nbytes for each in self.features.values()))
+
+    def take(self, which: Any) -> "Rows":
+        """Return the rows that an index, mask or slice chooses."""
+        return Rows({name: values[which] for name, values in self.features.items()}, self.labels[which])
+
+
+def concatenate(parts: Sequence[Rows]) -> Rows:
+    """Return the rows of all parts, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    features = {name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features}
+    return Rows(features, np.concatenate([part.labels for part in parts]))

@@ -1,0 +1,135 @@
+"""Which columns a table has, what each holds, and which of them are the label and the features."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from trainyard_trainer.errors import BadInput, did_you_mean, listed
+
+_USEFUL = ("number", "boolean", "text", "empty")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that training uses. Booleans and integers are numbers; texts are categories."""
+
+    name: str
+    kind: Literal["number", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The label and the features, in the order of the spec or else of the table."""
+
+    label: Column
+    features: tuple[Column, ...]
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the features that are numbers."""
+        return tuple(each.name for each in self.features if each.kind == "number")
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Names of the features that are texts."""
+        return tuple(each.name for each in self.features if each.kind == "text")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all columns to read."""
+        return (*(each.name for each in self.features), self.label.name)
+
+
+def kind_of(type_: Any) -> str:
+    """Return what a column of an Arrow type holds, or the type's own name where training has no use for it."""
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    if pa.types.is_null(type_):
+        return "empty"
+    if pa.types.is_boolean(type_):
+        return "boolean"
+    if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_):
+        return "number"
+    if pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
+        return "text"
+    return str(type_)
+
+
+def merge(kinds_by_file: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
+    """Return what each column holds in all files together.
+
+    Raises:
+        BadInput: a column is missing in a file, or holds numbers in one and texts in another.
+    """
+    merged: dict[str, str] = {}
+    first_file = ""
+    for file, kinds in kinds_by_file:
+        if not merged:
+            merged, first_file = dict(kinds), file
+            continue
+        missing = sorted(merged.keys() - kinds.keys())
+        if missing:
+            raise BadInput(
+                f"column {missing[0]!r} is in {first_file} but not in {file}: all files need the same columns"
+            )
+        for name in merged:
+            merged[name] = _both(name, merged[name], kinds[name], file)
+    return merged
+
+
+def _both(name: str, one: str, other: str, file: str) -> str:
+    if one == other or other == "empty":
+        return one
+    if one == "empty":
+        return other
+    if {one, other} == {"number", "boolean"}:
+        return "number"
+    raise BadInput(f"column {name!r} has mixed types: it holds {other}s in {file} and {one}s before; make them alike")
+
+
+def choose(kinds: Mapping[str, str], *, label: str, wanted: Sequence[str] | None, where: str) -> Schema:
+    """Return the label and the features.
+
+    Raises:
+        BadInput: one of them is not a column, or there is no feature left.
+    """
+    if label not in kinds:
+        raise BadInput(_no_such_column("data.label", label, kinds, where))
+    for each in wanted or ():
+        if each not in kinds:
+            raise BadInput(_no_such_column("data.features", each, kinds, where))
+    if wanted is not None and label in wanted:
+        raise BadInput(f"data.features lists the label {label!r} itself: take it out, or the model would only copy it")
+    features = dict.fromkeys(wanted if wanted is not None else (name for name in kinds if name != label))
+    if not features:
+        raise BadInput(f"{where} has no column beside the label {label!r}: there is nothing to predict it from")
+    for name in (*features, label):
+        if kinds[name] not in _USEFUL:
+            raise BadInput(
+                f"column {name!r} holds {kinds[name]}: expected numbers, true and false, or texts; "
+                "convert it, or leave it out by listing the other columns in data.features"
+            )
+    label_kind: Literal["number", "text"] = "text" if kinds[label] in ("text", "boolean") else "number"
+    return Schema(
+        label=Column(label, label_kind),
+        features=tuple(Column(name, "text" if kinds[name] == "text" else "number") for name in features),
+    )
+
+
+def _no_such_column(field: str, name: str, kinds: Mapping[str, str], where: str) -> str:
+    near = did_you_mean(name, kinds)
+    header = ""
+    if sum(is_number(each) for each in kinds) * 2 > len(kinds):
+        header = "; its first line looks like data: the first line must hold the names of the columns"
+    return f"{field} is {name!r}, which is not a column of {where}{near}{header} (columns: {listed(kinds)})"
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text reads as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

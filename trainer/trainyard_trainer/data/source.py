@@ -1,0 +1,134 @@
+"""Which files a data set is made of: one file, or a folder as Spark, Hadoop or a ConfigMap leaves it."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.fs as pa_fs
+
+from trainyard_trainer.errors import BadInput, did_you_mean, listed, one_line
+
+Format = Literal["csv", "parquet"]
+
+_SUFFIXES: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
+_PARQUET_MAGIC = b"PAR1"
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file. `name` is relative to the data set; `partition` holds the columns its folders stand for."""
+
+    path: str
+    name: str
+    size: int
+    partition: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The files of a data set, sorted by name, and how to reach and read them."""
+
+    location: str
+    filesystem: Any
+    format: Format
+    files: tuple[SourceFile, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(each.size for each in self.files)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the file names and sizes, as sha256:<hex>."""
+        lines = "".join(f"{each.name}\t{each.size}\n" for each in self.files)
+        return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
+
+
+def find(location: str, declared: Literal["auto", "csv", "parquet"]) -> Source:
+    """Find the files at a path or URI.
+
+    Files and folders whose names start with `_` or `.` (`_SUCCESS`, `_temporary`, `.crc`) are not data, and empty
+    files hold none.
+
+    Raises:
+        BadInput: nothing is there, nothing in it is data, or its format is not clear.
+    """
+    filesystem, root = _open(location)
+    info = _info(filesystem, root, location)
+    if info.type == pa_fs.FileType.File:
+        found = [SourceFile(info.path, PurePosixPath(info.path).name, info.size or 0, ())]
+    else:
+        found = _walk(filesystem, info.path)
+        if not found:
+            raise BadInput(f"{location} holds no files (names that start with _ or . do not count): put data files in")
+    data = [each for each in found if each.size > 0]
+    if not data:
+        raise BadInput(f"{location} is empty: expected a table with a header and at least one row")
+    chosen, files = _of_one_format(filesystem, data, declared, location)
+    return Source(location, filesystem, chosen, tuple(files))
+
+
+def _open(location: str) -> tuple[Any, str]:
+    if "://" not in location:
+        return pa_fs.LocalFileSystem(), os.path.abspath(location)
+    try:
+        filesystem, root = pa_fs.FileSystem.from_uri(location)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise BadInput(f"cannot open the data at {location}: {one_line(error)}") from error
+    return filesystem, root
+
+
+def _info(filesystem: Any, root: str, location: str) -> Any:
+    info = filesystem.get_file_info(root)
+    if info.type != pa_fs.FileType.NotFound:
+        return info
+    beside = PurePosixPath(root).parent
+    neighbours = filesystem.get_file_info(pa_fs.FileSelector(str(beside), allow_not_found=True))
+    near = did_you_mean(PurePosixPath(root).name, [PurePosixPath(each.path).name for each in neighbours])
+    raise BadInput(f"the data {location} does not exist{near or ': check the path, or that the volume holds it'}")
+
+
+def _walk(filesystem: Any, root: str) -> list[SourceFile]:
+    infos = filesystem.get_file_info(pa_fs.FileSelector(root, recursive=True))
+    found = []
+    for info in infos:
+        name = PurePosixPath(info.path).relative_to(PurePosixPath(root))
+        if info.type == pa_fs.FileType.File and not any(part.startswith(("_", ".")) for part in name.parts):
+            found.append(SourceFile(info.path, str(name), info.size or 0, _partition(name)))
+    return sorted(found, key=lambda each: each.name)
+
+
+def _partition(name: PurePosixPath) -> tuple[tuple[str, str | None], ...]:
+    pairs = [part.split("=", 1) for part in name.parts[:-1] if "=" in part]
+    return tuple((unquote(key), None if value == _HIVE_NULL else unquote(value)) for key, value in pairs)
+
+
+def _of_one_format(
+    filesystem: Any, files: list[SourceFile], declared: str, location: str
+) -> tuple[Format, list[SourceFile]]:
+    named = [(each, _format_by_name(each.name)) for each in files]
+    known = {kind for _, kind in named if kind}
+    if declared != "auto":
+        wanted: Format = "csv" if declared == "csv" else "parquet"
+        return wanted, [each for each, kind in named if kind == wanted] if wanted in known else files
+    if len(known) > 1:
+        raise BadInput(f"{location} holds files of several formats ({listed(sorted(known))}): set data.format")
+    if known:
+        only = known.pop()
+        return only, [each for each, kind in named if kind == only]
+    with filesystem.open_input_stream(files[0].path, compression=None) as stream:
+        return ("parquet" if stream.read(4) == _PARQUET_MAGIC else "csv"), files
+
+
+def _format_by_name(name: str) -> Format | None:
+    path = PurePosixPath(name.lower())
+    if path.suffix in _COMPRESSED:
+        path = path.with_suffix("")
+    return _SUFFIXES.get(path.suffix)

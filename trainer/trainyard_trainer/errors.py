@@ -1,0 +1,61 @@
+"""How a training can end badly. Each error knows its exit code, and says what was expected and what came."""
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+from trainyard_operator.api import names
+
+
+class TrainerError(Exception):
+    """Ends the training. The text is for a person; `reason` and `exit_code` are for the operator."""
+
+    reason: ClassVar[str] = "Failed"
+    exit_code: ClassVar[int] = 1
+
+
+class BadInput(TrainerError):
+    """The spec, the data or a folder is wrong: the same input would fail again."""
+
+    reason = "BadInput"
+    exit_code = names.EXIT_BAD_INPUT
+
+
+class Diverged(TrainerError):
+    """The loss or a weight is not a finite number: the same settings would diverge again."""
+
+    reason = "Diverged"
+    exit_code = names.EXIT_DIVERGED
+
+
+class Stopped(TrainerError):
+    """Stopped on request after a checkpoint; the next run goes on from there."""
+
+    reason = "Stopped"
+    exit_code = names.EXIT_STOPPED
+
+
+class ExportFailed(TrainerError):
+    """The model could not be written, or what was written does not answer like the trained model."""
+
+    reason = "ExportFailed"
+
+
+def one_line(error: BaseException | str, limit: int = 1500) -> str:
+    """Return the text of an error on one line, cut to `limit` characters."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the nearest known name, or nothing where none is near."""
+    by_fold = {each.casefold(): each for each in known}
+    nearest = difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.6)
+    return f"; did you mean {by_fold[nearest[0]]!r}?" if nearest else ""
+
+
+def listed(items: Iterable[str], limit: int = 20) -> str:
+    """Return names joined by commas, the first `limit` of them and how many more there are."""
+    every = list(items)
+    more = f" and {len(every) - limit} more" if len(every) > limit else ""
+    return ", ".join(every[:limit]) + more

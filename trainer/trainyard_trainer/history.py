@@ -1,0 +1,35 @@
+"""The metrics of every epoch as a CSV file in the log folder."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class History:
+    """Appends one row an epoch; after a resume, the epochs that will be trained again are dropped first."""
+
+    def __init__(self, folder: Path, metrics: tuple[str, ...]) -> None:
+        self._path = folder / "history.csv"
+        self._columns = ["epoch", "steps", "seconds", *metrics]
+
+    def resume(self, epoch: int) -> None:
+        """Keep the rows of the first `epoch` epochs only."""
+        kept: list[dict[str, str]] = []
+        if epoch and self._path.exists():
+            with self._path.open(newline="", encoding="utf-8") as stream:
+                kept = [
+                    row
+                    for row in csv.DictReader(stream)
+                    if (row["epoch"] or "").isdigit() and int(row["epoch"]) <= epoch
+                ]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, self._columns, extrasaction="ignore", restval="")
+            writer.writeheader()
+            writer.writerows(kept)
+
+    def add(self, epoch: int, *, steps: int, seconds: float, metrics: Mapping[str, float]) -> None:
+        """Append an epoch; `seconds` is how long it took."""
+        row = {"epoch": epoch, "steps": steps, "seconds": round(seconds, 4)} | dict(metrics)
+        with self._path.open("a", newline="", encoding="utf-8") as stream:
+            csv.DictWriter(stream, self._columns, extrasaction="ignore", restval="").writerow(row)

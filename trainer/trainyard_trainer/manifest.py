@@ -1,0 +1,87 @@
+"""The manifest of a model version: which files it is made of, and where it comes from."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from trainyard_operator.api.meta import API_VERSION
+from trainyard_operator.api.names import MANIFEST_FILE
+from trainyard_trainer.data.profile import Profile
+from trainyard_trainer.data.source import Source
+from trainyard_trainer.files import sha256
+from trainyard_trainer.journal import rfc3339
+from trainyard_trainer.spec import Run
+
+_PACKAGES = ("trainyard", "tensorflow", "keras", "numpy", "pyarrow")
+
+
+def describe(
+    run: Run,
+    *,
+    folder: Path,
+    signatures: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    training: Mapping[str, Any],
+    data: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the manifest of the files in `folder`, but for the version number, which is given when it is published."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ModelManifest",
+        "name": run.job.model_name,
+        "created": rfc3339(),
+        "trainingJob": {"name": run.name, "namespace": run.namespace, "uid": run.uid},
+        "files": list_files(folder),
+        "signatures": signatures,
+        "metrics": dict(metrics),
+        "training": dict(training),
+        "data": dict(data),
+        "code": versions(),
+    }
+
+
+def list_files(folder: Path) -> list[dict[str, Any]]:
+    """Return path, size and digest of every file below a folder, sorted by path; without the manifest itself."""
+    paths = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return [
+        {"path": path.as_posix(), "size": (folder / path).stat().st_size, "sha256": sha256(folder / path)}
+        for path in paths
+        if path.as_posix() != MANIFEST_FILE
+    ]
+
+
+def describe_data(source: Source, profile: Profile) -> dict[str, Any]:
+    """Return what the model was trained on."""
+    return {
+        "location": source.location,
+        "format": source.format,
+        "files": len(source.files),
+        "bytes": source.size,
+        "fingerprint": source.fingerprint,
+        "rows": profile.rows,
+        "trainingRows": profile.training_rows,
+        "validationRows": profile.validation_rows,
+        "label": profile.schema.label.name,
+        "features": [each.name for each in profile.schema.features],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the code that made the model."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version("tensorflow-cpu" if package == "tensorflow" and _is_cpu_build() else package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _is_cpu_build() -> bool:
+    try:
+        version("tensorflow")
+    except PackageNotFoundError:
+        return True
+    return False

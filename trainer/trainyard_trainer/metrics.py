@@ -1,0 +1,22 @@
+"""The names of the numbers a training reports, as Keras calls them."""
+
+from trainyard_operator.api.trainingjob import Task
+
+_TRAINING: dict[Task, tuple[str, ...]] = {
+    "binaryClassification": ("loss", "accuracy"),
+    "multiclassClassification": ("loss", "accuracy"),
+    "regression": ("loss", "mae"),
+}
+_VALIDATION_ONLY: dict[Task, tuple[str, ...]] = {"binaryClassification": ("auc",)}
+
+
+def metric_names(task: Task, *, validation: bool) -> tuple[str, ...]:
+    """Return the names of all metrics of a task, with those of validation rows where there are any."""
+    names = _TRAINING[task]
+    held_back = (*names, *_VALIDATION_ONLY.get(task, ()))
+    return (*names, *(f"val_{each}" for each in held_back)) if validation else names
+
+
+def is_better_higher(metric: str) -> bool:
+    """Return whether more is better: so for accuracy and areas under curves, not for losses and errors."""
+    return metric.removeprefix("val_") in ("accuracy", "auc")

@@ -1,0 +1,28 @@
+"""Family mlp: a stack of dense layers."""
+
+import math
+from typing import Any
+
+import keras
+
+from trainyard_operator.api.trainingjob import KerasProgram
+from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
+
+MAX_EMBEDDING = 16
+
+
+def build_mlp(program: KerasProgram, inputs: ModelInputs, outputs: int) -> Any:
+    """Return the model: categories become learnt vectors, which the dense layers see beside the numbers."""
+    dense = keras.Input((inputs.dense,), name=DENSE)
+    slots = keras.Input((len(inputs.slots),), dtype="int32", name=SLOTS)
+    parts = [dense] if inputs.dense else []
+    if inputs.slots:
+        width = min(math.ceil(math.sqrt(max(inputs.slots))), MAX_EMBEDDING)
+        vectors = keras.layers.Embedding(sum(inputs.slots), width)(slots)
+        parts.append(keras.layers.Flatten()(vectors))
+    x = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    for units in program.hidden:
+        x = keras.layers.Dense(units, activation=program.activation)(x)
+        if program.dropout:
+            x = keras.layers.Dropout(program.dropout)(x)
+    return keras.Model({DENSE: dense, SLOTS: slots}, keras.layers.Dense(outputs)(x))

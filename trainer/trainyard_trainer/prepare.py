@@ -1,0 +1,86 @@
+"""Everything that can be checked and learnt before TensorFlow is loaded: folders, data, settings."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainyard_trainer.data.profile import Profile, profile
+from trainyard_trainer.data.source import find
+from trainyard_trainer.data.table import Table
+from trainyard_trainer.devices import usable_memory
+from trainyard_trainer.errors import BadInput, one_line
+from trainyard_trainer.journal import Journal
+from trainyard_trainer.manifest import describe_data
+from trainyard_trainer.metrics import metric_names
+from trainyard_trainer.progress import ProgressBoard
+from trainyard_trainer.spec import Run
+from trainyard_trainer.stopping import StopPolicy
+
+CACHE_ENV = "TRAINYARD_CACHE_BYTES"
+"""How much of the data may be kept in memory; by default an eighth of the memory there is, at most 4 GiB."""
+_MAX_CACHE = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A training whose input has been found good."""
+
+    table: Table
+    profile: Profile
+    policy: StopPolicy
+    metrics: tuple[str, ...]
+    cache_bytes: int
+
+
+def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
+    """Check the settings and the folders, and read the data once.
+
+    Raises:
+        BadInput: something is wrong with them.
+    """
+    fit, data = run.job.spec.fit, run.job.spec.data
+    policy = StopPolicy(fit.stop_when, epochs=fit.epochs)
+    metrics = metric_names(run.program.task, validation=data.validation.fraction > 0)
+    policy.check(metrics)
+    for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs):
+        _ensure_writable(folder)
+    cache_bytes = int(os.environ.get(CACHE_ENV) or min(_MAX_CACHE, usable_memory() // 8))
+    table = Table(find(run.data_location, data.format), label=data.label, features=data.features)
+    facts = profile(
+        table,
+        task=run.program.task,
+        fraction=data.validation.fraction,
+        seed=fit.seed,
+        cache_bytes=cache_bytes,
+        watch=lambda rows: board.update(last_step_time=time.time()),
+    )
+    if fit.batch_size > facts.training_rows:
+        raise BadInput(
+            f"fit.batchSize is {fit.batch_size}, but there are only {facts.training_rows} training rows: "
+            f"use at most {facts.training_rows}"
+        )
+    _announce(table, facts, journal)
+    return Prepared(table, facts, policy, metrics, cache_bytes)
+
+
+def _announce(table: Table, facts: Profile, journal: Journal) -> None:
+    journal.write(
+        "data",
+        f"{facts.training_rows:,} rows to train on and {facts.validation_rows:,} to validate with, "
+        f"{len(table.schema.features)} features, {'in memory' if facts.training_cache else 'streamed'}",
+        **{name: value for name, value in describe_data(table.source, facts).items() if name != "features"},
+    )
+
+
+def _ensure_writable(folder: Path) -> None:
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(
+            f"cannot write to the store at {folder}: {one_line(error)}; "
+            "check the volume's access mode, its free space and the pod's fsGroup"
+        ) from error

@@ -1,0 +1,41 @@
+"""From a trained model to a complete version in the store: write, verify in a fresh process, describe, publish."""
+
+from trainyard_trainer.export import ServingModel, samples, save
+from trainyard_trainer.fitting import Trained
+from trainyard_trainer.journal import Journal
+from trainyard_trainer.manifest import describe, describe_data
+from trainyard_trainer.prepare import Prepared
+from trainyard_trainer.report import ModelVersion
+from trainyard_trainer.spec import Run
+from trainyard_trainer.verify import Verifier
+from trainyard_trainer.versions import new_staging, publish
+
+
+def publish_model(run: Run, prepared: Prepared, trained: Trained, *, steps: int, journal: Journal) -> ModelVersion:
+    """Return the version that others may serve from now on.
+
+    Raises:
+        ExportFailed: what was written does not answer like the trained model.
+        OSError: the store fails.
+    """
+    with Verifier() as verifier:  # it loads TensorFlow while the model is being written
+        staging = new_staging(run.folders.model, run.uid)
+        signatures = save(ServingModel(trained.model, trained.encoder, trained.task), staging)
+        operations = verifier.check(staging, *samples(prepared.table, prepared.profile, trained))
+    journal.write("verified", "a fresh process loaded the model and answered alike", operations=operations)
+    manifest = describe(
+        run,
+        folder=staging,
+        signatures=signatures,
+        metrics=trained.end.metrics,
+        training={
+            "reason": trained.end.reason,
+            "epochs": trained.end.epoch,
+            "steps": steps,
+            "seed": run.job.spec.fit.seed,
+            "family": run.program.family,
+            "task": run.program.task,
+        },
+        data=describe_data(prepared.table.source, prepared.profile),
+    )
+    return publish(staging, run.folders.model, manifest)

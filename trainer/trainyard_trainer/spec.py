@@ -1,0 +1,183 @@
+"""What to do: the TrainingJob, and where its data, checkpoints and model are. From a pod or a laptop alike."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from trainyard_operator.api import names
+from trainyard_operator.api.trainingjob import KIND, KerasProgram, TrainingJob
+from trainyard_trainer.errors import BadInput, did_you_mean, one_line
+
+LOCAL_STORE = "trainyard-out"
+"""Store below the current folder where the environment names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where the training writes: model versions, checkpoints and logs."""
+
+    model: Path
+    checkpoints: Path
+    logs: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training: the job, its identity and its surroundings."""
+
+    job: TrainingJob
+    uid: str
+    program: KerasProgram
+    data_location: str
+    folders: Folders
+    port: int | None
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return str(self.job.metadata["name"])
+
+    @property
+    def namespace(self) -> str:
+        """The job's namespace, empty outside a cluster."""
+        return str(self.job.metadata.get("namespace", ""))
+
+
+def read_run(path: str | None, env: Mapping[str, str]) -> Run:
+    """Read the spec at `path`, or at $TRAINYARD_SPEC, and resolve everything it leaves to the surroundings.
+
+    Raises:
+        BadInput: no spec, not a TrainingJob, an unknown or wrong field, or data that is nowhere to be found.
+    """
+    path = path or env.get(names.SPEC_ENV)
+    if not path:
+        raise BadInput(f"expected the path of a TrainingJob as the argument or in ${names.SPEC_ENV}, got neither")
+    job = parse_job(read_document(Path(path)))
+    uid = str(job.metadata.get("uid") or local_uid(job))
+    return Run(
+        job=job,
+        uid=uid,
+        program=_keras_program(job),
+        data_location=_data_location(job, env),
+        folders=_folders(job.model_name, uid, env),
+        port=_port(env),
+    )
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Return the one TrainingJob in a JSON or YAML file.
+
+    Raises:
+        BadInput: the file cannot be read, or holds no TrainingJob, or more than one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        documents = _yaml(text) if path.suffix in (".yaml", ".yml") else [json.loads(text)]
+    except (OSError, ValueError) as error:
+        raise BadInput(f"expected a TrainingJob in {path}: {one_line(error)}") from error
+    jobs = [each for each in documents if isinstance(each, dict) and each.get("kind", KIND) == KIND]
+    if len(jobs) != 1:
+        raise BadInput(f"expected one object of kind {KIND} in {path}, got {len(jobs)}")
+    return jobs[0]
+
+
+def _yaml(text: str) -> list[Any]:
+    import yaml  # costs an import that a pod, whose spec is JSON, does not need
+
+    try:
+        return list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def parse_job(document: Mapping[str, Any]) -> TrainingJob:
+    """Return the typed TrainingJob; unlike in the operator, a field it does not know is an error.
+
+    Raises:
+        BadInput: a field is unknown, missing or wrong; the message names up to three of them.
+    """
+    try:
+        job = TrainingJob.model_validate(document, extra="forbid")
+    except ValidationError as error:
+        problems = [_problem(each) for each in error.errors()]
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise BadInput("; ".join(problems[:3]) + more) from error
+    if not job.metadata.get("name"):
+        raise BadInput("metadata.name is missing: the job and, by default, its model are named by it")
+    return job
+
+
+def _problem(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        parent = _model_at(error["loc"][:-1])
+        known = [field.alias or name for name, field in parent.model_fields.items()] if parent else []
+        return f"unknown field {where}{did_you_mean(str(error['loc'][-1]), known)}"
+    if error["type"] == "missing":
+        return f"missing field {where}"
+    return f"{where}: {error['msg']}, got {json.dumps(error['input'], default=str)[:200]}"
+
+
+def _model_at(location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    model: type[BaseModel] = TrainingJob
+    for part in location:
+        field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
+        kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+        models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not models:
+            return None
+        model = models[0]
+    return model
+
+
+def local_uid(job: TrainingJob) -> str:
+    """Return an identity for a job no API server gave one: the same spec has the same."""
+    canonical = json.dumps([job.metadata["name"], job.spec.to_wire()], sort_keys=True)
+    return "local-" + hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _keras_program(job: TrainingJob) -> KerasProgram:
+    program = job.spec.program
+    if program.keras is None or program.container is not None:
+        raise BadInput("expected spec.program.keras and nothing beside it: this trainer builds models with Keras")
+    return program.keras
+
+
+def _data_location(job: TrainingJob, env: Mapping[str, str]) -> str:
+    source = job.spec.data.source
+    given = [field for field in ("uri", "config_map", "persistent_volume_claim") if getattr(source, field) is not None]
+    if len(given) != 1:
+        raise BadInput("set exactly one of uri, configMap and persistentVolumeClaim in spec.data.source")
+    if source.uri is not None:
+        return source.uri
+    mounted = env.get(names.DATA_DIR_ENV)
+    if not mounted:
+        raise BadInput(
+            "spec.data.source is a volume, which only a cluster mounts: "
+            f"set ${names.DATA_DIR_ENV} to the file or folder to read, or use spec.data.source.uri"
+        )
+    return mounted
+
+
+def _folders(model_name: str, uid: str, env: Mapping[str, str]) -> Folders:
+    model = Path(env.get(names.MODEL_DIR_ENV) or Path(LOCAL_STORE) / model_name).absolute()
+    work = model / ".training" / uid
+    return Folders(
+        model=model,
+        checkpoints=Path(env.get(names.CHECKPOINT_DIR_ENV) or work / "checkpoints").absolute(),
+        logs=Path(env.get(names.LOG_DIR_ENV) or work / "logs").absolute(),
+    )
+
+
+def _port(env: Mapping[str, str]) -> int | None:
+    text = env.get(names.PORT_ENV)
+    if not text:
+        return None
+    if not text.isdigit() or int(text) > 65535:
+        raise BadInput(f"expected a port number in ${names.PORT_ENV}, got {text!r}")
+    return int(text)

@@ -1,0 +1,41 @@
+"""All numbers a training changes: weights, random states and the optimizer's memory, and a copy of the best weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+_BEST = "best/"
+
+
+class ModelState:
+    """Reads and writes the variables of a model and its optimizer. Keras decides their order, from the architecture."""
+
+    def __init__(self, model: Any, optimizer: Any) -> None:
+        # `variables` is more than `weights`: it has the states of dropout's random generators too.
+        self._variables = {f"model/{i}": each for i, each in enumerate(model.variables)}
+        self._variables |= {f"optimizer/{i}": each for i, each in enumerate(optimizer.variables)}
+        self._weights = list(model.weights)
+        self._best: list[Any] = []
+
+    def arrays(self) -> dict[str, Any]:
+        """Return copies of everything."""
+        best = {f"{_BEST}{i}": each for i, each in enumerate(self._best)}
+        return {name: np.array(each.value) for name, each in self._variables.items()} | best
+
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Set everything to what `arrays` returned."""
+        for name, variable in self._variables.items():
+            variable.assign(arrays[name])
+        kept = sum(name.startswith(_BEST) for name in arrays)
+        self._best = [arrays[f"{_BEST}{i}"] for i in range(kept)]
+
+    def keep_best(self) -> None:
+        """Copy the weights as the best so far."""
+        self._best = [np.array(each.value) for each in self._weights]
+
+    def restore_best(self) -> bool:
+        """Set the weights to the best ones; returns whether there are any."""
+        for variable, value in zip(self._weights, self._best, strict=False):
+            variable.assign(value)
+        return bool(self._best)

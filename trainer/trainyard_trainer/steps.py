@@ -1,0 +1,129 @@
+"""Training steps in the graph: many of them for each call from Python, which is most of the trainer's speed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainyard_trainer.data.rows import Rows
+from trainyard_trainer.tasks import COUNT, LOSS, Task
+
+LABELS = "labels"
+VALIDATION_BATCH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class StepsDone:
+    """What a call did: the totals so far, and whether all numbers are still finite.
+
+    `bad_step` is the first of the call's steps, from 0, whose loss was not finite, or -1.
+    """
+
+    totals: Mapping[str, Any]
+    bad_step: int
+    weights_finite: bool
+
+
+class StepRunner:
+    """Runs training steps and validations of one model on rows that are in memory."""
+
+    def __init__(self, model: Any, optimizer: Any, task: Task, *, batch_size: int, strategy: Any = None) -> None:
+        self._model, self._optimizer, self._task = model, optimizer, task
+        self._batch_size, self._strategy = batch_size, strategy
+        self._weights = [each.value for each in model.weights if each.dtype.startswith(("float", "bfloat"))]
+        self._train: Any = None
+        self._validate: Any = None
+
+    def zero_totals(self) -> dict[str, Any]:
+        """Return the totals an epoch starts with."""
+        return {name: np.float64(0) for name in (COUNT, LOSS, *self._task.totals)}
+
+    def train(self, block: Mapping[str, Any], order: Any, *, first: int, steps: int, totals: Any) -> StepsDone:
+        """Run `steps` steps on the rows `order[first:]` of a block, and add to the totals.
+
+        The totals are carried through the graph in double precision, so they do not depend on how the steps of an
+        epoch are cut into calls.
+        """
+        if self._train is None:
+            specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in block.items()}
+            scalars = {name: tf.TensorSpec([], tf.float64) for name in totals}
+            counts = tf.TensorSpec([], tf.int32)
+            signature = [specs, tf.TensorSpec([None], tf.int32), counts, counts, scalars]
+            self._train = tf.function(self._train_steps, input_signature=signature, autograph=False)
+        totals, bad_step, finite = self._train(block, order, np.int32(first), np.int32(steps), totals)
+        return StepsDone({name: value.numpy() for name, value in totals.items()}, int(bad_step), bool(finite))
+
+    def validate(self, block: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the totals of the rows of a block, without training on them."""
+        if self._validate is None:
+            specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in block.items()}
+            self._validate = tf.function(self._validate_rows, input_signature=[specs], autograph=False)
+        return {name: value.numpy() for name, value in self._validate(block).items()}
+
+    def _train_steps(self, block: Any, order: Any, first: Any, steps: Any, totals: Any) -> Any:
+        def one_step(i: Any, bad_step: Any, totals: Any) -> Any:
+            begin = first + i * self._batch_size
+            sums = self._step(block, order[begin : begin + self._batch_size])
+            bad = tf.logical_and(bad_step < 0, tf.logical_not(tf.math.is_finite(sums[LOSS])))
+            added = {name: totals[name] + tf.cast(sums[name], tf.float64) for name in totals}
+            return i + 1, tf.where(bad, i, bad_step), added
+
+        _, bad_step, totals = tf.while_loop(
+            lambda i, *_: i < steps, one_step, (tf.constant(0), tf.constant(-1), totals), parallel_iterations=1
+        )
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in self._weights])
+        return totals, bad_step, finite
+
+    def _step(self, block: Any, which: Any) -> dict[str, Any]:
+        if self._strategy is None:
+            return self._replica_step(block, which, tf.shape(which)[0], share=1.0)
+        # The rows are gathered where the block is, and each replica is sent its share only.
+        replicas = self._strategy.num_replicas_in_sync
+
+        def replica_step() -> dict[str, Any]:
+            mine = which[tf.distribute.get_replica_context().replica_id_in_sync_group :: replicas]
+            return self._replica_step(block, mine, tf.shape(which)[0], share=1.0 / replicas)
+
+        sums = self._strategy.run(replica_step)
+        return {name: self._strategy.reduce("SUM", value, axis=None) for name, value in sums.items()}
+
+    def _replica_step(self, block: Any, which: Any, batch: Any, *, share: float) -> dict[str, Any]:
+        rows = {name: tf.gather(value, which) for name, value in block.items()}
+        labels = rows.pop(LABELS)
+        variables = self._model.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs = self._model(rows, training=True)
+            losses = self._task.loss(labels, outputs)
+            # Gradients of replicas are added up, so each divides by the whole batch.
+            loss = tf.reduce_sum(losses) / tf.cast(batch, tf.float32)
+            if self._model.losses:
+                loss += share * tf.add_n(self._model.losses)
+        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        return self._sums(labels, losses, self._task.sums(labels, outputs))
+
+    def _validate_rows(self, block: Any) -> dict[str, Any]:
+        rows = tf.shape(block[LABELS])[0]
+
+        def batch_sums(begin: Any) -> dict[str, Any]:
+            batch = {name: value[begin : begin + VALIDATION_BATCH] for name, value in block.items()}
+            labels = batch.pop(LABELS)
+            outputs = self._model(batch, training=False)
+            return self._sums(labels, self._task.loss(labels, outputs), self._task.validation_sums(labels, outputs))
+
+        def one_batch(begin: Any, totals: Any) -> Any:
+            sums = batch_sums(begin)
+            return begin + VALIDATION_BATCH, {k: totals[k] + tf.cast(sums[k], tf.float64) for k in totals}
+
+        first = {name: tf.cast(value, tf.float64) for name, value in batch_sums(tf.constant(0)).items()}
+        return tf.while_loop(lambda begin, _: begin < rows, one_batch, (tf.constant(VALIDATION_BATCH), first))[1]
+
+    def _sums(self, labels: Any, losses: Any, further: dict[str, Any]) -> dict[str, Any]:
+        count = tf.cast(tf.shape(labels)[0], tf.float32)
+        return {COUNT: count, LOSS: tf.reduce_sum(losses)} | further
+
+
+def as_block(rows: Rows, encode: Any) -> dict[str, Any]:
+    """Return rows as the tensors a step takes: the encoded features and the labels."""
+    return encode(rows.features) | {LABELS: tf.constant(rows.labels)}

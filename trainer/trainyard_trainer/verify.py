@@ -1,0 +1,129 @@
+"""Checks an exported model in a fresh process that has TensorFlow alone, as a server has.
+
+Run as a program it reads one JSON document from stdin (`path`, `inputs`, `expected`) and prints one to stdout (`error`,
+null where all is well, and `operations`, how many kinds the graph uses). It is started early, so that TensorFlow is
+loaded by the time the model is written.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from trainyard_trainer.errors import ExportFailed, one_line
+
+TIMEOUT_SECONDS = 600
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-5
+
+
+class Verifier:
+    """The fresh process. Leaving the context ends it."""
+
+    def __init__(self) -> None:
+        # No GPU: the trainer may have taken all of its memory.
+        environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "trainyard_trainer.verify"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+
+    def __enter__(self) -> "Verifier":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def check(self, model: Path, inputs: Mapping[str, Any], expected: Mapping[str, Any]) -> int:
+        """Have the model answer `inputs`; returns how many kinds of operation its graph uses.
+
+        Raises:
+            ExportFailed: it cannot be loaded, or answers otherwise than expected.
+        """
+        request = json.dumps({"path": str(model), "inputs": inputs, "expected": expected})
+        try:
+            answer, noise = self._process.communicate(request, timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise ExportFailed(f"the exported model was not loaded within {TIMEOUT_SECONDS} s") from error
+        if self._process.returncode != 0 or not answer:
+            raise ExportFailed(f"the exported model cannot be loaded by TensorFlow alone: {one_line(noise[-800:])}")
+        result = json.loads(answer)
+        if result["error"]:
+            raise ExportFailed(f"the exported model does not answer like the trained one: {result['error']}")
+        return int(result["operations"])
+
+
+def difference(answers: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:
+    """Return what differs between named columns of answers, or nothing.
+
+    Numbers may differ by rounding. Texts may differ in a tenth of the rows where all numbers agree: where two classes
+    are equally likely, rounding decides.
+    """
+    import numpy as np
+
+    if sorted(answers) != sorted(expected):
+        return f"it answers {sorted(answers)}, expected {sorted(expected)}"
+    for name, wanted in expected.items():
+        if len(answers[name]) != len(wanted):
+            return f"{name} has {len(answers[name])} rows, expected {len(wanted)}"
+        if isinstance(wanted[0], str):
+            same = np.mean([one == other for one, other in zip(answers[name], wanted, strict=True)])
+            if same < 0.9 or (len(wanted) == 1 and same < 1):
+                return f"{name} is the same in only {same:.0%} of the rows"
+        elif not np.allclose(answers[name], wanted, rtol=_RELATIVE, atol=_ABSOLUTE * _scale(wanted)):
+            worst = float(np.max(np.abs(np.asarray(answers[name]) - np.asarray(wanted))))
+            return f"{name} differs by up to {worst:.3g}"
+    return None
+
+
+def _scale(values: Any) -> float:
+    import numpy as np
+
+    return max(1.0, float(np.max(np.abs(values))))
+
+
+def main() -> None:
+    """Serve one request from stdin."""
+    sys.modules["keras"] = None  # type: ignore[assignment]  # a server has none: fail rather than lean on it
+    import tensorflow as tf
+
+    request = json.loads(sys.stdin.read())
+    loaded = tf.saved_model.load(request["path"])
+    signature = loaded.signatures["serving_default"]
+    _, declared = signature.structured_input_signature
+
+    def answer(rows: slice) -> dict[str, Any]:
+        columns = {
+            name: tf.constant(request["inputs"][name][rows], spec.dtype, name=None) for name, spec in declared.items()
+        }
+        return {name: _plain(value.numpy().tolist()) for name, value in signature(**columns).items()}
+
+    everything, first = answer(slice(None)), answer(slice(1))
+    expected = request["expected"]
+    error = difference(everything, expected) or difference(first, {k: v[:1] for k, v in everything.items()})
+    print(json.dumps({"error": error, "operations": len(_operations(signature.graph.as_graph_def()))}))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _operations(graph: Any) -> set[str]:
+    functions = [node.op for function in graph.library.function for node in function.node_def]
+    return {node.op for node in graph.node} | set(functions)
+
+
+def _plain(values: list[Any]) -> list[Any]:
+    return [each.decode() if isinstance(each, bytes) else each for each in values]
+
+
+if __name__ == "__main__":
+    main()
