@@ -52,6 +52,10 @@ class Context:
             self._informers[resource] = Informer(self.client, resource, indexes=indexes)
         return self._informers[resource]
 
+    def shared(self, resource: Resource) -> Informer | None:
+        """The informer for a resource if some controller asked for one before `run`."""
+        return self._informers.get(resource)
+
     def recorder(self, component: str) -> Recorder:
         """A recorder of events in the name of one controller."""
         return Recorder(self.client, component, clock=self.clock)

@@ -1,0 +1,93 @@
+"""`python -m trainyard_devcluster.controllers --kubeconfig FILE`."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from trainyard_devcluster import process
+from trainyard_devcluster.client import Client, UnavailableError
+from trainyard_devcluster.controllers.bootstrap import bootstrap
+from trainyard_devcluster.controllers.context import Context, Controller, Settings
+from trainyard_devcluster.controllers.deployment.controller import DeploymentController
+from trainyard_devcluster.controllers.disruption_budgets import DisruptionBudgetController
+from trainyard_devcluster.controllers.endpoints.controller import EndpointsController
+from trainyard_devcluster.controllers.garbage.collector import GarbageCollector
+from trainyard_devcluster.controllers.garbage.namespaces import NamespaceController
+from trainyard_devcluster.controllers.job.controller import JobController
+from trainyard_devcluster.controllers.nodes.lifecycle import NodeLifecycleController
+from trainyard_devcluster.controllers.nodes.pod_gc import PodGarbageCollector
+from trainyard_devcluster.controllers.replica_set import ReplicaSetController
+from trainyard_devcluster.controllers.service_accounts import NamespaceDefaultsController
+from trainyard_devcluster.controllers.volumes.controller import VolumeController
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.1
+
+
+async def control(kubeconfig: Path, settings: Settings) -> None:
+    """Run all controllers on the cluster that the kubeconfig names."""
+    async with Client.from_kubeconfig(kubeconfig, user_agent="trainyard-devcluster-controllers") as client:
+        await _bootstrap(client, settings)
+        context = Context(client, settings)
+        collector = GarbageCollector(context)
+        controllers: list[Controller] = [
+            JobController(context),
+            DeploymentController(context),
+            ReplicaSetController(context),
+            EndpointsController(context),
+            collector,
+            NamespaceController(context, collector),
+            NamespaceDefaultsController(context),
+            VolumeController(context),
+            NodeLifecycleController(context),
+            PodGarbageCollector(context),
+            DisruptionBudgetController(context),
+        ]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(collector.catalog.run())
+            group.create_task(context.run(controllers))
+
+
+async def _bootstrap(client: Client, settings: Settings) -> None:
+    while True:
+        try:
+            await bootstrap(client, volumes=settings.volumes_dir is not None)
+        except UnavailableError as error:
+            log.debug("%s; trying again", error)
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+def main() -> int:
+    """Run the controllers until a signal ends them."""
+    defaults = Settings()
+    parser = argparse.ArgumentParser(prog="python -m trainyard_devcluster.controllers", description=__doc__)
+    parser.add_argument("--kubeconfig", type=Path, required=True)
+    parser.add_argument("--volumes-dir", type=Path, help="make claimed volumes in this folder")
+    parser.add_argument(
+        "--node-grace",
+        type=float,
+        default=defaults.node_grace,
+        metavar="SECONDS",
+        help="a node silent for so long is lost",
+    )
+    parser.add_argument(
+        "--eviction-delay",
+        type=float,
+        default=defaults.eviction_delay,
+        metavar="SECONDS",
+        help="pods stay on a lost node for so long",
+    )
+    parser.add_argument("--verbose", action="store_true", help="log every retry")
+    arguments = parser.parse_args()
+    volumes_dir = arguments.volumes_dir.resolve() if arguments.volumes_dir else None
+    settings = Settings(volumes_dir, node_grace=arguments.node_grace, eviction_delay=arguments.eviction_delay)
+    return process.run(control(arguments.kubeconfig, settings), verbose=arguments.verbose)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

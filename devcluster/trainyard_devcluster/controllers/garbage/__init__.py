@@ -1,0 +1,1 @@
+"""Garbage collection: what goes when its owner or its namespace goes."""

@@ -1,0 +1,1 @@
+"""Persistent volumes: folders made for claims, and claims bound to volumes."""
