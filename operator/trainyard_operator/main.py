@@ -68,7 +68,7 @@ async def run(settings: Settings) -> int:
             period=settings.resync_interval,
             spread=settings.resync_interval / 10,
         )
-        stop, started = asyncio.Event(), asyncio.Event()
+        started = asyncio.Event()
         health = Health(
             live=[
                 lambda: None if workers.running == settings.workers else f"{workers.running} workers are running",
@@ -79,6 +79,7 @@ async def run(settings: Settings) -> int:
         )
         runner = await serve(application(metrics, health), settings.host, settings.port)
         stack.push_async_callback(runner.cleanup)
+        logger.info("Serving metrics and probes on port %s", runner.addresses[0][1])
         asyncio.get_running_loop().call_later(_WARM_UP, _freeze)
         # kopf cancels what it finds started after itself, so it comes last.
         parts = [
@@ -86,13 +87,11 @@ async def run(settings: Settings) -> int:
             asyncio.create_task(resync.run(), name="resync"),
             asyncio.create_task(lag.run(), name="loop lag"),
         ]
-        watches = watch(
-            router, settings.namespace_list, stop=stop, started=started, request_timeout=settings.request_timeout
-        )
-        return await _supervise(asyncio.create_task(watches, name="watches"), parts, stop)
+        watches = watch(router, settings.namespace_list, started=started, request_timeout=settings.request_timeout)
+        return await _supervise(asyncio.create_task(watches, name="watches"), parts)
 
 
-async def _supervise(watching: asyncio.Task[None], parts: Sequence[asyncio.Task[None]], stop: asyncio.Event) -> int:
+async def _supervise(watching: asyncio.Task[None], parts: Sequence[asyncio.Task[None]]) -> int:
     """Wait for the end of the watches, which end on a signal; the end of anything else is a failure."""
     await asyncio.wait([watching, *parts], return_when=asyncio.FIRST_COMPLETED)
     dead = [task for task in (watching, *parts) if task.done() and (task is not watching or task.exception())]
@@ -100,8 +99,7 @@ async def _supervise(watching: asyncio.Task[None], parts: Sequence[asyncio.Task[
         error = task.exception()
         trace = None if isinstance(error, ApiError) else error
         logger.critical("The %s stopped: %s", task.get_name(), explain(error), exc_info=trace)
-    stop.set()
-    for task in parts:
+    for task in (watching, *parts):
         task.cancel()
     await asyncio.gather(watching, *parts, return_exceptions=True)
     return 1 if dead else 0

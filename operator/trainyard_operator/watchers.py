@@ -27,10 +27,8 @@ PARENTS = (TRAINING_JOB, MODEL_SERVICE)
 CHILDREN = (JOB, DEPLOYMENT, POD, SERVICE, CONFIG_MAP)
 
 
-async def watch(
-    router: Router, namespaces: tuple[str, ...], *, stop: asyncio.Event, started: asyncio.Event, request_timeout: float
-) -> None:
-    """Watch until `stop` is set or a signal arrives.
+async def watch(router: Router, namespaces: tuple[str, ...], *, started: asyncio.Event, request_timeout: float) -> None:
+    """Watch until a signal arrives. To be cancelled for any other reason: kopf's stop flag costs 5 s at every end.
 
     Raises:
         Exception: a watch broke for good; without it the operator would be blind.
@@ -41,7 +39,6 @@ async def watch(
         standalone=True,
         clusterwide=not namespaces,
         namespaces=namespaces,
-        stop_flag=stop,
         ready_flag=started,
     )
 

@@ -1,7 +1,7 @@
 """A cluster in memory behind the operator's port, which can fail at the n-th call."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from trainyard_operator.cluster.errors import AlreadyExists, ApiError, Conflict, NotFound
@@ -20,6 +20,7 @@ class FakeCluster:
 
     Attributes:
         version: Rises with every change.
+        on_change: Told of each change, as a watch would be: its type, the plural, the object.
         calls: Every call so far, as (verb, plural).
         events: Every event emitted, as (kind of the object, its name, event).
         fail_at: Raise `failure` instead of answering the call with this number (from 0); None never does.
@@ -34,6 +35,7 @@ class FakeCluster:
         self.fail_after: int | None = None
         self.failure: BaseException = Killed()
         self.version = 0
+        self.on_change: Callable[[str, str, Manifest], None] = lambda *_: None
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -103,6 +105,10 @@ class FakeCluster:
     def remove(self, kind: Kind, namespace: str, name: str) -> None:
         """Delete an object and all it owns."""
         gone = self.objects.pop((kind.plural, namespace, name))
+        self.version += 1
+        self.on_change(
+            "DELETED", kind.plural, gone | {"metadata": gone["metadata"] | {"resourceVersion": str(self.version)}}
+        )
         uid = gone["metadata"]["uid"]
         for key, each in list(self.objects.items()):
             if key in self.objects and any(
@@ -148,6 +154,7 @@ class FakeCluster:
             new["metadata"]["uid"] = old["metadata"]["uid"]
             new["metadata"]["generation"] = old["metadata"]["generation"] + (essence(new) != essence(old))
         self.objects[self._key(kind, new)] = new
+        self.on_change("ADDED" if old is None else "MODIFIED", kind.plural, new)
         return _copy(new)
 
     @staticmethod

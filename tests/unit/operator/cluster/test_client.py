@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from support.fake_api import kubeconfig
 from trainyard_operator.cluster.client import KubernetesCluster
 from trainyard_operator.cluster.errors import (
     AlreadyExists,
@@ -52,18 +53,6 @@ def status(code: int, reason: str = "", message: str = "no", **details: Any) -> 
     return code, {"kind": "Status", "code": code, "reason": reason, "message": message, "details": details}
 
 
-def write_kubeconfig(path: Path, server: str, token: str) -> None:
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "test",
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        "clusters": [{"name": "test", "cluster": {"server": server}}],
-        "users": [{"name": "test", "user": {"token": token}}],
-    }
-    path.write_text(json.dumps(config))
-
-
 @pytest.fixture
 async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     server = Server()
@@ -73,7 +62,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     address = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    write_kubeconfig(tmp_path / "config", address, "first")
+    (tmp_path / "config").write_text(kubeconfig(address, "first"))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     yield server
     await runner.cleanup()
@@ -171,7 +160,7 @@ async def test_a_token_that_is_no_longer_taken_is_read_anew(server: Server, tmp_
     server.answers = [(200, MANIFEST), status(401), (200, MANIFEST)]
     async with KubernetesCluster() as cluster:
         await cluster.get(CONFIG_MAP, "team", "a")
-        write_kubeconfig(tmp_path / "config", _address(tmp_path), "second")
+        (tmp_path / "config").write_text((tmp_path / "config").read_text().replace("first", "second"))
         await cluster.get(CONFIG_MAP, "team", "a")
     assert server.tokens == ["Bearer first", "Bearer first", "Bearer second"]
 
@@ -196,7 +185,7 @@ async def test_no_answer_in_time_is_an_error_and_every_request_is_counted(server
 
 
 async def test_a_server_that_is_down_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1", "t")
+    (tmp_path / "config").write_text(kubeconfig("http://127.0.0.1:1"))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     async with KubernetesCluster() as cluster:
         with pytest.raises(Unavailable):
@@ -231,8 +220,3 @@ async def test_an_event_that_cannot_be_recorded_does_no_harm(server: Server, cap
     async with KubernetesCluster() as cluster:
         await cluster.emit(regarding, Event("Normal", "Started", "x"))
     assert "namespace is being terminated" in caplog.text
-
-
-def _address(folder: Path) -> str:
-    config: dict[str, Any] = json.loads((folder / "config").read_text())
-    return str(config["clusters"][0]["cluster"]["server"])
