@@ -1,0 +1,137 @@
+"""The node agent: watches the pods of one node and runs them, and makes the cluster's Services reachable."""
+
+import asyncio
+import logging
+import shutil
+from pathlib import Path
+
+from aiohttp import web
+
+from trainyard_devcluster.client import Client
+from trainyard_devcluster.events import Recorder
+from trainyard_devcluster.informer import Informer
+from trainyard_devcluster.node import images, kubelet_api, process
+from trainyard_devcluster.node.addresses import AddressPool
+from trainyard_devcluster.node.context import NodeContext
+from trainyard_devcluster.node.devices import Gpus
+from trainyard_devcluster.node.events import EventSink
+from trainyard_devcluster.node.kubelet_api import LogFile
+from trainyard_devcluster.node.launch import NODE_MARK
+from trainyard_devcluster.node.network import Network
+from trainyard_devcluster.node.objects import ObjectStore
+from trainyard_devcluster.node.pod import Pod
+from trainyard_devcluster.node.registration import Registration
+from trainyard_devcluster.node.settings import GPU, Settings
+from trainyard_devcluster.resources import ENDPOINT_SLICES, PODS, SERVICES, Object, name_of, namespace_of, uid_of
+
+log = logging.getLogger(__name__)
+
+
+class Agent:
+    """One node. `run` until cancelled; then everything it started is ended."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self._settings = settings
+        self._client = client
+        self._registration = Registration(client, settings)
+        self._services = Informer(client, SERVICES)
+        self._slices = Informer(client, ENDPOINT_SLICES)
+        self._pods_informer = Informer(client, PODS, field_selector=f"spec.nodeName={settings.name}")
+        self._events = EventSink(Recorder(client, "kubelet", host=settings.name))
+        self._pods: dict[str, Pod] = {}
+        self._lives: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Join the cluster and run its pods."""
+        pods_folder = self._settings.folder / "pods"
+        await asyncio.to_thread(pods_folder.mkdir, parents=True, exist_ok=True)
+        if left := await asyncio.to_thread(process.kill_marked, NODE_MARK, str(self._settings.folder)):
+            log.info("ended %d processes that an earlier node agent left behind", len(left))
+        node = await self._registration.register()
+        pool = AddressPool(node["spec"].get("podCIDR") or self._settings.pod_cidr)
+        network = Network(pool, self._services, self._slices, self._settings.folder / "hosts")
+        self._context = self._make_context(pool)
+        self._pods_informer.on_change(self._pod_changed)
+        runner, port = await self._serve()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._events.run())
+                group.create_task(self._services.run())
+                group.create_task(self._slices.run())
+                group.create_task(network.run())
+                await self._services.synced.wait()
+                group.create_task(self._pods_informer.run())
+                group.create_task(self._remove_leftovers(pods_folder))
+                group.create_task(self._registration.run(port))
+        finally:
+            for pod in self._pods.values():
+                pod.kill()
+            for life in self._lives:
+                life.cancel()
+            await asyncio.gather(*self._lives, return_exceptions=True)
+            process.kill_marked(NODE_MARK, str(self._settings.folder))
+            await runner.cleanup()
+
+    def log_file(self, namespace: str, pod: str, container: str, *, previous: bool) -> LogFile:
+        """Where a container's log is. KeyError with a message where there is none."""
+        obj = self._pods_informer.get(namespace, pod)
+        found = self._pods.get(uid_of(obj)) if obj else None
+        if found is None:
+            raise KeyError(f'pod "{namespace}/{pod}" is not on this node')
+        return found.log_file(container, previous=previous)
+
+    def _make_context(self, pool: AddressPool) -> NodeContext:
+        own = images.load(self._settings.images) if self._settings.images else []
+        return NodeContext(
+            settings=self._settings,
+            client=self._client,
+            objects=ObjectStore(self._client),
+            events=self._events,
+            addresses=pool,
+            gpus=Gpus(int(self._settings.capacity.get(GPU, "0"))),
+            images=[*own, *images.discover()],
+            services=self._services,
+        )
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            assert old is not None
+            if pod := self._pods.get(uid_of(old)):
+                pod.vanish()
+        elif pod := self._pods.get(uid_of(new)):
+            pod.update(new)
+        else:
+            self._adopt(new)
+
+    def _adopt(self, obj: Object) -> None:
+        pod = self._pods[uid_of(obj)] = Pod(self._context, obj)
+        life = asyncio.get_running_loop().create_task(pod.run(), name=f"pod {namespace_of(obj)}/{name_of(obj)}")
+        self._lives.add(life)
+        life.add_done_callback(lambda task: self._ended(uid_of(obj), task))
+
+    def _ended(self, uid: str, life: "asyncio.Task[None]") -> None:
+        self._pods.pop(uid, None)
+        self._lives.discard(life)
+        if not life.cancelled() and (error := life.exception()):
+            log.error("%s failed", life.get_name(), exc_info=error)
+
+    async def _serve(self) -> tuple[web.AppRunner, int]:
+        authority = await kubelet_api.client_authority(self._client)
+        allowed = kubelet_api.Authorizer(self._client, self._settings.folder)
+        runner = web.AppRunner(kubelet_api.application(self, allowed), access_log=None)
+        await runner.setup()
+        tls = kubelet_api.tls_context(self._settings.address, self._settings.name, authority)
+        await web.TCPSite(runner, self._settings.address, self._settings.port, ssl_context=tls).start()
+        return runner, int(runner.addresses[0][1])
+
+    async def _remove_leftovers(self, folder: Path) -> None:
+        """Remove the files of pods that went while no node agent was there."""
+        await self._pods_informer.synced.wait()
+        known = {uid_of(pod) for pod in self._pods_informer} | set(self._pods)
+        await asyncio.to_thread(_remove_others, folder, known)
+
+
+def _remove_others(folder: Path, known: set[str]) -> None:
+    for entry in folder.iterdir():
+        if entry.name not in known:
+            shutil.rmtree(entry, ignore_errors=True)

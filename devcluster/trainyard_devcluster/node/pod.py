@@ -1,0 +1,300 @@
+"""One pod on this node, from the moment it is bound until its object is gone."""
+
+import asyncio
+import logging
+import shutil
+from datetime import datetime, timedelta
+
+from trainyard_devcluster.client import ApiError
+from trainyard_devcluster.events import parse_timestamp, utc_now
+from trainyard_devcluster.node import resume
+from trainyard_devcluster.node.addresses import AddressesExhaustedError
+from trainyard_devcluster.node.backoff import Backoff
+from trainyard_devcluster.node.container import Container
+from trainyard_devcluster.node.context import NodeContext
+from trainyard_devcluster.node.devices import DevicesExhaustedError
+from trainyard_devcluster.node.fields import PodFacts
+from trainyard_devcluster.node.kubelet_api import LogFile
+from trainyard_devcluster.node.launch import CONTAINER_MARK, ContainerFolder, Launch
+from trainyard_devcluster.node.pod_files import PodFiles
+from trainyard_devcluster.node.pod_launch import PodLauncher
+from trainyard_devcluster.node.process import kill_marked
+from trainyard_devcluster.node.reporter import StatusReporter
+from trainyard_devcluster.node.status import PodView, Verdict, pod_status
+from trainyard_devcluster.node.volumes import MountError
+from trainyard_devcluster.resources import Object, name_of, namespace_of, uid_of
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 5.0
+DEFAULT_GRACE_SECONDS = 30.0
+LEAST_GRACE_SECONDS = 1.0
+
+
+class Pod:
+    """Runs one pod. `run` is its whole life; `update` and `vanish` tell it what the API server says meanwhile."""
+
+    def __init__(self, node: NodeContext, pod: Object) -> None:
+        self._node = node
+        self._pod = pod
+        self._files = PodFiles(node, pod)
+        self._reporter = StatusReporter(node.client, pod, self._status)
+        self._going = asyncio.Event()
+        self._vanished = asyncio.Event()
+        self._started: datetime | None = None
+        self._prepared = False
+        self._stopped = False
+        self._verdict: Verdict | None = None
+        self.ip = ""
+        self._borrowed = ""
+        spec = pod["spec"]
+        self._init = [self._container(each, init=True) for each in spec.get("initContainers") or ()]
+        self._main = [self._container(each) for each in spec["containers"]]
+        if pod["metadata"].get("deletionTimestamp"):
+            self._going.set()
+
+    # What the API server says.
+
+    def update(self, pod: Object) -> None:
+        """The pod has changed: most of all, it may have to go, or with less grace than before."""
+        self._pod = pod
+        self._files.update(pod)
+        self._reporter.observe(pod)
+        if pod["spec"].get("readinessGates"):
+            self._reporter.changed()
+        if pod["metadata"].get("deletionTimestamp"):
+            if self._going.is_set():
+                asyncio.get_running_loop().call_later(self._grace(), self.kill)
+            self._going.set()
+
+    def vanish(self) -> None:
+        """The pod's object is gone, whatever its processes do."""
+        self._vanished.set()
+        if self._going.is_set():
+            asyncio.get_running_loop().call_later(self._grace(), self.kill)
+        self._going.set()
+
+    # Its life.
+
+    async def run(self) -> None:
+        """Run the pod until it is gone and nothing of it is left."""
+        reporting = asyncio.create_task(self._reporter.run())
+        try:
+            self._take_over()
+            if (self._pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+                await self._live()
+            await self._going.wait()
+            if not self._vanished.is_set():
+                await self._reporter.delete()
+            await self._vanished.wait()
+        finally:
+            reporting.cancel()
+            self._release()
+        await asyncio.to_thread(shutil.rmtree, self._node.pod_folder(uid_of(self._pod)), ignore_errors=True)
+
+    def kill(self) -> None:
+        """End every process at once."""
+        for container in self.containers:
+            container.kill()
+
+    def log_file(self, container_name: str, *, previous: bool) -> LogFile:
+        """Where a container's log is. KeyError with a message where there is none."""
+        for container in self.containers:
+            if container.name == container_name:
+                run = container.restarts - (1 if previous else 0)
+                path = container.folder.log(run)
+                if not path.exists():
+                    what = "previous terminated container" if previous else "container"
+                    raise KeyError(f'{what} "{container_name}" in pod "{name_of(self._pod)}" not found')
+                return LogFile(path, None if previous else container.live_log)
+        raise KeyError(f'container "{container_name}" in pod "{name_of(self._pod)}" not found')
+
+    @property
+    def containers(self) -> list[Container]:
+        """All of them, init containers first."""
+        return [*self._init, *self._main]
+
+    def _take_over(self) -> None:
+        by_name = {container.name: container for container in self.containers}
+        for name, status in resume.statuses(self._pod):
+            if name in by_name and (end := resume.ended(status, utc_now())):
+                by_name[name].resume(status.get("restartCount", 0), end)
+
+    async def _live(self) -> None:
+        self._started = _started(self._pod)
+        working = asyncio.create_task(self._work())
+        going = asyncio.create_task(self._going.wait())
+        await asyncio.wait({working, going}, timeout=self._time_left(), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done() and not self._going.is_set():
+            message = "Pod was active on the node longer than the specified deadline"
+            self._verdict = Verdict("DeadlineExceeded", message)
+            self.normal("DeadlineExceeded", message)
+        for task in (going, working):
+            task.cancel()
+        await asyncio.wait({working})
+        await self._terminate()
+        await asyncio.to_thread(self._kill_strays)
+        self._stopped = self._going.is_set()
+        flush = asyncio.create_task(self._reporter.flush())
+        vanished = asyncio.create_task(self._vanished.wait())
+        await asyncio.wait({flush, vanished}, return_when=asyncio.FIRST_COMPLETED)
+        flush.cancel()
+        vanished.cancel()
+        self._release()
+
+    async def _work(self) -> None:
+        helpers: list[asyncio.Task[None] | asyncio.Task[int]] = []
+        try:
+            if self._going.is_set():
+                return
+            await self._prepare()
+            helpers.append(asyncio.create_task(self._files.follow(self._facts())))
+            if await self._initialize(helpers):
+                policy = self._pod["spec"].get("restartPolicy", "Always")
+                await asyncio.gather(*(container.run(policy) for container in self._main))
+        except DevicesExhaustedError as error:
+            self._verdict = Verdict("UnexpectedAdmissionError", f"Allocate failed due to {error}")
+        except Exception as error:
+            log.exception("pod %s/%s", namespace_of(self._pod), name_of(self._pod))
+            self._verdict = Verdict("NodeAgentError", f"the node agent failed: {error!r}")
+        finally:
+            for task in helpers:
+                task.cancel()
+
+    async def _prepare(self) -> None:
+        """Give the pod its address and volumes, however often that takes."""
+        self._reporter.changed()
+        delay = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                if not self.ip:
+                    self.ip = self._address()
+                await self._files.admit()
+                self._node.pod_folder(uid_of(self._pod)).mkdir(parents=True, exist_ok=True)
+                await self._files.mount(self._facts())
+            except AddressesExhaustedError as error:
+                self.warning("FailedCreatePodSandBox", str(error))
+            except (MountError, ApiError) as error:
+                self.warning("FailedMount", str(error))
+            else:
+                self._prepared = True
+                return
+            self._reporter.changed()
+            await self.pause(delay)
+            delay = min(delay * 2, LAST_RETRY_SECONDS)
+
+    async def _initialize(self, helpers: list["asyncio.Task[None] | asyncio.Task[int]"]) -> bool:
+        policy = "Never" if self._pod["spec"].get("restartPolicy") == "Never" else "OnFailure"
+        for container in self._init:
+            if container.sidecar:
+                helpers.append(asyncio.create_task(container.run("Always")))
+                await container.started.wait()
+            elif await container.run(policy):
+                return False
+        return True
+
+    async def _terminate(self) -> None:
+        """End what runs: the containers together, then the sidecars, last started first."""
+        await asyncio.gather(*(container.terminate(self._grace()) for container in self._main))
+        for container in reversed(self._init):
+            await container.terminate(self._grace())
+
+    # What its containers need (PodOfContainer).
+
+    async def launch(self, container: Object, folder: ContainerFolder, container_id: str) -> Launch:
+        """The process to start."""
+        await self._files.refresh()
+        launcher = PodLauncher(self._node, self._pod, self._files, self._facts())
+        init = container["name"] in {each.name for each in self._init}
+        return launcher.launch(container, folder, container_id, init=init)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before another try; shorter where something that the pod needs has changed."""
+        await self._files.wait(seconds)
+
+    def changed(self) -> None:
+        """A container's state is not what it was."""
+        self._reporter.changed()
+
+    def normal(self, reason: str, message: str) -> None:
+        """Record an event about the pod."""
+        self._node.events.normal(self._pod, reason, message)
+
+    def warning(self, reason: str, message: str) -> None:
+        """Record an event about the pod that a person may have to act on."""
+        self._node.events.warning(self._pod, reason, message)
+
+    def grace(self, container: Object) -> float:
+        """How many seconds a container that has to be restarted gets."""
+        for probe in ("livenessProbe", "startupProbe"):
+            seconds = (container.get(probe) or {}).get("terminationGracePeriodSeconds")
+            if seconds is not None:
+                return float(seconds)
+        return float(self._pod["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS))
+
+    def describe(self, container_name: str) -> str:
+        """The container and its pod in words, for messages."""
+        pod = f"{name_of(self._pod)}_{namespace_of(self._pod)}({uid_of(self._pod)})"
+        return f"container={container_name} pod={pod}"
+
+    # Small things.
+
+    def _container(self, spec: Object, *, init: bool = False) -> Container:
+        folder = ContainerFolder(self._node.pod_folder(uid_of(self._pod)) / "containers" / spec["name"])
+        first = timedelta(seconds=self._node.settings.restart_backoff)
+        sidecar = init and spec.get("restartPolicy") == "Always"
+        return Container(spec, folder, self, Backoff(first=first), sidecar=sidecar, init=init)
+
+    def _status(self, pod: Object) -> Object:
+        view = PodView(
+            containers=[each.view for each in self._main],
+            init=[each.view for each in self._init],
+            host_ip=self._node.settings.address,
+            pod_ip=self.ip,
+            started=self._started,
+            prepared=self._prepared,
+            stopped=self._stopped,
+            verdict=self._verdict,
+        )
+        return pod_status(pod, view, utc_now())
+
+    def _facts(self) -> PodFacts:
+        return PodFacts(self.ip, self._node.settings.address, self._node.settings.capacity)
+
+    def _address(self) -> str:
+        if self._pod["spec"].get("hostNetwork"):
+            return self._node.settings.address
+        self._borrowed = self._node.addresses.take((self._pod.get("status") or {}).get("podIP"))
+        return self._borrowed
+
+    def _grace(self) -> float:
+        spec_grace = float(self._pod["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS))
+        if not self._going.is_set():
+            return spec_grace
+        if self._vanished.is_set():
+            return LEAST_GRACE_SECONDS
+        asked = self._pod["metadata"].get("deletionGracePeriodSeconds")
+        return max(spec_grace if asked is None else float(asked), LEAST_GRACE_SECONDS)
+
+    def _time_left(self) -> float | None:
+        deadline = self._pod["spec"].get("activeDeadlineSeconds")
+        if deadline is None or self._started is None:
+            return None
+        return max(0.0, float(deadline) - (utc_now() - self._started).total_seconds())
+
+    def _kill_strays(self) -> None:
+        for container in self.containers:
+            if container_id := container.view.container_id:
+                kill_marked(CONTAINER_MARK, container_id)
+
+    def _release(self) -> None:
+        self._files.close()
+        self._node.gpus.give_back(uid_of(self._pod))
+        if self._borrowed:
+            self._node.addresses.give_back(self._borrowed)
+            self._borrowed = ""
+
+
+def _started(pod: Object) -> datetime:
+    text = (pod.get("status") or {}).get("startTime")
+    return parse_timestamp(text) if text else utc_now()

@@ -1,0 +1,103 @@
+"""Local processes: started without a shell in a session of their own, and never outliving the node agent."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Process:
+    """A running process, the leader of its own session. Made by `start`, in a running event loop."""
+
+    def __init__(self, popen: "subprocess.Popen[bytes]") -> None:
+        self._popen = popen
+        self.pid = popen.pid
+        loop = asyncio.get_running_loop()
+        self._exited: asyncio.Future[int] = loop.create_future()
+        self._pidfd = os.pidfd_open(popen.pid)
+        loop.add_reader(self._pidfd, self._reap)
+
+    def _reap(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        code = self._popen.wait()
+        if not self._exited.done():
+            self._exited.set_result(code if code >= 0 else 128 - code)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not exited yet."""
+        return not self._exited.done()
+
+    async def wait(self) -> int:
+        """Its exit code once it has exited: 128 + n where signal n ended it."""
+        return await asyncio.shield(self._exited)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process alone, as a container runtime does. Nothing happens once it has exited."""
+        if self.running:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill_group(self) -> None:
+        """Kill the process and everything it started that did not leave its process group."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+async def start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    stdout: asyncio.Protocol,
+    stderr: asyncio.Protocol,
+) -> Process:
+    """Start a process whose output goes to the two protocols. OSError where it cannot be started."""
+    popen = subprocess.Popen(  # noqa: ASYNC220 - returns once exec has happened; asyncio's own would add a thread
+        list(argv),
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=_prepare,
+    )
+    process = Process(popen)
+    loop = asyncio.get_running_loop()
+    for protocol, pipe in ((stdout, popen.stdout), (stderr, popen.stderr)):
+        await loop.connect_read_pipe(lambda protocol=protocol: protocol, pipe)  # type: ignore[misc]
+    return process
+
+
+def _prepare() -> None:
+    # Runs between fork and exec. SIGPIPE and SIGINT may be ignored here and would stay so in the child.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    os.umask(0o022)
+
+
+def kill_marked(variable: str, value: str) -> list[int]:
+    """Kill every process that was started with `variable=value` in its environment; returns their ids.
+
+    This finds what left its process group, and what an agent that was killed left behind.
+    """
+    marker = f"{variable}={value}".encode()
+    own, killed = os.getpid(), []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == own:
+            continue
+        with suppress(OSError):
+            if marker in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
+                killed.append(int(entry.name))
+    return killed

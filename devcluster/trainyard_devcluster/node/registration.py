@@ -1,0 +1,161 @@
+"""The node's own objects: its Node, kept as it should be, and its Lease, renewed."""
+
+import asyncio
+import logging
+import platform
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from trainyard_devcluster.client import AlreadyExistsError, ApiError, Client, ConflictError, NotFoundError, PatchType
+from trainyard_devcluster.events import timestamp, utc_now
+from trainyard_devcluster.node.settings import Settings
+from trainyard_devcluster.resources import LEASES, NODES, Object, uid_of
+
+log = logging.getLogger(__name__)
+
+LEASE_NAMESPACE = "kube-node-lease"
+LEASE_SECONDS = 40
+RENEW_SECONDS = 10.0
+STATUS_SECONDS = 60.0
+RETRY_SECONDS = 1.0
+NOT_READY_TAINT = "node.kubernetes.io/not-ready"
+VERSION = "v1.36.0+trainyard-devcluster"
+"""A kubelet may be no newer than the API server, and clients read the node's version: this is what we behave like."""
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def architecture() -> str:
+    """This machine's architecture as Kubernetes names it."""
+    return _ARCHITECTURES.get(platform.machine(), platform.machine())
+
+
+def labels(settings: Settings) -> dict[str, str]:
+    """The labels every node has, and those it was given."""
+    known = {"kubernetes.io/hostname": settings.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture()}
+    return known | settings.labels
+
+
+def node_status(settings: Settings, port: int, before: Object, now: datetime) -> Object:
+    """The Node's status. Conditions keep their transition time."""
+    return {
+        "capacity": settings.capacity,
+        "allocatable": settings.capacity,
+        "addresses": [
+            {"type": "InternalIP", "address": settings.address},
+            {"type": "Hostname", "address": settings.name},
+        ],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+        "conditions": _conditions(before, now),
+        "nodeInfo": node_info(),
+    }
+
+
+def node_info() -> Object:
+    """What this machine is."""
+    return {
+        "machineID": "",
+        "systemUUID": "",
+        "bootID": "",
+        "kernelVersion": platform.release(),
+        "osImage": platform.platform(terse=True),
+        "containerRuntimeVersion": "devcluster://local-processes",
+        "kubeletVersion": VERSION,
+        "kubeProxyVersion": "",
+        "operatingSystem": "linux",
+        "architecture": architecture(),
+    }
+
+
+def _conditions(before: Object, now: datetime) -> list[Object]:
+    old = {each["type"]: each for each in before.get("conditions") or ()}
+    wanted = [
+        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "the node agent does not measure memory pressure"),
+        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "the node agent does not measure disk pressure"),
+        ("PIDPressure", "False", "KubeletHasSufficientPID", "the node agent does not measure process ids"),
+        ("Ready", "True", "KubeletReady", "the node agent runs pods as local processes"),
+    ]
+    conditions = []
+    for kind, status, reason, message in wanted:
+        same = old.get(kind, {}).get("status") == status
+        since = old[kind]["lastTransitionTime"] if same else timestamp(now)
+        condition = {"type": kind, "status": status, "reason": reason, "message": message}
+        conditions.append(condition | {"lastHeartbeatTime": timestamp(now), "lastTransitionTime": since})
+    return conditions
+
+
+class Registration:
+    """Keeps one Node and its Lease. `node` is the Node as last written."""
+
+    def __init__(self, client: Client, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
+        self._client = client
+        self._settings = settings
+        self._clock = clock
+        self.node: Object = {}
+
+    async def register(self) -> Object:
+        """Make the Node, or take over the one with our name, not yet Ready. Tries until the API server answers."""
+        while True:
+            try:
+                self.node = await self._make()
+            except ApiError as error:
+                log.warning("cannot register node %s: %s", self._settings.name, error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return self.node
+
+    async def run(self, port: int) -> None:
+        """Report Ready, and stay so, until cancelled. `port` is where the kubelet API listens."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat(lambda: self._report(port), STATUS_SECONDS))
+            group.create_task(self._repeat(self._renew, RENEW_SECONDS))
+
+    async def _repeat(self, act: Callable[[], Awaitable[None]], period: float) -> None:
+        while True:
+            delay = period
+            try:
+                await act()
+            except ApiError as error:
+                log.log(
+                    logging.DEBUG if isinstance(error, ConflictError) else logging.WARNING,
+                    "node %s: %s; trying again",
+                    self._settings.name,
+                    error,
+                )
+                delay = RETRY_SECONDS
+                if isinstance(error, NotFoundError):
+                    self.node = await self.register()
+            await asyncio.sleep(delay)
+
+    async def _make(self) -> Object:
+        metadata = {"name": self._settings.name, "labels": labels(self._settings)}
+        try:
+            return await self._client.create(NODES, {"metadata": metadata, "spec": {}})
+        except AlreadyExistsError:
+            return await self._client.patch(NODES, self._settings.name, {"metadata": {"labels": metadata["labels"]}})
+
+    async def _report(self, port: int) -> None:
+        status = node_status(self._settings, port, self.node.get("status") or {}, self._clock())
+        self.node = await self._client.patch(
+            NODES, self._settings.name, {"status": status}, kind=PatchType.STRATEGIC, subresource="status"
+        )
+        await self._remove_not_ready_taint()
+
+    async def _remove_not_ready_taint(self) -> None:
+        # The node lifecycle controller does the same where there is one.
+        taints = self.node["spec"].get("taints") or []
+        kept = [taint for taint in taints if taint["key"] != NOT_READY_TAINT]
+        if kept != taints:
+            version = self.node["metadata"]["resourceVersion"]
+            body = {"metadata": {"resourceVersion": version}, "spec": {"taints": kept or None}}
+            self.node = await self._client.patch(NODES, self._settings.name, body)
+
+    async def _renew(self) -> None:
+        now = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {"holderIdentity": self._settings.name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
+        try:
+            await self._client.patch(LEASES, self._settings.name, {"spec": spec}, LEASE_NAMESPACE)
+        except NotFoundError:
+            owner = {"apiVersion": "v1", "kind": "Node", "name": self._settings.name, "uid": uid_of(self.node)}
+            metadata = {"name": self._settings.name, "namespace": LEASE_NAMESPACE, "ownerReferences": [owner]}
+            await self._client.create(LEASES, {"metadata": metadata, "spec": spec})
