@@ -1,0 +1,63 @@
+"""What our trainer says is what the operator understands: the two are released apart and meet only on the wire."""
+
+import json
+
+from support.training import DIGEST, a_training_job
+from trainyard_operator.api.trainingjob import TrainingJob, TrainingJobStatus
+from trainyard_operator.training.progress import parse as parse_progress
+from trainyard_operator.training.result import Report, model_status, read
+from trainyard_operator.training.spec import parse
+from trainyard_trainer.progress import CheckpointNote, Progress
+from trainyard_trainer.report import ModelVersion, termination_message
+
+PROGRESS = Progress(
+    phase="training",
+    epoch=3,
+    epochs=10,
+    step=30,
+    steps=100,
+    loss=0.25,
+    metrics={"val_loss": 0.5},
+    samples_per_second=1000.0,
+    eta_seconds=70.0,
+    last_step_time=1700000000.0,
+    last_checkpoint=CheckpointNote(step=20, path="ckpt-20", time="2026-11-23T10:00:00Z"),
+)
+
+
+def test_progress_is_understood() -> None:
+    snapshot = parse_progress(json.dumps(PROGRESS.to_wire()).encode())
+
+    assert snapshot is not None
+    status = snapshot.to_status()
+    assert (status.summary, status.percent, status.loss, status.eta) == ("3/10", 30, "0.25", "1m10s")
+    checkpoint = snapshot.checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.step == 20
+
+
+def test_progress_of_a_trainer_that_has_just_begun_is_understood() -> None:
+    snapshot = parse_progress(json.dumps(Progress().to_wire()).encode())
+
+    assert snapshot is not None
+    assert snapshot.phase == "starting"
+
+
+def test_the_result_is_understood() -> None:
+    model = ModelVersion(name="churn", version=7, digest=DIGEST, size_bytes=1234)
+
+    report = read(termination_message("MaxEpochs", "done", PROGRESS, model))
+
+    assert isinstance(report, Report)
+    job = parse(a_training_job().build(), TrainingJobStatus())
+    assert isinstance(job, TrainingJob)
+    status = model_status(job, report)
+    assert not isinstance(status, str)
+    assert (status.uri, status.digest, status.metrics) == ("pvc://models/churn/7", DIGEST, {"val_loss": "0.5"})
+
+
+def test_a_failure_with_an_endless_message_is_understood() -> None:
+    report = read(termination_message("BadInput", "x" * 100_000, PROGRESS))
+
+    assert isinstance(report, Report)
+    assert report.reason == "BadInput"
