@@ -57,10 +57,7 @@ class JobController:
         now = self._context.now()
         own = self._pods_of(job)
         counts = census.take(job, spec, own)
-        if outcome.decide(job, spec, counts, now) is not None:
-            wanted = manage.Actions(stop=counts.active)
-        else:
-            wanted = manage.actions(job, spec, counts, own, now)
+        wanted = manage.actions(job, spec, counts, own, now)
         if wanted.wait is not None:
             self.queue.add_after((namespace_of(job), name_of(job)), wanted.wait)
         return await _all(

@@ -7,6 +7,7 @@ from datetime import datetime
 from trainyard_devcluster import pods
 from trainyard_devcluster.controllers.job import backoff
 from trainyard_devcluster.controllers.job.census import Census
+from trainyard_devcluster.controllers.job.outcome import decide, recorded
 from trainyard_devcluster.controllers.job.spec import JobSpec, index_of
 from trainyard_devcluster.controllers.pod_template import parting_rank
 from trainyard_devcluster.resources import Object, uid_of
@@ -29,8 +30,13 @@ class Actions:
 
 
 def actions(job: Object, spec: JobSpec, census: Census, job_pods: Sequence[Object], now: datetime) -> Actions:
-    """Decide for a Job whose end is open."""
-    if pods.is_terminating(job):
+    """Decide for a Job that has not ended.
+
+    An outcome is written down before any pod is stopped for it: without those pods it might be decided otherwise.
+    """
+    if recorded(job):
+        return Actions(stop=census.active)
+    if pods.is_terminating(job) or decide(job, spec, census, now):
         return Actions()
     if spec.suspended:
         return Actions(remove=census.active)

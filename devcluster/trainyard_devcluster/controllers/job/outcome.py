@@ -17,17 +17,22 @@ SUCCESS = "SuccessCriteriaMet"
 
 def decide(job: Object, spec: JobSpec, census: Census, now: datetime) -> Object | None:
     """The FailureTarget or SuccessCriteriaMet condition, as soon as nothing can change it any more."""
-    for kind in (FAILURE, SUCCESS):
-        condition = pods.condition(job, kind)
-        if condition is not None and condition["status"] == "True":
-            return condition
-    return _failure(job, spec, census, now) or _success(spec, census)
+    return recorded(job) or _failure(job, spec, census, now) or _success(spec, census)
+
+
+def recorded(job: Object) -> Object | None:
+    """The decision that stands in the status."""
+    conditions = (pods.condition(job, kind) for kind in (FAILURE, SUCCESS))
+    return next((entry for entry in conditions if entry is not None and entry["status"] == "True"), None)
 
 
 def deadline(job: Object, spec: JobSpec) -> datetime | None:
     """When the Job has run for as long as it may."""
     started = job.get("status", {}).get("startTime")
-    if spec.active_deadline_seconds is None or spec.suspended or started is None:
+    # Until a resumed Job's status says so, its start is still that from before it was suspended.
+    suspension = pods.condition(job, "Suspended") or {}
+    suspended = spec.suspended or suspension.get("status") == "True"
+    if spec.active_deadline_seconds is None or suspended or started is None:
         return None
     return parse_timestamp(started) + timedelta(seconds=spec.active_deadline_seconds)
 
