@@ -12,6 +12,10 @@ class NameTaken(ApiError):
     """A child's name belongs to an object that is not ours; it is left alone."""
 
 
+class Leftover(NameTaken):
+    """The object with a child's name is on its way out, or belonged to an owner of the same name: it goes by itself."""
+
+
 def owner_reference(parent: Manifest) -> Manifest:
     """Return the reference that makes `parent` the controller of a child, which is deleted with it."""
     return {
@@ -43,6 +47,8 @@ async def ensure(cluster: Cluster, kind: Kind, wanted: Manifest, live: Manifest 
 
     Raises:
         NameTaken: an object of that name exists and is not controlled by the wanted child's owner.
+        Leftover: the same, but it will be gone soon.
+        Conflict: the child was changed or replaced since it was observed.
     """
     if live is None:
         try:
@@ -51,18 +57,23 @@ async def ensure(cluster: Cluster, kind: Kind, wanted: Manifest, live: Manifest 
             live = await _ours(cluster, kind, wanted)
     if covers(live, wanted):
         return live
-    # With the uid, a child that was replaced meanwhile is a conflict, not a victim.
-    metadata = wanted["metadata"] | {"uid": live["metadata"]["uid"]}
+    # With both, a child that was changed or replaced since it was observed is a conflict, not a victim.
+    seen = {field: live["metadata"][field] for field in ("uid", "resourceVersion")}
+    metadata = wanted["metadata"] | seen
     return await cluster.apply(kind, wanted | {"metadata": metadata})
 
 
 async def _ours(cluster: Cluster, kind: Kind, wanted: Manifest) -> Manifest:
     metadata = wanted["metadata"]
     live = await cluster.get(kind, metadata["namespace"], metadata["name"])
-    owner = metadata["ownerReferences"][0]["uid"]
-    if not is_controlled_by(live, owner):
-        leaving = ", which is being deleted" if "deletionTimestamp" in live["metadata"] else "; delete or rename it"
-        raise NameTaken(
-            f"{kind.name} {metadata['name']} in namespace {metadata['namespace']} belongs to something else{leaving}"
-        )
-    return live
+    owner = metadata["ownerReferences"][0]
+    if is_controlled_by(live, owner["uid"]):
+        return live
+    what = f"{kind.name} {metadata['name']!r} in namespace {metadata['namespace']!r}"
+    predecessor = [owner[field] for field in ("apiVersion", "kind", "name")]
+    if "deletionTimestamp" in live["metadata"] or any(
+        [each.get(field) for field in ("apiVersion", "kind", "name")] == predecessor
+        for each in live["metadata"].get("ownerReferences", [])
+    ):
+        raise Leftover(f"{what} of an earlier {owner['kind']} is still being deleted")
+    raise NameTaken(f"{what} belongs to something else; delete or rename it")

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 
 from trainyard_operator.api.trainingjob import TrainingJob
-from trainyard_operator.cluster.children import NameTaken, ensure
+from trainyard_operator.cluster.children import Leftover, NameTaken, ensure
 from trainyard_operator.cluster.errors import Forbidden, Invalid
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.training import build
 from trainyard_operator.training.observe import Observed
 from trainyard_operator.training.preflight import missing_input
-from trainyard_operator.training.problems import Problem
+from trainyard_operator.training.problems import WAITING, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,8 @@ class Children:
                 service=await ensure(self.cluster, SERVICE, service, observed.service),
             )
             child = await ensure(self.cluster, JOB, wanted, observed.jobs.get(attempt))
+        except Leftover as error:
+            return Problem(WAITING, str(error), passing=True)
         except NameTaken as error:
             return Problem("NameTaken", str(error))
         except (Invalid, Forbidden) as error:

@@ -23,14 +23,17 @@ class State:
 
     Attributes:
         problem: What keeps it from running; of one that failed, why.
-        stalled: The problem does not go away by itself: other than a full cluster, which may empty or grow.
     """
 
     phase: Phase
     reason: str
     message: str = ""
     problem: Problem | None = None
-    stalled: bool = False
+
+    @property
+    def stalled(self) -> bool:
+        """Whether somebody has to change something."""
+        return self.problem is not None and not self.problem.passing
 
 
 def observations(state: State) -> list[Observation]:
@@ -42,7 +45,7 @@ def observations(state: State) -> list[Observation]:
         Observation(SUSPENDED, _truth(phase == "Suspended"), "Suspended" if phase == "Suspended" else "NotSuspended"),
         _end(SUCCEEDED, state, final),
         _end(FAILED, state, final),
-        *([Observation(STALLED, "True", reason, message)] if state.stalled or phase == "Failed" else []),
+        *([Observation(STALLED, "True", reason, message)] if state.stalled else []),
         *([Observation(RECONCILING, "True", reason, message)] if _under_way(state, final) else []),
     ]
 

@@ -10,6 +10,7 @@ from trainyard_operator.training.result import clean
 
 UNSCHEDULABLE = "Unschedulable"
 NO_POD = "NoPod"
+WAITING = "Waiting"
 _PATIENCE = timedelta(seconds=60)
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
 _SETUP = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"})
@@ -17,10 +18,15 @@ _SETUP = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunCo
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a training does not run: a word for programs, and a sentence with what to change for people."""
+    """Why a training does not run: a word for programs, and a sentence with what to change for people.
+
+    Attributes:
+        passing: It may go away by itself: nobody has to be alarmed.
+    """
 
     reason: str
     message: str
+    passing: bool = False
 
 
 def of_job(spec: TrainingJob, job: Manifest, pod: Manifest | None, *, now: datetime) -> Problem | None:
@@ -56,6 +62,8 @@ def _unschedulable(spec: TrainingJob, pod: Manifest) -> Problem | None:
                 f"no node can take the pod ({clean(condition.get('message', ''))}). It asks for {wanted} and what "
                 "spec.roles.worker.resources says: create the job anew with less, or with other tolerations, "
                 "or add a node that fits",
+                # An autoscaler may bring the node, or another job free it.
+                passing=True,
             )
     return None
 

@@ -16,13 +16,15 @@ from trainyard_operator.training.observe import Observed, observe
 from trainyard_operator.training.problems import Problem
 from trainyard_operator.training.progress import ProgressReader, Snapshot
 from trainyard_operator.training.spec import parse, parse_status
-from trainyard_operator.training.status import Facts, compute, is_training, rejected
+from trainyard_operator.training.status import Facts, compute, is_training, rejected, seen
 from trainyard_operator.training.transitions import events
 
 logger = logging.getLogger(__name__)
 
 _RECHECK = 15.0
 """Seconds until something that is in the way is looked at again."""
+_SOON = 1.0
+"""Seconds until something that goes away by itself is looked at again."""
 _SAFETY = 60.0
 """Seconds until a job that is starting is looked at again, should its watch have missed something."""
 
@@ -50,8 +52,12 @@ class TrainingJobReconciler:
         except NotFound:
             return DONE
         before = parse_status(manifest)
-        # What is being deleted takes its children along; what has ended stays so, whatever becomes of its Jobs.
-        if "deletionTimestamp" in manifest["metadata"] or before.completion_time:
+        # What is being deleted takes its children along.
+        if "deletionTimestamp" in manifest["metadata"]:
+            return DONE
+        # What has ended stays so, whatever becomes of its Jobs.
+        if before.completion_time:
+            await self._report(manifest, before, seen(before, manifest["metadata"].get("generation", 0)))
             return DONE
         job = parse(manifest, before)
         if isinstance(job, Problem):
@@ -110,12 +116,12 @@ class TrainingJobReconciler:
             case "succeed" | "fail":
                 return DONE
             case _ if facts.blocked is not None:
-                return Outcome(_RECHECK)
+                return Outcome(_SOON if facts.blocked.passing else _RECHECK)
             case _ if job.spec.run_policy.suspend:
                 return DONE
             case "start":
                 wait = (facts.next.at - facts.now).total_seconds() if facts.next.at else 0.0
-                return Outcome(max(wait, 1.0 if facts.observed.leaving else 0.1))
+                return Outcome(max(wait, _SOON if facts.observed.leaving else 0.1))
             case "continue":
                 training = is_training(facts.observed.pods.get(facts.next.n))
                 return Outcome(self.progress_interval if training else _SAFETY)

@@ -82,6 +82,12 @@ def rejected(manifest: Manifest, before: TrainingJobStatus, problem: Problem, no
     )
 
 
+def seen(before: TrainingJobStatus, generation: int) -> TrainingJobStatus:
+    """Return the status of a job that has ended, said of a later spec: what can still change in it changes nothing."""
+    conditions = [each.model_copy(update={"observed_generation": generation}) for each in before.conditions]
+    return before.model_copy(update={"observed_generation": generation, "conditions": conditions})
+
+
 def _conditions(job: TrainingJob, before: TrainingJobStatus, state: State, now: datetime) -> list[Condition]:
     generation = int(job.metadata.get("generation", 0))
     return merge(before.conditions, conditions.observations(state), now=now, generation=generation)
@@ -134,7 +140,7 @@ def _waiting(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State
     if job.spec.run_policy.suspend:
         return State("Suspended", "Suspended", "spec.runPolicy.suspend is true")
     if facts.blocked is not None:
-        return State("Pending", facts.blocked.reason, facts.blocked.message, facts.blocked, stalled=True)
+        return State("Pending", facts.blocked.reason, facts.blocked.message, facts.blocked)
     last = facts.ledger.last
     if last is None:
         return State("Pending", "Created", "the first attempt is about to start")
@@ -150,11 +156,9 @@ def _going(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State:
             "Suspended", "Suspended", "spec.runPolicy.suspend is true; the training goes on from its checkpoint"
         )
     if facts.blocked is not None:
-        return State("Pending", facts.blocked.reason, facts.blocked.message, facts.blocked, stalled=True)
+        return State("Pending", facts.blocked.reason, facts.blocked.message, facts.blocked)
     if problem := problems.of_job(job, child, pod, now=facts.now):
-        # An autoscaler may bring the node that is missing; a wrong image stays wrong.
-        stalled = problem.reason != problems.UNSCHEDULABLE
-        return State("Pending", problem.reason, problem.message, problem, stalled=stalled)
+        return State("Pending", problem.reason, problem.message, problem)
     if not is_training(pod):
         return State("Starting", "Starting", f"the pod of attempt {n} is starting")
     phase = _running_phase(job, before, facts.live)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from trainyard_operator.api.trainingjob import Attempt, TrainingJobStatus
 from trainyard_operator.cluster.port import Event
 from trainyard_operator.training.conditions import RUNNING, STALLED
+from trainyard_operator.training.problems import WAITING
 
 
 def events(before: TrainingJobStatus, after: TrainingJobStatus) -> Iterator[Event]:
@@ -60,6 +61,6 @@ def _trouble(status: TrainingJobStatus) -> tuple[str, str] | None:
         return None
     stalled = {condition.type: condition for condition in status.conditions}
     condition = stalled.get(STALLED) or stalled.get(RUNNING)
-    if condition is None or condition.reason == "Created":
+    if condition is None or condition.reason in ("Created", WAITING):
         return None
     return condition.reason, condition.message

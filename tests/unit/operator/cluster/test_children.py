@@ -4,7 +4,7 @@ import pytest
 
 from support.fake_cluster import FakeCluster
 from support.training import NAMESPACE, a_training_job
-from trainyard_operator.cluster.children import NameTaken, controlled_by, ensure, owner_reference
+from trainyard_operator.cluster.children import Leftover, NameTaken, controlled_by, ensure, owner_reference
 from trainyard_operator.cluster.errors import Conflict
 from trainyard_operator.cluster.kinds import CONFIG_MAP
 
@@ -48,17 +48,24 @@ async def test_a_child_that_was_there_without_being_observed_is_recognized_by_it
     assert len(cluster.peek(CONFIG_MAP)) == 1
 
 
-@pytest.mark.parametrize(("leaving", "says"), [(False, "delete or rename it"), (True, "being deleted")])
-async def test_an_object_of_another_owner_is_not_touched(leaving: bool, says: str) -> None:
+@pytest.mark.parametrize(
+    ("metadata", "error"),
+    [
+        ({}, NameTaken),
+        ({"ownerReferences": [owner_reference(PARENT) | {"uid": "other", "kind": "Deployment"}]}, NameTaken),
+        ({"ownerReferences": [owner_reference(PARENT) | {"uid": "predecessor"}]}, Leftover),
+        ({"deletionTimestamp": "2026-11-23T10:00:00Z"}, Leftover),
+    ],
+    ids=["nobody's", "somebody else's", "of a deleted parent of that name", "being deleted"],
+)
+async def test_an_object_that_is_not_ours_is_not_touched(metadata: dict[str, Any], error: type[Exception]) -> None:
     cluster = FakeCluster()
-    foreign = a_child(owner="somebody-else")
-    if leaving:
-        foreign["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"
-    cluster.put(CONFIG_MAP, foreign)
+    cluster.put(CONFIG_MAP, {"metadata": {"name": "child", "namespace": NAMESPACE} | metadata})
 
-    with pytest.raises(NameTaken, match=says):
+    with pytest.raises(NameTaken) as raised:
         await ensure(cluster, CONFIG_MAP, a_child(data={"a": "1"}), None)
 
+    assert type(raised.value) is error
     assert "data" not in cluster.peek(CONFIG_MAP)[0]
 
 

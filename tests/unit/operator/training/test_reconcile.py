@@ -338,6 +338,41 @@ async def test_an_object_that_is_not_ours_is_left_alone_and_named(kind: Any) -> 
     assert world.events() == ["Warning NameTaken"]
 
 
+async def test_a_job_created_anew_waits_quietly_until_the_children_of_the_old_one_are_gone() -> None:
+    world = await World().put(a_training_job()).running()
+    new = a_training_job().build()
+    new["metadata"]["uid"] = "uid-of-another"
+    del world.cluster.objects["trainingjobs", NAMESPACE, "churn"]
+    world.cluster.put(TRAINING_JOB, new)
+    world.cluster.events.clear()
+
+    outcome = await world.settle()
+
+    assert outcome.requeue_after == 1.0
+    assert world.events() == []
+    assert world.conditions()["Running"]["reason"] == "Created"
+    assert "Stalled" not in world.conditions()
+
+    for key in [key for key in world.cluster.objects if key[2].startswith("churn-")]:
+        del world.cluster.objects[key]
+    await world.settle()
+    assert world.jobs() == ["churn-worker-0"]
+
+
+async def test_a_finished_job_takes_note_of_a_later_spec_and_does_no_more() -> None:
+    world = await World().put(a_training_job()).running()
+    world.succeed()
+    await world.settle()
+    world.update_spec(suspend=True)
+
+    await world.settle()
+
+    assert world.status()["phase"] == "Succeeded"
+    assert world.status()["observedGeneration"] == 2
+    assert world.conditions()["Succeeded"]["observedGeneration"] == 2
+    assert world.conditions()["Succeeded"]["status"] == "True"
+
+
 async def test_deleting_a_job_removes_its_children_and_its_reconcile_does_nothing() -> None:
     world = await World().put(a_training_job()).running()
     world.cluster.remove(TRAINING_JOB, NAMESPACE, "churn")
