@@ -58,8 +58,8 @@ def is_alive(pod: Manifest) -> bool:
 
 def _newest_pod(pods: list[Manifest], job: Manifest) -> Manifest | None:
     own = [pod for pod in pods if is_controlled_by(pod, job["metadata"]["uid"])]
-    # A pod that is being replaced stays until it has ended; creation times are whole seconds, names break the tie.
-    return max(own, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]), default=None)
+    # A pod is replaced only after it has ended, and creation times are whole seconds: the one that lives is the newest.
+    return max(own, key=lambda pod: (is_alive(pod), pod["metadata"]["creationTimestamp"]), default=None)
 
 
 def _is_stray(pod: Manifest, name: str, attempts: Mapping[int, Manifest]) -> bool:

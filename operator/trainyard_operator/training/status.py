@@ -62,7 +62,7 @@ def compute(job: TrainingJob, facts: Facts) -> TrainingJobStatus:
         failure=_failure(before, news, state, last),
         last_checkpoint=_checkpoint(before, facts),
         model=model if isinstance(model, ModelStatus) else None,
-        start_time=before.start_time or next((each.started for each in ledger.attempts if each.started), None),
+        start_time=before.start_time or _first_creation(facts.observed),
         completion_time=((last and last.ended) or to_rfc3339(facts.now)) if ended else None,
         gpus=job.spec.roles.worker.gpus * job.spec.roles.worker.replicas,
     )
@@ -91,6 +91,11 @@ def seen(before: TrainingJobStatus, generation: int) -> TrainingJobStatus:
 def _conditions(job: TrainingJob, before: TrainingJobStatus, state: State, now: datetime) -> list[Condition]:
     generation = int(job.metadata.get("generation", 0))
     return merge(before.conditions, conditions.observations(state), now=now, generation=generation)
+
+
+def _first_creation(observed: Observed) -> str | None:
+    times = (child["metadata"].get("creationTimestamp") for child in observed.jobs.values())
+    return next((str(time) for time in times if time), None)
 
 
 def _model(job: TrainingJob, facts: Facts) -> ModelStatus | str | None:

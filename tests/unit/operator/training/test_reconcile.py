@@ -425,3 +425,21 @@ async def test_a_status_that_nobody_can_read_is_made_anew_from_the_jobs() -> Non
 
     assert world.jobs() == ["churn-worker-0"]
     assert world.status()["attempts"][0]["n"] == 0
+
+
+async def test_a_pod_that_replaced_a_disrupted_one_is_the_one_that_counts() -> None:
+    world = await World().put(a_training_job()).running()
+    disrupted = world.cluster.objects["pods", NAMESPACE, "churn-worker-0-0-abcde"]
+    disrupted["status"] = {"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    disrupted["metadata"]["name"] = "churn-worker-0-0-zzzzz"
+    world.cluster.objects["pods", NAMESPACE, "churn-worker-0-0-zzzzz"] = disrupted
+    del world.cluster.objects["pods", NAMESPACE, "churn-worker-0-0-abcde"]
+    world.create_pod()
+    world.run_pod()
+    world.progress.asked.clear()
+
+    await world.settle()
+
+    assert set(world.progress.asked) == {"10.0.0.7"}
+    assert world.status()["restarts"] == 0
+    assert world.status()["attempts"][0]["outcome"] == "Running"
