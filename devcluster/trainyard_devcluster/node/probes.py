@@ -1,6 +1,7 @@
 """Probes: one look at a container (http, tcp, exec, grpc), and the loop that turns looks into verdicts."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -108,14 +109,16 @@ async def tcp_connect(host: str, port: int) -> str | None:
     try:
         _, writer = await asyncio.open_connection(host, port)
     except OSError as error:
-        return f"dial tcp {host}:{port}: {error.strerror or error}"
+        return f"dial tcp {host}:{port}: {os.strerror(error.errno) if error.errno else error}"
     writer.close()
     return None
 
 
 async def grpc_health(service: str, host: str, port: int) -> str | None:
     """The standard gRPC health service: well when it answers SERVING."""
-    # Imported only where a pod asks for it: it takes as much memory as the rest of the agent.
+    # Imported only where a pod asks for it: it takes as much memory as the rest of the agent. Its handlers for
+    # fork() would only get in the way of starting processes, which call nothing of it.
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     import grpc.aio
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 

@@ -73,8 +73,12 @@ async def start(
     )
     process = Process(popen)
     loop = asyncio.get_running_loop()
-    for protocol, pipe in ((stdout, popen.stdout), (stderr, popen.stderr)):
-        await loop.connect_read_pipe(lambda protocol=protocol: protocol, pipe)  # type: ignore[misc]
+    try:
+        for protocol, pipe in ((stdout, popen.stdout), (stderr, popen.stderr)):
+            await loop.connect_read_pipe(lambda protocol=protocol: protocol, pipe)  # type: ignore[misc]
+    except BaseException:
+        process.kill_group()  # whoever cancels this never learns of the process
+        raise
     return process
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -10,6 +12,7 @@ log = logging.getLogger(__name__)
 Address: TypeAlias = tuple[str, int]
 
 CONNECT_SECONDS = 5.0
+_LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class _Half(asyncio.Protocol):
@@ -48,7 +51,7 @@ class _Half(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         if to := self._to():
-            to.abort() if exc else to.close()
+            _reset(to) if exc else to.close()
 
     def join(self, peer: "_Half") -> None:
         """Connect the two sides."""
@@ -65,6 +68,13 @@ class _Half(asyncio.Protocol):
 
     def _to(self) -> asyncio.Transport | None:
         return self._peer.transport if self._peer else None
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection so that the other side notices it as broken, not as finished."""
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    transport.abort()
 
 
 class _Client(_Half):
@@ -135,12 +145,12 @@ class Proxy:
                 continue
             if client.transport is None:  # it left meanwhile
                 if backend.transport:
-                    backend.transport.abort()
+                    _reset(backend.transport)
                 return
             client.join(backend)
             return
         if client.transport:
-            client.transport.abort()
+            _reset(client.transport)
 
     def _in_turn(self) -> Sequence[Address]:
         backends = self._backends
