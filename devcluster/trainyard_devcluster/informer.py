@@ -74,9 +74,6 @@ class Informer:
     def __iter__(self) -> Iterator[Object]:
         return iter(list(self._objects.values()))
 
-    def __len__(self) -> int:
-        return len(self._objects)
-
     def observe(self, obj: Object) -> None:
         """Take in what the API server answered to a write of ours, without waiting for the watch to bring it.
 

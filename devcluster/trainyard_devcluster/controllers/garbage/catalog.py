@@ -98,7 +98,7 @@ class Catalog:
 
     def _follow(self, resource: Resource, group: asyncio.TaskGroup) -> None:
         shared = self._context.shared(resource)
-        informer = shared or Informer(self._client, resource)
+        informer = Informer(self._client, resource) if shared is None else shared
         informer.on_change(self._handler)
         self._informers[resource] = informer
         if shared is None:

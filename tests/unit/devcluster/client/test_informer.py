@@ -106,7 +106,7 @@ async def test_an_answer_that_the_watch_has_overtaken_does_not_bring_a_deleted_o
     api.emit("DELETED", a_pod("a", 5))
     await followed.until(lambda: "a@5 > -" in followed.changes)
     followed.informer.observe(a_pod("a", 4))
-    assert len(followed.informer) == 0
+    assert list(followed.informer) == []
 
 
 async def test_an_index_follows_the_object(api: ScriptedApi, followed: Followed) -> None:
