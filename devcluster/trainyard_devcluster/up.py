@@ -131,6 +131,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--wait", type=float, default=60.0, nargs="?", const=60.0, metavar="SECONDS", help="how long it may take"
     )
+    parser.add_argument("--with-parent", action="store_true", help="end when the process that started this one ends")
     parser.add_argument("node_options", nargs="*", metavar="-- NODE OPTION", help="options for the node agent")
     return parser
 
@@ -186,6 +187,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run a devcluster until SIGINT or SIGTERM; exit code 1 where a part of it fails."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if options.with_parent:
+        _end_with_parent()
     options.dir.mkdir(parents=True, exist_ok=True)
     with (options.dir / "lock").open("w") as lock:
         try:

@@ -64,12 +64,7 @@ class Agent:
                 group.create_task(self._remove_leftovers(pods_folder))
                 group.create_task(self._registration.run(port))
         finally:
-            for pod in self._pods.values():
-                pod.kill()
-            for life in self._lives:
-                life.cancel()
-            await asyncio.gather(*self._lives, return_exceptions=True)
-            process.kill_marked(NODE_MARK, str(self._settings.folder))
+            await self._abandon_pods()
             await runner.cleanup()
 
     def log_file(self, namespace: str, pod: str, container: str, *, previous: bool) -> LogFile:
@@ -102,6 +97,14 @@ class Agent:
             pod.update(new)
         else:
             self._adopt(new)
+
+    async def _abandon_pods(self) -> None:
+        pods = list(self._pods.values())
+        for life in self._lives:
+            life.cancel()
+        await asyncio.gather(*self._lives, return_exceptions=True)
+        await asyncio.gather(*(pod.abandon() for pod in pods))
+        await asyncio.to_thread(process.kill_marked, NODE_MARK, str(self._settings.folder))
 
     def _adopt(self, obj: Object) -> None:
         pod = self._pods[uid_of(obj)] = Pod(self._context, obj)

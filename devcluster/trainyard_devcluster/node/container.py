@@ -78,6 +78,7 @@ class Container:
         pod: PodOfContainer,
         backoff: Backoff,
         *,
+        waiting: str = "ContainerCreating",
         init: bool = False,
         sidecar: bool = False,
     ) -> None:
@@ -88,7 +89,7 @@ class Container:
         self._backoff = backoff
         self.sidecar = sidecar
         self._init = init and not sidecar
-        self.state: State = Waiting("ContainerCreating")
+        self.state: State = Waiting(waiting)
         self.last: Terminated | None = None
         self.restarts = 0
         self.started = asyncio.Event()
@@ -155,9 +156,14 @@ class Container:
         await _ended(run)
 
     def kill(self) -> None:
-        """End its process at once, without telling anyone: the node agent itself is going."""
-        if self._run:
+        """End its process at once."""
+        if self._run and self._run.process.running:
             self._run.process.kill_group()
+
+    async def ended(self) -> None:
+        """Wait until nothing of its last process is left."""
+        if self._run:
+            await _ended(self._run)
 
     async def _run_once(self) -> Terminated:
         run = await self._start()

@@ -97,6 +97,11 @@ class Pod:
         for container in self.containers:
             container.kill()
 
+    async def abandon(self) -> None:
+        """End every process without a word to the API server: the node agent itself is going."""
+        self.kill()
+        await asyncio.gather(*(container.ended() for container in self.containers))
+
     def log_file(self, container_name: str, *, previous: bool) -> LogFile:
         """Where a container's log is. KeyError with a message where there is none."""
         for container in self.containers:
@@ -243,7 +248,8 @@ class Pod:
         folder = ContainerFolder(self._node.pod_folder(uid_of(self._pod)) / "containers" / spec["name"])
         first = timedelta(seconds=self._node.settings.restart_backoff)
         sidecar = init and spec.get("restartPolicy") == "Always"
-        return Container(spec, folder, self, Backoff(first=first), sidecar=sidecar, init=init)
+        waiting = "PodInitializing" if self._pod["spec"].get("initContainers") else "ContainerCreating"
+        return Container(spec, folder, self, Backoff(first=first), waiting=waiting, sidecar=sidecar, init=init)
 
     def _status(self, pod: Object) -> Object:
         view = PodView(

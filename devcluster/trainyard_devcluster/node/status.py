@@ -143,7 +143,7 @@ def _succeeded(state: State) -> bool:
 
 def _conditions(pod: Object, view: PodView, phase: str, now: datetime) -> list[Object]:
     wanted = [
-        _condition("PodReadyToStartContainers", view.prepared and not view.stopped),
+        _condition("PodReadyToStartContainers", view.prepared and phase not in ("Succeeded", "Failed")),
         _initialized_condition(view, phase),
         *_ready_conditions(pod, view, phase),
     ]

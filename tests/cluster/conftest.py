@@ -1,0 +1,83 @@
+"""The cluster that these tests run against: the one KUBECONFIG names, else a devcluster of their own.
+
+On a cluster that was there before, tests work in namespaces that they make and remove, and touch nothing else. Under
+pytest-xdist all workers share one devcluster.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from kubernetes import client
+
+from support.devcluster import devcluster, shared
+from support.kube_api import Api, connect
+
+CRDS = Path(__file__).parents[2] / "manifests" / "crds"
+GPUS = 2
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of the cluster under test."""
+    options = ["--gpus", str(GPUS)]
+    if given := os.environ.get("KUBECONFIG"):
+        yield Path(given)
+    elif "PYTEST_XDIST_WORKER" in os.environ:
+        with shared(tmp_path_factory.getbasetemp().parent / "devcluster", *options) as file:
+            yield file
+    else:
+        with devcluster(tmp_path_factory.mktemp("devcluster"), *options) as file:
+            yield file
+
+
+@pytest.fixture(scope="session")
+def api_client(kubeconfig: Path) -> Iterator[client.ApiClient]:
+    """The official client, connected."""
+    with connect(kubeconfig) as connected:
+        yield connected
+
+
+@pytest.fixture
+def namespace(api_client: client.ApiClient) -> Iterator[str]:
+    """A namespace of the test's own, removed afterwards."""
+    name = f"trainyard-test-{secrets.token_hex(4)}"
+    api = Api(api_client, name)
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    api.create(manifest)
+    # Until it has its account no pod can be made in it.
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    api.wait_for(account, bool, description="the namespace has its account")
+    yield name
+    api.delete(manifest)
+
+
+@pytest.fixture
+def api(api_client: client.ApiClient, namespace: str) -> Api:
+    """The API server, in the test's own namespace."""
+    return Api(api_client, namespace)
+
+
+@pytest.fixture(scope="session")
+def cluster_crds(api_client: client.ApiClient) -> Iterator[None]:
+    """Trainyard's CustomResourceDefinitions: those that are missing are made, and removed afterwards."""
+    api = Api(api_client, "default")
+    made = []
+    for file in sorted(CRDS.glob("*.yaml")):
+        for manifest in yaml.safe_load_all(file.read_text()):
+            if manifest.get("kind") == "CustomResourceDefinition" and api.get(manifest) is None:
+                made.append(manifest)
+                api.create(manifest)
+                api.wait_for(manifest, established)
+    yield
+    api.delete(*made)
+
+
+def established(definition: dict[str, object]) -> bool:
+    """Whether the API server serves the resource."""
+    status = definition.get("status") or {}
+    assert isinstance(status, dict)
+    return any(each["type"] == "Established" and each["status"] == "True" for each in status.get("conditions") or ())
