@@ -12,6 +12,7 @@ from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError
 
 Object: TypeAlias = dict[str, Any]
+Objects: TypeAlias = list[Object]
 
 FIELD_MANAGER = "trainyard-tests"
 LOOK_SECONDS = 0.05
@@ -115,10 +116,10 @@ class Api:
             for line in lines:
                 yield line.decode()
 
-    def events(self, name: str) -> list[Object]:
+    def events(self, name: str) -> Objects:
         """The events about an object of the test's namespace, oldest first."""
         found = self._core.list_namespaced_event(self.namespace, field_selector=f"involvedObject.name={name}")
-        items: list[Object] = self._core.api_client.sanitize_for_serialization(found)["items"]
+        items: Objects = self._core.api_client.sanitize_for_serialization(found)["items"]
         return sorted(items, key=lambda each: each.get("lastTimestamp") or each["metadata"]["creationTimestamp"])
 
     def wait_for_event(self, name: str, reason: str, *, containing: str = "", timeout: float = 60) -> Object:
