@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+
 from trainyard_devcluster.client import Client
 from trainyard_devcluster.kubeconfig import Access
 from trainyard_devcluster.resources import Object

@@ -1,4 +1,5 @@
 import pytest
+
 from trainyard_devcluster.client import (
     AlreadyExistsError,
     ApiError,

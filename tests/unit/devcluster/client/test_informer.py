@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+
 from trainyard_devcluster.client import Client
 from trainyard_devcluster.informer import Informer
 from trainyard_devcluster.resources import PODS, Object

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import trustme
 import yaml
+
 from trainyard_devcluster import kubeconfig
 
 

@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+
 from trainyard_devcluster.workqueue import FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS, WorkQueue, work
 
 
