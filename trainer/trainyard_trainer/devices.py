@@ -27,7 +27,7 @@ def quiet() -> Iterator[None]:
 
 
 class Devices:
-    """Sets TensorFlow up, once per process.
+    """Sets TensorFlow up; a second time in a process only the seed is new.
 
     With more than one GPU the work is mirrored: each holds the weights and trains on its share of every batch.
     """
@@ -39,10 +39,12 @@ class Devices:
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-        tf.config.threading.set_intra_op_parallelism_threads(usable_cpus())
-        if not gpus:
-            # One step is a chain of small operations: handing them from thread to thread costs a fifth of the speed.
-            tf.config.threading.set_inter_op_parallelism_threads(1)
+        threads = tf.config.threading
+        if threads.get_intra_op_parallelism_threads() != usable_cpus():
+            threads.set_intra_op_parallelism_threads(usable_cpus())
+        # One step is a chain of small operations: handing them from thread to thread costs a fifth of the speed.
+        if not gpus and threads.get_inter_op_parallelism_threads() != 1:
+            threads.set_inter_op_parallelism_threads(1)
         keras.utils.set_random_seed(seed)
         tf.config.experimental.enable_op_determinism()
         self.strategy: Any = tf.distribute.MirroredStrategy() if len(gpus) > 1 else None

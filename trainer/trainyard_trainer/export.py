@@ -12,6 +12,7 @@ from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.table import RawRows, Table
 from trainyard_trainer.features import FeatureEncoder
 from trainyard_trainer.fitting import Trained
+from trainyard_trainer.input_names import plain_names, restore_names
 from trainyard_trainer.tasks import Task
 
 SIGNATURE = "serving_default"
@@ -29,17 +30,24 @@ class ServingModel(tf.Module):
         super().__init__()
         self.encoder = encoder
         self.weights = [each.value for each in model.weights]
-        names = encoder.signature()
+        names = plain_names(encoder.signature())
+        self.input_names = names
 
-        def serve(columns: dict[str, Any]) -> dict[str, Any]:
+        def serve(inputs: dict[str, Any]) -> dict[str, Any]:
+            columns = {column: inputs[name] for column, name in names.items()}
             return task.serve(model(encoder.from_client(columns), training=False))
 
-        self.serve = tf.function(serve, input_signature=[names], autograph=False)
+        specs = {
+            names[column]: tf.TensorSpec(spec.shape, spec.dtype, name=names[column])
+            for column, spec in encoder.signature().items()
+        }
+        self.serve = tf.function(serve, input_signature=[specs], autograph=False)
 
 
 def save(module: ServingModel, folder: Path) -> dict[str, Any]:
     """Write the SavedModel into a new folder; returns its signatures for the manifest."""
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+    restore_names(folder, SIGNATURE, module.input_names)
     function = module.serve.get_concrete_function()
     outputs = {name: _describe(spec) for name, spec in function.structured_outputs.items()}
     inputs = {name: _describe(spec) for name, spec in module.encoder.signature().items()}

@@ -46,7 +46,7 @@ class FeatureEncoder(tf.Module):
     def signature(self) -> dict[str, Any]:
         """Return what a client sends: one vector of numbers or texts for each feature column."""
         kinds = {"number": tf.float32, "text": tf.string}
-        return {each.name: tf.TensorSpec([None], kinds[each.kind], name=each.name) for each in self._features}
+        return {each.name: tf.TensorSpec([None], kinds[each.kind]) for each in self._features}
 
     def encode(self, features: Mapping[str, Any]) -> dict[str, Any]:
         """Return the model's input for numbers and category slots as the data side delivers them."""

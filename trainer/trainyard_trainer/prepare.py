@@ -17,9 +17,8 @@ from trainyard_trainer.progress import ProgressBoard
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stopping import StopPolicy
 
-CACHE_ENV = "TRAINYARD_CACHE_BYTES"
-"""How much of the data may be kept in memory; by default an eighth of the memory there is, at most 4 GiB."""
 _MAX_CACHE = 4 << 30
+"""Data kept in memory takes at most an eighth of the memory there is, and no more than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     policy.check(metrics)
     for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs):
         _ensure_writable(folder)
-    cache_bytes = int(os.environ.get(CACHE_ENV) or min(_MAX_CACHE, usable_memory() // 8))
+    cache_bytes = run.cache_bytes if run.cache_bytes is not None else min(_MAX_CACHE, usable_memory() // 8)
     table = Table(find(run.data_location, data.format), label=data.label, features=data.features)
     facts = profile(
         table,

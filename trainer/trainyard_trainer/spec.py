@@ -16,6 +16,9 @@ from trainyard_trainer.errors import BadInput, did_you_mean, one_line
 LOCAL_STORE = "trainyard-out"
 """Store below the current folder where the environment names none."""
 
+CACHE_ENV = "TRAINYARD_CACHE_BYTES"
+"""How much of the data may be kept in memory instead of being read anew for each epoch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folders:
@@ -36,6 +39,7 @@ class Run:
     data_location: str
     folders: Folders
     port: int | None
+    cache_bytes: int | None
 
     @property
     def name(self) -> str:
@@ -65,7 +69,8 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         program=_keras_program(job),
         data_location=_data_location(job, env),
         folders=_folders(job.model_name, uid, env),
-        port=_port(env),
+        port=_number(names.PORT_ENV, env, most=65535),
+        cache_bytes=_number(CACHE_ENV, env, most=1 << 50),
     )
 
 
@@ -174,10 +179,10 @@ def _folders(model_name: str, uid: str, env: Mapping[str, str]) -> Folders:
     )
 
 
-def _port(env: Mapping[str, str]) -> int | None:
-    text = env.get(names.PORT_ENV)
+def _number(variable: str, env: Mapping[str, str], *, most: int) -> int | None:
+    text = env.get(variable)
     if not text:
         return None
-    if not text.isdigit() or int(text) > 65535:
-        raise BadInput(f"expected a port number in ${names.PORT_ENV}, got {text!r}")
+    if not text.isdecimal() or int(text) > most:
+        raise BadInput(f"expected a number from 0 to {most} in ${variable}, got {text!r}")
     return int(text)

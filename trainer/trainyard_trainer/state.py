@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 _BEST = "best/"
 
 
@@ -21,7 +19,7 @@ class ModelState:
     def arrays(self) -> dict[str, Any]:
         """Return copies of everything."""
         best = {f"{_BEST}{i}": each for i, each in enumerate(self._best)}
-        return {name: np.array(each.value) for name, each in self._variables.items()} | best
+        return {name: _copy(each) for name, each in self._variables.items()} | best
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Set everything to what `arrays` returned."""
@@ -32,10 +30,14 @@ class ModelState:
 
     def keep_best(self) -> None:
         """Copy the weights as the best so far."""
-        self._best = [np.array(each.value) for each in self._weights]
+        self._best = [_copy(each) for each in self._weights]
 
     def restore_best(self) -> bool:
         """Set the weights to the best ones; returns whether there are any."""
         for variable, value in zip(self._weights, self._best, strict=False):
             variable.assign(value)
         return bool(self._best)
+
+
+def _copy(variable: Any) -> Any:
+    return variable.value.read_value().numpy()

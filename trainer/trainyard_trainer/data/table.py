@@ -150,7 +150,7 @@ def _blaming(name: str) -> Iterator[None]:
         # Arrow reports a damaged file as an OSError without a number; one with a number is the system's, and may pass.
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        text = one_line(str(error).partition("': ")[2] or str(error), 400)
+        text = one_line((str(error).partition("': ")[2] or str(error)).removeprefix("Invalid: "), 400)
         raise BadInput(f"cannot read {name}: {text}; correct the file, or leave it out") from error
 
 

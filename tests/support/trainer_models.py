@@ -1,0 +1,53 @@
+"""Models and data for tests of the training side, without files."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from trainyard_operator.api.trainingjob import KerasProgram, Optimizer
+from trainyard_trainer.data.labels import ClassLabels
+from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.models import FAMILIES
+from trainyard_trainer.optimizers import make_optimizer
+from trainyard_trainer.steps import LABELS, StepRunner
+from trainyard_trainer.tasks import Task, task_for
+
+TWO = ClassLabels(("no", "yes"), ("no", "yes"), (1, 1))
+
+
+def rows(count: int, dense: int = 4, slots: tuple[int, ...] = (), seed: int = 3) -> dict[str, Any]:
+    """Return learnable rows as a step takes them."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal(size=(count, dense)).astype(np.float32)
+    categories = np.stack([rng.integers(0, each, count) for each in slots], 1) if slots else np.zeros((count, 0))
+    offsets = np.cumsum(slots) - np.array(slots) if slots else np.zeros(0)
+    labels = (numbers[:, 0] + (categories[:, 0] == 1 if slots else 0) > 0.2).astype(np.int32)
+    return {DENSE: numbers, SLOTS: (categories + offsets).astype(np.int32), LABELS: labels}
+
+
+class Sample:
+    """A small model with everything that trains it."""
+
+    def __init__(
+        self,
+        *,
+        dense: int = 4,
+        slots: tuple[int, ...] = (),
+        hidden: list[int] | None = None,
+        dropout: float = 0.0,
+        optimizer: str = "adam",
+        learning_rate: float = 0.01,
+        batch_size: int = 8,
+        strategy: Any = None,
+    ) -> None:
+        keras.utils.set_random_seed(1)
+        program = KerasProgram(task="binaryClassification", hidden=hidden or [8], dropout=dropout)
+        self.task: Task = task_for(TWO, "binaryClassification")
+        self.model = FAMILIES["mlp"](program, ModelInputs(dense, slots), 1)
+        self.optimizer = make_optimizer(Optimizer(name=optimizer, learning_rate=learning_rate), self.model)  # type: ignore[arg-type]
+        self.runner = StepRunner(self.model, self.optimizer, self.task, batch_size=batch_size, strategy=strategy)
+
+    def weights(self) -> list[Any]:
+        """Return copies of the weights."""
+        return [np.array(each) for each in self.model.get_weights()]

@@ -1,0 +1,116 @@
+"""Runs the trainer in tests: in this process, where TensorFlow is loaded once, or in one that can be killed."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainyard_operator.api import names
+from trainyard_trainer.__main__ import Program
+
+
+@dataclass(frozen=True)
+class SpecBuilder:
+    """A TrainingJob as a person would write it, changed one thing at a time."""
+
+    manifest: dict[str, Any]
+
+    def named(self, name: str) -> "SpecBuilder":
+        return SpecBuilder(self.manifest | {"metadata": {"name": name, "uid": f"uid-of-{name}"}})
+
+    def with_keras(self, **fields: Any) -> "SpecBuilder":
+        return self._with("program", {"keras": self.manifest["spec"]["program"]["keras"] | fields})
+
+    def with_fit(self, **fields: Any) -> "SpecBuilder":
+        return self._with("fit", self.manifest["spec"]["fit"] | fields)
+
+    def with_data(self, **fields: Any) -> "SpecBuilder":
+        return self._with("data", self.manifest["spec"]["data"] | fields)
+
+    def with_checkpoint(self, **fields: Any) -> "SpecBuilder":
+        return self._with("checkpoint", fields)
+
+    def _with(self, part: str, value: Any) -> "SpecBuilder":
+        return SpecBuilder(self.manifest | {"spec": self.manifest["spec"] | {part: value}})
+
+    def write(self, folder: Path) -> Path:
+        path = folder / f"{self.manifest['metadata']['name']}.json"
+        path.write_text(json.dumps(self.manifest))
+        return path
+
+
+def a_spec(data: Path, *, label: str = "label", task: str = "binaryClassification") -> SpecBuilder:
+    """Start from a small training on the data at a path."""
+    return SpecBuilder(
+        {
+            "apiVersion": "trainyard.dev/v1alpha1",
+            "kind": "TrainingJob",
+            "metadata": {"name": "sample", "uid": "uid-of-sample"},
+            "spec": {
+                "program": {"keras": {"task": task, "hidden": [8]}},
+                "data": {"source": {"uri": str(data)}, "label": label, "validation": {"fraction": 0.2}},
+                "fit": {"epochs": 3, "batchSize": 8, "optimizer": {"name": "adam", "learningRate": 0.01}},
+                "output": {"store": {"persistentVolumeClaim": {"claimName": "models"}}},
+            },
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of the trainer left behind."""
+
+    code: int
+    report: dict[str, Any]
+    events: list[dict[str, Any]]
+    stderr: str
+
+    def the(self, event: str) -> dict[str, Any]:
+        (only,) = [each for each in self.events if each["event"] == event]
+        return only
+
+
+def environment(folder: Path, model: str = "sample") -> dict[str, str]:
+    """Return the environment of a pod whose store is `folder`/store."""
+    return {
+        names.MODEL_DIR_ENV: str(folder / "store" / model),
+        names.TERMINATION_MESSAGE_ENV: str(folder / "termination-log"),
+    }
+
+
+def run(spec: SpecBuilder, folder: Path, extra: Mapping[str, str] | None = None) -> Result:
+    """Run the trainer in this process, with a store in `folder`."""
+    env = environment(folder, spec.manifest["spec"].get("modelName") or spec.manifest["metadata"]["name"])
+    out, err = io.StringIO(), io.StringIO()
+    with _signals_kept(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = Program(env | dict(extra or {})).run(str(spec.write(folder)))
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    return Result(code, json.loads((folder / "termination-log").read_text()), events, err.getvalue())
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    kept = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for each, handler in kept.items():
+            signal.signal(each, handler)
+
+
+def start(spec: SpecBuilder, folder: Path, extra: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+    """Start the trainer as a process of its own; its events come on stdout."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "trainyard_trainer", str(spec.write(folder))],
+        env=os.environ | environment(folder) | dict(extra or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

@@ -1,0 +1,191 @@
+"""Reading tables: what the columns hold, and what is wrong with them."""
+
+import datetime
+import gzip
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from trainyard_trainer.data.source import find
+from trainyard_trainer.data.table import Table
+from trainyard_trainer.errors import BadInput
+
+
+def open_table(path: Path, label: str = "label", features: list[str] | None = None) -> Table:
+    return Table(find(str(path), "auto"), label=label, features=features)
+
+
+def put(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def rows(table: Table) -> tuple[np.ndarray, list[list[Any]], list[Any]]:
+    """Return all numbers, all texts by column, and all labels."""
+    raw = [each for unit in table.units() for each in table.read(unit)]
+    texts = [[value for each in raw for value in each.texts[i].to_pylist()] for i in range(len(table.schema.texts))]
+    labels = [value for each in raw for value in each.label.to_pylist()]
+    return np.concatenate([each.numbers for each in raw]), texts, labels
+
+
+def test_numbers_booleans_texts_and_missing_values_of_a_csv(tmp_path: Path) -> None:
+    path = put(tmp_path / "t.csv", "a,b,c,d,label\n1,2.5,true,x,yes\n,NaN,false,,no\n3,4,true,y,yes\n")
+
+    table = open_table(path)
+    numbers, texts, labels = rows(table)
+
+    assert (table.schema.numbers, table.schema.texts) == (("a", "b", "c"), ("d",))
+    np.testing.assert_array_equal(numbers, np.array([[1, 2.5, 1], [np.nan, np.nan, 0], [3, 4, 1]], np.float32))
+    assert texts == [["x", None, "y"]]
+    assert labels == ["yes", "no", "yes"]
+
+
+def test_every_arrow_type_that_holds_numbers_or_texts_of_a_parquet_file(tmp_path: Path) -> None:
+    columns = {
+        "int8": pa.array([1, None], pa.int8()),
+        "uint64": pa.array([2**63, 0], pa.uint64()),
+        "half": pa.array(np.array([1.5, 2.5], np.float16)),
+        "decimal": pa.array([Decimal("1.25"), None], pa.decimal128(9, 2)),
+        "bool": pa.array([True, None]),
+        "dictionary": pa.array(["x", None]).dictionary_encode(),
+        "large": pa.array(["x", "y"], pa.large_string()),
+        "label": pa.array([True, False]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+
+    numbers, texts, labels = rows(open_table(tmp_path / "t.parquet"))
+
+    expected = [[1, 2.0**63, 1.5, 1.25, 1], [np.nan, 0, 2.5, np.nan, np.nan]]
+    np.testing.assert_array_equal(numbers, np.array(expected, np.float32))
+    assert texts == [["x", None], ["x", "y"]]
+    assert labels == ["true", "false"]
+
+
+def test_many_files_read_as_one_in_a_fixed_order_with_their_partitions_as_columns(tmp_path: Path) -> None:
+    for day, site in ((1, "north"), (2, "south")):
+        put(tmp_path / f"day={day}" / f"site={site}" / "part-0.csv", f"a,label\n{day}0,x\n{day}1,y\n")
+
+    table = open_table(tmp_path)
+    numbers, texts, _ = rows(table)
+
+    assert (table.schema.numbers, table.schema.texts) == (("a", "day"), ("site",))
+    np.testing.assert_array_equal(numbers, [[10, 1], [11, 1], [20, 2], [21, 2]])
+    assert texts == [["north", "north", "south", "south"]]
+
+
+def test_a_parquet_file_is_read_by_row_groups(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": range(10), "label": range(10)}), tmp_path / "t.parquet", row_group_size=4)
+
+    table = open_table(tmp_path / "t.parquet")
+
+    assert len(table.units()) == 3
+    assert rows(table)[2] == list(range(10))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_of_a_csv_is_found(delimiter: str, tmp_path: Path) -> None:
+    path = put(tmp_path / "t.csv", "a,b,label\n1,2,3\n".replace(",", delimiter))
+
+    assert open_table(path).schema.numbers == ("a", "b")
+
+
+def test_a_compressed_csv_with_a_byte_order_mark_and_line_breaks_in_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress('\ufeffa,label\n1,"two\nlines"\n2,"a,b"\n'.encode()))
+
+    assert rows(open_table(path))[2] == ["two\nlines", "a,b"]
+
+
+def test_whole_numbers_that_get_fractions_later_stay_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,label\n" + "1,2\n" * 3_000_000 + "1.5,2\n")
+
+    table = open_table(path)
+
+    assert sum(raw.numbers[:, 0].sum() for unit in table.units() for raw in table.read(unit)) == 3_000_001.5
+
+
+def test_an_empty_part_is_no_problem_and_types_come_from_the_other_parts(tmp_path: Path) -> None:
+    put(tmp_path / "part-0.csv", "a,label\n")
+    put(tmp_path / "part-1.csv", "a,label\n,x\n")
+    put(tmp_path / "part-2.csv", "a,label\ny,x\n")
+
+    assert rows(open_table(tmp_path))[1] == [[None, "y"]]
+
+
+def test_features_may_be_chosen_and_the_rest_is_not_looked_at(tmp_path: Path) -> None:
+    columns = {"when": [datetime.date(2026, 1, 1)], "b": [2], "a": [1], "label": [0]}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+
+    table = open_table(tmp_path / "t.parquet", features=["a", "b"])
+
+    np.testing.assert_array_equal(rows(table)[0], [[1, 2]])
+
+
+GOOD = "a,b,label\n1,x,2\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "label", "features", "message"),
+    [
+        (
+            {"t.csv": GOOD},
+            "lable",
+            None,
+            "data.label is 'lable', which is not a column of t.csv; did you mean 'label'?",
+        ),
+        (
+            {"t.csv": GOOD},
+            "zebra",
+            None,
+            "data.label is 'zebra', which is not a column of t.csv (columns: a, b, label)",
+        ),
+        ({"t.csv": "1,2,3\n4,5,6\n"}, "label", None, "the first line must hold the names of the columns"),
+        ({"t.csv": GOOD}, "label", ["a", "B "], "data.features is 'B ', which is not a column of t.csv"),
+        ({"t.csv": GOOD}, "label", ["a", "label"], "data.features lists the label 'label' itself"),
+        ({"t.csv": "label\n1\n"}, "label", None, "there is nothing to predict it from"),
+        (
+            {"t.csv": "a,a,label\n1,2,3\n"},
+            "label",
+            None,
+            "cannot read t.csv: CSV file contained multiple columns named a",
+        ),
+        (
+            {"t.csv": "a,label\n2026-01-01 10:00:00,1\n"},
+            "label",
+            None,
+            "column 'a' holds timestamp[s]: expected numbers",
+        ),
+        ({"1.csv": GOOD, "2.csv": "a,label\n1,2\n"}, "label", None, "column 'b' is in 1.csv but not in 2.csv"),
+        ({"1.csv": GOOD, "2.csv": "a,b,label\nz,x,2\n"}, "label", None, "column 'a' has mixed types"),
+        ({"t.csv": "a,label\n1,2\n3\n"}, "label", None, "cannot read t.csv: "),
+        ({"t.parquet": "PAR1 and then nonsense"}, "label", None, "cannot read t.parquet: "),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_to_do(
+    files: dict[str, str], label: str, features: list[str] | None, message: str, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        put(tmp_path / name, text)
+
+    with pytest.raises(BadInput) as raised:
+        rows(open_table(tmp_path if len(files) > 1 else tmp_path / next(iter(files)), label, features))
+
+    assert message in str(raised.value)
+
+
+def test_a_text_far_down_among_numbers_is_refused_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,label\n" + "1,2\n" * 3_000_000 + "lots,2\n")
+
+    with pytest.raises(BadInput) as raised:
+        rows(open_table(path))
+
+    assert "cannot read t.csv" in str(raised.value)
+    assert "'lots'" in str(raised.value)

@@ -1,0 +1,283 @@
+"""Whole trainings: from a spec to a version that answers, or to a message that says what to change."""
+
+import csv
+import hashlib
+import json
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from support.trainer_runs import SpecBuilder, a_spec, run
+from trainyard_operator.api import names
+
+
+def load(folder: Path, version: int = 1, model: str = "sample") -> Any:
+    loaded = tf.saved_model.load(str(folder / "store" / model / str(version)))
+    return loaded, loaded.signatures["serving_default"]
+
+
+def test_a_training_ends_in_a_version_that_answers_raw_rows(table: Path, tmp_path: Path) -> None:
+    result = run(a_spec(table).with_fit(epochs=60), tmp_path)
+
+    assert (result.code, result.report["reason"], result.report["epochs"]) == (0, "MaxEpochs", 60), result.stderr
+    assert result.report["model"]["path"] == "sample/1"
+    _module, predict = load(tmp_path)
+    answer = predict(
+        size=tf.constant([2.0, -2.0, float("nan")]),
+        weight=tf.constant([float("nan"), 1.0, float("inf")]),
+        colour=tf.constant(["red", "blue", "never seen"]),
+        count=tf.constant([1.0, 2.0, 3.0]),
+    )
+    assert sorted(answer) == ["label", "probability"]
+    assert answer["label"].numpy().tolist()[:2] == [b"good", b"bad"]
+    assert answer["probability"].numpy()[0] > 0.9 > 0.1 > answer["probability"].numpy()[1]
+    assert np.isfinite(answer["probability"].numpy()).all()
+
+
+def test_the_manifest_describes_the_version_and_the_report_names_its_digest(table: Path, tmp_path: Path) -> None:
+    result = run(a_spec(table), tmp_path)
+
+    version = tmp_path / "store" / "sample" / "1"
+    content = (version / names.MANIFEST_FILE).read_bytes()
+    manifest = json.loads(content)
+    assert result.report["model"]["digest"] == "sha256:" + hashlib.sha256(content).hexdigest()
+    assert (manifest["apiVersion"], manifest["kind"]) == ("trainyard.dev/v1alpha1", "ModelManifest")
+    assert manifest["trainingJob"] == {"name": "sample", "namespace": "", "uid": "uid-of-sample"}
+    assert manifest["metrics"] == result.report["metrics"]
+    on_disk = sorted(str(p.relative_to(version)) for p in version.rglob("*") if p.is_file())
+    assert [each["path"] for each in manifest["files"]] == [p for p in on_disk if p != names.MANIFEST_FILE]
+    for each in manifest["files"]:
+        content = (version / each["path"]).read_bytes()
+        assert (each["size"], each["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    assert result.report["model"]["sizeBytes"] == sum(each["size"] for each in manifest["files"])
+    assert manifest["signatures"]["serving_default"] == {
+        "inputs": {
+            "size": {"dtype": "float32", "shape": [None]},
+            "weight": {"dtype": "float32", "shape": [None]},
+            "colour": {"dtype": "string", "shape": [None]},
+            "count": {"dtype": "float32", "shape": [None]},
+        },
+        "outputs": {
+            "label": {"dtype": "string", "shape": [None]},
+            "probability": {"dtype": "float32", "shape": [None]},
+        },
+    }
+    assert (manifest["data"]["rows"], manifest["data"]["trainingRows"]) == (120, 95)
+    assert manifest["code"]["tensorflow"] == tf.__version__
+
+
+def test_weights_are_written_once(tmp_path: Path, table: Path) -> None:
+    run(a_spec(table).with_keras(hidden=[600, 600]).with_fit(epochs=1), tmp_path)
+
+    (data,) = (tmp_path / "store" / "sample" / "1" / "variables").glob("variables.data*")
+    assert 4 * 600 * 600 < data.stat().st_size < 1.1 * 4 * 600 * 606
+
+
+def test_the_log_tells_the_story_and_the_history_has_every_epoch(table: Path, tmp_path: Path) -> None:
+    result = run(a_spec(table), tmp_path)
+
+    assert [each["event"] for each in result.events if each["event"] != "epoch"] == [
+        "starting", "data", "model", "exporting", "verified", "done",
+    ]  # fmt: skip
+    assert all(each["message"] and each["time"].endswith("Z") for each in result.events)
+    history = next((tmp_path / "store" / "sample" / ".training" / "uid-of-sample" / "logs").glob("*.csv"))
+    with history.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "val_auc"} <= rows[0].keys()
+
+
+def test_a_version_that_is_there_already_is_reported_again(table: Path, tmp_path: Path) -> None:
+    first = run(a_spec(table), tmp_path)
+    second = run(a_spec(table), tmp_path)
+
+    assert second.code == 0
+    assert "trained before" in second.report["message"]
+    for name in ("reason", "epochs", "steps", "loss", "metrics", "model"):
+        assert second.report[name] == first.report[name]
+    assert not (tmp_path / "store" / "sample" / "2").exists()
+
+
+def test_checkpoints_are_gone_after_a_complete_export(table: Path, tmp_path: Path) -> None:
+    result = run(a_spec(table).with_checkpoint(everySteps=1), tmp_path)
+
+    assert result.report["lastCheckpoint"] is None
+    assert list((tmp_path / "store").rglob("*.ckpt")) == []
+
+
+def test_another_training_of_the_model_makes_the_next_version(table: Path, tmp_path: Path) -> None:
+    first, second = (
+        SpecBuilder(spec.manifest | {"spec": spec.manifest["spec"] | {"modelName": "shared"}})
+        for spec in (a_spec(table), a_spec(table).named("other").with_fit(seed=7))
+    )
+
+    assert run(first, tmp_path).report["model"]["path"] == "shared/1"
+    assert run(second, tmp_path).report["model"]["path"] == "shared/2"
+
+
+def test_a_loss_below_the_threshold_ends_the_training(table: Path, tmp_path: Path) -> None:
+    result = run(a_spec(table).with_fit(epochs=500, stopWhen={"lossBelow": 0.3}), tmp_path)
+
+    assert result.report["reason"] == "LossThreshold"
+    assert result.report["loss"] < 0.3
+    assert result.report["epochs"] < 500
+
+
+def test_the_exported_weights_are_those_of_the_best_epoch_and_the_metrics_are_theirs(
+    table: Path, tmp_path: Path
+) -> None:
+    spec = a_spec(table).with_fit(
+        epochs=300,
+        optimizer={"name": "adam", "learningRate": 0.05},
+        stopWhen={"noImprovement": {"metric": "val_loss", "epochs": 5}},
+    )
+
+    result = run(spec, tmp_path)
+
+    assert result.report["reason"] == "EarlyStopping"
+    history = next((tmp_path / "store").rglob("history.csv"))
+    with history.open() as stream:
+        best = min(csv.DictReader(stream), key=lambda row: float(row["val_loss"]))
+    assert result.report["epochs"] - int(best["epoch"]) == 5
+    assert result.report["metrics"] == pytest.approx({k: float(best[k]) for k in result.report["metrics"]})
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "outputs"),
+    [
+        ("multiclassClassification", lambda i: ["low", "middle", "high"][i % 3], ["label", "probabilities"]),
+        ("regression", lambda i: 1000 + 50 * (i % 3), ["value"]),
+        ("binaryClassification", lambda i: int(i % 3 == 0), ["label", "probability"]),
+    ],
+)
+def test_every_task_learns_an_easy_rule(
+    task: str, label: Callable[[int], Any], outputs: list[str], tmp_path: Path
+) -> None:
+    columns = {"kind": [f"k{i % 3}" for i in range(90)], "b": [i % 2 == 0 for i in range(90)]}
+    pq.write_table(pa.table(columns | {"label": [label(i) for i in range(90)]}), tmp_path / "t.parquet")
+
+    result = run(a_spec(tmp_path / "t.parquet", task=task).with_fit(epochs=150), tmp_path)
+
+    assert result.code == 0, result.stderr
+    _module, predict = load(tmp_path)
+    answer = predict(kind=tf.constant(["k0", "k1", "k2"]), b=tf.constant([1.0, 0.0, 1.0]))
+    assert sorted(answer) == outputs
+    if task == "regression":
+        np.testing.assert_allclose(answer["value"], [1000, 1050, 1100], atol=15)
+        assert result.report["metrics"]["val_mae"] < 15
+    else:
+        assert [each.decode() for each in answer["label"].numpy()] == [str(label(i)) for i in range(3)]
+
+
+def test_streamed_rows_train_as_well_as_rows_in_memory(table: Path, tmp_path: Path) -> None:
+    spec = a_spec(table).with_fit(epochs=40)
+
+    result = run(spec, tmp_path, {"TRAINYARD_CACHE_BYTES": "1"})
+
+    assert "streamed" in result.the("data")["message"]
+    assert result.report["metrics"]["val_accuracy"] > 0.9
+
+
+def test_a_parquet_folder_trains_like_the_csv_it_was_made_from(table: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    pq.write_table(pa_csv.read_csv(table), folder / "part-0.parquet")
+    (folder / "_SUCCESS").touch()
+
+    one = run(a_spec(table), tmp_path).report
+    other = run(a_spec(folder).named("other"), tmp_path).report
+
+    assert one["metrics"] == other["metrics"]
+
+
+def test_columns_may_have_any_name(tmp_path: Path) -> None:
+    odd = ["mean radius", "größe (cm)", "a/b", "a_b", "2nd", "label 1", "class"]
+    rows = [",".join([*odd, "self", "label"]), *(",".join([str(i % 2)] * 9) for i in range(40))]
+    (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
+
+    result = run(a_spec(tmp_path / "t.csv"), tmp_path)
+
+    assert result.code == 0, result.stderr
+    graph = saved_model_pb2.SavedModel.FromString((tmp_path / "store/sample/1/saved_model.pb").read_bytes())
+    assert sorted(graph.meta_graphs[0].signature_def["serving_default"].inputs) == sorted([*odd, "self"])
+
+
+def test_progress_is_served_from_the_start_to_the_end(table: Path, tmp_path: Path, free_port: int) -> None:
+    run(a_spec(table), tmp_path, {names.PORT_ENV: str(free_port)})
+
+    with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/progress", timeout=10) as answer:
+        progress = json.load(answer)
+    assert (progress["phase"], progress["percent"], progress["epoch"], progress["step"]) == ("done", 100, 3, 36)
+    assert progress["samplesPerSecond"] > 0
+
+
+def bad(spec: Callable[[SpecBuilder], SpecBuilder], message: str) -> Any:
+    return pytest.param(spec, message, id=message[:40])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        bad(lambda s: s.with_fit(epoch=3), "unknown field spec.fit.epoch; did you mean 'epochs'?"),
+        bad(lambda s: s.with_data(label="lable"), "not a column of table.csv; did you mean 'label'?"),
+        bad(lambda s: s.with_data(source={"uri": "/no/such/file.csv"}), "the data /no/such/file.csv does not exist"),
+        bad(lambda s: s.with_keras(task="regression"), "expects a label that holds numbers"),
+        bad(lambda s: s.with_fit(batchSize=4096), "fit.batchSize is 4096, but there are only 95 training rows"),
+        bad(
+            lambda s: s.with_fit(stopWhen={"noImprovement": {"metric": "val_acc"}}),
+            "fit.stopWhen.noImprovement.metric is 'val_acc', which this training does not have",
+        ),
+    ],
+)
+def test_bad_input_ends_with_one_clear_line_everywhere(
+    change: Callable[[SpecBuilder], SpecBuilder], message: str, table: Path, tmp_path: Path
+) -> None:
+    result = run(change(a_spec(table)), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
+    assert message in result.report["message"]
+    assert result.stderr == f"BadInput: {result.report['message']}\n"
+    assert result.the("failed")["message"] == result.report["message"]
+
+
+def test_a_store_that_cannot_be_written_is_bad_input(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file where the folder should be")
+
+    result = run(a_spec(table), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
+    assert "cannot write to the store at" in result.report["message"]
+
+
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+def test_a_training_that_diverges_saves_nothing_and_names_the_cause(
+    activation: str, table: Path, tmp_path: Path
+) -> None:
+    spec = a_spec(table).with_keras(activation=activation, hidden=[64, 64, 64]).with_checkpoint(everySteps=1)
+
+    result = run(spec.with_fit(optimizer={"name": "sgd", "learningRate": 100.0}, epochs=50), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (names.EXIT_DIVERGED, "Diverged"), result.report
+    assert "step" in result.report["message"]
+    assert "learning rate of 100" in result.report["message"]
+    assert list((tmp_path / "store").rglob(names.MANIFEST_FILE)) == []
+
+
+def test_an_unforeseen_failure_is_reported_as_one(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "store" / "sample").mkdir(parents=True)
+    (tmp_path / "store" / "sample" / ".staging-uid-of-sample").write_text("a file where the folder should be")
+
+    result = run(a_spec(table), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (1, "Failed")
+    assert "FileExistsError" in result.report["message"]
+    assert "Traceback" in result.stderr
