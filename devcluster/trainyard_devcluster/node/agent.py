@@ -22,6 +22,7 @@ from trainyard_devcluster.node.objects import ObjectStore
 from trainyard_devcluster.node.pod import Pod
 from trainyard_devcluster.node.registration import Registration
 from trainyard_devcluster.node.settings import GPU, Settings
+from trainyard_devcluster.node.tasks import spawn
 from trainyard_devcluster.resources import ENDPOINT_SLICES, PODS, SERVICES, Object, name_of, namespace_of, uid_of
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Agent:
     async def run(self) -> None:
         """Join the cluster and run its pods."""
         pods_folder = self._settings.folder / "pods"
-        await asyncio.to_thread(pods_folder.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(pods_folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         if left := await asyncio.to_thread(process.kill_marked, NODE_MARK, str(self._settings.folder)):
             log.info("ended %d processes that an earlier node agent left behind", len(left))
         node = await self._registration.register()
@@ -108,15 +109,13 @@ class Agent:
 
     def _adopt(self, obj: Object) -> None:
         pod = self._pods[uid_of(obj)] = Pod(self._context, obj)
-        life = asyncio.get_running_loop().create_task(pod.run(), name=f"pod {namespace_of(obj)}/{name_of(obj)}")
+        life = spawn(pod.run(), f"pod {namespace_of(obj)}/{name_of(obj)}")
         self._lives.add(life)
         life.add_done_callback(lambda task: self._ended(uid_of(obj), task))
 
     def _ended(self, uid: str, life: "asyncio.Task[None]") -> None:
         self._pods.pop(uid, None)
         self._lives.discard(life)
-        if not life.cancelled() and (error := life.exception()):
-            log.error("%s failed", life.get_name(), exc_info=error)
 
     async def _serve(self) -> tuple[web.AppRunner, int]:
         authority = await kubelet_api.client_authority(self._client)

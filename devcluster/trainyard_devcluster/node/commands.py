@@ -25,10 +25,11 @@ async def run(argv: list[str], *, env: Mapping[str, str], cwd: Path) -> tuple[in
     """Run a command to its end; returns its exit code and what it wrote. It is killed where the caller gives up."""
     stdout, stderr = _Output(), _Output()
     try:
-        running = await process.start(argv, env=env, cwd=cwd, stdout=stdout, stderr=stderr)
+        running = process.start(argv, env=env, cwd=cwd)
     except OSError as error:
         return 127, f"{argv[0]}: {error.strerror or error}"
     try:
+        await running.connect(stdout, stderr)
         code = await running.wait()
     finally:
         running.kill_group()

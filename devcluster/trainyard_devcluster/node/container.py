@@ -16,6 +16,7 @@ from trainyard_devcluster.node.launch import CONTAINER_MARK, ContainerFolder, La
 from trainyard_devcluster.node.logs import ContainerLog
 from trainyard_devcluster.node.ports import PortForwards
 from trainyard_devcluster.node.status import ContainerView, Running, State, Terminated, Waiting
+from trainyard_devcluster.node.tasks import spawn
 from trainyard_devcluster.node.termination import terminated
 from trainyard_devcluster.node.volumes import MountError
 from trainyard_devcluster.resources import Object
@@ -157,7 +158,7 @@ class Container:
 
     def kill(self) -> None:
         """End its process at once."""
-        if self._run and self._run.process.running:
+        if self._run:
             self._run.process.kill_group()
 
     async def ended(self) -> None:
@@ -174,27 +175,23 @@ class Container:
         self.folder.make()
         launch = await self._resolve(container_id)
         run_log = ContainerLog(self.folder.log(self.restarts))
+        self.folder.log(self.restarts - 2).unlink(missing_ok=True)  # `previous` reaches one run back
         self._pod.normal("Pulled", f'Container image "{self.spec["image"]}" already present on machine')
         self._pod.normal("Created", f"Created container: {self.name}")
         launch.cwd.mkdir(parents=True, exist_ok=True)
         self._id, started = container_id, utc_now()
         forwards = PortForwards(self._pod.ip, launch)
         try:
-            running = await process.start(
-                forwards.argv,
-                env=launch.env,
-                cwd=launch.cwd,
-                stdout=run_log.stream("stdout"),
-                stderr=run_log.stream("stderr"),
-            )
+            running = process.start(forwards.argv, env=launch.env, cwd=launch.cwd)
         except OSError as error:
             return self._not_started(error, launch, run_log, started)
+        words = self._pod.describe(self.name)
         self._run = run = _Run(running, launch, run_log, started, forwards)
         forwards.open()
         self.state = Running(started)
         self._pod.normal("Started", f"Started container {self.name}")
-        run.end = asyncio.get_running_loop().create_task(self._reap(run))
-        run.prober = asyncio.get_running_loop().create_task(prober.watch(self.spec, launch, self._pod.ip, self))
+        run.end = spawn(self._reap(run), f"end of {words}")
+        run.prober = spawn(prober.watch(self.spec, launch, self._pod.ip, self), f"probes of {words}")
         self._pod.changed()
         return run
 
@@ -207,19 +204,17 @@ class Container:
         return end
 
     async def _resolve(self, container_id: str) -> Launch:
-        retry, pulls = Backoff(), 0
+        pulls = Backoff()
+        pulls.next(utc_now())
         while True:
             try:
                 return await self._pod.launch(self.spec, self.folder, container_id)
             except images.ImageError as error:
-                pulls += 1
                 self._wait("ErrImagePull", str(error))
                 self._pod.warning("Failed", f'Failed to pull image "{self.spec["image"]}": {error}')
-                retry.next(utc_now())
-                delay = retry.next(utc_now()).total_seconds()
                 self._wait("ImagePullBackOff", f'Back-off pulling image "{self.spec["image"]}": {error}')
                 self._pod.normal("BackOff", f'Back-off pulling image "{self.spec["image"]}"')
-                await self._pod.pause(delay)
+                await self._pod.pause(pulls.next(utc_now()).total_seconds())
             except (ConfigError, MountError) as error:
                 self._wait("CreateContainerConfigError", str(error))
                 self._pod.warning("Failed", f"Error: {error}")
@@ -230,8 +225,8 @@ class Container:
         self._pod.changed()
 
     async def _reap(self, run: _Run) -> Terminated:
+        await run.process.connect(run.log.stream("stdout"), run.log.stream("stderr"))
         code = await run.process.wait()
-        run.process.kill_group()
         await asyncio.to_thread(process.kill_marked, CONTAINER_MARK, run.launch.env[CONTAINER_MARK])
         if run.prober:
             run.prober.cancel()
@@ -279,7 +274,7 @@ class Container:
     def restart(self, why: str) -> None:
         """End the process so that the restart policy can act. In a task of its own: the prober calls, and is ended."""
         grace = self._pod.grace(self.spec)
-        self._ending = asyncio.get_running_loop().create_task(self.terminate(grace, why))
+        self._ending = spawn(self.terminate(grace, why), why)
 
     def unhealthy(self, reason: str, why: str) -> None:
         """A probe or hook went wrong once."""

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from trainyard_devcluster.client import Client, NotFoundError
 from trainyard_devcluster.informer import Informer
+from trainyard_devcluster.node.tasks import spawn
 from trainyard_devcluster.resources import CONFIG_MAPS, SECRETS, Object
 
 Reference: TypeAlias = tuple[str, str, str]
@@ -65,7 +66,7 @@ class ObjectStore:
         for reference in wanted:
             self._users.setdefault(reference, []).append(changed)
             if reference not in self._watches:
-                self._watches[reference] = asyncio.get_running_loop().create_task(self._watch(reference))
+                self._watches[reference] = spawn(self._watch(reference), f"watch of {reference}")
 
     def release(self, wanted: Iterable[Reference], changed: Callable[[], None]) -> None:
         """End a `use` with the same arguments."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 from datetime import datetime, timedelta
+from typing import Any
 
 from trainyard_devcluster.client import ApiError
 from trainyard_devcluster.events import parse_timestamp, utc_now
@@ -57,13 +58,13 @@ class Pod:
 
     def update(self, pod: Object) -> None:
         """The pod has changed: most of all, it may have to go, or with less grace than before."""
-        self._pod = pod
+        before, self._pod = self._grace(), pod
         self._files.update(pod)
         self._reporter.observe(pod)
         if pod["spec"].get("readinessGates"):
             self._reporter.changed()
         if pod["metadata"].get("deletionTimestamp"):
-            if self._going.is_set():
+            if self._going.is_set() and self._grace() < before:
                 asyncio.get_running_loop().call_later(self._grace(), self.kill)
             self._going.set()
 
@@ -128,6 +129,8 @@ class Pod:
     async def _live(self) -> None:
         self._started = _started(self._pod)
         working = asyncio.create_task(self._work())
+        if self._going.is_set():
+            working.cancel()  # it was to go before it ever ran here
         going = asyncio.create_task(self._going.wait())
         await asyncio.wait({working, going}, timeout=self._time_left(), return_when=asyncio.FIRST_COMPLETED)
         if not working.done() and not self._going.is_set():
@@ -148,23 +151,26 @@ class Pod:
         self._release()
 
     async def _work(self) -> None:
-        helpers: list[asyncio.Task[None] | asyncio.Task[int]] = []
+        """Run all containers to their end; what they need beside them ends then too."""
         try:
-            if self._going.is_set():
-                return
-            await self._prepare()
-            helpers.append(asyncio.create_task(self._files.follow(self._facts())))
-            if await self._initialize(helpers):
-                policy = self._pod["spec"].get("restartPolicy", "Always")
-                await asyncio.gather(*(container.run(policy) for container in self._main))
-        except DevicesExhaustedError as error:
-            self._verdict = Verdict("UnexpectedAdmissionError", f"Allocate failed due to {error}")
-        except Exception as error:
+            async with asyncio.TaskGroup() as beside:
+                await self._prepare()
+                helpers: list[asyncio.Task[Any]] = [beside.create_task(self._files.follow(self._facts()))]
+                if await self._initialize(beside, helpers):
+                    await self._run_main()
+                for task in helpers:
+                    task.cancel()
+        except* DevicesExhaustedError as errors:
+            self._verdict = Verdict("UnexpectedAdmissionError", f"Allocate failed due to {_first(errors)}")
+        except* Exception as errors:
             log.exception("pod %s/%s", namespace_of(self._pod), name_of(self._pod))
-            self._verdict = Verdict("NodeAgentError", f"the node agent failed: {error!r}")
-        finally:
-            for task in helpers:
-                task.cancel()
+            self._verdict = Verdict("NodeAgentError", f"the node agent failed: {_first(errors)!r}")
+
+    async def _run_main(self) -> None:
+        policy = self._pod["spec"].get("restartPolicy", "Always")
+        async with asyncio.TaskGroup() as group:
+            for container in self._main:
+                group.create_task(container.run(policy))
 
     async def _prepare(self) -> None:
         """Give the pod its address and volumes, however often that takes."""
@@ -188,11 +194,11 @@ class Pod:
             await self.pause(delay)
             delay = min(delay * 2, LAST_RETRY_SECONDS)
 
-    async def _initialize(self, helpers: list["asyncio.Task[None] | asyncio.Task[int]"]) -> bool:
+    async def _initialize(self, beside: asyncio.TaskGroup, sidecars: list["asyncio.Task[Any]"]) -> bool:
         policy = "Never" if self._pod["spec"].get("restartPolicy") == "Never" else "OnFailure"
         for container in self._init:
             if container.sidecar:
-                helpers.append(asyncio.create_task(container.run("Always")))
+                sidecars.append(beside.create_task(container.run("Always")))
                 await container.started.wait()
             elif await container.run(policy):
                 return False
@@ -200,9 +206,11 @@ class Pod:
 
     async def _terminate(self) -> None:
         """End what runs: the containers together, then the sidecars, last started first."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._grace()
         await asyncio.gather(*(container.terminate(self._grace()) for container in self._main))
         for container in reversed(self._init):
-            await container.terminate(self._grace())
+            await container.terminate(max(deadline - loop.time(), LEAST_GRACE_SECONDS))
 
     # What its containers need (PodOfContainer).
 
@@ -299,6 +307,13 @@ class Pod:
         if self._borrowed:
             self._node.addresses.give_back(self._borrowed)
             self._borrowed = ""
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _started(pod: Object) -> datetime:

@@ -7,6 +7,7 @@ from contextlib import closing
 from trainyard_devcluster.node.images import with_free_ports
 from trainyard_devcluster.node.launch import Launch
 from trainyard_devcluster.node.proxy import Address, Proxy
+from trainyard_devcluster.node.tasks import spawn
 
 LOOK_SECONDS = 0.05
 LOCALHOST = "127.0.0.1"
@@ -24,8 +25,7 @@ class PortForwards:
 
     def open(self) -> None:
         """Open each of the pod's ports as soon as the server has opened its own: a probe must not succeed earlier."""
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._follow(*pair)) for pair in self._ports.items()]
+        self._tasks = [spawn(self._follow(*pair), f"forward of {pair[0]}") for pair in self._ports.items()]
 
     async def close(self) -> None:
         """Close the pod's ports."""

@@ -14,7 +14,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Process:
-    """A running process, the leader of its own session. Made by `start`, in a running event loop."""
+    """A running process, the leader of its own session; what is in its group ends with it.
+
+    Made by `start`, in a running event loop.
+    """
 
     def __init__(self, popen: "subprocess.Popen[bytes]") -> None:
         self._popen = popen
@@ -27,6 +30,7 @@ class Process:
     def _reap(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
+        self.kill_group()  # before the process is reaped, so that nobody else can have its number
         code = self._popen.wait()
         if not self._exited.done():
             self._exited.set_result(code if code >= 0 else 128 - code)
@@ -35,6 +39,19 @@ class Process:
     def running(self) -> bool:
         """Whether it has not exited yet."""
         return not self._exited.done()
+
+    async def connect(self, stdout: asyncio.Protocol, stderr: asyncio.Protocol) -> None:
+        """Hand what the process writes to two protocols. The process is killed where this is cancelled."""
+        loop = asyncio.get_running_loop()
+        try:
+            for protocol, pipe in ((stdout, self._popen.stdout), (stderr, self._popen.stderr)):
+                await loop.connect_read_pipe(lambda protocol=protocol: protocol, pipe)  # type: ignore[misc]
+        except BaseException:
+            self.kill_group()
+            for pipe in (self._popen.stdout, self._popen.stderr):
+                if pipe:
+                    pipe.close()
+            raise
 
     async def wait(self) -> int:
         """Its exit code once it has exited: 128 + n where signal n ended it."""
@@ -48,38 +65,25 @@ class Process:
 
     def kill_group(self) -> None:
         """Kill the process and everything it started that did not leave its process group."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        if self.running:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
 
-async def start(
-    argv: Sequence[str],
-    *,
-    env: Mapping[str, str],
-    cwd: Path,
-    stdout: asyncio.Protocol,
-    stderr: asyncio.Protocol,
-) -> Process:
-    """Start a process whose output goes to the two protocols. OSError where it cannot be started."""
-    popen = subprocess.Popen(  # noqa: ASYNC220 - returns once exec has happened; asyncio's own would add a thread
-        list(argv),
-        env=dict(env),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=_prepare,
+def start(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Process:
+    """Start a process; `connect` its output next. OSError where it cannot be started."""
+    return Process(
+        subprocess.Popen(
+            list(argv),
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=_prepare,
+        )
     )
-    process = Process(popen)
-    loop = asyncio.get_running_loop()
-    try:
-        for protocol, pipe in ((stdout, popen.stdout), (stderr, popen.stderr)):
-            await loop.connect_read_pipe(lambda protocol=protocol: protocol, pipe)  # type: ignore[misc]
-    except BaseException:
-        process.kill_group()  # whoever cancels this never learns of the process
-        raise
-    return process
 
 
 def _prepare() -> None:

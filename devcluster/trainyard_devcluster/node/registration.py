@@ -41,10 +41,8 @@ def node_status(settings: Settings, port: int, before: Object, now: datetime) ->
     return {
         "capacity": settings.capacity,
         "allocatable": settings.capacity,
-        "addresses": [
-            {"type": "InternalIP", "address": settings.address},
-            {"type": "Hostname", "address": settings.name},
-        ],
+        # No Hostname: an API server prefers it, and our name need not be known to any DNS.
+        "addresses": [{"type": "InternalIP", "address": settings.address}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
         "conditions": _conditions(before, now),
         "nodeInfo": node_info(),

@@ -4,6 +4,7 @@ import argparse
 import os
 import platform
 import re
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def parse(argv: list[str] | None = None) -> Settings:
     if options.kubeconfig is None:
         parser.error("expected --kubeconfig FILE, or KUBECONFIG in the environment")
     capacity = {"cpu": options.cpu, "memory": options.memory, "pods": options.pods}
+    capacity["ephemeral-storage"] = f"{shutil.disk_usage(Path.cwd()).total // 1024}Ki"
     if options.gpus:
         capacity[GPU] = str(options.gpus)
     try:

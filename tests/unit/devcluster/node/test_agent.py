@@ -349,6 +349,15 @@ async def test_containers_see_their_own_gpus(cluster: Cluster) -> None:
     assert status["containerStatuses"][0]["state"]["terminated"]["message"] == "0,1"
 
 
+async def test_a_pod_that_asks_for_more_gpus_than_there_are_fails_as_a_whole(cluster: Cluster, tmp_path: Path) -> None:
+    other = a_shell(f"echo $$$$ > {tmp_path}/pid; exec sleep 600", "other")
+    greedy = a_shell("exit 0", "greedy", resources={"limits": {GPU: "3"}})
+    cluster.run(a_pod(other, greedy, restart="Always"))
+    status = await cluster.until_phase("Failed")
+    assert status["reason"] == "UnexpectedAdmissionError"
+    assert not (tmp_path / "pid").exists() or not running((tmp_path / "pid").read_text() or 0)
+
+
 def _waiting(status: dict[str, Any]) -> str:
     (container,) = status.get("containerStatuses") or [{}]
     reason: str = ((container.get("state") or {}).get("waiting") or {}).get("reason", "")

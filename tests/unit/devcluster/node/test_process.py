@@ -34,7 +34,9 @@ class Output(asyncio.Protocol):
 async def start(*argv: str, cwd: Path, env: dict[str, str] | None = None) -> tuple[process.Process, Output, Output]:
     out, err = Output(), Output()
     env = {"PATH": os.defpath} | (env or {})
-    return await process.start(argv, env=env, cwd=cwd, stdout=out, stderr=err), out, err
+    started = process.start(argv, env=env, cwd=cwd)
+    await started.connect(out, err)
+    return started, out, err
 
 
 async def test_a_process_runs_in_a_clean_environment(tmp_path: Path) -> None:
@@ -89,9 +91,8 @@ def test_a_process_dies_with_the_one_that_started_it(tmp_path: Path) -> None:
         import asyncio, pathlib
         from trainyard_devcluster.node import process
         async def main():
-            quiet = asyncio.Protocol()
             env, cwd = {{"PATH": "/bin:/usr/bin"}}, pathlib.Path({str(tmp_path)!r})
-            running = await process.start(["sleep", "60"], env=env, cwd=cwd, stdout=quiet, stderr=quiet)
+            running = process.start(["sleep", "60"], env=env, cwd=cwd)
             print(running.pid, flush=True)
             await running.wait()
         asyncio.run(main())

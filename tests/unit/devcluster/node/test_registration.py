@@ -14,6 +14,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 def test_the_command_line_becomes_a_node() -> None:
     words = "--kubeconfig k --name n --cpu 3 --memory 5Gi --gpus 2 --resource example.com/x=4 --label a=b"
     settings = parse(words.split())
+    assert settings.capacity.pop("ephemeral-storage").endswith("Ki")
     assert settings.capacity == {
         "cpu": "3",
         "memory": "5Gi",
