@@ -14,6 +14,7 @@ from .json_parser import Json, Parser
 
 # Where Python's own parser accepts what RapidJSON refuses: half a surrogate pair, a number beyond a double.
 _DOUBTFUL: Final = re.compile(rb"\\u[dD][89a-fA-F]|[eE]\+?[0-9]{3}|[0-9]{300}")
+_MAX_TEXT: Final = 1 << 24
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -57,15 +58,18 @@ _QUOTED: Final = {
 def _pretty(value: Json) -> str:
     """Print with four blanks an indent, without recursion: values can be nested deeply.
 
-    A number that is not finite ends the text: the writer refuses it and stops.
+    A number that is not finite ends the text: the writer refuses it and stops. So does a text beyond all use: indents
+    of deep nesting alone would fill the memory.
     """
     out: list[str] = []
+    room = _MAX_TEXT
     # Values still to print, and texts between them.
     stack: list[tuple[Json, int, bool]] = [(value, 0, False)]
-    while stack:
+    while stack and room > 0:
         item, depth, is_text = stack.pop()
         if is_text:
             out.append(str(item))
+            room -= len(out[-1])
         elif isinstance(item, (dict, list)) and item:
             out.append("{" if isinstance(item, dict) else "[")
             indent = "\n" + "    " * (depth + 1)

@@ -75,6 +75,8 @@ def to_array(proto: Any) -> Any:
     if proto.tensor_content:
         if kind.number == STRING:
             return _object_array(_split_strings(proto.tensor_content, math.prod(shape)), shape)
+        if len(proto.tensor_content) != math.prod(shape) * np.dtype(kind.dtype).itemsize:
+            raise ValueError("not a tensor")
         return np.frombuffer(proto.tensor_content, kind.dtype).reshape(shape)
     return _typed_values(kind, getattr(proto, kind.field), math.prod(shape)).reshape(shape)
 
