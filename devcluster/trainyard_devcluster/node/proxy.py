@@ -134,7 +134,18 @@ class Proxy:
             self._server = None
 
     async def _join(self, client: _Half) -> None:
-        assert client.transport is not None
+        try:
+            backend = await self._connect()
+        except asyncio.CancelledError:
+            backend = None
+        if backend is not None and client.transport:
+            client.join(backend)
+            return
+        for half in (client, backend):  # nobody to talk to: nobody listens, or the client left meanwhile
+            if half and half.transport:
+                _reset(half.transport)
+
+    async def _connect(self) -> _Half | None:
         loop = asyncio.get_running_loop()
         for address in self._in_turn():
             try:
@@ -142,15 +153,9 @@ class Proxy:
                     _, backend = await loop.create_connection(_Half, *address)
             except (OSError, TimeoutError) as error:
                 log.debug("%s:%d: backend %s:%d: %s", *self.listen, *address, error)
-                continue
-            if client.transport is None:  # it left meanwhile
-                if backend.transport:
-                    _reset(backend.transport)
-                return
-            client.join(backend)
-            return
-        if client.transport:
-            _reset(client.transport)
+            else:
+                return backend
+        return None
 
     def _in_turn(self) -> Sequence[Address]:
         backends = self._backends
