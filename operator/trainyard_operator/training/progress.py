@@ -12,6 +12,7 @@ from trainyard_operator.api.trainingjob import CheckpointStatus, Progress
 from trainyard_operator.training.result import Checkpoint, Loss, Message, Metrics, Report, decimal, is_finite, or_none
 
 _TIMEOUT = 2.0
+_DIGITS = 4
 _MOST_BYTES = 64 * 1024
 _MOST_SECONDS = 10 * 365 * 86400
 
@@ -45,8 +46,8 @@ class Snapshot(Message):
             steps=self.steps,
             percent=int(min(100, max(0, percent))),
             summary=f"{self.epoch}/{self.epochs}",
-            loss=None if self.loss is None else decimal(self.loss),
-            metrics={name: decimal(value) for name, value in self.metrics.items()},
+            loss=None if self.loss is None else decimal(self.loss, _DIGITS),
+            metrics={name: decimal(value, _DIGITS) for name, value in self.metrics.items()},
             samples_per_second=None if speed is None else int(min(2**53, max(0, speed))),
             eta=None if self.eta_seconds is None else duration(self.eta_seconds),
         )
@@ -88,8 +89,8 @@ def at_end(before: Progress | None, report: Report) -> Progress:
         steps=max(before.steps, step),
         percent=100,
         summary=f"{epoch}/{epochs}",
-        loss=decimal(report.loss) if report.loss is not None else before.loss,
-        metrics={name: decimal(value) for name, value in report.metrics.items()} or before.metrics,
+        loss=decimal(report.loss, _DIGITS) if report.loss is not None else before.loss,
+        metrics={name: decimal(value, _DIGITS) for name, value in report.metrics.items()} or before.metrics,
         samples_per_second=before.samples_per_second,
     )
 

@@ -16,13 +16,13 @@ from trainyard_operator.training.observe import Observed, observe
 from trainyard_operator.training.problems import Problem
 from trainyard_operator.training.progress import ProgressReader, Snapshot
 from trainyard_operator.training.spec import parse, parse_status
-from trainyard_operator.training.status import Facts, compute, is_training, rejected, seen
+from trainyard_operator.training.status import Facts, compute, is_training, rejected, seen, stalled_for
 from trainyard_operator.training.transitions import events
 
 logger = logging.getLogger(__name__)
 
 _RECHECK = 15.0
-"""Seconds until something that is in the way is looked at again."""
+"""Most seconds until something that is in the way is looked at again; sooner while it is new."""
 _SOON = 1.0
 """Seconds until something that goes away by itself is looked at again."""
 _SAFETY = 60.0
@@ -68,8 +68,9 @@ class TrainingJobReconciler:
         ledger, step = self._next(job, observed)
         live = await self._ask(observed, step)
         facts = Facts(observed=observed, ledger=ledger, next=step, blocked=blocked, live=live, now=self.clock())
-        await self._report(manifest, before, compute(job, facts))
-        return self._outcome(job, facts)
+        after = compute(job, facts)
+        await self._report(manifest, before, after)
+        return self._outcome(job, facts, after)
 
     async def _apply(self, job: TrainingJob, manifest: Manifest, observed: Observed) -> tuple[Observed, Problem | None]:
         """Take the next step; return what is there then, and what kept it from being taken."""
@@ -103,20 +104,21 @@ class TrainingJobReconciler:
             return
         metadata = {key: manifest["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
         await self.cluster.apply_status(TRAINING_JOB, {"metadata": metadata, "status": after.to_wire()})
+        about = {"kind": KIND, "namespace": metadata["namespace"], "object": metadata["name"]}
         if after.phase != before.phase:
-            about = {"kind": KIND, "namespace": metadata["namespace"], "object": metadata["name"]}
             logger.info("%s %s/%s became %s", *about.values(), after.phase, extra=about)
         for event in events(before, after):
+            logger.info("%s %s/%s: %s: %s", *about.values(), event.reason, event.message, extra=about)
             await self.cluster.emit(manifest, event)
             self.reported(KIND, event)
 
-    def _outcome(self, job: TrainingJob, facts: Facts) -> Outcome:
+    def _outcome(self, job: TrainingJob, facts: Facts, after: TrainingJobStatus) -> Outcome:
         """Return when to look again without being woken."""
         match facts.next.step:
             case "succeed" | "fail":
                 return DONE
             case _ if facts.blocked is not None:
-                return Outcome(_SOON if facts.blocked.passing else _RECHECK)
+                return Outcome(min(_RECHECK, max(_SOON, stalled_for(after, facts.now))))
             case _ if job.spec.run_policy.suspend:
                 return DONE
             case "start":

@@ -23,12 +23,11 @@ from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
 
 MESSAGE_LIMIT = 1000
 _METRICS = 32
-_DIGITS = 6
 
 
-def decimal(value: float) -> str:
+def decimal(value: float, digits: int = 6) -> str:
     """Return a number the way status fields carry it."""
-    return f"{value:.{_DIGITS}g}"
+    return f"{value:.{digits}g}"
 
 
 def finite_numbers(value: object) -> dict[str, float]:

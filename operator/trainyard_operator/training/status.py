@@ -16,8 +16,8 @@ from trainyard_operator.api.trainingjob import (
     TrainingJobStatus,
 )
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.runtime.clock import to_rfc3339
-from trainyard_operator.training import conditions, problems
+from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
+from trainyard_operator.training import conditions, problems, result
 from trainyard_operator.training.attempts import MAX_STOPS, End, Ledger, Next, node_of
 from trainyard_operator.training.conditions import State
 from trainyard_operator.training.observe import Observed
@@ -88,6 +88,12 @@ def seen(before: TrainingJobStatus, generation: int) -> TrainingJobStatus:
     return before.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
+def stalled_for(status: TrainingJobStatus, now: datetime) -> float:
+    """Return for how many seconds something has been in the way."""
+    since = (each.last_transition_time for each in status.conditions if each.type == conditions.STALLED)
+    return max(((now - from_rfc3339(time)).total_seconds() for time in since), default=0.0)
+
+
 def _conditions(job: TrainingJob, before: TrainingJobStatus, state: State, now: datetime) -> list[Condition]:
     generation = int(job.metadata.get("generation", 0))
     return merge(before.conditions, conditions.observations(state), now=now, generation=generation)
@@ -121,8 +127,8 @@ def _state(job: TrainingJob, before: TrainingJobStatus, facts: Facts, model: Mod
 def _success(facts: Facts, model: ModelStatus | str | None) -> State:
     if isinstance(model, ModelStatus):
         news = facts.ledger.news
-        said = f": {news.message}" if news and news.message else ""
-        return State("Succeeded", (news and news.reason) or "Trained", f"trained version {model.version}{said}")
+        reason = result.reason_word(news.reason if news else "", "Trained")
+        return State("Succeeded", reason, (news and result.clean(news.message)) or f"trained {model.uri}")
     problem = Problem("InvalidResult", f"the program ended well, but {model}")
     return State("Failed", problem.reason, problem.message, problem)
 

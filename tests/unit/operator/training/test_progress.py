@@ -40,8 +40,8 @@ def test_an_answer_becomes_the_numbers_of_the_status() -> None:
         steps=100,
         percent=30,
         summary="3/10",
-        loss="0.123457",
-        metrics={"val_loss": "0.5", "val_accuracy": "0.96875"},
+        loss="0.1235",
+        metrics={"val_loss": "0.5", "val_accuracy": "0.9688"},
         samples_per_second=1234,
         eta="3m20s",
     )

@@ -99,7 +99,7 @@ async def test_the_progress_of_a_running_trainer_comes_into_the_status() -> None
         "steps": 100,
         "percent": 30,
         "summary": "3/10",
-        "loss": "0.123457",
+        "loss": "0.1235",
         "metrics": {},
         "eta": "3m20s",
     }
@@ -332,7 +332,7 @@ async def test_an_object_that_is_not_ours_is_left_alone_and_named(kind: Any) -> 
     outcome = await world.settle()
 
     assert world.cluster.objects[kind.plural, NAMESPACE, names[kind.plural]] == foreign
-    assert outcome.requeue_after == 15.0
+    assert outcome.requeue_after == 1.0
     assert world.conditions()["Stalled"]["reason"] == "NameTaken"
     assert names[kind.plural] in world.conditions()["Stalled"]["message"]
     assert world.events() == ["Warning NameTaken"]

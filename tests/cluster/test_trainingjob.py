@@ -1,0 +1,341 @@
+"""TrainingJobs on a cluster, by the real operator: its own process, serving the test's namespace only."""
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.dynamic.exceptions import DynamicApiError
+
+from support.kube_api import Api, Object
+from support.manifests import PYTHON_IMAGE, SHELL_IMAGE
+from support.operator_process import OperatorProcess, running_operator
+
+pytestmark = pytest.mark.usefixtures("cluster_crds")
+
+ROWS = "x,y,kind\n" + "".join(f"{n % 50},{2 * (n % 50) + 1},{'ab'[n % 2]}\n" for n in range(400))
+TRAINING_SECONDS = 180
+DIGEST = "sha256:" + "ab" * 32
+
+
+@pytest.fixture
+def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
+    with running_operator(kubeconfig, namespace, tmp_path) as process:
+        yield process
+
+
+@pytest.fixture(autouse=True)
+def inputs(api: Api) -> None:
+    store = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
+    api.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rows"}, "data": {"rows.csv": ROWS}},
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}, "spec": store},
+    )
+
+
+def a_job(name: str = "line", **spec: Any) -> Object:
+    """A training that takes a second, once TensorFlow is loaded."""
+    fields: Object = {
+        "program": {"keras": {"task": "regression", "hidden": [8]}},
+        "data": {"source": {"configMap": {"name": "rows", "key": "rows.csv"}}, "label": "y"},
+        "fit": {"epochs": 3, "batchSize": 32},
+        "output": {"store": {"persistentVolumeClaim": {"claimName": "models"}}},
+    }
+    return {
+        "apiVersion": "trainyard.dev/v1alpha1",
+        "kind": "TrainingJob",
+        "metadata": {"name": name},
+        "spec": fields | spec,
+    }
+
+
+def a_program(script: str, name: str = "own", **run_policy: Any) -> Object:
+    """A training by a shell script: there within a second, and as long as it likes."""
+    container = {"image": SHELL_IMAGE, "command": ["sh", "-c", script]}
+    return a_job(name, program={"container": container}, runPolicy=run_policy)
+
+
+def says_result(version: int = 1, name: str = "own") -> str:
+    """Shell that leaves the last word of a training that ended well."""
+    model = {"name": name, "version": version, "path": f"{name}/{version}", "digest": DIGEST, "sizeBytes": 1}
+    word = json.dumps({"reason": "Done", "message": "ok", "epochs": 1, "steps": 1, "metrics": {}, "model": model})
+    return f"printf '%s' '{word}' > $TRAINYARD_TERMINATION_MESSAGE_PATH"
+
+
+def in_phase(*phases: str) -> Callable[[Object], bool]:
+    def holds(job: Object) -> bool:
+        return job.get("status", {}).get("phase") in phases
+
+    holds.__name__ = f"it is {' or '.join(phases)}"
+    return holds
+
+
+def condition(job: Object, kind: str) -> Object:
+    return next((each for each in job.get("status", {}).get("conditions", []) if each["type"] == kind), {})
+
+
+def because(reason: str, kind: str = "Running") -> Callable[[Object], bool]:
+    def holds(job: Object) -> bool:
+        return bool(condition(job, kind).get("reason") == reason)
+
+    holds.__name__ = f"{kind} says {reason}"
+    return holds
+
+
+def jobs_of(api: Api) -> list[str]:
+    return sorted(job["metadata"]["name"] for job in api.list("batch/v1", "Job"))
+
+
+def the_job(name: str = "own", attempt: int = 0) -> Object:
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": f"{name}-worker-{attempt}"}}
+
+
+def test_a_job_trains_shows_its_progress_and_says_where_its_model_is(api: Api, operator: OperatorProcess) -> None:
+    job = a_job(fit={"epochs": 40, "batchSize": 1}, checkpoint={"everySteps": 50})
+    api.apply(job)
+
+    seen = api.wait_for(job, in_phase("Running", "Exporting", "Succeeded"), timeout=TRAINING_SECONDS)
+    ended = api.wait_for(job, in_phase("Succeeded", "Failed"), timeout=TRAINING_SECONDS)
+
+    status = ended["status"]
+    assert seen["status"]["attempts"][0]["outcome"] in ("Running", "Succeeded")
+    assert status["phase"] == "Succeeded", status
+    assert status["model"]["uri"] == "pvc://models/line/1"
+    assert re.fullmatch("sha256:[0-9a-f]{64}", status["model"]["digest"])
+    assert status["model"]["sizeBytes"] > 0
+    assert {"val_loss"} <= status["model"]["metrics"].keys()
+    assert (status["progress"]["percent"], status["progress"]["summary"]) == (100, "40/40")
+    assert status["lastCheckpoint"]["step"] > 0
+    assert status["completionTime"] >= status["startTime"]
+    assert [each["outcome"] for each in status["attempts"]] == ["Succeeded"]
+    assert condition(ended, "Succeeded")["status"] == "True"
+    reasons = [each["reason"] for each in api.events("line") if each["involvedObject"]["kind"] == "TrainingJob"]
+    assert sorted(reasons) == ["Succeeded", "TrainingStarted"]
+    assert jobs_of(api) == ["line-worker-0"]
+    assert "metadata.annotations" not in ended["metadata"]
+    assert not ended["metadata"].get("finalizers")
+
+
+def test_killing_the_operator_over_and_over_changes_nothing(api: Api, operator: OperatorProcess) -> None:
+    job = a_job()
+    api.apply(job)
+    chance = random.Random(20261123)
+    kills = 0
+    deadline = time.monotonic() + TRAINING_SECONDS
+
+    while kills < 10 or not in_phase("Succeeded", "Failed")(api.get(job) or {}):
+        assert time.monotonic() < deadline, operator.log.read_text()[-3000:]
+        time.sleep(chance.uniform(0, 1.5))
+        operator.kill()
+        operator.start()
+        kills += 1
+
+    ended = api.wait_for(job, in_phase("Succeeded", "Failed"))
+    assert ended["status"]["phase"] == "Succeeded", ended["status"]
+    assert ended["status"]["model"]["version"] == 1
+    assert [each["outcome"] for each in ended["status"]["attempts"]] == ["Succeeded"]
+    assert jobs_of(api) == ["line-worker-0"]
+    assert len(api.list("v1", "Pod")) == 1
+
+
+def test_the_progress_of_a_program_of_ones_own_is_read_too(api: Api, operator: OperatorProcess) -> None:
+    answer = json.dumps({"phase": "training", "epoch": 2, "epochs": 5, "step": 20, "steps": 50, "loss": 0.5})
+    code = (
+        "import http.server, os\n"
+        "class Handler(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200); self.end_headers()\n"
+        f"        self.wfile.write({answer.encode()!r})\n"
+        "http.server.HTTPServer(('', int(os.environ['TRAINYARD_PORT'])), Handler).serve_forever()\n"
+    )
+    job = a_job("own", program={"container": {"image": PYTHON_IMAGE, "command": ["python3", "-c", code]}})
+    api.apply(job)
+
+    live = api.wait_for(job, lambda each: each.get("status", {}).get("progress"), description="it has progress")
+
+    assert live["status"]["progress"] == {
+        "epoch": 2,
+        "epochs": 5,
+        "step": 20,
+        "steps": 50,
+        "percent": 40,
+        "summary": "2/5",
+        "loss": "0.5",
+        "metrics": {},
+    }
+    assert live["status"]["phase"] == "Running"
+
+
+def test_a_program_that_fails_is_tried_again_as_often_as_it_may(api: Api, operator: OperatorProcess) -> None:
+    job = a_program("echo no such table; exit 7", maxRestarts=1)
+    api.apply(job)
+
+    ended = api.wait_for(job, in_phase("Failed"))
+
+    assert ended["status"]["restarts"] == 1
+    assert [each["exitCode"] for each in ended["status"]["attempts"]] == [7, 7]
+    assert ended["status"]["failure"]["message"].endswith("exit code 7: no such table")
+    assert jobs_of(api) == ["own-worker-0", "own-worker-1"]
+    api.wait_for_event("own", "Failed", containing="no such table")
+
+
+def test_a_program_that_was_stopped_goes_on_without_being_charged(api: Api, operator: OperatorProcess) -> None:
+    script = f"if [ -e $TRAINYARD_MODEL_DIR/half ]; then {says_result()}; exit 0; fi; "
+    script += "mkdir -p $TRAINYARD_MODEL_DIR; touch $TRAINYARD_MODEL_DIR/half; exit 75"
+    job = a_program(script, maxRestarts=0)
+    api.apply(job)
+
+    ended = api.wait_for(job, in_phase("Succeeded", "Failed"))
+
+    assert [each["outcome"] for each in ended["status"]["attempts"]] == ["Stopped", "Succeeded"]
+    assert ended["status"]["restarts"] == 0
+
+
+def test_a_suspended_job_gives_up_its_pod_and_goes_on_when_resumed(api: Api, operator: OperatorProcess) -> None:
+    job = a_program("trap 'exit 75' TERM; while true; do sleep 0.1; done")
+    api.apply(job)
+    api.wait_for(job, in_phase("Running"))
+
+    api.patch(job, {"spec": {"runPolicy": {"suspend": True}}})
+    api.wait_for(job, in_phase("Suspended"))
+    api.wait_for(the_job(), lambda each: not each["status"].get("active"), description="it has no pod")
+
+    api.patch(job, {"spec": {"runPolicy": {"suspend": False}}})
+    live = api.wait_for(job, in_phase("Running"))
+    assert [each["outcome"] for each in live["status"]["attempts"]] == ["Running"]
+    assert jobs_of(api) == ["own-worker-0"]
+
+
+def test_deleting_a_job_removes_what_was_made_for_it_and_nothing_else(api: Api, operator: OperatorProcess) -> None:
+    job = a_program("sleep 600")
+    api.apply(job)
+    api.wait_for(job, in_phase("Running"))
+
+    api.delete(job)
+
+    for child in (
+        the_job(),
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "own-training"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "own-spec"}},
+    ):
+        api.wait_until_gone(child)
+    assert api.get({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rows"}})
+    assert api.get({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}})
+
+
+def test_a_job_made_anew_under_the_same_name_starts_from_the_beginning(api: Api, operator: OperatorProcess) -> None:
+    job = a_program(says_result())
+    api.apply(job)
+    api.wait_for(job, in_phase("Succeeded"))
+    api.delete(job)
+    api.wait_until_gone(job)
+    api.apply(job)
+
+    ended = api.wait_for(job, in_phase("Succeeded", "Failed"))
+
+    assert ended["status"]["phase"] == "Succeeded"
+    assert not [each for each in api.events("own") if each["reason"] == "NameTaken"]
+
+
+def test_what_has_ended_is_not_run_again(api: Api, operator: OperatorProcess) -> None:
+    job = a_program(says_result())
+    api.apply(job)
+    ended = api.wait_for(job, in_phase("Succeeded"))
+    api.delete(the_job())
+    api.wait_until_gone(the_job())
+
+    operator.kill()
+    operator.start()
+    other = a_program(says_result(name="other"), "other")
+    api.apply(other)
+    api.wait_for(other, in_phase("Succeeded"))
+
+    assert jobs_of(api) == ["other-worker-0"]
+    assert (api.get(job) or {})["status"] == ended["status"]
+
+
+def test_a_job_at_rest_is_left_alone(api: Api, operator: OperatorProcess) -> None:
+    job = a_program("sleep 600")
+    api.apply(job)
+    live = api.wait_for(job, in_phase("Running"))
+    time.sleep(2)
+
+    assert (api.get(job) or {})["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({"fitt": {}}, "fitt"),
+        ({"fit": {"epochs": 0}}, "epochs"),
+        ({"program": {"keras": {"task": "regression"}, "container": {"image": "x"}}}, "exactly one of"),
+    ],
+)
+def test_a_spec_that_breaks_the_schema_is_refused_at_once(api: Api, spec: Object, says: str) -> None:
+    with pytest.raises(DynamicApiError) as refused:
+        api.apply(a_job("wrong", **spec))
+
+    assert says in refused.value.summary()
+
+
+def test_data_that_is_not_there_yet_is_waited_for_and_named(api: Api, operator: OperatorProcess) -> None:
+    data = {"source": {"configMap": {"name": "later", "key": "rows.csv"}}, "label": "y"}
+    job = a_program(says_result()) | {}
+    job["spec"]["data"] = data
+    api.apply(job)
+
+    waiting = api.wait_for(job, because("DataNotFound", "Stalled"))
+
+    assert "ConfigMap 'later'" in condition(waiting, "Stalled")["message"]
+    api.wait_for_event("own", "DataNotFound", containing="'later'")
+    api.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "later"}, "data": {"rows.csv": "x,y\n"}})
+    api.wait_for(job, in_phase("Succeeded"))
+
+
+def test_a_store_that_does_not_exist_is_named(api: Api, operator: OperatorProcess) -> None:
+    job = a_job(output={"store": {"persistentVolumeClaim": {"claimName": "nowhere"}}})
+    api.apply(job)
+
+    waiting = api.wait_for(job, because("StoreNotFound", "Stalled"))
+
+    assert "PersistentVolumeClaim 'nowhere'" in condition(waiting, "Stalled")["message"]
+
+
+def test_more_gpus_than_any_node_has_is_said_with_what_to_change(api: Api, operator: OperatorProcess) -> None:
+    job = a_job(roles={"worker": {"gpus": 64}})
+    api.apply(job)
+
+    waiting = api.wait_for(job, because("Unschedulable"))
+
+    assert "It asks for 64 nvidia.com/gpu" in condition(waiting, "Running")["message"]
+    assert waiting["status"]["gpus"] == 64
+    api.wait_for_event("line", "Unschedulable", containing="64 nvidia.com/gpu")
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({"data": {"source": {"configMap": {"name": "rows", "key": "rows.csv"}}, "label": "churned"}}, "churned"),
+        ({"data": {"source": {"uri": "file:///no/such/file.csv"}, "label": "y"}}, "/no/such/file.csv"),
+        ({"data": {"source": {"configMap": {"name": "empty", "key": "empty.csv"}}, "label": "y"}}, "empty"),
+    ],
+    ids=["a label that is no column", "a file that does not exist", "no rows"],
+)
+def test_what_the_trainer_refuses_is_final_and_passed_on(
+    api: Api, operator: OperatorProcess, spec: Object, says: str
+) -> None:
+    api.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "empty"}, "data": {"empty.csv": ""}})
+    job = a_job(**spec)
+    api.apply(job)
+
+    ended = api.wait_for(job, in_phase("Failed", "Succeeded"), timeout=TRAINING_SECONDS)
+
+    failure = ended["status"]["failure"]
+    assert failure["exitCode"] == 2
+    assert says in failure["message"]
+    assert jobs_of(api) == ["line-worker-0"]
+    api.wait_for_event("line", "Failed", containing=says)
