@@ -32,6 +32,12 @@ class ApiError(Exception):
         self.reason = str(status.get("reason") or "")
         super().__init__(str(status.get("message") or f"HTTP {code}"))
 
+    @property
+    def namespace_is_ending(self) -> bool:
+        """Whether a create was refused because its namespace is being deleted. Trying again does not help."""
+        causes = (self.status.get("details") or {}).get("causes") or ()
+        return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
+
 
 class NotFoundError(ApiError):
     """404: no such object (or no such resource)."""

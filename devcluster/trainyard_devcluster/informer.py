@@ -122,6 +122,8 @@ class Informer:
                 elif event.kind != "BOOKMARK":
                     self._put(event.object)
                 self._seen = max(self._seen, int(version))
+            # A server that shuts down may end watches as soon as they begin.
+            await asyncio.sleep(FIRST_RETRY_SECONDS)
 
     def _put(self, obj: Object) -> None:
         key = _key(obj)

@@ -109,6 +109,8 @@ class ReplicaSetController:
         try:
             made = await self._client.create(PODS, pod)
         except ApiError as error:
+            if error.namespace_is_ending:
+                return
             await self._recorder.warning(replica_set, "FailedCreate", f"Error creating: {error}")
             raise
         self._pods.observe(made)

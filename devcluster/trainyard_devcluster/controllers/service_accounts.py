@@ -51,8 +51,7 @@ class NamespaceDefaultsController:
         except (AlreadyExistsError, NotFoundError):
             return
         except ApiError as error:
-            # A namespace that began to end meanwhile takes nothing new.
-            if error.code != 403:
+            if not error.namespace_is_ending:
                 raise
 
     def _gone(self, new: Object | None, old: Object | None, name: str) -> None:

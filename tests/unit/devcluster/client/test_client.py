@@ -71,6 +71,14 @@ async def test_a_refusal_is_an_error_of_its_kind_with_the_servers_words(
     assert (caught.value.code, caught.value.reason) == (code, reason)
 
 
+async def test_a_refusal_by_an_ending_namespace_is_known(client: Client, api: ScriptedApi) -> None:
+    cause = {"reason": "NamespaceTerminating", "field": "metadata.namespace"}
+    api.refusal = (403, {"kind": "Status", "reason": "Forbidden", "details": {"causes": [cause]}})
+    with pytest.raises(ApiError) as caught:
+        await client.create(PODS, a_pod("a", 1))
+    assert caught.value.namespace_is_ending
+
+
 async def test_a_refusal_that_is_not_json_keeps_its_text(client: Client, api: ScriptedApi) -> None:
     api.refusal = (400, "bad request line")
     with pytest.raises(ApiError, match="bad request line"):
