@@ -6,11 +6,11 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from trainyard_devcluster.events import utc_now
 from trainyard_devcluster.node import actions, images, prober, process
 from trainyard_devcluster.node.backoff import Backoff
+from trainyard_devcluster.node.container_pod import PodOfContainer
 from trainyard_devcluster.node.env import ConfigError
 from trainyard_devcluster.node.launch import CONTAINER_MARK, ContainerFolder, Launch
 from trainyard_devcluster.node.logs import ContainerLog
@@ -24,35 +24,6 @@ from trainyard_devcluster.resources import Object
 DRAIN_SECONDS = 1.0
 LEAST_GRACE_AFTER_HOOK = 2.0
 START_ERROR = 128
-
-
-class PodOfContainer(Protocol):
-    """What a container needs of its pod."""
-
-    @property
-    def ip(self) -> str:
-        """The pod's address."""
-
-    async def launch(self, container: Object, folder: ContainerFolder, container_id: str) -> Launch:
-        """The process to start. ImageError, ConfigError or MountError where it cannot be told yet."""
-
-    async def pause(self, seconds: float) -> None:
-        """Wait before another try; shorter where something that the pod needs has changed."""
-
-    def changed(self) -> None:
-        """The container's state is not what it was."""
-
-    def normal(self, reason: str, message: str) -> None:
-        """Record an event about the pod."""
-
-    def warning(self, reason: str, message: str) -> None:
-        """Record an event about the pod that a person may have to act on."""
-
-    def grace(self, container: Object) -> float:
-        """How many seconds a container that has to be restarted gets."""
-
-    def describe(self, container_name: str) -> str:
-        """The container and its pod in words, for messages."""
 
 
 @dataclass(slots=True)

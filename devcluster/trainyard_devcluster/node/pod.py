@@ -8,7 +8,7 @@ from typing import Any
 
 from trainyard_devcluster.client import ApiError
 from trainyard_devcluster.events import parse_timestamp, utc_now
-from trainyard_devcluster.node import resume
+from trainyard_devcluster.node import lifetimes, resume
 from trainyard_devcluster.node.addresses import AddressesExhaustedError
 from trainyard_devcluster.node.backoff import Backoff
 from trainyard_devcluster.node.container import Container
@@ -28,8 +28,6 @@ from trainyard_devcluster.resources import Object, name_of, namespace_of, uid_of
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 5.0
-DEFAULT_GRACE_SECONDS = 30.0
-LEAST_GRACE_SECONDS = 1.0
 
 
 class Pod:
@@ -128,27 +126,34 @@ class Pod:
 
     async def _live(self) -> None:
         self._started = _started(self._pod)
-        working = asyncio.create_task(self._work())
+        working, going = asyncio.create_task(self._work()), asyncio.create_task(self._going.wait())
         if self._going.is_set():
             working.cancel()  # it was to go before it ever ran here
-        going = asyncio.create_task(self._going.wait())
-        await asyncio.wait({working, going}, timeout=self._time_left(), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done() and not self._going.is_set():
+        try:
+            left = lifetimes.time_left(self._pod, self._started, utc_now())
+            await asyncio.wait({working, going}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            late = not working.done() and not self._going.is_set()
+            going.cancel()
+            working.cancel()
+        await asyncio.wait({working})
+        if late:
             message = "Pod was active on the node longer than the specified deadline"
             self._verdict = Verdict("DeadlineExceeded", message)
             self.normal("DeadlineExceeded", message)
-        for task in (going, working):
-            task.cancel()
-        await asyncio.wait({working})
         await self._terminate()
         await asyncio.to_thread(self._kill_strays)
         self._stopped = self._going.is_set()
+        await self._last_report()
+        self._release()
+
+    async def _last_report(self) -> None:
+        """Have the final status written before anything else is said; in vain where the pod's object is gone."""
         flush = asyncio.create_task(self._reporter.flush())
         vanished = asyncio.create_task(self._vanished.wait())
         await asyncio.wait({flush, vanished}, return_when=asyncio.FIRST_COMPLETED)
         flush.cancel()
         vanished.cancel()
-        self._release()
 
     async def _work(self) -> None:
         """Run all containers to their end; what they need beside them ends then too."""
@@ -210,7 +215,7 @@ class Pod:
         deadline = loop.time() + self._grace()
         await asyncio.gather(*(container.terminate(self._grace()) for container in self._main))
         for container in reversed(self._init):
-            await container.terminate(max(deadline - loop.time(), LEAST_GRACE_SECONDS))
+            await container.terminate(max(deadline - loop.time(), lifetimes.LEAST_GRACE))
 
     # What its containers need (PodOfContainer).
 
@@ -239,11 +244,7 @@ class Pod:
 
     def grace(self, container: Object) -> float:
         """How many seconds a container that has to be restarted gets."""
-        for probe in ("livenessProbe", "startupProbe"):
-            seconds = (container.get(probe) or {}).get("terminationGracePeriodSeconds")
-            if seconds is not None:
-                return float(seconds)
-        return float(self._pod["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS))
+        return lifetimes.restart_grace(self._pod, container)
 
     def describe(self, container_name: str) -> str:
         """The container and its pod in words, for messages."""
@@ -282,19 +283,7 @@ class Pod:
         return self._borrowed
 
     def _grace(self) -> float:
-        spec_grace = float(self._pod["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS))
-        if not self._going.is_set():
-            return spec_grace
-        if self._vanished.is_set():
-            return LEAST_GRACE_SECONDS
-        asked = self._pod["metadata"].get("deletionGracePeriodSeconds")
-        return max(spec_grace if asked is None else float(asked), LEAST_GRACE_SECONDS)
-
-    def _time_left(self) -> float | None:
-        deadline = self._pod["spec"].get("activeDeadlineSeconds")
-        if deadline is None or self._started is None:
-            return None
-        return max(0.0, float(deadline) - (utc_now() - self._started).total_seconds())
+        return lifetimes.pod_grace(self._pod, going=self._going.is_set(), vanished=self._vanished.is_set())
 
     def _kill_strays(self) -> None:
         for container in self.containers:

@@ -71,7 +71,6 @@ class PodFiles:
     async def mount(self, facts: PodFacts) -> None:
         """Make every volume. MountError naming the volume, or ApiError, where one cannot be made yet."""
         self._watch(references(self._pod))
-        self._stale.clear()
         await self._tokens.renew(self._token_requests)
         self.found = await self._node.objects.read(self._used)
         for volume in self._pod["spec"].get("volumes") or ():
@@ -101,6 +100,7 @@ class PodFiles:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stale.wait()
+                self._stale.clear()
 
     def lookup(self, kind: str, name: str) -> Object | None:
         """A ConfigMap or Secret of the pod's namespace, as last read."""
