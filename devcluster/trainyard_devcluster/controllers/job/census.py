@@ -12,7 +12,7 @@ from trainyard_devcluster import pods
 from trainyard_devcluster.controllers.job import indexes
 from trainyard_devcluster.controllers.job.backoff import failures_before
 from trainyard_devcluster.controllers.job.failure_policy import Verdict, judge
-from trainyard_devcluster.controllers.job.spec import JobSpec, index_of, is_tracked
+from trainyard_devcluster.controllers.job.spec import SUCCESS, JobSpec, index_of, is_tracked
 from trainyard_devcluster.resources import Object, name_of, uid_of
 
 MAX_UNCOUNTED = 500
@@ -50,8 +50,8 @@ class Census:
         return self.counted_succeeded + len(self.uncounted_succeeded)
 
 
-def take(job: Object, spec: JobSpec, job_pods: Sequence[Object], *, ending: bool = False) -> Census:
-    """Sort and count the pods. `ending`: the Job's outcome is decided, so no pod is kept as a record for its index."""
+def take(job: Object, spec: JobSpec, job_pods: Sequence[Object], *, outcome: str = "") -> Census:
+    """Sort and count the pods. `outcome` is the type of the condition that decides the Job's end, once there is one."""
     status = job.get("status", {})
     tracked = {uid_of(pod): pod for pod in job_pods if is_tracked(pod)}
     written: Object = status.get("uncountedTerminatedPods") or {}
@@ -72,6 +72,9 @@ def take(job: Object, spec: JobSpec, job_pods: Sequence[Object], *, ending: bool
                 completed |= _valid_index(pod, spec)
             elif uid not in waiting["succeeded"]:
                 waiting["succeeded"].append(uid)
+        elif outcome == SUCCESS and pods.is_terminating(pod):
+            # Stopped because the others were enough: no failure.
+            pass
         elif has_failed(pod, spec):
             verdict = judge(spec.failure_policy, pod) if pods.phase(pod) == "Failed" else Verdict("Count")
             failures.append((pod, verdict))
@@ -84,7 +87,8 @@ def take(job: Object, spec: JobSpec, job_pods: Sequence[Object], *, ending: bool
         releases.append(pod)
     failed_indexes = indexes.parse(status.get("failedIndexes")) | _failed_indexes(spec, failures)
     records = {} if spec.backoff_limit_per_index is None else _records(job_pods, spec, completed | failed_indexes)
-    kept = set() if ending else {uid_of(pod) for pod in records.values()}
+    # Once the end is decided, nobody makes up for a failure any more.
+    kept = set() if outcome else {uid_of(pod) for pod in records.values()}
     active = [pod for pod in job_pods if pods.is_active(pod)]
     return Census(
         active=tuple(active),

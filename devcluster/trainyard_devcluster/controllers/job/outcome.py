@@ -7,12 +7,9 @@ from trainyard_devcluster import pods
 from trainyard_devcluster.controllers.conditions import a_condition
 from trainyard_devcluster.controllers.job import indexes
 from trainyard_devcluster.controllers.job.census import Census
-from trainyard_devcluster.controllers.job.spec import JobSpec
+from trainyard_devcluster.controllers.job.spec import FAILURE, SUCCESS, JobSpec
 from trainyard_devcluster.events import parse_timestamp
 from trainyard_devcluster.resources import Object
-
-FAILURE = "FailureTarget"
-SUCCESS = "SuccessCriteriaMet"
 
 
 def decide(job: Object, spec: JobSpec, census: Census, now: datetime) -> Object | None:

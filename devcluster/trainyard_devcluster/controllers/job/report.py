@@ -8,8 +8,8 @@ from trainyard_devcluster import pods
 from trainyard_devcluster.controllers.conditions import a_condition, with_condition
 from trainyard_devcluster.controllers.job import indexes
 from trainyard_devcluster.controllers.job.census import Census, take
-from trainyard_devcluster.controllers.job.outcome import FAILURE, SUCCESS, decide
-from trainyard_devcluster.controllers.job.spec import JobSpec
+from trainyard_devcluster.controllers.job.outcome import decide
+from trainyard_devcluster.controllers.job.spec import FAILURE, SUCCESS, JobSpec
 from trainyard_devcluster.events import timestamp
 from trainyard_devcluster.resources import Object
 
@@ -28,7 +28,7 @@ def report(job: Object, spec: JobSpec, job_pods: Sequence[Object], now: datetime
     census = take(job, spec, job_pods)
     outcome = decide(job, spec, census, now)
     if outcome is not None:
-        census = take(job, spec, job_pods, ending=True)
+        census = take(job, spec, job_pods, outcome=outcome["type"])
     conditions = list(job.get("status", {}).get("conditions") or ())
     events: list[tuple[str, str, str]] = []
     started = job.get("status", {}).get("startTime")

@@ -16,6 +16,10 @@ INDEX_FAILURES_ANNOTATION = "batch.kubernetes.io/job-index-failure-count"
 INDEX_IGNORED_FAILURES_ANNOTATION = "batch.kubernetes.io/job-index-ignored-failure-count"
 CONTROLLER = "kubernetes.io/job-controller"
 
+FAILURE = "FailureTarget"
+SUCCESS = "SuccessCriteriaMet"
+"""The conditions that decide how a Job ends, before it has ended."""
+
 UNLIMITED = 2**31 - 1
 
 

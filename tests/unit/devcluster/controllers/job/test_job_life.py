@@ -195,6 +195,7 @@ def test_a_success_policy_ends_the_job_early() -> None:
     world.end(world.running()[0], 0)
     assert world.settle().conditions == {"SuccessCriteriaMet": "SuccessPolicy", "Complete": "SuccessPolicy"}
     assert world.running() == []
+    assert "failed" not in world.status
 
 
 def test_a_job_that_is_being_deleted_starts_nothing() -> None:
