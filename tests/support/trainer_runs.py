@@ -1,6 +1,7 @@
 """Runs the trainer in tests: in this process, where TensorFlow is loaded once, or in one that can be killed."""
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -11,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from trainyard_operator.api import names
 from trainyard_trainer.__main__ import Program
@@ -61,6 +64,21 @@ def a_spec(data: Path, *, label: str = "label", task: str = "binaryClassificatio
             },
         }
     )
+
+
+def write_table(path: Path) -> Path:
+    """Write 120 rows: numbers, one of them missing at times, a text, and a label that follows from them."""
+    rng = np.random.default_rng(7)
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["size", "weight", "colour", "count", "label"])
+        for row in range(120):
+            size, weight = rng.normal(size=2)
+            colour = ["red", "green", "blue"][row % 3]
+            good = size + (colour == "red") > 0.3
+            shown = "" if row % 10 == 3 else f"{weight:.4f}"
+            writer.writerow([f"{size:.4f}", shown, colour, row, "good" if good else "bad"])
+    return path
 
 
 @dataclass(frozen=True)

@@ -53,16 +53,20 @@ class CheckpointFolder:
         return path
 
     def load_newest(self, plan: str, skipped: Callable[[Path, str], None]) -> tuple[Snapshot, Path] | None:
-        """Return the newest checkpoint that is whole and fits the plan; `skipped` hears of others and why."""
+        """Return the newest checkpoint that is whole and fits the plan; `skipped` hears of others and why.
+
+        Those are removed, or they would count among the ones to keep.
+        """
         for path in self._newest_first():
             try:
-                snapshot = _read(path.read_bytes())
-            except (OSError, ValueError) as error:
+                snapshot = _read(path.read_bytes(), plan)
+            except OSError as error:
                 skipped(path, one_line(error))
-                continue
-            if snapshot.plan == plan:
+            except ValueError as error:
+                skipped(path, one_line(error))
+                path.unlink(missing_ok=True)
+            else:
                 return snapshot, path
-            skipped(path, "it was written for other data or settings")
         return None
 
     def clear(self) -> None:
@@ -149,13 +153,15 @@ def _bytes(array: Any) -> Any:
     return memoryview(array.reshape(-1).view(np.uint8))
 
 
-def _read(content: bytes) -> Snapshot:
+def _read(content: bytes, plan: str) -> Snapshot:
     body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
     if not body.startswith(_MAGIC) or hashlib.sha256(body).digest() != digest:
         raise ValueError("its checksum does not match: it is damaged or incomplete")
     start = len(_MAGIC) + _LENGTH.size
     end = start + _LENGTH.unpack(body[len(_MAGIC) : start])[0]
     header = json.loads(body[start:end])
+    if header["plan"] != plan:
+        raise ValueError("it was written for other data or settings")
     arrays = {}
     for name, dtype, shape in header["arrays"]:
         kind = np.dtype(dtype)

@@ -1,12 +1,11 @@
-"""Data sets for the trainer's tests."""
+"""What the trainer's tests share."""
 
-import csv
 import socket
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from support.trainer_runs import write_table
 from trainyard_trainer.devices import Devices
 
 
@@ -18,19 +17,7 @@ def _tensorflow() -> None:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """120 rows with numbers, a number that is missing at times, a text column, and a label that follows from them."""
-    rng = np.random.default_rng(7)
-    path = tmp_path / "table.csv"
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["size", "weight", "colour", "count", "label"])
-        for row in range(120):
-            size, weight = rng.normal(size=2)
-            colour = ["red", "green", "blue"][row % 3]
-            good = size + (colour == "red") > 0.3
-            shown = "" if row % 10 == 3 else f"{weight:.4f}"
-            writer.writerow([f"{size:.4f}", shown, colour, row, "good" if good else "bad"])
-    return path
+    return write_table(tmp_path / "table.csv")
 
 
 @pytest.fixture

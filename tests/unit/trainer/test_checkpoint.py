@@ -71,6 +71,7 @@ def test_a_damaged_one_is_skipped_with_a_reason_and_the_one_before_is_used(damag
     assert found is not None
     assert found[0].step == 10
     assert skipped == [(newest.name, "its checksum does not match: it is damaged or incomplete")]
+    assert not newest.exists()
 
 
 def test_one_of_other_data_or_settings_is_skipped(tmp_path: Path) -> None:

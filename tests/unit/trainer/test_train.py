@@ -5,6 +5,7 @@ import hashlib
 import json
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,25 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from support.trainer_runs import SpecBuilder, a_spec, run
+from support.trainer_runs import Result, SpecBuilder, a_spec, run, write_table
 from trainyard_operator.api import names
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training that several tests look at."""
+
+    folder: Path
+    table: Path
+    result: Result
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    table = write_table(folder / "table.csv")
+    spec = a_spec(table).with_fit(epochs=60).with_checkpoint(everySteps=1)
+    return Trained(folder, table, run(spec, folder))
 
 
 def load(folder: Path, version: int = 1, model: str = "sample") -> Any:
@@ -25,12 +43,11 @@ def load(folder: Path, version: int = 1, model: str = "sample") -> Any:
     return loaded, loaded.signatures["serving_default"]
 
 
-def test_a_training_ends_in_a_version_that_answers_raw_rows(table: Path, tmp_path: Path) -> None:
-    result = run(a_spec(table).with_fit(epochs=60), tmp_path)
-
+def test_a_training_ends_in_a_version_that_answers_raw_rows(trained: Trained) -> None:
+    result = trained.result
     assert (result.code, result.report["reason"], result.report["epochs"]) == (0, "MaxEpochs", 60), result.stderr
     assert result.report["model"]["path"] == "sample/1"
-    _module, predict = load(tmp_path)
+    _module, predict = load(trained.folder)
     answer = predict(
         size=tf.constant([2.0, -2.0, float("nan")]),
         weight=tf.constant([float("nan"), 1.0, float("inf")]),
@@ -43,10 +60,9 @@ def test_a_training_ends_in_a_version_that_answers_raw_rows(table: Path, tmp_pat
     assert np.isfinite(answer["probability"].numpy()).all()
 
 
-def test_the_manifest_describes_the_version_and_the_report_names_its_digest(table: Path, tmp_path: Path) -> None:
-    result = run(a_spec(table), tmp_path)
-
-    version = tmp_path / "store" / "sample" / "1"
+def test_the_manifest_describes_the_version_and_the_report_names_its_digest(trained: Trained) -> None:
+    result = trained.result
+    version = trained.folder / "store" / "sample" / "1"
     content = (version / names.MANIFEST_FILE).read_bytes()
     manifest = json.loads(content)
     assert result.report["model"]["digest"] == "sha256:" + hashlib.sha256(content).hexdigest()
@@ -82,36 +98,32 @@ def test_weights_are_written_once(tmp_path: Path, table: Path) -> None:
     assert 4 * 600 * 600 < data.stat().st_size < 1.1 * 4 * 600 * 606
 
 
-def test_the_log_tells_the_story_and_the_history_has_every_epoch(table: Path, tmp_path: Path) -> None:
-    result = run(a_spec(table), tmp_path)
-
+def test_the_log_tells_the_story_and_the_history_has_every_epoch(trained: Trained) -> None:
+    result = trained.result
     assert [each["event"] for each in result.events if each["event"] != "epoch"] == [
         "starting", "data", "model", "exporting", "verified", "done",
     ]  # fmt: skip
     assert all(each["message"] and each["time"].endswith("Z") for each in result.events)
-    history = next((tmp_path / "store" / "sample" / ".training" / "uid-of-sample" / "logs").glob("*.csv"))
+    history = next((trained.folder / "store" / "sample" / ".training" / "uid-of-sample" / "logs").glob("*.csv"))
     with history.open() as stream:
         rows = list(csv.DictReader(stream))
-    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [row["epoch"] for row in rows] == [str(i + 1) for i in range(60)]
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "val_auc"} <= rows[0].keys()
 
 
-def test_a_version_that_is_there_already_is_reported_again(table: Path, tmp_path: Path) -> None:
-    first = run(a_spec(table), tmp_path)
-    second = run(a_spec(table), tmp_path)
+def test_a_version_that_is_there_already_is_reported_again(trained: Trained) -> None:
+    second = run(a_spec(trained.table).with_fit(epochs=60), trained.folder)
 
     assert second.code == 0
     assert "trained before" in second.report["message"]
     for name in ("reason", "epochs", "steps", "loss", "metrics", "model"):
-        assert second.report[name] == first.report[name]
-    assert not (tmp_path / "store" / "sample" / "2").exists()
+        assert second.report[name] == trained.result.report[name]
+    assert not (trained.folder / "store" / "sample" / "2").exists()
 
 
-def test_checkpoints_are_gone_after_a_complete_export(table: Path, tmp_path: Path) -> None:
-    result = run(a_spec(table).with_checkpoint(everySteps=1), tmp_path)
-
-    assert result.report["lastCheckpoint"] is None
-    assert list((tmp_path / "store").rglob("*.ckpt")) == []
+def test_checkpoints_are_gone_after_a_complete_export(trained: Trained) -> None:
+    assert trained.result.report["lastCheckpoint"] is None
+    assert list((trained.folder / "store").rglob("*.ckpt")) == []
 
 
 def test_another_training_of_the_model_makes_the_next_version(table: Path, tmp_path: Path) -> None:

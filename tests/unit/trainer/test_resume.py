@@ -1,0 +1,192 @@
+"""Trainings that are killed or stopped and go on: they end as if nothing had happened."""
+
+import csv
+import json
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from support.trainer_runs import SpecBuilder, a_spec, run, start
+from trainyard_operator.api import names
+
+EPOCHS = 60
+KILLS = 2
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> SpecBuilder:
+    """About two seconds of training with everything that has a state: dropout, categories, adam, the best weights."""
+    rng = np.random.default_rng(2)
+    path = tmp_path / "rows.csv"
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["a", "b", "c", "label"])
+        for _ in range(2000):
+            a, b, c = rng.normal(), rng.normal(), rng.choice(["x", "y", "z"])
+            writer.writerow([a, b, c, int(a * b + (c == "x") + rng.normal() / 2 > 0)])
+    return (
+        a_spec(path)
+        .with_keras(hidden=[16, 8], dropout=0.2)
+        .with_fit(epochs=EPOCHS, stopWhen={"noImprovement": {"metric": "val_loss", "epochs": EPOCHS}})
+        .with_checkpoint(everySteps=100, keep=2)
+    )
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    reader = tf.train.load_checkpoint(str(folder / "store" / "sample" / "1" / "variables" / "variables"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "OBJECT" not in name}
+
+
+def report(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "termination-log").read_text()))
+
+
+def wait_for(process: "subprocess.Popen[str]", event: str) -> dict[str, Any] | None:
+    """Read the trainer's log up to an event; returns nothing where it ends before."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        found: dict[str, Any] = json.loads(line)
+        if found["event"] == event:
+            return found
+    return None
+
+
+def folder_named(name: str, tmp_path: Path) -> Path:
+    (tmp_path / name).mkdir()
+    return tmp_path / name
+
+
+def assert_same(one: Path, other: Path) -> None:
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+    for field in ("reason", "epochs", "steps", "loss", "metrics"):
+        assert report(one)[field] == report(other)[field]
+
+
+@pytest.mark.parametrize("cache", ["1000000000", "20000"], ids=["memory", "streamed"])
+def test_killed_at_random_moments_it_ends_with_the_weights_of_an_undisturbed_run(
+    cache: str, spec: SpecBuilder, tmp_path: Path
+) -> None:
+    undisturbed, disturbed = folder_named("undisturbed", tmp_path), folder_named("disturbed", tmp_path)
+    extra = {"TRAINYARD_CACHE_BYTES": cache}
+    assert run(spec, undisturbed, extra).code == 0
+    chance = random.Random(cache)
+    resumed = kills = 0
+
+    while True:
+        with start(spec, disturbed, extra) as process:
+            if kills < KILLS and wait_for(process, "model"):
+                time.sleep(chance.uniform(0.3, 1.3))
+                process.kill()
+                kills += 1
+            events = process.communicate()[0]
+            resumed += '"event": "resumed"' in events
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+
+    assert kills == KILLS
+    assert resumed
+    assert_same(undisturbed, disturbed)
+    with next((disturbed / "store").rglob("history.csv")).open() as stream:
+        assert [row["epoch"] for row in csv.DictReader(stream)] == [str(i + 1) for i in range(EPOCHS)]
+
+
+def test_stopped_on_request_it_saves_leaves_within_a_second_and_goes_on_from_there(
+    spec: SpecBuilder, tmp_path: Path
+) -> None:
+    undisturbed, stopped = folder_named("undisturbed", tmp_path), folder_named("stopped", tmp_path)
+    assert run(spec, undisturbed).code == 0
+
+    with start(spec.with_checkpoint(everySteps=1_000_000), stopped) as process:
+        assert wait_for(process, "epoch")
+        time.sleep(0.4)
+        asked = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        end = wait_for(process, "stopped")
+        took = time.monotonic() - asked
+        process.wait()
+
+    assert end is not None
+    assert process.returncode == names.EXIT_STOPPED
+    assert took < 2
+    left = report(stopped)
+    assert (left["reason"], left["model"]) == ("Stopped", None)
+    assert left["lastCheckpoint"]["step"] == left["steps"] > 0
+    assert (stopped / "store" / left["lastCheckpoint"]["path"]).exists()
+
+    again = run(spec.with_checkpoint(everySteps=1_000_000), stopped)
+    assert again.the("resumed")["step"] == left["steps"]
+    assert_same(undisturbed, stopped)
+
+
+def test_stopped_before_the_first_step_it_leaves_at_once(spec: SpecBuilder, tmp_path: Path) -> None:
+    with start(spec, tmp_path) as process:
+        assert wait_for(process, "starting")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+
+    assert process.returncode == names.EXIT_STOPPED
+    assert report(tmp_path)["reason"] == "Stopped"
+
+
+def test_killed_while_exporting_it_exports_again_without_training_again(spec: SpecBuilder, tmp_path: Path) -> None:
+    with start(spec.with_fit(epochs=2), tmp_path) as process:
+        assert wait_for(process, "exporting")
+        process.kill()
+        process.communicate()
+    assert not list((tmp_path / "store").rglob(names.MANIFEST_FILE))
+
+    again = run(spec.with_fit(epochs=2), tmp_path)
+
+    assert again.code == 0
+    assert again.the("resumed")["step"] == again.report["steps"]
+    assert [each for each in again.events if each["event"] == "epoch"] == []
+    assert sorted(each.name for each in (tmp_path / "store" / "sample").iterdir()) == [".training", "1"]
+
+
+def test_a_damaged_checkpoint_is_skipped_with_a_message_and_the_result_is_the_same(
+    spec: SpecBuilder, tmp_path: Path
+) -> None:
+    undisturbed, disturbed = folder_named("undisturbed", tmp_path), folder_named("disturbed", tmp_path)
+    assert run(spec, undisturbed).code == 0
+    with start(spec, disturbed) as process:
+        assert wait_for(process, "model")
+        deadline = time.monotonic() + 20
+        while len(list((disturbed / "store").rglob("*.ckpt"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
+    newest = sorted((disturbed / "store").rglob("*.ckpt"))[-1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+
+    again = run(spec, disturbed)
+
+    assert newest.name in again.the("checkpoint-skipped")["message"]
+    assert_same(undisturbed, disturbed)
+
+
+def test_checkpoints_of_other_data_are_not_used(spec: SpecBuilder, tmp_path: Path) -> None:
+    with start(spec, tmp_path) as process:
+        assert wait_for(process, "epoch")
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    rows = tmp_path / "rows.csv"
+    rows.write_text(rows.read_text() + "0.5,0.5,x,1\n")
+
+    again = run(spec.with_fit(epochs=1), tmp_path)
+
+    skipped = [each["message"] for each in again.events if each["event"] == "checkpoint-skipped"]
+    assert skipped
+    assert all("other data or settings" in each for each in skipped)
+    assert (again.code, again.report["epochs"]) == (0, 1)
