@@ -15,8 +15,8 @@ from trainyard_devcluster.node.addresses import AddressPool
 from trainyard_devcluster.node.context import NodeContext
 from trainyard_devcluster.node.devices import Gpus
 from trainyard_devcluster.node.events import EventSink
-from trainyard_devcluster.node.kubelet_api import LogFile
 from trainyard_devcluster.node.launch import NODE_MARK
+from trainyard_devcluster.node.logs import LogFile
 from trainyard_devcluster.node.network import Network
 from trainyard_devcluster.node.objects import ObjectStore
 from trainyard_devcluster.node.pod import Pod
@@ -69,7 +69,7 @@ class Agent:
             await runner.cleanup()
 
     def log_file(self, namespace: str, pod: str, container: str, *, previous: bool) -> LogFile:
-        """Where a container's log is. KeyError with a message where there is none."""
+        """Where a container's log is (see `LogSource`)."""
         obj = self._pods_informer.get(namespace, pod)
         found = self._pods.get(uid_of(obj)) if obj else None
         if found is None:

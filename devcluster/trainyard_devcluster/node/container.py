@@ -13,7 +13,7 @@ from trainyard_devcluster.node.backoff import Backoff
 from trainyard_devcluster.node.container_pod import PodOfContainer
 from trainyard_devcluster.node.env import ConfigError
 from trainyard_devcluster.node.launch import CONTAINER_MARK, ContainerFolder, Launch
-from trainyard_devcluster.node.logs import ContainerLog
+from trainyard_devcluster.node.logs import ContainerLog, LogFile
 from trainyard_devcluster.node.ports import PortForwards
 from trainyard_devcluster.node.status import ContainerView, Running, State, Terminated, Waiting
 from trainyard_devcluster.node.tasks import spawn
@@ -86,10 +86,20 @@ class Container:
             sidecar=self.sidecar,
         )
 
-    @property
-    def live_log(self) -> ContainerLog | None:
-        """The log that is being written, if it runs."""
-        return self._run.log if self._run and not self._run.log.closed else None
+    def log_file(self, words: str, *, previous: bool) -> LogFile:
+        """The log of its current run or of the one before; between two runs the last one is both.
+
+        ValueError where there is none, which says so of `words`.
+        """
+        between = isinstance(self.state, Waiting)
+        path = self.folder.log(self.restarts - 1 if previous and not between else self.restarts)
+        live = self._run.log if self._run and self._run.log.path == path and not self._run.log.closed else None
+        if path.exists():
+            return LogFile(path, live)
+        if previous:
+            raise ValueError(f"previous terminated {words} not found")
+        reason = self.state.reason if isinstance(self.state, Waiting) else "no log"
+        raise ValueError(f"{words} is waiting to start: {reason}")
 
     def resume(self, restarts: int, end: Terminated) -> None:
         """Take over what an earlier node agent reported: the container ended like this. Before `run`."""

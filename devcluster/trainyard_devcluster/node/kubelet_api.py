@@ -4,7 +4,6 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from hmac import compare_digest
 from pathlib import Path
@@ -16,7 +15,7 @@ from aiohttp import web
 from trainyard_devcluster.client import ApiError, Client, NotFoundError
 from trainyard_devcluster.events import parse_timestamp, utc_now
 from trainyard_devcluster.node import logs
-from trainyard_devcluster.node.logs import ContainerLog, LogOptions
+from trainyard_devcluster.node.logs import LogFile, LogOptions
 from trainyard_devcluster.resources import CONFIG_MAPS
 
 log = logging.getLogger(__name__)
@@ -28,16 +27,11 @@ AUTHENTICATION = ("kube-system", "extension-apiserver-authentication")
 Allowed: TypeAlias = Callable[[web.Request], Awaitable[bool]]
 
 
-@dataclass(frozen=True, slots=True)
-class LogFile:
-    """Where a container's log is, and the one who writes it, if it still runs."""
-
-    path: Path
-    live: ContainerLog | None
-
-
 class LogSource(Protocol):
-    """Finds logs by namespace, pod and container. KeyError with a message where there is none."""
+    """Finds logs by namespace, pod and container.
+
+    KeyError where there is no such container, ValueError where it has no log; both say so.
+    """
 
     def log_file(self, namespace: str, pod: str, container: str, *, previous: bool) -> LogFile:
         """The log of the container's current run, or of the one before."""

@@ -101,6 +101,14 @@ class _Stream(asyncio.Protocol):
         self._ended()
 
 
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """Where a log is, and the one who writes it, if it still runs."""
+
+    path: Path
+    live: ContainerLog | None
+
+
 async def read(path: Path, options: LogOptions, live: ContainerLog | None = None) -> AsyncIterator[bytes]:
     """The log's text, in pieces. Follows `live` to its end where asked to."""
     left = options.limit_bytes

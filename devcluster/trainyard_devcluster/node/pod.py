@@ -15,8 +15,8 @@ from trainyard_devcluster.node.container import Container
 from trainyard_devcluster.node.context import NodeContext
 from trainyard_devcluster.node.devices import DevicesExhaustedError
 from trainyard_devcluster.node.fields import PodFacts
-from trainyard_devcluster.node.kubelet_api import LogFile
 from trainyard_devcluster.node.launch import CONTAINER_MARK, ContainerFolder, Launch
+from trainyard_devcluster.node.logs import LogFile
 from trainyard_devcluster.node.pod_files import PodFiles
 from trainyard_devcluster.node.pod_launch import PodLauncher
 from trainyard_devcluster.node.process import kill_marked
@@ -102,16 +102,12 @@ class Pod:
         await asyncio.gather(*(container.ended() for container in self.containers))
 
     def log_file(self, container_name: str, *, previous: bool) -> LogFile:
-        """Where a container's log is. KeyError with a message where there is none."""
+        """Where a container's log is. KeyError where there is no such container, ValueError where it has no log."""
+        words = f'container "{container_name}" in pod "{name_of(self._pod)}"'
         for container in self.containers:
             if container.name == container_name:
-                run = container.restarts - (1 if previous else 0)
-                path = container.folder.log(run)
-                if not path.exists():
-                    what = "previous terminated container" if previous else "container"
-                    raise KeyError(f'{what} "{container_name}" in pod "{name_of(self._pod)}" not found')
-                return LogFile(path, None if previous else container.live_log)
-        raise KeyError(f'container "{container_name}" in pod "{name_of(self._pod)}" not found')
+                return container.log_file(words, previous=previous)
+        raise KeyError(f"{words} not found")
 
     @property
     def containers(self) -> list[Container]:

@@ -239,6 +239,22 @@ async def test_each_run_has_its_own_log(container: Callable[..., Container], tmp
     assert "second" in made.folder.log(1).read_text()
 
 
+async def test_a_log_is_asked_for_by_run_and_between_two_runs_the_last_one_is_both(
+    container: Callable[..., Container], pod: FakePod
+) -> None:
+    made = container("echo $RANDOM; exit 1")
+    with pytest.raises(ValueError, match="c is waiting to start: ContainerCreating"):
+        made.log_file("c", previous=False)
+    with pytest.raises(ValueError, match="previous terminated c not found"):
+        made.log_file("c", previous=True)
+    made._backoff = Backoff(first=timedelta(seconds=90))
+    life = asyncio.create_task(made.run("Always"))
+    await pod.until(lambda: isinstance(made.state, Waiting) and made.restarts == 1)
+    assert made.log_file("c", previous=False).path == made.folder.log(1)
+    assert made.log_file("c", previous=True).path == made.folder.log(1)
+    life.cancel()
+
+
 async def test_nothing_that_it_started_is_left_when_it_ends(
     container: Callable[..., Container], tmp_path: Path
 ) -> None:

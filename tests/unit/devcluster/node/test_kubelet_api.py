@@ -16,13 +16,12 @@ from trainyard_devcluster.kubeconfig import Access
 from trainyard_devcluster.node.kubelet_api import (
     TOKEN_FILE,
     Authorizer,
-    LogFile,
     application,
     client_authority,
     options,
     tls_context,
 )
-from trainyard_devcluster.node.logs import ContainerLog, LogOptions
+from trainyard_devcluster.node.logs import ContainerLog, LogFile, LogOptions
 
 HOST = "127.0.0.1"
 TOKEN = "s3cret"
