@@ -156,4 +156,6 @@ def _load_error(error: Exception, path: str, tags: Sequence[str]) -> ServingErro
         )
     if isinstance(error, OSError):
         return ServingError(Code.DATA_LOSS, f"Can't parse {os.path.join(path, 'saved_model.pb')} as binary proto")
+    if isinstance(error, ValueError):
+        return not_found(str(error))  # Its variables are not there.
     return from_tensorflow(error)
