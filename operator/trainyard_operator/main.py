@@ -5,6 +5,7 @@ import gc
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from importlib.metadata import version
 
 from trainyard_operator.cluster.client import KubernetesCluster
@@ -18,6 +19,8 @@ from trainyard_operator.runtime.queue import WorkQueue
 from trainyard_operator.runtime.resync import Resync
 from trainyard_operator.runtime.router import Router
 from trainyard_operator.runtime.workers import Workers
+from trainyard_operator.serving.model_status import GrpcModelStatus
+from trainyard_operator.serving.reconcile import ModelServiceReconciler
 from trainyard_operator.settings import Settings, load
 from trainyard_operator.training.progress import HttpProgressReader
 from trainyard_operator.training.reconcile import TrainingJobReconciler
@@ -49,6 +52,13 @@ async def run(settings: Settings) -> int:
                     progress=progress,
                     trainer_image=settings.trainer_image,
                     progress_interval=settings.progress_interval,
+                    reported=metrics.reported,
+                ),
+                "ModelService": ModelServiceReconciler(
+                    cluster=cluster,
+                    model_status=GrpcModelStatus(),
+                    fetch_image=settings.operator_image,
+                    drain=timedelta(seconds=settings.drain),
                     reported=metrics.reported,
                 ),
             },

@@ -22,6 +22,7 @@ class Settings:
     operator_image: str = _setting("trainyard/operator:0.1.0", "image whose fetch command brings a model to its server")
     workers: int = _setting(8, "reconciles at a time")
     progress_interval: float = _setting(10.0, "seconds between two looks at the progress of a training")
+    drain: float = _setting(15.0, "seconds a model version goes on answering after another took over from it")
     resync_interval: float = _setting(600.0, "seconds between two looks at everything")
     reconcile_deadline: float = _setting(60.0, "most seconds for one reconcile")
     request_timeout: float = _setting(30.0, "most seconds for one request to the API server")

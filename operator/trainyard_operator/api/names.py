@@ -14,6 +14,15 @@ REVISION_LABEL = "trainyard.dev/revision"
 MODEL_LABEL = "trainyard.dev/model"
 MODEL_VERSION_LABEL = "trainyard.dev/model-version"
 
+# On the stable Service: since when its revision has earned the traffic, and who had it before. Written together with
+# its selector, so that whoever reads one reads all.
+PROMOTED_ANNOTATION = "trainyard.dev/promoted"
+PREVIOUS_ANNOTATION = "trainyard.dev/previous-revision"
+# On the Deployment of a revision: which model it serves.
+MODEL_URI_ANNOTATION = "trainyard.dev/model-uri"
+MODEL_DIGEST_ANNOTATION = "trainyard.dev/model-digest"
+TRAINING_JOB_ANNOTATION = "trainyard.dev/training-job-name"
+
 # The trainer's contract. The paths are mount paths in its pod; a laptop sets the variables to folders of its own.
 SPEC_ENV = "TRAINYARD_SPEC"
 DATA_DIR_ENV = "TRAINYARD_DATA_DIR"

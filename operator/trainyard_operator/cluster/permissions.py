@@ -34,7 +34,7 @@ PERMISSIONS = (
     Permission("batch", "jobs", (*_WATCH, "create", "patch")),
     Permission("apps", "deployments", (*_WATCH, "create", "patch", "delete")),
     Permission("", "services", (*_WATCH, "create", "patch")),
-    Permission("", "configmaps", (*_WATCH, "create", "patch")),
+    Permission("", "configmaps", (*_WATCH, "create", "patch", "delete")),
     Permission("", "pods", _WATCH),
     Permission("", "persistentvolumeclaims", ("get",)),
     Permission("", "events", ("create", "patch")),

@@ -1,0 +1,70 @@
+"""Brings the children of a ModelService to what the plan wants."""
+
+from dataclasses import dataclass
+
+from trainyard_operator.cluster.children import Leftover, NameTaken, ensure
+from trainyard_operator.cluster.errors import Forbidden, Invalid
+from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
+from trainyard_operator.cluster.port import Cluster, Manifest
+from trainyard_operator.serving import build
+from trainyard_operator.serving.observe import Observed
+from trainyard_operator.serving.problems import CLEANUP, Problem
+from trainyard_operator.serving.revision import Revision
+from trainyard_operator.serving.rollout import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Writes the children of one ModelService; nothing is written where all is as wanted.
+
+    Attributes:
+        owner: The ModelService as the API server has it.
+    """
+
+    cluster: Cluster
+    owner: Manifest
+    fetch_image: str
+
+    async def carry_out(
+        self, plan: Plan, observed: Observed, *, target: Revision | None, replicas: int
+    ) -> Problem | None:
+        """Carry out the plan; return what kept it from being carried out to its end.
+
+        The order is what makes it safe to be killed anywhere: no traffic to what is not there, and nothing is removed
+        before the traffic has left it.
+        """
+        try:
+            if target is not None:
+                await self._bring_up(target, observed, replicas)
+            if plan.route is not None:
+                if plan.route.promoted is not None and (target is None or plan.route.revision != target.id):
+                    await self._scale(observed.deployments[plan.route.revision], replicas)
+                await ensure(self.cluster, SERVICE, build.stable_service(self.owner, plan.route), observed.service)
+        except Leftover as error:
+            return Problem(CLEANUP, str(error), passing=True)
+        except NameTaken as error:
+            return Problem("NameTaken", str(error))
+        except (Invalid, Forbidden) as error:
+            return Problem("Rejected", f"the API server rejects what the service needs: {error}")
+        for revision in plan.remove:
+            await self._remove(DEPLOYMENT, observed.deployments.get(revision))
+            await self._remove(CONFIG_MAP, observed.config_maps.get(revision))
+        return None
+
+    async def _bring_up(self, target: Revision, observed: Observed, replicas: int) -> None:
+        # A revision's children are written once: an operator that would build others leaves them as they are.
+        if target.id not in observed.config_maps:
+            await ensure(self.cluster, CONFIG_MAP, build.config_map(self.owner, target), None)
+        if target.id in observed.deployments:
+            await self._scale(observed.deployments[target.id], replicas)
+        else:
+            wanted = build.deployment(self.owner, target, replicas=replicas, fetch_image=self.fetch_image)
+            await ensure(self.cluster, DEPLOYMENT, wanted, None)
+
+    async def _scale(self, live: Manifest, replicas: int) -> None:
+        await ensure(self.cluster, DEPLOYMENT, build.scale(live, replicas), live)
+
+    async def _remove(self, kind: Kind, child: Manifest | None) -> None:
+        if child is not None and "deletionTimestamp" not in child["metadata"]:
+            metadata = child["metadata"]
+            await self.cluster.delete(kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])

@@ -1,0 +1,78 @@
+"""Asks a TensorFlow Serving process whether it has a model version: `ModelService/GetModelStatus`.
+
+By gRPC, because every REST call counts as a request of the model in TensorFlow Serving's metrics, and because the REST
+form answers 200 whatever the state is.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import grpc
+import grpc.aio
+
+from trainyard_operator.api.names import GRPC_PORT
+from trainyard_operator.serving.model_status_pb2 import (
+    ModelSpec,
+    ModelStatusRequest,
+    ModelStatusResponse,
+    Version,
+    VersionStatus,
+)
+
+_METHOD = "/tensorflow.serving.ModelService/GetModelStatus"
+# A proxy named in the environment is for the way out of the cluster, not to its pods.
+_OPTIONS = (("grpc.enable_http_proxy", 0),)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a pod says of the model version it shall serve: whether it does, and if not, what it says instead."""
+
+    available: bool
+    detail: str = ""
+
+
+class ModelStatus(Protocol):
+    """Asks pods for the state of a model version."""
+
+    async def ask(self, address: str, model: str, version: int) -> Answer:
+        """Return what the pod at this IP address says; never raises for a pod that does not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcModelStatus:
+    """Implements `ModelStatus`.
+
+    Attributes:
+        deadline: Most seconds for an answer.
+    """
+
+    deadline: float = 2.0
+    port: int = GRPC_PORT
+
+    async def ask(self, address: str, model: str, version: int) -> Answer:
+        """See `ModelStatus.ask`."""
+        host = f"[{address}]" if ":" in address else address
+        request = ModelStatusRequest(model_spec=ModelSpec(name=model, version=Version(value=version)))
+        async with grpc.aio.insecure_channel(f"{host}:{self.port}", options=_OPTIONS) as channel:
+            call = channel.unary_unary(
+                _METHOD,
+                request_serializer=ModelStatusRequest.SerializeToString,
+                response_deserializer=ModelStatusResponse.FromString,
+            )
+            try:
+                response = cast(ModelStatusResponse, await call(request, timeout=self.deadline))
+            except grpc.aio.AioRpcError as error:
+                return Answer(False, f"{error.code().name}: {error.details()}"[:300])
+        return _answer(response, version)
+
+
+def _answer(response: ModelStatusResponse, version: int) -> Answer:
+    for status in response.model_version_status:
+        if status.version == version:
+            if status.state == VersionStatus.AVAILABLE:
+                return Answer(True)
+            state = VersionStatus.State.Name(status.state)
+            return Answer(False, f"version {version} is {state} {status.status.error_message}"[:300].strip())
+    return Answer(False, f"it knows nothing of version {version}")

@@ -1,0 +1,191 @@
+"""The pod that serves: an init container that brings and verifies the model, and TensorFlow Serving."""
+
+import math
+from typing import Any
+
+from trainyard_operator.api.names import (
+    GRPC_PORT,
+    MODEL_DIGEST_ANNOTATION,
+    MODEL_URI_ANNOTATION,
+    MONITORING_CONFIG_FILE,
+    REST_PORT,
+    SERVING_CONFIG_MOUNT,
+    SERVING_MODELS_MOUNT,
+    STORE_MOUNT,
+    TERMINATION_MESSAGE_ENV,
+    TERMINATION_MESSAGE_PATH,
+    TRAINING_JOB_ANNOTATION,
+)
+from trainyard_operator.cluster.compare import amount
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.serving import identity
+from trainyard_operator.serving.pods import FETCH, SERVER
+from trainyard_operator.serving.revision import Revision
+from trainyard_operator.serving.source import ModelVersion
+
+METRICS_PATH = "/monitoring/prometheus/metrics"
+CONNECTION_AGE = 10
+"""Seconds after which a gRPC client is asked to connect anew: it finds new pods, and leaves those that end."""
+DRAIN = 15
+"""Seconds a pod goes on after it was told to end: longer than the news takes, and than connections live."""
+GRACE_PERIOD = DRAIN + 5
+"""Seconds to its end. TensorFlow Serving knows no SIGTERM (tensorflow/serving#1853) and is killed then."""
+START_LIMIT = 1800
+"""Seconds a model may take to load."""
+_USER = 65532
+"""The user that wrote the store."""
+_CONFINED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+_TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 (an emptyDir of the pod's own)
+
+
+def pod_template(service: str, revision: Revision, *, fetch_image: str) -> Manifest:
+    """Return the pod template of a revision; it satisfies the `restricted` pod security standard."""
+    template = revision.server.template
+    spec: Manifest = {
+        "automountServiceAccountToken": False,
+        # Their variables are named after other people's Services, and TensorFlow Serving takes its name from one.
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_PERIOD,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [_fetch(service, revision.model, fetch_image)],
+        "containers": [_server(service, revision)],
+        "volumes": [
+            {"name": "store", "persistentVolumeClaim": {"claimName": revision.model.claim, "readOnly": True}},
+            {"name": "models", "emptyDir": {}},
+            {"name": "config", "configMap": {"name": identity.revision_name(service, revision.id)}},
+            {"name": "tmp", "emptyDir": {}},
+        ],
+    }
+    spec |= _present(
+        nodeSelector=template.node_selector,
+        tolerations=template.tolerations,
+        affinity=template.affinity,
+        priorityClassName=template.priority_class_name,
+        runtimeClassName=template.runtime_class_name,
+        imagePullSecrets=template.image_pull_secrets,
+    )
+    scrape = {"prometheus.io/scrape": "true", "prometheus.io/port": str(REST_PORT), "prometheus.io/path": METRICS_PATH}
+    metadata = {
+        "labels": (template.labels or {}) | identity.revision_labels(service, revision),
+        "annotations": scrape | (template.annotations or {}),
+    }
+    return {"metadata": metadata, "spec": spec}
+
+
+def annotations(model: ModelVersion) -> dict[str, str]:
+    """Return the annotations of a Deployment that say which model it serves."""
+    found = {
+        MODEL_URI_ANNOTATION: model.uri,
+        MODEL_DIGEST_ANNOTATION: model.digest,
+        TRAINING_JOB_ANNOTATION: model.training_job,
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _fetch(service: str, model: ModelVersion, image: str) -> Manifest:
+    command = ["python", "-m", "trainyard_operator.fetch"]
+    arguments = {
+        "--source": f"{STORE_MOUNT}/{model.model}/{model.folder}",
+        "--target": f"{SERVING_MODELS_MOUNT}/{service}/{model.version}",
+        "--digest": model.digest,
+    }
+    return {
+        "name": FETCH,
+        "image": image,
+        "command": command,
+        "args": [word for pair in arguments.items() if pair[1] for word in pair],
+        "env": [{"name": TERMINATION_MESSAGE_ENV, "value": TERMINATION_MESSAGE_PATH}],
+        # The model passes through, so it needs no more than a buffer; a quota may ask for limits.
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": _CONFINED,
+        "terminationMessagePath": TERMINATION_MESSAGE_PATH,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "store", "mountPath": STORE_MOUNT, "readOnly": True},
+            {"name": "models", "mountPath": SERVING_MODELS_MOUNT},
+            _TMP,
+        ],
+    }
+
+
+def _server(service: str, revision: Revision) -> Manifest:
+    # The REST port opens last, and none before the model is loaded; a connection that asks nothing counts nowhere.
+    probe = {"tcpSocket": {"port": "http"}, "timeoutSeconds": 2}
+    return {
+        "name": SERVER,
+        "image": revision.server.image,
+        "args": _flags(revision),
+        "env": _environment(service, revision),
+        "ports": [
+            {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
+            {"name": "http", "containerPort": REST_PORT, "protocol": "TCP"},
+        ],
+        "resources": _resources(revision),
+        "startupProbe": probe | {"periodSeconds": 1, "failureThreshold": START_LIMIT},
+        "readinessProbe": probe | {"periodSeconds": 5, "failureThreshold": 3},
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN}}},
+        "securityContext": _CONFINED,
+        "terminationMessagePath": TERMINATION_MESSAGE_PATH,
+        # What TensorFlow Serving could not load is told by its log only.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "models", "mountPath": SERVING_MODELS_MOUNT, "readOnly": True},
+            {"name": "config", "mountPath": SERVING_CONFIG_MOUNT, "readOnly": True},
+            _TMP,
+        ],
+    }
+
+
+def _flags(revision: Revision) -> list[str]:
+    flags: dict[str, object] = {
+        "monitoring_config_file": f"{SERVING_CONFIG_MOUNT}/{MONITORING_CONFIG_FILE}",
+        # The one version is there and verified before the server starts: nothing to look out for, no use in retrying.
+        "file_system_poll_wait_seconds": 0,
+        "max_num_load_retries": 0,
+        "grpc_channel_arguments": f"grpc.max_connection_age_ms={CONNECTION_AGE * 1000}",
+    }
+    if cores := _cores(revision):
+        # Left alone, it sizes its pools by the CPUs of the node (tensorflow/serving#2132).
+        flags |= {
+            "tensorflow_intra_op_parallelism": cores,
+            "tensorflow_inter_op_parallelism": cores,
+            "rest_api_num_threads": 4 * cores,
+            "grpc_max_threads": 4 * cores,
+        }
+    return [f"--{name}={value}" for name, value in flags.items()]
+
+
+def _cores(revision: Revision) -> int | None:
+    limit = amount((revision.server.resources.limits or {}).get("cpu", ""))
+    return max(1, math.ceil(limit)) if limit else None
+
+
+def _environment(service: str, revision: Revision) -> list[Manifest]:
+    own = {each["name"]: each for each in revision.server.template.env or []}
+    for name, value in (("MODEL_NAME", service), ("MODEL_BASE_PATH", SERVING_MODELS_MOUNT)):
+        own[name] = {"name": name, "value": value}
+    return list(own.values())
+
+
+def _resources(revision: Revision) -> Manifest:
+    server = revision.server
+    # Extended resources cannot be overcommitted: requests must equal limits.
+    gpus: dict[str, int | str] = {server.gpu_resource: server.gpus} if server.gpus else {}
+    wanted = {"requests": (server.resources.requests or {}) | gpus, "limits": (server.resources.limits or {}) | gpus}
+    # Quantities are strings to the API server; a number would come back as one.
+    return {name: {key: str(each) for key, each in amounts.items()} for name, amounts in wanted.items() if amounts}
+
+
+def _present(**fields: Any) -> dict[str, Any]:
+    return {name: each for name, each in fields.items() if each is not None}

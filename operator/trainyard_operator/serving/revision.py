@@ -1,0 +1,29 @@
+"""A revision: one model version together with the server settings it is served with."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from trainyard_operator.api.modelservice import Server
+from trainyard_operator.serving.source import ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What the pods of one revision run."""
+
+    model: ModelVersion
+    server: Server
+
+    @property
+    def id(self) -> str:
+        """Eight hex digits that change with what the pods run, and with nothing else.
+
+        The operator's version and its images stay out, so that its upgrade rolls nothing. So do fields that are left at
+        their defaults, so that a field added later changes no id; except the image, whose default moves on with the
+        releases while the API server keeps what it filled in.
+        """
+        server = self.server.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"image"})
+        content = {"uri": self.model.uri, "digest": self.model.digest, "image": self.server.image, "server": server}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:8]

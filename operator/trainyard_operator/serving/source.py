@@ -1,0 +1,119 @@
+"""Which model version a ModelService wants: the one it names, or the newest that its TrainingJobs have made."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from trainyard_operator.api.conditions import is_true
+from trainyard_operator.api.modelservice import RevisionStatus
+from trainyard_operator.api.trainingjob import TrainingJobStatus
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.serving.problems import Problem
+
+_URI = re.compile(r"pvc://(?P<claim>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)/(?P<model>[^/].*)/(?P<version>[0-9]{1,18})/?")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One version of a model in a store.
+
+    Attributes:
+        claim: PersistentVolumeClaim of the store.
+        model: Path of the model in the store.
+        folder: Name of the version's folder: its number, perhaps with leading zeros.
+        digest: Digest of its manifest, where known.
+        training_job: Name of the TrainingJob that made it, where known.
+    """
+
+    claim: str
+    model: str
+    folder: str
+    digest: str | None = None
+    training_job: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """The form in `spec.model.uri`."""
+        return f"pvc://{self.claim}/{self.model}/{self.folder}"
+
+    @property
+    def version(self) -> int:
+        """The number TensorFlow Serving knows it by."""
+        return int(self.folder)
+
+    def succeeds(self, other: "ModelVersion") -> bool:
+        """Return whether it is to be preferred to the other: a later version, or of another model altogether."""
+        same_model = (self.claim, self.model) == (other.claim, other.model)
+        return not same_model or self.version > other.version
+
+
+def parse_uri(uri: str, *, digest: str | None = None, training_job: str | None = None) -> ModelVersion | Problem:
+    """Return the model version at a URI, or what is wrong with the URI."""
+    match = _URI.fullmatch(uri)
+    if match is None or ".." in match["model"].split("/"):
+        return Problem("InvalidModelUri", f"expected pvc://<claim>/<model>/<version> with a whole number, got {uri!r}")
+    return ModelVersion(match["claim"], match["model"], match["version"], digest, training_job)
+
+
+def from_status(revision: RevisionStatus | None) -> ModelVersion | None:
+    """Return the model version that a revision in a status serves."""
+    if revision is None:
+        return None
+    version = parse_uri(revision.uri, digest=revision.digest, training_job=revision.training_job)
+    return version if isinstance(version, ModelVersion) else None
+
+
+def offer(job: Manifest) -> ModelVersion | None:
+    """Return the model version a TrainingJob offers, once it succeeded."""
+    status = _status(job)
+    if status.model is None or not is_true(status.conditions, "Succeeded"):
+        return None
+    version = parse_uri(status.model.uri, digest=status.model.digest, training_job=job["metadata"]["name"])
+    return version if isinstance(version, ModelVersion) else None
+
+
+def newest(jobs: Sequence[Manifest]) -> ModelVersion | None:
+    """Return the offer of the TrainingJob that ended last."""
+    return offer(max(jobs, key=_age)) if (jobs := [job for job in jobs if offer(job)]) else None
+
+
+def is_kept(last: ModelVersion, candidate: ModelVersion | None, *, gone: bool) -> bool:
+    """Return whether to stay with the version that was last served rather than take the newest offer.
+
+    What serves is never taken away for want of an offer; and a TrainingJob that is deleted once it is done (`gone`)
+    does not take its model along, which would roll the service back to the one before.
+    """
+    return candidate is None or (gone and not candidate.succeeds(last))
+
+
+def waiting(jobs: Sequence[Manifest], labels: Mapping[str, str], namespace: str) -> Problem:
+    """Return what is being waited for as long as no TrainingJob offers a model."""
+    wanted = ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    if not jobs:
+        return Problem(
+            "NoTrainingJob",
+            f"no TrainingJob in namespace {namespace!r} has the labels {wanted}; "
+            "create one, or change spec.model.fromTraining.selector",
+        )
+    job = max(jobs, key=lambda each: (each["metadata"]["creationTimestamp"], each["metadata"]["name"]))
+    name, status = job["metadata"]["name"], _status(job)
+    if status.phase == "Failed":
+        reason = f" ({status.failure.reason})" if status.failure else ""
+        return Problem("TrainingFailed", f"TrainingJob {name!r} failed{reason}, and no other with {wanted} succeeded")
+    return Problem("WaitingForTraining", f"TrainingJob {name!r} is {status.phase}; its model will be served")
+
+
+def _age(job: Manifest) -> tuple[str, str, str]:
+    # RFC 3339 in UTC and whole seconds sorts as text.
+    metadata = job["metadata"]
+    return _status(job).completion_time or "", metadata["creationTimestamp"], metadata["name"]
+
+
+def _status(job: Manifest) -> TrainingJobStatus:
+    try:
+        return TrainingJobStatus.model_validate(job.get("status") or {})
+    except ValidationError:
+        # Written by another version of the operator, which will have offered something we cannot read.
+        return TrainingJobStatus()

@@ -1,0 +1,261 @@
+"""Builds ModelServices for tests, and plays Kubernetes' part in their lives."""
+
+import copy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from support.fake_cluster import FakeCluster, Killed
+from trainyard_operator.api.names import REVISION_LABEL
+from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.runtime.clock import to_rfc3339
+from trainyard_operator.runtime.outcome import Key, Outcome
+from trainyard_operator.serving.model_status import Answer
+from trainyard_operator.serving.reconcile import ModelServiceReconciler
+
+NAMESPACE = "team"
+START = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
+DRAIN = timedelta(seconds=15)
+LABELS = {"model": "churn"}
+
+
+@dataclass(frozen=True)
+class ModelServiceBuilder:
+    """A ModelService as the API server would hand it out, changed one thing at a time."""
+
+    manifest: Manifest
+
+    def named(self, name: str) -> "ModelServiceBuilder":
+        return self._with("metadata", {"name": name})
+
+    def serving(self, uri: str) -> "ModelServiceBuilder":
+        return self._with("spec", {"model": {"uri": uri}})
+
+    def following(self, **labels: str) -> "ModelServiceBuilder":
+        return self._with("spec", {"model": {"fromTraining": {"selector": {"matchLabels": labels}}}})
+
+    def with_replicas(self, count: int) -> "ModelServiceBuilder":
+        return self._with("spec", {"replicas": count})
+
+    def with_server(self, **fields: Any) -> "ModelServiceBuilder":
+        return self._with("spec", {"server": self.manifest["spec"].get("server", {}) | fields})
+
+    def _with(self, part: str, fields: Manifest) -> "ModelServiceBuilder":
+        return ModelServiceBuilder(self.manifest | {part: self.manifest[part] | fields})
+
+    def build(self) -> Manifest:
+        return copy.deepcopy(self.manifest)
+
+
+def a_model_service() -> ModelServiceBuilder:
+    """Start from a small valid one: one replica of version 1 of a model in a claim."""
+    return ModelServiceBuilder(
+        {
+            "apiVersion": "trainyard.dev/v1alpha1",
+            "kind": "ModelService",
+            "metadata": {"name": "churn", "namespace": NAMESPACE, "uid": "uid-of-churn", "generation": 1},
+            "spec": {"model": {"uri": "pvc://models/churn/1"}},
+        }
+    )
+
+
+def a_succeeded_job(
+    version: int, *, name: str = "", completed: str = "", labels: dict[str, str] | None = None, created: str = ""
+) -> Manifest:
+    """Return a TrainingJob that made this version of model churn."""
+    completed = completed or f"2026-11-23T09:{version:02}:00Z"
+    return {
+        "apiVersion": "trainyard.dev/v1alpha1",
+        "kind": "TrainingJob",
+        "metadata": {
+            "name": name or f"churn-{version}",
+            "namespace": NAMESPACE,
+            "uid": f"uid-of-{name or version}",
+            "labels": LABELS if labels is None else labels,
+            "creationTimestamp": created or "2026-11-23T09:00:00Z",
+        },
+        "spec": {},
+        "status": {
+            "phase": "Succeeded",
+            "completionTime": completed,
+            "conditions": [
+                {
+                    "type": "Succeeded",
+                    "status": "True",
+                    "reason": "MaxEpochs",
+                    "lastTransitionTime": completed,
+                }
+            ],
+            "model": {
+                "name": "churn",
+                "version": version,
+                "uri": f"pvc://models/churn/{version}",
+                "digest": f"sha256:{version:064x}",
+            },
+        },
+    }
+
+
+@dataclass
+class FakeModelStatus:
+    """Answers for every pod, and remembers who was asked for what."""
+
+    silent: bool = False
+    asked: list[tuple[str, str, int]] = field(default_factory=list)
+
+    async def ask(self, address: str, model: str, version: int) -> Answer:
+        self.asked.append((address, model, version))
+        return Answer(False, "UNAVAILABLE: connection refused") if self.silent else Answer(True)
+
+
+@dataclass
+class World:
+    """A cluster with one namespace, in which tests say what Kubernetes' own controllers and the pods do."""
+
+    cluster: FakeCluster = field(default_factory=FakeCluster)
+    pods: FakeModelStatus = field(default_factory=FakeModelStatus)
+    now: datetime = START
+    fetch_image: str = "operator:test"
+
+    def __post_init__(self) -> None:
+        self.cluster.put(CLAIM, {"metadata": {"name": "models", "namespace": NAMESPACE}, "spec": {}})
+
+    def put(self, service: ModelServiceBuilder) -> "World":
+        self.cluster.put(MODEL_SERVICE, service.build())
+        return self
+
+    def put_job(self, job: Manifest) -> "World":
+        self.cluster.put(TRAINING_JOB, job)
+        return self
+
+    def update(self, service: ModelServiceBuilder) -> "World":
+        """A user applies another spec."""
+        live = self.cluster.peek(MODEL_SERVICE, NAMESPACE)[0]
+        self.cluster.put(MODEL_SERVICE, live | {"spec": service.build()["spec"]})
+        return self
+
+    async def reconcile(self, name: str = "churn") -> Outcome:
+        reconciler = ModelServiceReconciler(
+            cluster=self.cluster,
+            model_status=self.pods,
+            fetch_image=self.fetch_image,
+            drain=DRAIN,
+            clock=lambda: self.now,
+        )
+        return await reconciler.reconcile(Key("ModelService", NAMESPACE, name))
+
+    async def settle(self) -> Outcome:
+        """Reconcile until a reconcile changes nothing."""
+        for _ in range(10):
+            before = self.cluster.version
+            outcome = await self.reconcile()
+            if self.cluster.version == before:
+                return outcome
+        raise AssertionError("the reconciler does not come to rest")
+
+    async def run(self) -> None:
+        """Let everybody act until nothing changes any more: operator, controllers, kubelets."""
+        for _ in range(20):
+            before = self.cluster.version
+            await self.reconcile()
+            self.control()
+            self.start_pods()
+            if self.cluster.version == before:
+                return
+        raise AssertionError("the cluster does not come to rest")
+
+    async def run_and_die(self) -> None:
+        """As `run`, but the operator dies where the cluster was told to let it die, and is started again."""
+        try:
+            await self.run()
+        except Killed:
+            self.cluster.fail_at = self.cluster.fail_after = None
+            await self.run()
+
+    def later(self, **span: float) -> "World":
+        self.now += timedelta(**span)
+        return self
+
+    # Kubernetes' part.
+
+    def control(self) -> None:
+        """The Deployment controller makes and deletes pods, and counts them."""
+        for deployment in self.cluster.peek(DEPLOYMENT, NAMESPACE):
+            name, replicas = deployment["metadata"]["name"], deployment["spec"]["replicas"]
+            pods = self.pods_of(name)
+            for pod in pods[replicas:]:
+                self.cluster.remove(POD, NAMESPACE, pod["metadata"]["name"])
+            for number in range(len(pods), replicas):
+                self.cluster.put(POD, _pod(deployment, number))
+            available = sum(_is_ready(pod) for pod in self.pods_of(name))
+            status = {"observedGeneration": deployment["metadata"]["generation"], "availableReplicas": available}
+            self.cluster.set_status(DEPLOYMENT, NAMESPACE, name, status)
+
+    def start_pods(self, *names: str) -> "World":
+        """The kubelet reports these pods, or all, as ready."""
+        for pod in self.cluster.peek(POD, NAMESPACE):
+            if not _is_ready(pod) and pod["metadata"]["name"] in (names or [pod["metadata"]["name"]]):
+                ready = {"type": "Ready", "status": "True", "lastTransitionTime": to_rfc3339(self.now)}
+                address = f"10.0.0.{len(pod['metadata']['name'])}"
+                status = {"phase": "Running", "podIP": address, "conditions": [ready]}
+                self.cluster.set_status(POD, NAMESPACE, pod["metadata"]["name"], status)
+        self.control()
+        return self
+
+    def report(self, status: Manifest) -> "World":
+        """The kubelet, or the scheduler, reports this of every pod that is not ready."""
+        for pod in self.cluster.peek(POD, NAMESPACE):
+            if not _is_ready(pod):
+                self.cluster.set_status(POD, NAMESPACE, pod["metadata"]["name"], status)
+        return self
+
+    # What tests look at.
+
+    def pods_of(self, deployment: str) -> list[Manifest]:
+        return [
+            pod
+            for pod in self.cluster.peek(POD, NAMESPACE)
+            if pod["metadata"]["ownerReferences"][0]["name"] == deployment
+        ]
+
+    def deployments(self) -> list[str]:
+        return [each["metadata"]["name"] for each in self.cluster.peek(DEPLOYMENT, NAMESPACE)]
+
+    def status(self) -> Manifest:
+        found: Manifest = self.cluster.peek(MODEL_SERVICE, NAMESPACE)[0]["status"]
+        return found
+
+    def condition(self, name: str) -> tuple[str, str]:
+        found = next(each for each in self.status()["conditions"] if each["type"] == name)
+        return found["status"], found["reason"]
+
+    def message(self, name: str) -> str:
+        found = next(each for each in self.status()["conditions"] if each["type"] == name)
+        return str(found["message"])
+
+    def serving(self) -> str:
+        """The revision that the stable Service points to."""
+        return str(self.cluster.peek(SERVICE, NAMESPACE)[0]["spec"]["selector"][REVISION_LABEL])
+
+    def events(self) -> list[str]:
+        return [f"{event.type} {event.reason}" for _, _, event in self.cluster.events]
+
+
+def _pod(deployment: Manifest, number: int) -> Manifest:
+    metadata = deployment["metadata"]
+    owner = {"kind": "Deployment", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
+    return {
+        "metadata": {
+            "name": f"{metadata['name']}-{number}",
+            "namespace": metadata["namespace"],
+            "labels": deployment["spec"]["template"]["metadata"]["labels"],
+            "ownerReferences": [owner],
+        },
+        "spec": {},
+        "status": {"phase": "Pending"},
+    }
+
+
+def _is_ready(pod: Manifest) -> bool:
+    return any(each["type"] == "Ready" for each in pod["status"].get("conditions", []))
