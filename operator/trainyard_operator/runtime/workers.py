@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from trainyard_operator.cluster.errors import Conflict
 from trainyard_operator.runtime.backoff import Backoff
 from trainyard_operator.runtime.metrics import Metrics
 from trainyard_operator.runtime.outcome import Key, Outcome, Reconciler
@@ -80,6 +81,9 @@ class Workers:
         about = {"kind": key.kind, "namespace": key.namespace, "object": key.name, "retry_in": round(delay, 1)}
         if isinstance(error, TimeoutError):
             logger.warning("Reconcile of %s took longer than %s s and was stopped", key, self.deadline, extra=about)
+        elif isinstance(error, Conflict):
+            # Somebody, or our own last write, was faster than what we have read.
+            logger.debug("Reconcile of %s starts over: %s", key, error, extra=about)
         elif isinstance(error, self.expected):
             logger.warning("Reconcile of %s did not go through: %s", key, error, extra=about)
         else:

@@ -103,7 +103,10 @@ class TrainingJobReconciler:
         if after == before:
             return
         metadata = {key: manifest["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
-        await self.cluster.apply_status(TRAINING_JOB, {"metadata": metadata, "status": after.to_wire()})
+        try:
+            await self.cluster.apply_status(TRAINING_JOB, {"metadata": metadata, "status": after.to_wire()})
+        except NotFound:
+            return  # deleted meanwhile, and its children with it
         about = {"kind": KIND, "namespace": metadata["namespace"], "object": metadata["name"]}
         if after.phase != before.phase:
             logger.info("%s %s/%s became %s", *about.values(), after.phase, extra=about)
