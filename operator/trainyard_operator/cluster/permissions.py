@@ -35,7 +35,7 @@ PERMISSIONS = (
     Permission("apps", "deployments", (*_WATCH, "create", "patch", "delete")),
     Permission("", "services", (*_WATCH, "create", "patch")),
     Permission("", "configmaps", (*_WATCH, "create", "patch", "delete")),
-    Permission("", "pods", _WATCH),
+    Permission("", "pods", ("list", "watch")),
     Permission("", "persistentvolumeclaims", ("get",)),
     Permission("", "events", ("create", "patch")),
 )
