@@ -27,7 +27,7 @@ class Options:
     port: int = _flag(INT32, 8500, "TCP port for gRPC. 0 = off.")
     grpc_socket_path: str = _flag(STRING, "", "Also listen for gRPC on this unix socket.")
     rest_api_port: int = _flag(INT32, 0, "TCP port for REST and metrics. 0 = off. Must differ from --port.")
-    rest_api_num_threads: int = _flag(INT32, 0, "Threads for REST. 0 = 4 per CPU.")
+    rest_api_num_threads: int = _flag(INT32, 0, "No effect: each connection has a thread here.")
     rest_api_timeout_in_ms: int = _flag(INT32, 30000, "Time limit of one REST computation.")
     rest_api_enable_cors_support: bool = _flag(BOOL, False, "Send CORS headers and answer preflight requests.")
     enable_batching: bool = _flag(BOOL, False, "Batch requests (refused here).")

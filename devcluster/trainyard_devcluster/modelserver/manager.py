@@ -235,8 +235,11 @@ class Manager(Generic[T]):
         loaded, managed.loaded = managed.loaded, None
         with self._changed:
             self._publish_serving()
-        if loaded:
-            loaded.close()
+        try:
+            if loaded:
+                loaded.close()
+        except Exception:  # What cannot be freed is lost; the other models go on.
+            _log.exception("Unloading %s failed", servable_id(name, managed.version))
         self._settle(name, managed, Stage.DISABLED, State.END)
         _log.info("Done unloading servable version %s", servable_id(name, managed.version))
 

@@ -30,7 +30,7 @@ def serve() -> Iterator[Serve]:
         def start(**flags: Any) -> Client:
             address = loopback_address()
             environment.setenv("DEVCLUSTER_POD_IP", address)
-            server = Server(Options(port=GRPC, rest_api_port=REST, **flags))
+            server = Server(Options(**{"port": GRPC, "rest_api_port": REST, **flags}))
             started.append(server)
             server.start()
             client = Client(address)

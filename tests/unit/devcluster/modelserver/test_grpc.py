@@ -19,6 +19,10 @@ from tensorflow_serving.apis import (
 
 from support.serving_client import Client, Saved, Serve
 from support.serving_models import publish
+from trainyard_devcluster.modelserver.errors import ServingError
+from trainyard_devcluster.modelserver.flags import Options
+from trainyard_devcluster.modelserver.grpc_server import channel_arguments
+from trainyard_devcluster.modelserver.server import Server
 
 MIXED = {
     "colour": np.array([b"red", b"\xff"], object),
@@ -213,3 +217,36 @@ def test_a_flag_turns_replies_into_raw_content_and_health_off(serve: Serve, save
     assert failure(health.Check, health_pb2.HealthCheckRequest())[0] is grpc.StatusCode.UNIMPLEMENTED
     # REST is not touched by the flag.
     assert client.rest("POST", "/v1/models/line:predict", {"instances": [1]})[0] == 200
+
+
+def test_a_unix_socket_serves_too_and_alone(serve: Serve, saved: Saved, tmp_path: Any) -> None:
+    publish(saved.half_plus_two, tmp_path / "1")
+    path = tmp_path / "grpc.sock"
+    serve(model_name="line", model_base_path=str(tmp_path), grpc_socket_path=str(path), port=0)
+    with grpc.insecure_channel(f"unix:{path}") as channel:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = "line"
+        request.inputs["x"].CopyFrom(tf.make_tensor_proto([1.0]))
+        call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        reply = predict_pb2.PredictResponse.FromString(call(request.SerializeToString()))
+        assert list(reply.outputs["y"].float_val) == [2.5]
+
+
+def test_a_port_in_use_keeps_the_server_from_starting(client: Client, saved: Saved, tmp_path: Any) -> None:
+    publish(saved.half_plus_two, tmp_path / "1")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DEVCLUSTER_POD_IP", client.address)
+        server = Server(Options(model_name="line", model_base_path=str(tmp_path)))
+        try:
+            with pytest.raises(ServingError, match=r"^INVALID_ARGUMENT: Failed to BuildAndStart gRPC server$"):
+                server.start()
+        finally:
+            server.stop()
+
+
+def test_channel_arguments_are_numbers_where_they_look_like_it() -> None:
+    assert channel_arguments("") == []
+    assert channel_arguments("grpc.max_connection_age_ms=2000,x=y") == [
+        ("grpc.max_connection_age_ms", 2000),
+        ("x", "y"),
+    ]
