@@ -81,7 +81,7 @@ def fit(
         runner=StepRunner(model, optimizer, task, batch_size=spec.fit.batch_size, strategy=devices.strategy),
         task=task,
         policy=prepared.policy,
-        rows=_training_rows(run, prepared, to_block),
+        rows=training_rows(run, prepared, to_block),
         validation=_validation(prepared, to_block),
     )
     return Trained(model, encoder, task, loop.run())
@@ -99,7 +99,8 @@ def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:
     )
 
 
-def _training_rows(run: Run, prepared: Prepared, to_block: Callable[[Rows], Any]) -> TrainingRows:
+def training_rows(run: Run, prepared: Prepared, to_block: Callable[[Rows], Any]) -> TrainingRows:
+    """Return the rows to train on: from memory where they are there, else from the files."""
     seed, facts = run.job.spec.fit.seed, prepared.profile
     if facts.training_cache is not None:
         return MemoryRows(facts.training_cache, seed=seed, prepare=to_block)

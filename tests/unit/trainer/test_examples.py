@@ -1,0 +1,82 @@
+"""The examples do what they say, with the very files a person would apply."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from trainyard_operator.api import names
+from trainyard_operator.api.trainingjob import Task
+from trainyard_trainer.metrics import metric_names
+from trainyard_trainer.progress import Progress
+from trainyard_trainer.report import ModelVersion, termination_message
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+def train(spec: Path, data: Path, folder: Path) -> dict[str, Any]:
+    """Run the trainer as a person on a laptop would; returns its report."""
+    env = os.environ | {names.DATA_DIR_ENV: str(data), names.TERMINATION_MESSAGE_ENV: str(folder / "report")}
+    done = subprocess.run(
+        [sys.executable, "-m", "trainyard_trainer", str(spec)], cwd=folder, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return dict(json.loads((folder / "report").read_text()))
+
+
+def test_the_quickstart_reaches_its_quality(tmp_path: Path) -> None:
+    quickstart = EXAMPLES / "quickstart"
+
+    report = train(quickstart / "trainingjob.yaml", quickstart / "breast-cancer.csv", tmp_path)
+
+    assert report["metrics"]["val_accuracy"] >= 0.95
+    assert (tmp_path / "trainyard-out" / "breast-cancer" / "1" / names.MANIFEST_FILE).exists()
+
+
+def test_dense_100_trains_on_generated_rows(tmp_path: Path) -> None:
+    example, data = EXAMPLES / "dense-100", tmp_path / "dense-100.parquet"
+    subprocess.run([sys.executable, str(example / "generate.py"), "--rows", "4000", str(data)], check=True)
+
+    report = train(example / "trainingjob.yaml", data, tmp_path)
+
+    assert report["steps"] == 10 * 113
+    assert report["metrics"]["val_accuracy"] > 0.7
+    manifest = json.loads((tmp_path / "trainyard-out" / "dense-100" / "1" / names.MANIFEST_FILE).read_text())
+    assert len(manifest["signatures"]["serving_default"]["inputs"]) == 100
+
+
+def test_dense_100_is_the_network_it_says() -> None:
+    spec = yaml.safe_load((EXAMPLES / "dense-100" / "trainingjob.yaml").read_text())["spec"]
+
+    assert spec["program"]["keras"] == {
+        "family": "mlp",
+        "task": "binaryClassification",
+        "hidden": [128, 64],
+        "activation": "relu",
+    }
+    assert (spec["fit"]["epochs"], spec["fit"]["batchSize"]) == (10, 32)
+    assert spec["fit"]["optimizer"]["name"] == "adam"
+
+
+def test_the_documentation_names_every_metric() -> None:
+    page = (EXAMPLES.parent / "docs" / "trainer.md").read_text()
+
+    for task in get_args(Task):
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| {task} ")]
+        assert row.endswith(f"| {', '.join(metric_names(task, validation=True))} |")
+
+
+def test_the_contract_shows_a_report_as_the_trainer_writes_it() -> None:
+    page = (EXAMPLES.parent / "docs" / "trainer-contract.md").read_text()
+    manifest, report, progress = (json.loads(each) for each in re.findall(r"```json\n(.*?)```", page, re.DOTALL))
+
+    assert report.keys() == json.loads(termination_message("x", "y", Progress())).keys()
+    assert progress.keys() == Progress().to_wire().keys()
+    assert report["model"].keys() == ModelVersion("a", 1, "b", 1).to_wire().keys()
+    assert manifest["kind"] == "ModelManifest"
