@@ -26,6 +26,7 @@ _INT_RANGES: Final = {
     "uint32": (0, 2**32),
     "uint64": (0, 2**64),
 }
+_EXACT: Final = {"string": str, "bool": bool}
 _MAX_RANK: Final = 64
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]*")
 
@@ -191,7 +192,7 @@ def _dense(value: Json, number: int) -> Any:
         low, high = _INT_RANGES[kind.name]
         regular = types <= {int} and (not values or (low <= min(values) and max(values) < high))
     else:
-        regular = types <= {{"string": str, "bool": bool}.get(kind.name, NoReturn)}
+        regular = types <= {_EXACT.get(kind.name)}
     return (
         _array("", [_leaf_bytes(v) for v in values] if types == {str} else values, shape, number) if regular else None
     )
