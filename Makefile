@@ -9,7 +9,7 @@ export UV_DEFAULT_INDEX ?= $(shell $(PYTHON) -m pip config get global.index-url 
 
 .PHONY: help
 help: ## List the commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: setup
 setup: .venv/operator/.installed .venv/trainer/.installed ## Install everything into .venv/
@@ -26,7 +26,7 @@ lint: setup ## Check style, types and import rules
 	$(OPERATOR)/ruff check .
 	$(OPERATOR)/ruff format --check .
 	$(OPERATOR)/mypy
-	$(OPERATOR)/lint-imports
+	PYTHONPATH=examples $(OPERATOR)/lint-imports
 
 .PHONY: lock
 lock: .venv/operator/.installed ## Renew the lock files
@@ -76,3 +76,4 @@ test-e2e: setup ## Run the whole flow: the demo, and the operator killed at rand
 bench: setup ## Measure the operator's latencies and memory, and the trainer against plain Keras
 	PYTHONPATH=examples $(OPERATOR)/python benchmarks/flow.py
 	$(TRAINER)/python benchmarks/trainer.py
+	$(TRAINER)/python benchmarks/modelserver.py

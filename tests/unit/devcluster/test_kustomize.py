@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from trainyard_devcluster import kustomize
 
 QUICKSTART = Path(__file__).parents[3] / "examples" / "quickstart"

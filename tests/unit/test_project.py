@@ -1,0 +1,63 @@
+"""What holds of the repository as a whole."""
+
+import csv
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+QUICKSTART = ROOT / "examples" / "quickstart"
+
+
+def test_the_operator_folder_is_no_package() -> None:
+    # With an __init__.py it could be imported in place of the standard library's `operator`.
+    assert not (ROOT / "operator" / "__init__.py").exists()
+
+
+def test_the_quickstart_request_is_the_first_row_of_its_data() -> None:
+    with (QUICKSTART / "breast-cancer.csv").open() as file:
+        row = next(csv.DictReader(file))
+    row.pop("diagnosis")
+
+    assert json.loads((QUICKSTART / "request.json").read_text()) == {
+        "instances": [{name: float(value) for name, value in row.items()}]
+    }
+
+
+def test_the_operator_needs_no_tensorflow() -> None:
+    pinned = (ROOT / "requirements" / "operator.txt").read_text()
+
+    assert re.search(r"^kopf==", pinned, re.MULTILINE)
+    assert not re.search(r"^(tensorflow|keras|numpy|pyarrow)", pinned, re.MULTILINE)
+
+
+def test_every_make_target_the_readme_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z0-9-]+)", (ROOT / "README.md").read_text()))
+
+    assert named
+    assert named <= targets
+
+
+def test_no_tracked_file_is_large() -> None:
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    files = [ROOT / name for name in tracked.stdout.split("\0") if name]
+
+    assert [file for file in files if file.exists() and file.stat().st_size > 300_000] == []
+
+
+def test_the_resources_in_the_readme_are_those_of_the_quickstart() -> None:
+    (shown,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    assert list(yaml.safe_load_all(shown)) == [
+        yaml.safe_load((QUICKSTART / name).read_text()) for name in ("trainingjob.yaml", "modelservice.yaml")
+    ]
+
+
+def test_every_page_the_readme_points_to_exists() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
+
+    assert [link for link in links if not link.startswith("http") and not (ROOT / link).exists()] == []
