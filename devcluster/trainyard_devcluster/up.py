@@ -5,8 +5,6 @@ import asyncio
 import ctypes
 import fcntl
 import logging
-import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -22,7 +20,6 @@ log = logging.getLogger(__name__)
 LOG_TAIL_BYTES = 3000
 LOOK_SECONDS = 0.05
 STOP_SECONDS = 15.0
-KUBELET_TOKEN_FILE = "kubelet-token"  # noqa: S105 - a file name
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -141,7 +138,6 @@ async def run(options: argparse.Namespace) -> None:
     folder: Path = options.dir.resolve()
     cluster = Cluster(folder)
     cluster.kubeconfig.unlink(missing_ok=True)
-    _write_secret(folder / KUBELET_TOKEN_FILE)
     try:
         try:
             async with asyncio.timeout(options.wait):
@@ -174,13 +170,6 @@ def _node_options(options: argparse.Namespace) -> Sequence[str]:
         if value := getattr(options, name):
             chosen += [f"--{name}", value]
     return [*chosen, *options.node_options]
-
-
-def _write_secret(path: Path) -> None:
-    """A fresh secret that the API server and the node share; only we can read it."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_urlsafe(32))
 
 
 def main(arguments: Sequence[str]) -> int:

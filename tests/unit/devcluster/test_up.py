@@ -1,8 +1,6 @@
 """The launcher: what it does when its parts do not do what they should."""
 
 import fcntl
-import os
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -51,15 +49,3 @@ def test_the_command_says_how_it_is_used() -> None:
     done = subprocess.run([*command, "node", "--help"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0
     assert "--pod-cidr" in done.stdout
-
-
-def test_the_secret_of_api_server_and_node_is_readable_for_us_alone(tmp_path: Path) -> None:
-    from trainyard_devcluster.up import _write_secret
-
-    old = os.umask(0)
-    try:
-        _write_secret(tmp_path / "token")
-    finally:
-        os.umask(old)
-    assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
-    assert len((tmp_path / "token").read_text()) >= 32
