@@ -1,0 +1,102 @@
+"""CEL as Kubernetes uses it: programs compiled once, with Kubernetes' own functions."""
+
+import re
+from fractions import Fraction
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+from cel import Context, Program, stdlib
+from cel import compile as compile_cel
+
+from trainyard_devcluster import quantity
+from trainyard_devcluster.apiserver.values import Json
+
+
+class CelError(Exception):
+    """An expression cannot be compiled or evaluated."""
+
+
+@cache
+def program(expression: str) -> Program:
+    """Return the program of an expression.
+
+    Raises:
+        CelError: it does not parse.
+    """
+    try:
+        return compile_cel(expression)
+    except ValueError as error:
+        raise CelError(str(error)) from error
+
+
+def evaluate(expression: str, variables: dict[str, Json]) -> Any:
+    """Return the value of an expression.
+
+    Raises:
+        CelError: it fails, for instance on a key that is absent.
+    """
+    context = Context(variables)
+    stdlib.add_stdlib_to_context(context)
+    for name, function in _FUNCTIONS.items():
+        context.add_function(name, function)
+    try:
+        return program(expression).execute(context)
+    except KeyError as error:
+        raise CelError(f"no such key: {error.args[0]}") from error
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, IndexError) as error:
+        raise CelError(str(error)) from error
+
+
+def _find(text: str, pattern: str) -> str:
+    found = re.search(pattern, text)
+    return found[0] if found else ""
+
+
+def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
+    found = [each[0] for each in re.finditer(pattern, text)]
+    return found if limit < 0 else found[:limit]
+
+
+def _index_of(value: Any, item: Any, offset: int = 0) -> int:
+    if isinstance(value, str):
+        return value.find(item, offset)
+    return value.index(item) if item in value else -1
+
+
+def _is_quantity(text: str) -> bool:
+    try:
+        quantity.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _compare(one: str, other: str) -> int:
+    left, right = quantity.parse(one), quantity.parse(other)
+    return (left > right) - (left < right)
+
+
+def _shift(one: str, other: str | int, sign: int) -> str:
+    result = quantity.parse(one) + sign * quantity.parse(other)
+    return str(result.numerator) if result.denominator == 1 else str(float(Fraction(result)))
+
+
+_FUNCTIONS = {
+    "find": _find,
+    "findAll": _find_all,
+    "indexOf": _index_of,
+    "isSorted": lambda items: all(a <= b for a, b in pairwise(items)),
+    # Quantities stay texts; only these functions look into them.
+    "quantity": lambda text: text,
+    "isQuantity": _is_quantity,
+    "isInteger": lambda text: quantity.parse(text).denominator == 1,
+    "asInteger": lambda text: int(quantity.parse(text)),
+    "asApproximateFloat": lambda text: float(quantity.parse(text)),
+    "sign": lambda text: _compare(text, "0"),
+    "compareTo": _compare,
+    "isGreaterThan": lambda one, other: _compare(one, other) > 0,
+    "isLessThan": lambda one, other: _compare(one, other) < 0,
+    "add": lambda one, other: _shift(one, other, 1),
+    "sub": lambda one, other: _shift(one, other, -1),
+}

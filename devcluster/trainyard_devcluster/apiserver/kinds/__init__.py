@@ -1,0 +1,1 @@
+"""What the server itself decides about objects of some kinds when they are written."""

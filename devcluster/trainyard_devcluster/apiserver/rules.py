@@ -1,0 +1,109 @@
+"""Validation rules of custom resources (`x-kubernetes-validations`)."""
+
+from collections.abc import Iterator, Sequence
+
+from trainyard_devcluster.apiserver.cel import CelError, evaluate
+from trainyard_devcluster.apiserver.errors import FieldError, duplicate, forbidden_field, invalid_value, required
+from trainyard_devcluster.apiserver.schema.decode import json_type
+from trainyard_devcluster.apiserver.schema.lists import is_associative, item_key
+from trainyard_devcluster.apiserver.schema.node import Schema
+from trainyard_devcluster.apiserver.values import Json, Object
+
+_ROOT_METADATA = ("name", "generateName")
+_UNCHECKED = (
+    "some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation"
+)
+
+
+def broken_rules(
+    new: Object, old: Object | None, schema: Schema, earlier: Sequence[FieldError]
+) -> Iterator[FieldError]:
+    """Yield the rules that an object breaks.
+
+    Rules over an object of the wrong shape mean nothing: where schema validation found such an error, they are left
+    out and one error says so.
+    """
+    if not has_rules(schema):
+        return
+    if any(error.blocking for error in earlier):
+        yield FieldError("FieldValueInvalid", "<nil>", f"Invalid value: null: {_UNCHECKED}")
+        return
+    yield from _walk(_root(new), _root(old), schema, "")
+
+
+def has_rules(schema: Schema) -> bool:
+    """Return whether a schema has rules anywhere."""
+    if "x-kubernetes-validations" in schema.raw:
+        return True
+    inner = [*schema.properties.values(), *filter(None, (schema.items, schema.additional))]
+    return any(not each.native and has_rules(each) for each in inner if each is not schema)
+
+
+def _root(obj: Object | None) -> Object | None:
+    """Rules see of the metadata only the names."""
+    if obj is None:
+        return None
+    metadata = {name: obj["metadata"][name] for name in _ROOT_METADATA if name in obj["metadata"]}
+    return obj | {"metadata": metadata}
+
+
+def _walk(value: Json, old: Json, schema: Schema, path: str) -> Iterator[FieldError]:
+    for rule in schema.raw.get("x-kubernetes-validations", ()):
+        yield from _check(value, old, rule, schema, path)
+    if isinstance(value, dict):
+        for name, item in value.items():
+            child = schema.field(name)
+            if child is not None and not child.native:
+                before = old.get(name) if isinstance(old, dict) else None
+                inside = f"{path}[{name}]" if name not in schema.properties else f"{path}.{name}" if path else name
+                yield from _walk(item, before, child, inside)
+    elif isinstance(value, list) and schema.items is not None:
+        # Items of set and atomic lists have no counterpart in the old list, so they have no transition rules.
+        known = {item_key(item, schema): item for item in old} if _correlates(old, schema) else {}
+        for index, item in enumerate(value):
+            before = known.get(item_key(item, schema)) if known else None
+            yield from _walk(item, before, schema.items, f"{path}[{index}]")
+
+
+def _correlates(old: Json, schema: Schema) -> bool:
+    return isinstance(old, list) and schema.list_type == "map" and is_associative(old, schema)
+
+
+def _check(value: Json, old: Json, rule: Object, schema: Schema, path: str) -> Iterator[FieldError]:
+    text = rule["rule"]
+    transition = "oldSelf" in text
+    optional = bool(rule.get("optionalOldSelf"))
+    if transition and old is None and not optional:
+        return
+    kind = schema.type or json_type(value)
+    try:
+        holds = evaluate(text, {"self": value, "oldSelf": old})
+    except CelError as error:
+        yield invalid_value(path or "<nil>", kind, f"{error} evaluating rule: {_message(rule, value, old)}")
+        return
+    if not holds:
+        at = path + rule["fieldPath"] if path else rule.get("fieldPath", "").lstrip(".") or "<nil>"
+        at = at if rule.get("fieldPath") else path or "<nil>"
+        yield _error(rule, at, kind, _message(rule, value, old))
+
+
+def _message(rule: Object, value: Json, old: Json) -> str:
+    expression = rule.get("messageExpression")
+    if expression:
+        try:
+            return str(evaluate(expression, {"self": value, "oldSelf": old}))
+        except CelError:
+            pass  # Kubernetes falls back to the fixed message.
+    return str(rule.get("message") or f"failed rule: {rule['rule'].strip()}").strip()
+
+
+def _error(rule: Object, path: str, kind: str, message: str) -> FieldError:
+    match rule.get("reason"):
+        case "FieldValueRequired":
+            return required(path, message)
+        case "FieldValueForbidden":
+            return forbidden_field(path, message)
+        case "FieldValueDuplicate":
+            return duplicate(path, kind)
+    return invalid_value(path, kind, message)

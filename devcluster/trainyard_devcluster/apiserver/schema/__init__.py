@@ -1,0 +1,1 @@
+"""Schemas: of the built-in kinds (as published) and of custom resources, and what is done by them."""
