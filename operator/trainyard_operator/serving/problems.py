@@ -1,7 +1,7 @@
 """What keeps a model from being served, in terms of what a person can do about it."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -29,13 +29,9 @@ class Problem:
     message: str
     passing: bool = False
 
-    def about(self, what: str) -> "Problem":
-        """Return it as a problem of this revision, or of this pod."""
-        return replace(self, message=f"{what}: {self.message}")
-
 
 def of_revision(
-    deployment: Manifest | None, members: Iterable[Manifest], server: Server, *, mute: Iterable[str], now: datetime
+    deployment: Manifest | None, members: Iterable[Manifest], server: Server, *, mute: Mapping[str, str], now: datetime
 ) -> Problem | None:
     """Return why not all pods of a revision are of use, or None where they are, or are about to be.
 
@@ -43,7 +39,7 @@ def of_revision(
         deployment: The Deployment of the revision.
         members: Its pods.
         server: What they run.
-        mute: Names of pods that are ready, yet do not say that they have the model.
+        mute: Pods that are ready, yet do not say that they have the model, with what they say instead.
         now: The time.
     """
     faults = (fault for pod in members if (fault := _of_pod(pod, server, mute, now)))
@@ -53,13 +49,14 @@ def of_revision(
     )
 
 
-def _of_pod(pod: Manifest, server: Server, mute: Iterable[str], now: datetime) -> Problem | None:
+def _of_pod(pod: Manifest, server: Server, mute: Mapping[str, str], now: datetime) -> Problem | None:
+    name = pod["metadata"]["name"]
     if pods.is_ready(pod):
-        if pod["metadata"]["name"] not in mute or now - pods.ready_since(pod) < _PATIENCE:
+        if name not in mute or now - pods.ready_since(pod) < _PATIENCE:
             return None
-        return Problem("ModelNotAvailable", "it is ready but does not answer for the model; see its log")
+        return Problem("ModelNotAvailable", f"pod {name} is ready but does not answer for the model: {mute[name]}")
     found = _unschedulable(pod, server) or next(filter(None, map(_of_container, _statuses(pod))), None)
-    return found.about(f"pod {pod['metadata']['name']}") if found else None
+    return replace(found, message=f"pod {name}: {found.message}") if found else None
 
 
 def _unschedulable(pod: Manifest, server: Server) -> Problem | None:

@@ -1,8 +1,10 @@
 """What the operator may do, compared with what it does."""
 
 from support.fake_cluster import FakeCluster
+from support.serving import LABELS, a_model_service, a_succeeded_job
+from support.serving import World as ServingWorld
 from support.training import NAMESPACE, World, a_training_job
-from trainyard_operator.cluster.kinds import CONFIG_MAP, SERVICE
+from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE, TRAINING_JOB
 from trainyard_operator.cluster.permissions import PERMISSIONS
 from trainyard_operator.watchers import CHILDREN, PARENTS
 
@@ -41,6 +43,33 @@ async def a_training_life() -> FakeCluster:
     world.fail()
     await world.settle()
     return world.cluster
+
+
+async def a_serving_life() -> FakeCluster:
+    """Everything that can be done for a ModelService: children made, scaled, switched, restored and removed."""
+    following = a_model_service().following(**LABELS)
+    world = ServingWorld().put(following)
+    for version in (1, 2):
+        await world.put_job(a_succeeded_job(version)).run()
+    await world.update(following.with_replicas(2)).run()
+    await world.later(minutes=1).run()
+    for kind in (SERVICE, CONFIG_MAP, DEPLOYMENT):
+        for child in world.cluster.peek(kind):
+            world.cluster.remove(kind, NAMESPACE, child["metadata"]["name"])
+    world.cluster.remove(TRAINING_JOB, NAMESPACE, "churn-2")
+    await world.run()
+    return world.cluster
+
+
+async def test_all_that_a_model_service_takes_is_granted() -> None:
+    assert used(await a_serving_life()) - GRANTED == set()
+
+
+async def test_nothing_is_granted_to_change_what_neither_life_changes() -> None:
+    changes = {"create", "patch", "delete"}
+    lives = used(await a_training_life()) | used(await a_serving_life())
+
+    assert {each for each in GRANTED if each[2] in changes} == {each for each in lives if each[2] in changes}
 
 
 async def test_all_that_a_training_takes_is_granted() -> None:

@@ -1,0 +1,222 @@
+"""What the pods of a revision look like, and that Kubernetes would take it."""
+
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from support.pod_security import violations
+from support.serving import START, a_model_service
+from trainyard_operator.api.modelservice import Server
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.serving.build import config_map, deployment, scale, stable_service
+from trainyard_operator.serving.revision import Revision
+from trainyard_operator.serving.rollout import Route
+from trainyard_operator.serving.source import ModelVersion
+
+OWNER = a_model_service().build()
+MODEL = ModelVersion("models", "churn", "7", "sha256:ab", "churn-nightly")
+KUBERNETES = "1.31"
+
+
+def a_deployment(model: ModelVersion = MODEL, *, replicas: int = 1, **server: Any) -> Manifest:
+    revision = Revision(model, Server.model_validate(server))
+    return deployment(OWNER, revision, replicas=replicas, fetch_image="operator:1")
+
+
+def the_pod(**server: Any) -> Manifest:
+    pod: Manifest = a_deployment(**server)["spec"]["template"]
+    return pod
+
+
+def the_server(**server: Any) -> Manifest:
+    (container,) = the_pod(**server)["spec"]["containers"]
+    return dict(container)
+
+
+def the_flags(**server: Any) -> dict[str, str]:
+    return dict(flag.removeprefix("--").split("=", 1) for flag in the_server(**server)["args"])
+
+
+FULL: dict[str, Any] = {
+    "image": "tensorflow/serving:2.20.0-gpu",
+    "gpus": 2,
+    "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": 2, "memory": "2Gi"}},
+    "template": {
+        "labels": {"team": "growth"},
+        "annotations": {"note": "x", "prometheus.io/scrape": "false"},
+        "nodeSelector": {"gpu": "yes"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "high",
+        "runtimeClassName": "nvidia",
+        "imagePullSecrets": [{"name": "registry"}],
+        "env": [{"name": "TF_CPP_MIN_LOG_LEVEL", "value": "1"}, {"name": "MODEL_NAME", "value": "theirs"}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        a_deployment(),
+        a_deployment(**FULL),
+        a_deployment(ModelVersion("models", "team/a/churn", "007"), replicas=0),
+        config_map(OWNER, Revision(MODEL, Server())),
+        stable_service(OWNER, Route("0123abcd", START, "89abcdef")),
+        stable_service(OWNER, Route("0123abcd")),
+    ],
+)
+def test_kubernetes_accepts_every_child(manifest: Manifest) -> None:
+    kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("server", [{}, FULL])
+def test_the_pods_satisfy_the_restricted_standard(server: dict[str, Any]) -> None:
+    assert violations(the_pod(**server)["spec"]) == []
+
+
+def test_every_child_goes_with_its_owner_and_is_found_by_its_labels() -> None:
+    revision = Revision(MODEL, Server())
+    children = [a_deployment(), config_map(OWNER, revision), stable_service(OWNER, Route(revision.id))]
+
+    for child in children:
+        metadata = child["metadata"]
+        assert [each["uid"] for each in metadata["ownerReferences"]] == ["uid-of-churn"]
+        assert (
+            metadata["labels"].items()
+            >= {
+                "app.kubernetes.io/managed-by": "trainyard",
+                "trainyard.dev/model-service": "churn",
+            }.items()
+        )
+
+
+def test_a_revision_is_named_after_its_service_and_itself() -> None:
+    revision = Revision(MODEL, Server())
+
+    assert (
+        a_deployment()["metadata"]["name"] == config_map(OWNER, revision)["metadata"]["name"] == f"churn-{revision.id}"
+    )
+
+
+def test_the_selector_names_nothing_that_a_user_or_a_version_may_change() -> None:
+    found = a_deployment(**FULL)
+
+    assert set(found["spec"]["selector"]["matchLabels"]) == {"trainyard.dev/model-service", "trainyard.dev/revision"}
+    assert found["spec"]["selector"]["matchLabels"].items() <= found["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_the_service_selects_the_pods_of_the_revision_on_its_route() -> None:
+    revision = Revision(MODEL, Server())
+
+    service = stable_service(OWNER, Route(revision.id))
+
+    assert service["spec"]["selector"].items() <= the_pod()["metadata"]["labels"].items()
+    ports = {port["name"]: (port["port"], port["targetPort"], port["appProtocol"]) for port in service["spec"]["ports"]}
+    assert ports == {"grpc": (8500, "grpc", "kubernetes.io/h2c"), "http": (8501, "http", "http")}
+
+
+def test_when_the_traffic_was_earned_is_written_together_with_where_it_goes() -> None:
+    assert stable_service(OWNER, Route("b", START, "a"))["metadata"]["annotations"] == {
+        "trainyard.dev/promoted": "2026-11-23T10:00:00Z",
+        "trainyard.dev/previous-revision": "a",
+    }
+    assert stable_service(OWNER, Route("a"))["metadata"]["annotations"] == {}
+
+
+def test_the_init_container_brings_the_version_and_checks_its_digest() -> None:
+    (fetch,) = the_pod()["spec"]["initContainers"]
+
+    assert fetch["image"] == "operator:1"
+    assert fetch["command"] == ["python", "-m", "trainyard_operator.fetch"]
+    assert fetch["args"] == [
+        "--source", "/trainyard/store/churn/7", "--target", "/models/churn/7", "--digest", "sha256:ab",
+    ]  # fmt: skip
+
+
+def test_without_a_digest_none_is_asked_for() -> None:
+    pod = a_deployment(ModelVersion("models", "team/churn", "0042"))["spec"]["template"]
+    (fetch,) = pod["spec"]["initContainers"]
+
+    # TensorFlow Serving takes any spelling of the number; the store has the one in the URI.
+    assert fetch["args"] == ["--source", "/trainyard/store/team/churn/0042", "--target", "/models/churn/42"]
+    assert pod["metadata"]["labels"]["trainyard.dev/model-version"] == "42"
+    assert "trainyard.dev/model" not in pod["metadata"]["labels"]
+
+
+def test_the_server_cannot_reach_the_store() -> None:
+    mounts = {mount["name"]: mount.get("readOnly", False) for mount in the_server()["volumeMounts"]}
+
+    assert mounts == {"models": True, "config": True, "tmp": False}
+
+
+def test_the_server_finds_its_one_model_and_exposes_metrics() -> None:
+    environment = {each["name"]: each["value"] for each in the_server()["env"]}
+
+    assert environment == {"MODEL_NAME": "churn", "MODEL_BASE_PATH": "/models"}
+    assert the_flags()["monitoring_config_file"] == "/etc/trainyard/serving/monitoring.config"
+    text = config_map(OWNER, Revision(MODEL, Server()))["data"]["monitoring.config"]
+    assert text == 'prometheus_config { enable: true, path: "/monitoring/prometheus/metrics" }\n'
+    assert the_pod()["metadata"]["annotations"]["prometheus.io/path"] in text
+
+
+@pytest.mark.parametrize(("limit", "cores"), [("2", "2"), ("500m", "1"), ("1500m", "2"), (4, "4"), ("1e1", "10")])
+def test_thread_pools_are_sized_by_the_cpu_limit(limit: str | int, cores: str) -> None:
+    flags = the_flags(resources={"limits": {"cpu": limit}})
+
+    assert flags["tensorflow_intra_op_parallelism"] == flags["tensorflow_inter_op_parallelism"] == cores
+    assert flags["rest_api_num_threads"] == flags["grpc_max_threads"] == str(4 * int(cores))
+
+
+@pytest.mark.parametrize("resources", [{}, {"requests": {"cpu": "2"}}, {"limits": {"memory": "1Gi"}}])
+def test_without_a_cpu_limit_the_server_decides(resources: dict[str, Any]) -> None:
+    assert not any("threads" in name or "parallelism" in name for name in the_flags(resources=resources))
+
+
+def test_gpus_are_requested_and_limited_alike() -> None:
+    assert the_server(**FULL)["resources"] == {
+        "requests": {"cpu": "500m", "memory": "1Gi", "nvidia.com/gpu": "2"},
+        "limits": {"cpu": "2", "memory": "2Gi", "nvidia.com/gpu": "2"},
+    }
+    assert the_server(gpus=1, gpuResource="amd.com/gpu")["resources"]["limits"] == {"amd.com/gpu": "1"}
+    assert the_server()["resources"] == {}
+
+
+def test_the_users_part_of_the_template_reaches_the_pod_but_not_over_ours() -> None:
+    pod = the_pod(**FULL)
+
+    assert pod["metadata"]["labels"]["team"] == "growth"
+    assert pod["metadata"]["annotations"]["note"] == "x"
+    assert pod["metadata"]["annotations"]["prometheus.io/scrape"] == "false"
+    assert pod["spec"]["nodeSelector"] == {"gpu": "yes"}
+    assert pod["spec"]["runtimeClassName"] == "nvidia"
+    environment = {each["name"]: each["value"] for each in the_server(**FULL)["env"]}
+    assert environment == {"TF_CPP_MIN_LOG_LEVEL": "1", "MODEL_NAME": "churn", "MODEL_BASE_PATH": "/models"}
+
+
+def test_a_pod_goes_on_serving_while_the_news_of_its_end_spreads() -> None:
+    spec, server = the_pod()["spec"], the_server()
+
+    pause = server["lifecycle"]["preStop"]["sleep"]["seconds"]
+    age = int(the_flags()["grpc_channel_arguments"].removeprefix("grpc.max_connection_age_ms=")) / 1000
+    # A connection may live a tenth longer than its age.
+    assert 1.1 * age < pause < spec["terminationGracePeriodSeconds"]
+
+
+def test_pods_are_replaced_without_an_unavailable_moment() -> None:
+    rolling = a_deployment()["spec"]["strategy"]["rollingUpdate"]
+
+    assert rolling == {"maxUnavailable": 0, "maxSurge": 1}
+    assert a_deployment()["spec"]["progressDeadlineSeconds"] > the_server()["startupProbe"]["failureThreshold"]
+
+
+def test_scaling_names_the_replicas_and_nothing_else() -> None:
+    live = a_deployment() | {"status": {"replicas": 1}}
+
+    assert scale(live, 3) == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": live["metadata"]["name"], "namespace": "team"},
+        "spec": {"replicas": 3},
+    }

@@ -1,0 +1,146 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from support.serving import START
+from trainyard_operator.api.modelservice import Server
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.serving.problems import Problem, clean, of_revision
+
+SERVER = Server(gpus=2)
+
+
+def a_pod(name: str = "churn-0", **status: Any) -> Manifest:
+    return {"metadata": {"name": name, "creationTimestamp": "2026-11-23T10:00:00Z"}, "status": status}
+
+
+def a_ready_pod(name: str = "churn-0") -> Manifest:
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-23T10:00:00Z"}
+    return a_pod(name, podIP="10.0.0.1", conditions=[ready])
+
+
+def waiting(reason: str, message: str = "", name: str = "server") -> Manifest:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return a_pod(containerStatuses=[{"name": name, "image": "tensorflow/serving:nope", "state": state}])
+
+
+def ended(container: str, *, again: bool = False, **end: Any) -> Manifest:
+    terminated = {"terminated": {"exitCode": 1} | end}
+    states = {"state": {"running": {}}, "lastState": terminated} if again else {"state": terminated}
+    group = "initContainerStatuses" if container == "fetch" else "containerStatuses"
+    return a_pod(**{group: [{"name": container, "image": "x", **states}]})
+
+
+UNSCHEDULABLE = a_pod(
+    "churn-1",
+    conditions=[
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+        }
+    ],
+)
+
+
+def find(*members: Manifest, deployment: Manifest | None = None, mute: str = "", later: int = 0) -> Problem | None:
+    now = START + timedelta(seconds=later)
+    return of_revision(deployment, members, SERVER, mute={mute: "LOADING"} if mute else {}, now=now)
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason", "said"),
+    [
+        (UNSCHEDULABLE, "Unschedulable", "2 nvidia.com/gpu (spec.server.gpus)"),
+        (UNSCHEDULABLE, "Unschedulable", "0/3 nodes are available"),
+        (waiting("ErrImagePull", "manifest unknown"), "ImagePullFailed", "'tensorflow/serving:nope'"),
+        (waiting("ImagePullBackOff"), "ImagePullFailed", "spec.server.image"),
+        (waiting("CreateContainerConfigError", "secret not found"), "CreateContainerConfigError", "secret not found"),
+        (ended("fetch", message="DigestMismatch: it was changed"), "DigestMismatch", "pod churn-0: it was changed"),
+        (ended("fetch", message="Traceback (most recent call last)"), "FetchFailed", "Traceback"),
+        (ended("fetch", exitCode=137), "FetchFailed", "exit code 137"),
+        (ended("server", message="Failed to start server.\nError: x\n"), "ServerCrashed", "server. Error: x"),
+        (ended("server", again=True, exitCode=255), "ServerCrashed", "exit code 255"),
+        (ended("server", reason="OOMKilled", exitCode=137), "OutOfMemory", "spec.server.resources.limits"),
+    ],
+)
+def test_what_is_wrong_with_a_pod_is_told_with_what_to_do(pod: Manifest, reason: str, said: str) -> None:
+    found = find(pod)
+
+    assert found is not None
+    assert found.reason == reason
+    assert said in found.message
+    assert pod["metadata"]["name"] in found.message
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        a_pod(),
+        a_pod(phase="Pending", conditions=[{"type": "PodScheduled", "status": "True"}]),
+        waiting("ContainerCreating"),
+        waiting("PodInitializing"),
+        ended("fetch", exitCode=0),
+        a_ready_pod(),
+    ],
+)
+def test_a_pod_on_its_way_is_no_problem(pod: Manifest) -> None:
+    assert find(pod) is None
+
+
+def test_a_pod_that_crashed_and_serves_again_is_no_problem() -> None:
+    pod = ended("server", again=True)
+    pod["status"] |= a_ready_pod()["status"]
+
+    assert find(pod) is None
+
+
+def test_a_mute_pod_is_a_problem_after_a_minute() -> None:
+    assert find(a_ready_pod(), mute="churn-0", later=59) is None
+    found = find(a_ready_pod(), mute="churn-0", later=60)
+    assert found is not None
+    assert found.reason == "ModelNotAvailable"
+    assert found.message.startswith("pod churn-0 ")
+    assert found.message.endswith("LOADING")
+
+
+def test_what_stays_wrong_is_told_before_what_may_pass() -> None:
+    for order in ([UNSCHEDULABLE, ended("server")], [ended("server"), UNSCHEDULABLE]):
+        found = find(*order)
+        assert found is not None
+        assert found.reason == "ServerCrashed"
+        assert not found.passing
+
+
+def test_a_full_cluster_may_pass() -> None:
+    found = find(UNSCHEDULABLE)
+
+    assert found is not None
+    assert found.passing
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        ({"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}, "PodsNotCreated"),
+        (
+            {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"},
+            "ProgressDeadlineExceeded",
+        ),
+        ({"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}, None),
+    ],
+)
+def test_a_deployment_that_gets_no_pods_says_why(condition: Manifest, reason: str | None) -> None:
+    found = find(deployment={"status": {"conditions": [condition]}})
+
+    assert (found and found.reason) == reason
+
+
+def test_long_output_is_cut_to_its_end_and_to_one_line() -> None:
+    found = clean("x" * 1000 + "\x1b[31m\nthe end\n")
+
+    assert found.endswith("[31m the end")
+    assert found.startswith("…x")
+    assert len(found) == 601

@@ -1,0 +1,650 @@
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from support.fake_cluster import Killed
+from support.serving import DRAIN, LABELS, NAMESPACE, World, a_model_service, a_succeeded_job
+from trainyard_operator.api.names import MODEL_VERSION_LABEL, REVISION_LABEL
+from trainyard_operator.cluster.errors import Conflict, Forbidden, Invalid, Unavailable
+from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
+
+LISTS = [("list", "services"), ("list", "deployments"), ("list", "configmaps"), ("list", "pods")]
+LOOK = [("get", "modelservices"), *LISTS]
+FOLLOWING = a_model_service().following(**LABELS)
+
+
+async def serving(version: int = 1, **options: Any) -> World:
+    """A service that follows its TrainingJobs and serves this version."""
+    world = World(**options).put(FOLLOWING).put_job(a_succeeded_job(version))
+    await world.run()
+    assert world.status()["phase"] == "Ready"
+    return world
+
+
+async def test_a_new_service_gets_its_children_and_a_status_in_one_pass() -> None:
+    world = World().put(a_model_service())
+
+    await world.reconcile()
+
+    assert world.cluster.calls == [
+        *LOOK,
+        ("get", "persistentvolumeclaims"),
+        ("create", "configmaps"),
+        ("create", "deployments"),
+        ("create", "services"),
+        ("apply_status", "modelservices"),
+        ("emit", "events"),
+    ]
+    assert world.status()["phase"] == "Progressing"
+    assert world.events() == ["Normal RolloutStarted"]
+
+
+async def test_a_service_at_rest_costs_one_list_for_each_kind_and_no_write() -> None:
+    world = await serving()
+    world.cluster.calls.clear()
+    world.pods.asked.clear()
+
+    outcome = await world.reconcile()
+
+    assert world.cluster.calls == [*LOOK, ("list", "trainingjobs")]
+    assert world.pods.asked == []
+    assert outcome.requeue_after is None
+
+
+async def test_a_pinned_service_at_rest_costs_as_little() -> None:
+    world = World().put(a_model_service())
+    await world.run()
+    world.cluster.calls.clear()
+
+    await world.reconcile()
+
+    assert world.cluster.calls == LOOK
+
+
+async def test_a_service_is_ready_only_when_its_pod_says_that_it_has_the_model() -> None:
+    world = World().put(a_model_service())
+    world.pods.silent = True
+    await world.run()
+
+    assert world.status()["phase"] == "Progressing"
+    assert world.status()["ready"] == "0/1"
+    assert "connection refused" in world.message("Ready")
+    assert (await world.reconcile()).requeue_after == 1.0
+
+    world.pods.silent = False
+    await world.run()
+
+    assert world.status()["phase"] == "Ready"
+    assert world.pods.asked[-1][1:] == ("churn", 1)
+    assert world.condition("Ready") == ("True", "Serving")
+    assert world.events() == ["Normal RolloutStarted", "Normal RolledOut"]
+
+
+async def test_the_status_tells_what_serves_and_where() -> None:
+    world = await serving()
+
+    status = world.status()
+    revision = world.serving()
+    assert status["url"] == "http://churn.team.svc:8501/v1/models/churn"
+    assert status["grpc"] == "churn.team.svc:8500"
+    assert status["current"] == {
+        "revision": revision,
+        "modelVersion": 1,
+        "uri": "pvc://models/churn/1",
+        "digest": f"sha256:{1:064x}",
+        "ready": 1,
+        "trainingJob": "churn-1",
+    }
+    assert "next" not in status
+    assert (status["replicas"], status["ready"], status["observedGeneration"]) == (1, "1/1", 1)
+    assert status["selector"] == f"trainyard.dev/model-service=churn,trainyard.dev/revision={revision}"
+
+
+async def test_a_new_version_is_brought_up_beside_the_old_one_and_takes_over_when_it_answers() -> None:
+    world = await serving()
+    old = world.serving()
+    world.put_job(a_succeeded_job(2))
+    await world.settle()
+
+    assert world.serving() == old
+    assert world.condition("Available") == ("True", "Answering")
+    assert world.condition("Ready") == ("False", "RollingOut")
+    assert "version 1 keeps serving" in world.message("Ready")
+    assert world.status()["next"]["modelVersion"] == 2
+
+    await world.run()
+
+    assert world.serving() != old
+    assert world.status()["current"]["modelVersion"] == 2
+    assert world.status()["phase"] == "Ready"
+    assert len(world.deployments()) == 2
+    assert world.events()[-2:] == ["Normal RolloutStarted", "Normal RolledOut"]
+
+
+async def test_the_old_version_goes_on_for_the_drain_time_and_is_then_removed() -> None:
+    world = await serving()
+    old = world.serving()
+    world.put_job(a_succeeded_job(2))
+    await world.run()
+
+    assert (await world.reconcile()).requeue_after == DRAIN.total_seconds()
+    await world.later(seconds=14).run()
+    assert f"churn-{old}" in world.deployments()
+
+    await world.later(seconds=1).run()
+
+    assert world.deployments() == [f"churn-{world.serving()}"]
+    assert [each["metadata"]["name"] for each in world.cluster.peek(CONFIG_MAP)] == world.deployments()
+    assert (await world.reconcile()).requeue_after is None
+
+
+async def test_every_replica_has_to_answer_before_the_traffic_moves() -> None:
+    world = World().put(FOLLOWING.with_replicas(3)).put_job(a_succeeded_job(1))
+    await world.run()
+    old = world.serving()
+    world.put_job(a_succeeded_job(2))
+    await world.reconcile()
+    world.control()
+    new = world.status()["next"]["revision"]
+
+    world.start_pods(f"churn-{new}-0", f"churn-{new}-1")
+    await world.settle()
+    assert world.serving() == old
+    assert world.status()["next"]["ready"] == 2
+
+    world.start_pods()
+    await world.settle()
+    assert world.serving() == new
+
+
+async def test_where_nothing_answers_any_more_the_first_new_pod_takes_over() -> None:
+    world = World().put(FOLLOWING.with_replicas(2)).put_job(a_succeeded_job(1))
+    await world.run()
+    old = world.serving()
+    for pod in world.pods_of(f"churn-{old}"):
+        world.cluster.set_status(POD, NAMESPACE, pod["metadata"]["name"], {"phase": "Running"})
+    world.put_job(a_succeeded_job(2))
+    await world.reconcile()
+    world.control()
+    new = world.status()["next"]["revision"]
+
+    world.start_pods(f"churn-{new}-0")
+    await world.settle()
+
+    assert world.serving() == new
+    assert world.status()["ready"] == "1/2"
+    assert world.condition("Available")[0] == "True"
+
+
+async def test_a_newer_version_replaces_the_one_that_is_being_brought_up() -> None:
+    world = await serving()
+    old = world.serving()
+    world.put_job(a_succeeded_job(2))
+    await world.settle()
+    world.put_job(a_succeeded_job(3))
+    await world.settle()
+
+    versions = {each["metadata"]["labels"][MODEL_VERSION_LABEL] for each in world.cluster.peek(DEPLOYMENT)}
+    assert versions == {"1", "3"}
+    assert world.serving() == old
+
+
+BROKEN = {
+    "initContainerStatuses": [
+        {
+            "name": "fetch",
+            "image": "operator:test",
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {
+                "terminated": {
+                    "exitCode": 1,
+                    "message": "ModelNotFound: /trainyard/store/churn/2 does not exist; /trainyard/store has: churn",
+                }
+            },
+        }
+    ]
+}
+
+
+async def test_a_version_that_never_gets_ready_leaves_the_old_one_serving() -> None:
+    world = await serving()
+    old = world.serving()
+    world.put_job(a_succeeded_job(2))
+    await world.settle()
+    world.control()
+    world.report(BROKEN)
+    await world.settle()
+
+    assert world.serving() == old
+    assert world.status()["phase"] == "Degraded"
+    assert world.condition("Degraded") == ("True", "ModelNotFound")
+    assert world.condition("Progressing") == ("False", "ModelNotFound")
+    assert world.condition("Available") == ("True", "Answering")
+    assert world.condition("Stalled") == ("True", "ModelNotFound")
+    assert "/trainyard/store/churn/2 does not exist" in world.message("Degraded")
+    assert "version 1 keeps serving" in world.message("Ready")
+    assert world.events()[-1] == "Warning RolloutFailed"
+
+
+async def test_what_is_wrong_with_the_only_version_is_told_under_its_own_name() -> None:
+    world = World().put(a_model_service())
+    await world.settle()
+    world.control()
+    world.report(BROKEN)
+    await world.settle()
+
+    assert world.condition("Available") == ("False", "ModelNotFound")
+    assert world.events() == ["Normal RolloutStarted", "Warning ModelNotFound"]
+
+    world.start_pods()
+    await world.run()
+
+    assert world.status()["phase"] == "Ready"
+    assert world.condition("Degraded") == ("False", "AsExpected")
+
+
+async def test_pods_that_are_ready_and_stay_mute_are_a_problem_after_a_minute() -> None:
+    world = World().put(a_model_service())
+    world.pods.silent = True
+    await world.run()
+
+    await world.later(seconds=60).settle()
+
+    assert world.condition("Degraded") == ("True", "ModelNotAvailable")
+    assert (await world.reconcile()).requeue_after == 1.0
+
+
+async def test_scaling_applies_to_what_serves_and_to_what_comes_and_changes_no_revision() -> None:
+    world = await serving()
+    world.put_job(a_succeeded_job(2))
+    await world.settle()
+    world.update(FOLLOWING.with_replicas(2))
+    await world.settle()
+
+    assert [each["spec"]["replicas"] for each in world.cluster.peek(DEPLOYMENT)] == [2, 2]
+    await world.run()
+    await world.later(seconds=15).run()
+    assert world.status()["ready"] == "2/2"
+
+    world.update(FOLLOWING.with_replicas(1))
+    await world.run()
+
+    assert world.status()["ready"] == "1/1"
+    assert len(world.deployments()) == 1
+
+
+async def test_more_replicas_are_progress_while_the_first_ones_serve() -> None:
+    world = await serving()
+    world.update(FOLLOWING.with_replicas(2))
+    await world.settle()
+
+    assert world.condition("Progressing") == ("True", "Scaling")
+    assert world.condition("Available") == ("True", "Answering")
+
+
+async def test_no_replicas_is_stopped_and_can_be_started_again() -> None:
+    world = await serving()
+    revision = world.serving()
+    world.update(FOLLOWING.with_replicas(0))
+    await world.run()
+
+    assert world.status()["phase"] == "Stopped"
+    assert world.status()["ready"] == "0/0"
+    assert world.condition("Available") == ("False", "Stopped")
+    assert world.events()[-1] == "Normal Stopped"
+
+    world.update(FOLLOWING)
+    await world.run()
+
+    assert world.status()["phase"] == "Ready"
+    assert world.serving() == revision
+
+
+async def test_an_upgrade_of_the_operator_touches_no_pod() -> None:
+    world = await serving()
+    world.fetch_image = "operator:next"
+    world.cluster.calls.clear()
+
+    await world.settle()
+
+    assert world.cluster.writes == []
+
+
+async def test_scaling_after_an_upgrade_leaves_the_pod_template_as_it_was() -> None:
+    world = await serving()
+    template = world.cluster.peek(DEPLOYMENT)[0]["spec"]["template"]
+    world.fetch_image = "operator:next"
+    world.update(FOLLOWING.with_replicas(2))
+
+    await world.settle()
+
+    assert world.cluster.peek(DEPLOYMENT)[0]["spec"]["template"] == template
+    assert world.cluster.peek(DEPLOYMENT)[0]["spec"]["replicas"] == 2
+
+
+# What is missing, and what is in the way.
+
+
+async def test_without_a_training_job_the_service_waits_and_says_for_what() -> None:
+    world = World().put(FOLLOWING)
+
+    outcome = await world.settle()
+
+    assert world.status()["phase"] == "Pending"
+    assert world.condition("Ready") == ("False", "NoTrainingJob")
+    assert world.condition("Degraded") == ("False", "AsExpected")
+    assert "url" not in world.status()
+    assert world.cluster.peek(DEPLOYMENT) == []
+    assert world.events() == ["Warning NoTrainingJob"]
+    assert outcome.requeue_after == 15.0
+
+
+async def test_while_its_job_trains_the_service_says_so_without_alarm() -> None:
+    world = World().put(FOLLOWING).put_job(a_succeeded_job(1) | {"status": {"phase": "Running"}})
+
+    await world.settle()
+
+    assert world.condition("Ready") == ("False", "WaitingForTraining")
+    assert world.events() == ["Normal WaitingForTraining"]
+
+
+async def test_jobs_with_other_labels_are_not_followed() -> None:
+    world = World().put(FOLLOWING).put_job(a_succeeded_job(1, labels={"model": "other"}))
+
+    await world.settle()
+
+    assert world.condition("Ready") == ("False", "NoTrainingJob")
+
+
+async def test_a_deleted_job_does_not_take_its_model_along() -> None:
+    world = World().put(FOLLOWING).put_job(a_succeeded_job(1)).put_job(a_succeeded_job(2))
+    await world.run()
+    world.cluster.remove(TRAINING_JOB, NAMESPACE, "churn-2")
+    world.cluster.calls.clear()
+
+    await world.run()
+
+    assert world.status()["current"]["modelVersion"] == 2
+    assert world.cluster.writes == []
+
+
+async def test_a_job_that_is_trained_again_under_its_name_does_not_roll_back_meanwhile() -> None:
+    world = World().put(FOLLOWING).put_job(a_succeeded_job(1)).put_job(a_succeeded_job(2, name="nightly"))
+    await world.run()
+    world.put_job(a_succeeded_job(3, name="nightly") | {"status": {"phase": "Running"}})
+
+    await world.run()
+
+    assert world.status()["current"]["modelVersion"] == 2
+
+
+async def test_taking_the_label_off_a_job_rolls_back_to_the_one_before() -> None:
+    world = World().put(FOLLOWING).put_job(a_succeeded_job(1)).put_job(a_succeeded_job(2))
+    await world.run()
+    world.put_job(a_succeeded_job(2, labels={}))
+
+    await world.run()
+
+    assert world.status()["current"]["modelVersion"] == 1
+
+
+async def test_a_claim_that_is_missing_is_told_by_name() -> None:
+    world = World().put(a_model_service().serving("pvc://nowhere/churn/1"))
+
+    outcome = await world.settle()
+
+    assert world.condition("Degraded") == ("True", "StoreNotFound")
+    assert "'nowhere'" in world.message("Degraded")
+    assert world.events() == ["Normal RolloutStarted", "Warning StoreNotFound"]
+    assert outcome.requeue_after == 15.0
+
+
+async def test_a_service_of_that_name_that_is_someone_elses_is_left_alone() -> None:
+    world = World().put(a_model_service())
+    theirs = {"metadata": {"name": "churn", "namespace": NAMESPACE}, "spec": {"selector": {"app": "theirs"}}}
+    world.cluster.put(SERVICE, theirs)
+
+    await world.settle()
+
+    assert world.condition("Degraded") == ("True", "NameTaken")
+    assert world.cluster.peek(SERVICE)[0]["spec"] == theirs["spec"]
+
+
+async def test_children_of_a_deleted_namesake_are_waited_for() -> None:
+    world = World().put(a_model_service())
+    await world.run()
+    live = world.cluster.peek(MODEL_SERVICE)[0]
+    del world.cluster.objects["modelservices", NAMESPACE, "churn"]
+    live["metadata"]["uid"] = "uid-of-another"
+    world.cluster.put(MODEL_SERVICE, {key: each for key, each in live.items() if key != "status"})
+
+    outcome = await world.reconcile()
+
+    assert world.condition("Ready") == ("False", "WaitingForCleanup")
+    assert world.condition("Degraded") == ("False", "AsExpected")
+    assert outcome.requeue_after == 1.0
+
+
+@pytest.mark.parametrize("error", [Invalid("spec.replicas is odd", code=422), Forbidden("no quota left", code=403)])
+async def test_what_the_api_server_rejects_ends_in_the_status(error: Exception) -> None:
+    world = World().put(a_model_service())
+    world.cluster.fail_at, world.cluster.failure = len(LOOK) + 2, error
+
+    await world.reconcile()
+
+    assert world.condition("Degraded") == ("True", "Rejected")
+    assert str(error) in world.message("Degraded")
+
+
+@pytest.mark.parametrize("error", [Unavailable("busy"), Conflict("changed")])
+async def test_what_may_go_well_next_time_is_raised(error: Exception) -> None:
+    world = World().put(a_model_service())
+    world.cluster.fail_at, world.cluster.failure = len(LOOK) + 2, error
+
+    with pytest.raises(type(error)):
+        await world.reconcile()
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"model": {}}, "exactly one of fromTraining and uri"),
+        ({"model": {"uri": "pvc://models/churn/1"}, "replicas": -1}, "spec.replicas"),
+        ({}, "spec.model"),
+    ],
+)
+async def test_a_spec_nobody_can_work_with_is_refused_and_what_serves_is_left_alone(
+    spec: dict[str, Any], said: str
+) -> None:
+    world = await serving()
+    live = world.cluster.peek(MODEL_SERVICE)[0]
+    world.cluster.put(MODEL_SERVICE, live | {"spec": spec})
+    world.cluster.calls.clear()
+
+    await world.settle()
+
+    assert world.condition("Degraded") == ("True", "InvalidSpec")
+    assert said in world.message("Degraded")
+    assert world.condition("Available")[0] == "True"
+    assert {verb for verb, _ in world.cluster.writes} == {"apply_status", "emit"}
+
+
+async def test_a_name_that_cannot_name_a_service_is_told() -> None:
+    world = World().put(a_model_service().named("1st"))
+
+    await world.reconcile("1st")
+
+    assert world.condition("Degraded") == ("True", "InvalidName")
+
+
+async def test_what_is_gone_or_going_is_left_to_the_garbage_collector() -> None:
+    world = World()
+    await world.reconcile()
+    service = a_model_service().build()
+    service["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"
+    world.cluster.put(MODEL_SERVICE, service)
+
+    await world.reconcile()
+
+    assert world.cluster.calls == [("get", "modelservices")] * 2
+
+
+# What others do to the children.
+
+
+async def test_a_service_that_was_deleted_comes_back_pointing_to_what_served() -> None:
+    world = await serving()
+    old = world.serving()
+    world.put_job(a_succeeded_job(2))
+    await world.settle()
+    world.cluster.remove(SERVICE, NAMESPACE, "churn")
+
+    await world.settle()
+
+    assert world.serving() == old
+
+
+async def test_a_service_that_was_bent_is_straightened() -> None:
+    world = await serving()
+    world.cluster.objects["services", NAMESPACE, "churn"]["spec"]["selector"][REVISION_LABEL] = "elsewhere"
+    world.cluster.objects["services", NAMESPACE, "churn"]["spec"]["ports"] = []
+
+    await world.settle()
+
+    assert world.serving() == world.status()["current"]["revision"]
+    assert [port["port"] for port in world.cluster.peek(SERVICE)[0]["spec"]["ports"]] == [8500, 8501]
+
+
+async def test_a_deployment_that_was_deleted_comes_back() -> None:
+    world = await serving()
+    (name,) = world.deployments()
+    world.cluster.remove(DEPLOYMENT, NAMESPACE, name)
+
+    await world.run()
+
+    assert world.deployments() == [name]
+    assert world.status()["phase"] == "Ready"
+
+
+async def test_an_outage_and_its_end_are_told() -> None:
+    world = await serving()
+    (pod,) = world.cluster.peek(POD)
+    world.cluster.set_status(POD, NAMESPACE, pod["metadata"]["name"], {"phase": "Running"})
+    await world.settle()
+
+    assert world.condition("Available")[0] == "False"
+    assert world.events()[-1] == "Warning Unavailable"
+
+    world.start_pods()
+    await world.settle()
+
+    assert world.condition("Available")[0] == "True"
+    assert world.events()[-1] == "Normal Available"
+
+
+async def test_a_status_that_was_lost_is_found_again() -> None:
+    world = await serving()
+    status = world.status()
+    live = world.cluster.peek(MODEL_SERVICE)[0]
+    world.cluster.put(MODEL_SERVICE, {key: each for key, each in live.items() if key != "status"})
+
+    await world.settle()
+
+    assert world.status() == status
+
+
+# Death at any moment.
+
+
+def essence(world: World) -> dict[str, Any]:
+    """What must come out the same, whoever died on the way."""
+    return {
+        "deployments": world.deployments(),
+        "config maps": [each["metadata"]["name"] for each in world.cluster.peek(CONFIG_MAP)],
+        "service": world.serving(),
+        "current": world.status()["current"],
+        "conditions": [(each["type"], each["status"], each["reason"]) for each in world.status()["conditions"]],
+    }
+
+
+async def a_life(world: World) -> World:
+    """A first version, a second, a change of mind, a scaling and an end of the drain, killed once on the way."""
+    world.put(FOLLOWING).put_job(a_succeeded_job(1))
+    await world.run_and_die()
+    world.put_job(a_succeeded_job(2))
+    await world.run_and_die()
+    world.update(FOLLOWING.with_replicas(2))
+    await world.run_and_die()
+    world.update(FOLLOWING.with_replicas(2).with_server(image="tensorflow/serving:2.20.1"))
+    await world.run_and_die()
+    await world.later(seconds=15).run_and_die()
+    return world
+
+
+@pytest.mark.parametrize("moment", ["fail_at", "fail_after"])
+async def test_killed_at_any_call_the_life_of_a_service_ends_the_same(moment: str) -> None:
+    undisturbed = await a_life(World())
+    wanted, calls = essence(undisturbed), len(undisturbed.cluster.calls)
+    assert len(wanted["deployments"]) == 1
+
+    for number in range(calls):
+        world = World()
+        setattr(world.cluster, moment, number)
+        await a_life(world)
+        assert essence(world) == wanted, f"{moment} {undisturbed.cluster.calls[number]} (call {number})"
+
+
+async def test_killed_at_any_call_of_a_rollout_something_always_answers() -> None:
+    undisturbed = await serving()
+    undisturbed.cluster.calls.clear()
+    undisturbed.put_job(a_succeeded_job(2))
+    await undisturbed.run()
+
+    for number in range(len(undisturbed.cluster.calls)):
+        world = await serving()
+        world.put_job(a_succeeded_job(2))
+        world.cluster.calls.clear()
+        world.cluster.fail_at = number
+        for _ in range(4):
+            try:
+                await world.reconcile()
+            except Killed:
+                world.cluster.fail_at = None
+            assert any(
+                pod["metadata"]["labels"][REVISION_LABEL] == world.serving() and pod["status"].get("podIP")
+                for pod in world.cluster.peek(POD)
+            )
+            world.control()
+            world.start_pods()
+        assert world.status()["current"]["modelVersion"] == 2
+
+
+async def test_an_error_of_the_api_server_at_any_call_of_a_rollout_is_overcome() -> None:
+    undisturbed = await serving()
+    undisturbed.cluster.calls.clear()
+    undisturbed.put_job(a_succeeded_job(2))
+    await undisturbed.run()
+
+    for number in range(len(undisturbed.cluster.calls)):
+        world = await serving()
+        world.put_job(a_succeeded_job(2))
+        world.cluster.calls.clear()
+        world.cluster.fail_at, world.cluster.failure = number, Unavailable("busy")
+        with suppress(Unavailable):
+            await world.run()
+        world.cluster.fail_at = None
+        await world.run()
+        assert essence(world) == essence(undisturbed)
+
+
+async def test_the_claim_is_only_asked_for_while_no_pod_is_ready() -> None:
+    world = World().put(a_model_service())
+    world.pods.silent = True
+    await world.run()
+    world.cluster.remove(CLAIM, NAMESPACE, "models")
+    world.cluster.calls.clear()
+
+    await world.reconcile()
+
+    assert ("get", "persistentvolumeclaims") not in world.cluster.calls

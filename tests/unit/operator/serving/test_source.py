@@ -1,0 +1,130 @@
+from typing import Any
+
+import pytest
+
+from support.serving import a_succeeded_job
+from trainyard_operator.serving.problems import Problem
+from trainyard_operator.serving.source import ModelVersion, is_kept, newest, offer, parse_uri, waiting
+
+
+@pytest.mark.parametrize(
+    ("uri", "claim", "model", "version"),
+    [
+        ("pvc://models/churn/1", "models", "churn", 1),
+        ("pvc://models/churn/17/", "models", "churn", 17),
+        ("pvc://models/team/a/churn/0042", "models", "team/a/churn", 42),
+        ("pvc://store.eu/churn/1", "store.eu", "churn", 1),
+    ],
+)
+def test_a_uri_names_claim_model_and_version(uri: str, claim: str, model: str, version: int) -> None:
+    found = parse_uri(uri)
+
+    assert isinstance(found, ModelVersion)
+    assert (found.claim, found.model, found.version) == (claim, model, version)
+    assert found.uri == uri.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "", "s3://models/churn/1", "pvc://models/churn", "pvc://models/1", "pvc://models/churn/v1", "pvc:///churn/1",
+        "pvc://models/../other/1", "pvc://models/churn/../../1", "pvc://models//churn/1", "pvc://models/churn/-1",
+    ],
+)  # fmt: skip
+def test_any_other_uri_is_refused_with_the_form_that_is_expected(uri: str) -> None:
+    found = parse_uri(uri)
+
+    assert isinstance(found, Problem)
+    assert found.reason == "InvalidModelUri"
+    assert "pvc://<claim>/<model>/<version>" in found.message
+
+
+def without(job: dict[str, Any], *path: str) -> dict[str, Any]:
+    inner = job
+    for part in path[:-1]:
+        inner = inner[part]
+    del inner[path[-1]]
+    return job
+
+
+def test_the_newest_is_the_one_that_was_completed_last() -> None:
+    jobs = [a_succeeded_job(1), a_succeeded_job(3, completed="2026-11-23T08:00:00Z"), a_succeeded_job(2)]
+
+    found = newest(jobs)
+
+    assert found is not None
+    assert (found.version, found.training_job) == (2, "churn-2")
+
+
+def test_jobs_completed_at_once_are_told_apart_by_their_creation_and_then_by_name() -> None:
+    at = "2026-11-23T09:30:00Z"
+    early = a_succeeded_job(1, completed=at, created="2026-11-23T09:00:00Z", name="z")
+    late = a_succeeded_job(2, completed=at, created="2026-11-23T09:01:00Z", name="b")
+    twin = a_succeeded_job(3, completed=at, created="2026-11-23T09:01:00Z", name="a")
+
+    for order in ([early, late, twin], [twin, late, early]):
+        found = newest(order)
+        assert found is not None
+        assert found.training_job == "b"
+
+
+@pytest.mark.parametrize("path", [("status",), ("status", "model"), ("status", "conditions")])
+def test_a_job_without_a_finished_model_offers_nothing(path: tuple[str, ...]) -> None:
+    assert offer(without(a_succeeded_job(1), *path)) is None
+
+
+def test_a_status_nobody_can_read_offers_nothing() -> None:
+    job = a_succeeded_job(1)
+    job["status"]["model"] = {"version": "one"}
+
+    assert newest([job]) is None
+
+
+LAST = ModelVersion("models", "churn", "2")
+
+
+@pytest.mark.parametrize(
+    ("candidate", "gone", "kept"),
+    [
+        pytest.param(None, True, True, id="what serves is not taken away for want of an offer"),
+        pytest.param(None, False, True, id="nor when its job lost its labels"),
+        pytest.param(ModelVersion("models", "churn", "1"), True, True, id="a deleted job takes no model along"),
+        pytest.param(ModelVersion("models", "churn", "1"), False, False, id="a job that is there but not chosen does"),
+        pytest.param(ModelVersion("models", "churn", "3"), True, False, id="a later version is taken"),
+        pytest.param(ModelVersion("models", "other", "1"), True, False, id="so is another model"),
+        pytest.param(ModelVersion("elsewhere", "churn", "1"), True, False, id="so is another store"),
+    ],
+)
+def test_the_version_that_serves_is_kept_unless_there_is_a_reason(
+    candidate: ModelVersion | None, gone: bool, kept: bool
+) -> None:
+    assert is_kept(LAST, candidate, gone=gone) is kept
+
+
+def test_without_any_job_the_labels_that_were_looked_for_are_told() -> None:
+    found = waiting([], {"model": "churn", "tier": "gold"}, "team")
+
+    assert found.reason == "NoTrainingJob"
+    assert "model=churn, tier=gold" in found.message
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "said"),
+    [
+        ({}, "WaitingForTraining", "is Pending"),
+        ({"phase": "Running"}, "WaitingForTraining", "is Running"),
+        (
+            {"phase": "Failed", "failure": {"reason": "Diverged", "message": "loss is NaN"}},
+            "TrainingFailed",
+            "(Diverged)",
+        ),
+    ],
+)
+def test_the_latest_job_says_what_is_waited_for(status: dict[str, Any], reason: str, said: str) -> None:
+    old = a_succeeded_job(1, created="2026-11-22T09:00:00Z") | {"status": {"phase": "Failed"}}
+
+    found = waiting([a_succeeded_job(2) | {"status": status}, old], {"model": "churn"}, "team")
+
+    assert found.reason == reason
+    assert "'churn-2'" in found.message
+    assert said in found.message
