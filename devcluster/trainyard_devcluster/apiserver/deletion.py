@@ -72,8 +72,6 @@ def delete(cluster: Cluster, resource: Resource, stored: Stored, options: Delete
         grace = min(grace, metadata.get("deletionGracePeriodSeconds") or 0)
         unchanged = grace == metadata.get("deletionGracePeriodSeconds", 0)
         same = unchanged and finalizers == (metadata.get("finalizers") or [])
-            metadata.get("finalizers") or []
-        )
         if same and not is_gone(old):
             return Deletion(old, gone=False)
     elif "generation" in metadata:
