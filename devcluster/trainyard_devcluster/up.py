@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainyard_devcluster import slots
 from trainyard_devcluster.client import ApiError, Client
 from trainyard_devcluster.resources import NODES
+from trainyard_devcluster.slots import Slot
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +135,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def run(options: argparse.Namespace) -> None:
+async def run(options: argparse.Namespace, slot: Slot) -> None:
     """Run the cluster until cancelled. PartError where a part ends."""
     folder: Path = options.dir.resolve()
     cluster = Cluster(folder)
@@ -141,7 +143,7 @@ async def run(options: argparse.Namespace) -> None:
     try:
         try:
             async with asyncio.timeout(options.wait):
-                await _start(cluster, options)
+                await _start(cluster, options, slot)
         except TimeoutError:
             raise PartError(
                 f"the cluster was not ready after {options.wait:g} s; its logs are in {folder}/logs"
@@ -154,13 +156,14 @@ async def run(options: argparse.Namespace) -> None:
         await cluster.stop()
 
 
-async def _start(cluster: Cluster, options: argparse.Namespace) -> None:
+async def _start(cluster: Cluster, options: argparse.Namespace, slot: Slot) -> None:
     kubeconfig = str(cluster.kubeconfig)
-    cluster.start("apiserver", "--dir", str(cluster.folder))
+    cluster.start("apiserver", "--dir", str(cluster.folder), "--service-cidr", slot.service_cidr)
     await cluster.wait_for_kubeconfig()
     cluster.start("controllers", "--kubeconfig", kubeconfig, "--volumes-dir", str(cluster.folder / "volumes"))
     cluster.start("scheduler", "--kubeconfig", kubeconfig)
-    cluster.start("node", "--kubeconfig", kubeconfig, "--dir", str(cluster.folder), *_node_options(options))
+    node = ["--kubeconfig", kubeconfig, "--dir", str(cluster.folder), "--pod-cidr", slot.pod_cidr]
+    cluster.start("node", *node, *_node_options(options))
     await cluster.wait_until_ready(options.node)
 
 
@@ -185,11 +188,16 @@ def main(arguments: Sequence[str]) -> int:
         except OSError:
             print(f"another devcluster runs in {options.dir}: end it, or choose another --dir", file=sys.stderr)
             return 1
-        return asyncio.run(_until_signal(options))
+        try:
+            with slots.slot() as slot:
+                return asyncio.run(_until_signal(options, slot))
+        except slots.NoSlotError as error:
+            print(error, file=sys.stderr)
+            return 1
 
 
-async def _until_signal(options: argparse.Namespace) -> int:
-    task = asyncio.ensure_future(run(options))
+async def _until_signal(options: argparse.Namespace, slot: Slot) -> int:
+    task = asyncio.ensure_future(run(options, slot))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
