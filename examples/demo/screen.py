@@ -29,11 +29,11 @@ class Screen:
     def stage(self, title: str) -> None:
         """Open a chapter."""
         self._console.print()
-        self._console.print(f"[bold cyan]▸ {title}[/]")
+        self._console.print(f"[bold cyan]▸ {title}[/]", soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Print one line of a chapter."""
-        self._console.print(f"  {text}")
+        self._console.print(f"  {text}", soft_wrap=True)
 
     @contextmanager
     def live(self) -> Iterator[None]:
