@@ -1,5 +1,6 @@
 """The init container: what it takes, what it refuses, and its last word."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -204,7 +205,7 @@ def test_a_version_that_is_not_there_is_told_with_what_is(source: Path, target: 
 def test_a_folder_without_manifest_is_no_version(source: Path, target: Path) -> None:
     (source / "trainyard.json").unlink()
 
-    with pytest.raises(FetchError, match="has no trainyard.json: the version is incomplete"):
+    with pytest.raises(FetchError, match=r"has no trainyard\.json: the version is incomplete"):
         fetch(source, target)
 
 
@@ -256,12 +257,12 @@ def test_a_disk_that_takes_no_more_is_an_error_like_any_other(
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc to see that the process listens")
 async def test_a_pod_that_is_deleted_meanwhile_does_not_wait_for_its_model() -> None:
     arguments = ["--source", "/none", "--target", "/none", "--wait", "60"]
-    process = subprocess.Popen([sys.executable, "-m", "trainyard_operator.fetch", *arguments])
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "trainyard_operator.fetch", *arguments)
     caught = re.compile(r"^SigCgt:\s+[0-9a-f]*4...$", re.MULTILINE)
     await eventually(lambda: caught.search(Path(f"/proc/{process.pid}/status").read_text()))
     process.terminate()
 
-    assert process.wait(10) == 143
+    assert await process.wait() == 143
 
 
 def test_it_starts_without_anything_heavy() -> None:
