@@ -170,6 +170,8 @@ def _going(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State:
         return State("Pending", facts.blocked.reason, facts.blocked.message, facts.blocked)
     if problem := problems.of_job(job, child, pod, now=facts.now):
         return State("Pending", problem.reason, problem.message, problem)
+    if has_trained(pod) and before.phase in ("Running", "Exporting"):
+        return State(before.phase, before.phase, f"attempt {n} has ended, and its Job is about to say how")
     if not is_training(pod):
         return State("Starting", "Starting", f"the pod of attempt {n} is starting")
     phase = _running_phase(job, before, facts.live)
@@ -187,8 +189,17 @@ def _running_phase(job: TrainingJob, before: TrainingJobStatus, live: Snapshot |
 
 def is_training(pod: Manifest | None) -> bool:
     """Return whether the training container of the pod runs."""
+    return _is_in_state(pod, "running")
+
+
+def has_trained(pod: Manifest | None) -> bool:
+    """Return whether the training container of the pod has ended."""
+    return _is_in_state(pod, "terminated")
+
+
+def _is_in_state(pod: Manifest | None, state: str) -> bool:
     statuses = (pod or {}).get("status", {}).get("containerStatuses", [])
-    return any(each["name"] == CONTAINER and each.get("state", {}).get("running") for each in statuses)
+    return any(each["name"] == CONTAINER and each.get("state", {}).get(state) for each in statuses)
 
 
 def _cause(before: TrainingJobStatus, news: End | None) -> tuple[str, str]:

@@ -105,6 +105,17 @@ async def test_the_progress_of_a_running_trainer_comes_into_the_status() -> None
     }
 
 
+async def test_a_pod_that_ended_before_its_job_did_is_not_starting_again() -> None:
+    world = await World().put(a_training_job()).running()
+    world.progress.answer = Snapshot(phase="exporting", epoch=10, epochs=10)
+    await world.reconcile()
+    world.end_pod(code=0, message=a_report())
+
+    await world.reconcile()
+
+    assert world.status()["phase"] == "Exporting"
+
+
 async def test_a_trainer_that_does_not_answer_once_keeps_its_phase_and_progress() -> None:
     world = await World().put(a_training_job()).running()
     world.progress.answer = Snapshot(phase="training", epoch=3, epochs=10)
