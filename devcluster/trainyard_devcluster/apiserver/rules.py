@@ -83,8 +83,7 @@ def _check(value: Json, old: Json, rule: Object, schema: Schema, path: str) -> I
         yield invalid_value(path or "<nil>", kind, f"{error} evaluating rule: {_message(rule, value, old)}")
         return
     if not holds:
-        at = path + rule["fieldPath"] if path else rule.get("fieldPath", "").lstrip(".") or "<nil>"
-        at = at if rule.get("fieldPath") else path or "<nil>"
+        at = (path + rule.get("fieldPath", "")).lstrip(".") or "<nil>"
         yield _error(rule, at, kind, _message(rule, value, old))
 
 
