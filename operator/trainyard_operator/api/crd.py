@@ -5,6 +5,7 @@ and the field reference.
 """
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,10 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         """Say that nothing is to be written as an alias."""
         return True
+
+
+# YAML 1.1 has more booleans than PyYAML writes in quotes; kubectl reads a bare `n` as false.
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
