@@ -102,8 +102,9 @@ def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:
 def training_rows(run: Run, prepared: Prepared, to_block: Callable[[Rows], Any]) -> TrainingRows:
     """Return the rows to train on: from memory where they are there, else from the files."""
     seed, facts = run.job.spec.fit.seed, prepared.profile
-    if facts.training_cache is not None:
-        return MemoryRows(facts.training_cache, seed=seed, prepare=to_block)
+    kept = facts.kept.take_training()
+    if kept is not None:
+        return MemoryRows(kept, seed=seed, prepare=to_block)
     return StreamedRows(
         prepared.table,
         facts,
@@ -118,8 +119,8 @@ def _validation(prepared: Prepared, to_block: Callable[[Rows], Any]) -> Callable
     facts = prepared.profile
     if not facts.validation_rows:
         return None
-    if facts.validation_cache is not None:
-        block = to_block(facts.validation_cache)
+    if facts.kept.validation is not None:
+        block = to_block(facts.kept.validation)
         return lambda: iter([block])
     return lambda: map(to_block, validation_blocks(prepared.table, facts, block_rows=_VALIDATION_BLOCK_ROWS))
 

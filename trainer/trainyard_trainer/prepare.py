@@ -67,7 +67,7 @@ def _announce(table: Table, facts: Profile, journal: Journal) -> None:
     journal.write(
         "data",
         f"{facts.training_rows:,} rows to train on and {facts.validation_rows:,} to validate with, "
-        f"{len(table.schema.features)} features, {'in memory' if facts.training_cache else 'streamed'}",
+        f"{len(table.schema.features)} features, {'in memory' if facts.kept.training else 'streamed'}",
         **{name: value for name, value in describe_data(table.source, facts).items() if name != "features"},
     )
 

@@ -12,6 +12,7 @@ from trainyard_trainer.tasks import COUNT, LOSS, Task
 
 LABELS = "labels"
 VALIDATION_BATCH = 4096
+_ENCODED_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,5 +126,12 @@ class StepRunner:
 
 
 def as_block(rows: Rows, encode: Any) -> dict[str, Any]:
-    """Return rows as the tensors a step takes: the encoded features and the labels."""
-    return encode(rows.features) | {LABELS: tf.constant(rows.labels)}
+    """Return rows as the tensors a step takes: the encoded features and the labels.
+
+    They are encoded in pieces, because on the way there are several copies of each.
+    """
+    pieces = [rows.take(slice(i, i + _ENCODED_ROWS)) for i in range(0, len(rows), _ENCODED_ROWS)]
+    encoded = [dict(encode(piece.features)) for piece in pieces]
+    return {name: tf.concat([each.pop(name) for each in encoded], axis=0) for name in list(encoded[0])} | {
+        LABELS: tf.constant(rows.labels)
+    }

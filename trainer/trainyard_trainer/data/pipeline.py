@@ -10,12 +10,14 @@ import numpy as np
 
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.rows import Rows, concatenate
-from trainyard_trainer.data.table import Table, Unit
+from trainyard_trainer.data.table import BATCH_ROWS, Table, Unit
 
 T = TypeVar("T")
 
-_MIXED_UNITS = 4
+_MIXED_UNITS = 8
 """Pieces of a table read in turns, so that rows sorted by label do not come in long runs of one class."""
+_MIXED_BLOCKS = 8
+"""What those pieces may take in memory together, in blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class StreamedRows:
     ) -> None:
         self._table, self._profile, self._prepare, self._seed = table, profile, prepare, seed
         row_bytes = 4 * (len(profile.schema.features) + 1)
+        self._block_bytes = block_bytes
         self._block_rows = max(block_bytes // row_bytes // batch_size, 1) * batch_size
 
     def epoch(self, epoch: int, done: int) -> Generator[Block]:
@@ -86,8 +89,15 @@ class StreamedRows:
     def _shuffled(self, epoch: int) -> Iterator[Rows]:
         units = list(enumerate(self._table.units()))
         order = permutation(len(units), seed=self._seed, epoch=epoch)
-        pending = [read(self._table, self._profile, *units[index], validation=False) for index in order[::-1]]
-        active = [pending.pop() for _ in range(min(_MIXED_UNITS, len(pending)))]
+        largest = max(unit.open_bytes for _, unit in units)
+        mixed = max(1, min(_MIXED_UNITS, _MIXED_BLOCKS * self._block_bytes // largest))
+        # So small that a block has rows of all the pieces that are read in turns, and more than once.
+        batch_rows = min(BATCH_ROWS, max(self._block_rows // (2 * mixed), 256))
+        pending = [
+            read(self._table, self._profile, *units[index], validation=False, batch_rows=batch_rows)
+            for index in order[::-1]
+        ]
+        active = [pending.pop() for _ in range(min(mixed, len(pending)))]
         while active:
             for reader in list(active):
                 rows = next(reader, None)
@@ -99,8 +109,8 @@ class StreamedRows:
 
 def validation_blocks(table: Table, profile: Profile, *, block_rows: int) -> Iterator[Rows]:
     """Yield the validation rows, from memory where they are there, else by reading the table."""
-    if profile.validation_cache is not None:
-        yield profile.validation_cache
+    if profile.kept.validation is not None:
+        yield profile.kept.validation
         return
     parts = (
         rows
@@ -111,10 +121,12 @@ def validation_blocks(table: Table, profile: Profile, *, block_rows: int) -> Ite
     yield from _cut(parts, block_rows)
 
 
-def read(table: Table, profile: Profile, number: int, unit: Unit, *, validation: bool) -> Iterator[Rows]:
+def read(
+    table: Table, profile: Profile, number: int, unit: Unit, *, validation: bool, batch_rows: int = BATCH_ROWS
+) -> Iterator[Rows]:
     """Yield the encoded rows of one piece that are for training, or for validation."""
     mask = profile.mask(number)
-    for raw in table.read(unit):
+    for raw in table.read(unit, batch_rows=batch_rows):
         wanted = mask[raw.first_row : raw.first_row + len(raw)] == validation
         if wanted.any():
             yield profile.encode(raw).take(wanted)

@@ -11,7 +11,7 @@ from trainyard_operator.api.trainingjob import Task
 from trainyard_trainer.data import categories
 from trainyard_trainer.data.categories import CategoryCounter, empty_column
 from trainyard_trainer.data.labels import ClassCounter, LabelCounter, Labels, NumberTally, Tally
-from trainyard_trainer.data.rows import Rows, concatenate
+from trainyard_trainer.data.rows import Rows, gather
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.split import Splitter
 from trainyard_trainer.data.table import RawRows, Table
@@ -21,13 +21,25 @@ NUMBERS, CATEGORIES = "numbers", "categories"
 """Names of the feature arrays: float32 with NaN where missing, and int32 slots."""
 
 
+@dataclass(slots=True)
+class KeptRows:
+    """The rows themselves, those for training and those for validation, each where they fit the cache."""
+
+    training: Rows | None
+    validation: Rows | None
+
+    def take_training(self) -> Rows | None:
+        """Hand over the rows for training, so that their memory is free once they have been prepared."""
+        rows, self.training = self.training, None
+        return rows
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """What the training rows look like, and which rows are for validation.
 
     `mean`, `deviation` and `missing` belong to the number columns, `vocabularies` to the text columns. `masks` holds,
-    for each unit of the table, a packed bit a row: whether it is for validation. The rows themselves are kept where
-    they fit the cache.
+    for each unit of the table, a packed bit a row: whether it is for validation.
     """
 
     schema: Schema
@@ -40,8 +52,7 @@ class Profile:
     validation_rows: int
     unit_rows: tuple[int, ...]
     masks: tuple[Any, ...]
-    training_cache: Rows | None
-    validation_cache: Rows | None
+    kept: KeptRows
 
     @property
     def rows(self) -> int:
@@ -123,8 +134,7 @@ class _Pass:
             validation_rows=held_back,
             unit_rows=tuple(len(mask) for mask in masks),
             masks=tuple(np.packbits(mask) for mask in masks),
-            training_cache=self._caches[False].rows(slots, self._labels),
-            validation_cache=self._caches[True].rows(slots, self._labels),
+            kept=KeptRows(*(self._caches[which].rows(slots, self._labels) for which in (False, True))),
         )
 
     def _add(self, raw: RawRows) -> Any:
@@ -166,8 +176,7 @@ class _Cache:
     def rows(self, slots: list[Any], labels: LabelCounter) -> Rows | None:
         if not self._parts:
             return None
-        whole = concatenate(self._parts)
-        self._parts.clear()
+        whole = gather(self._parts)
         for column, place in enumerate(slots):
             whole.features[CATEGORIES][:, column] = place[whole.features[CATEGORIES][:, column]]
         return Rows(whole.features, labels.encoded(whole.labels))

@@ -27,6 +27,25 @@ class Rows:
         return Rows({name: values[which] for name, values in self.features.items()}, self.labels[which])
 
 
+def gather(parts: list[Rows]) -> Rows:
+    """Return the rows of all parts, in order, and empty the list on the way: hardly more memory than the result."""
+    count, first = sum(len(part) for part in parts), parts[0]
+    whole = Rows(
+        {name: np.empty((count, *values.shape[1:]), values.dtype) for name, values in first.features.items()},
+        np.empty(count, first.labels.dtype),
+    )
+    parts.reverse()
+    begin = 0
+    while parts:
+        part = parts.pop()
+        there = slice(begin, begin + len(part))
+        for name, values in part.features.items():
+            whole.features[name][there] = values
+        whole.labels[there] = part.labels
+        begin = there.stop
+    return whole
+
+
 def concatenate(parts: Sequence[Rows]) -> Rows:
     """Return the rows of all parts, in order."""
     if len(parts) == 1:

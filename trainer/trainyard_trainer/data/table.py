@@ -16,6 +16,7 @@ from trainyard_trainer.data.source import Source, SourceFile
 from trainyard_trainer.errors import BadInput, one_line
 
 BATCH_ROWS = 16_384
+_READ_BYTES = 1 << 20
 _INSPECTED_FILES = 200
 _INSPECTED_BYTES = 8 << 20
 """How much of a CSV file decides the types of its columns."""
@@ -24,10 +25,14 @@ _CORRUPT = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, Uni
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """The piece in which a table is read and shuffled: a Parquet row group, or a CSV file."""
+    """The piece in which a table is read and shuffled: a Parquet row group, or a CSV file.
+
+    `open_bytes` is about what it takes in memory while it is read: a row group is decoded as a whole.
+    """
 
     file: SourceFile
     fragment: Any
+    open_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +72,20 @@ class Table:
         for file in self.source.files:
             with _blaming(file.name):
                 fragment = self._fragment(file)
-                pieces = fragment.split_by_row_group() if self.source.format == "parquet" else [fragment]
-            units += [Unit(file, piece) for piece in pieces]
+                if self.source.format == "parquet":
+                    groups = fragment.split_by_row_group()
+                    units += [Unit(file, each, 2 * each.row_groups[0].total_byte_size) for each in groups]
+                else:
+                    units.append(Unit(file, fragment, 2 * _READ_BYTES))
         return units
 
-    def read(self, unit: Unit) -> Iterator[RawRows]:
-        """Yield the rows of a piece, in order."""
+    def read(self, unit: Unit, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawRows]:
+        """Yield the rows of a piece, in order, at most `batch_rows` at a time."""
         stored = [name for name in self.schema.columns if name not in dict(unit.file.partition)]
         first_row = 0
         with _blaming(unit.file.name):
-            for batch in unit.fragment.to_batches(columns=stored, batch_size=BATCH_ROWS):
+            # By default Arrow reads 16 batches ahead, of every piece that is open.
+            for batch in unit.fragment.to_batches(columns=stored, batch_size=batch_rows, batch_readahead=1):
                 if batch.num_rows:
                     yield self._raw(batch, unit.file, first_row)
                     first_row += batch.num_rows
@@ -125,7 +134,7 @@ class _CsvFormats:
             header = stream.read(65_536).split(b"\n", 1)[0].decode("utf-8", "replace")
         return max(",\t;|", key=header.count)
 
-    def of(self, file: SourceFile, block_size: int = 1 << 20) -> Any:
+    def of(self, file: SourceFile, block_size: int = _READ_BYTES) -> Any:
         return pa_dataset.CsvFileFormat(
             parse_options=pa_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
             read_options=pa_csv.ReadOptions(block_size=block_size),

@@ -34,8 +34,9 @@ def a_table(folder: Path, cache: int) -> tuple[Table, Profile]:
 @pytest.fixture(params=["memory", "streamed"])
 def rows(request: pytest.FixtureRequest, tmp_path: Path) -> TrainingRows:
     table, facts = a_table(tmp_path, cache=1 << 20 if request.param == "memory" else 1)
-    if facts.training_cache is not None:
-        return MemoryRows(facts.training_cache, seed=7, prepare=lambda each: each)
+    kept = facts.kept.take_training()
+    if kept is not None:
+        return MemoryRows(kept, seed=7, prepare=lambda each: each)
     return StreamedRows(table, facts, seed=7, batch_size=BATCH, block_bytes=800, prepare=lambda each: each)
 
 

@@ -67,7 +67,7 @@ def test_rows_kept_in_memory_are_those_that_streaming_reads(tmp_path: Path) -> N
 
     table, facts = look_at(columns, tmp_path, fraction=0.25)
 
-    for validation, cached in ((False, facts.training_cache), (True, facts.validation_cache)):
+    for validation, cached in ((False, facts.kept.training), (True, facts.kept.validation)):
         streamed = concatenate(
             [
                 each
@@ -90,16 +90,16 @@ def assert_same(one: Rows, other: Rows) -> None:
 def test_rows_that_do_not_fit_the_cache_are_not_kept(tmp_path: Path) -> None:
     _, facts = look_at({"a": range(1000), "label": [0, 1] * 500}, tmp_path, fraction=0.01, cache=1000)
 
-    assert facts.training_cache is None
-    assert facts.validation_cache is not None
+    assert facts.kept.training is None
+    assert facts.kept.validation is not None
 
 
 def test_texts_have_slots_for_missing_and_unknown_ones(tmp_path: Path) -> None:
     _, facts = look_at({"t": ["b", "a", None, "", "b"], "label": [0, 1, 0, 1, 0]}, tmp_path)
 
     assert facts.vocabularies == (("a", "b"),)
-    assert facts.training_cache is not None
-    assert facts.training_cache.features[CATEGORIES][:, 0].tolist() == [3, 2, 0, 0, 3]
+    assert facts.kept.training is not None
+    assert facts.kept.training.features[CATEGORIES][:, 0].tolist() == [3, 2, 0, 0, 3]
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_classes_are_sorted_by_number_or_by_text(
 
     assert isinstance(facts.labels, ClassLabels)
     assert facts.labels.names == names
-    assert facts.training_cache is not None
-    assert facts.training_cache.labels.tolist() == encoded
+    assert facts.kept.training is not None
+    assert facts.kept.training.labels.tolist() == encoded
 
 
 def test_a_number_to_predict_is_summed_up(tmp_path: Path) -> None:
