@@ -42,7 +42,7 @@ def test_get_shows_how_the_training_and_the_service_are(printed: dict[str, str])
     table = printed["get"]
 
     assert re.search(r"trainingjob\S*/breast-cancer +Succeeded +100", table)
-    assert re.search(r"modelservice\S*/breast-cancer +Ready +1 ", table)
+    assert re.search(r"modelservice\S*/breast-cancer +True +1 +1/1 +Ready ", table)
     assert "http://breast-cancer.default.svc:8501/v1/models/breast-cancer" in table
 
 

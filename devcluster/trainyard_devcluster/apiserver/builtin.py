@@ -19,6 +19,7 @@ from trainyard_devcluster.apiserver.validation import workloads as workload_rule
 
 _API = "io.k8s.api."
 _GET_PATCH_UPDATE = ("get", "patch", "update")
+_PROXY = Subresource("proxy", "ServiceProxyOptions", ("create", "delete", "get", "patch", "update"))
 
 
 def _resource(
@@ -128,7 +129,8 @@ def _core_resources() -> tuple[Resource, ...]:
                                   validate_update=core_rules.secret_update)),
         _core("ServiceAccount", "serviceaccounts", "sa", columns=tables.SERVICE_ACCOUNTS, returns_deleted=True,
               subresources=(Subresource("token", "TokenRequest", ("create",), "authentication.k8s.io/v1"),)),
-        _core("Service", "services", "svc", status=True, categories=("all",), columns=tables.SERVICES,
+        _core("Service", "services", "svc", status=True,
+              subresources=(_PROXY,), categories=("all",), columns=tables.SERVICES,
               fields=("spec.clusterIP", "spec.type"), returns_deleted=True,
               behaviour=Behaviour(default=core_defaults.default_service, prepare=services.allocate,
                                   validate=core_rules.validate_service,

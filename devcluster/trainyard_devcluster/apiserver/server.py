@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
-from trainyard_devcluster.apiserver import deletion, discovery, errors, patching, pod_subresources
+from trainyard_devcluster.apiserver import deletion, discovery, errors, patching, pod_subresources, service_proxy
 from trainyard_devcluster.apiserver.auth import reviews
 from trainyard_devcluster.apiserver.auth.identity import Authenticator, User
 from trainyard_devcluster.apiserver.auth.rbac import Action, check
@@ -240,6 +240,10 @@ class Server:
                 return await self._verbs[call.verb](self, call)
             case "scale", "get" | "update" | "patch" if call.resource.scale:
                 return await self._scale(call)
+            case "proxy", _ if call.resource.plural == "services":
+                name, _ = service_proxy.split_name(call.target.name)
+                service = self._writer.stored(call.resource, call.target.namespace, name).obj
+                return await service_proxy.forward(call.request, call.target, service)
         if call.target.subresource in {each.name for each in call.resource.subresources}:
             return await self._action(call)
         raise errors.no_such_path()
