@@ -16,6 +16,7 @@ from trainyard_devcluster import slots
 from trainyard_devcluster.client import ApiError, Client
 from trainyard_devcluster.resources import NODES
 from trainyard_devcluster.slots import Slot
+from trainyard_devcluster.strays import NODE_MARK, kill_marked
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Cluster:
                 log.warning("%s did not end within %.0f s and was killed", part.name, STOP_SECONDS)
                 part.process.kill()
                 part.process.wait()
+        await asyncio.to_thread(kill_marked, NODE_MARK, str(self.folder))  # where the node could not do it itself
 
 
 async def _is_ready(client: Client, node: str) -> bool:

@@ -10,12 +10,11 @@ from aiohttp import web
 from trainyard_devcluster.client import Client
 from trainyard_devcluster.events import Recorder
 from trainyard_devcluster.informer import Informer
-from trainyard_devcluster.node import images, kubelet_api, process
+from trainyard_devcluster.node import images, kubelet_api
 from trainyard_devcluster.node.addresses import AddressPool
 from trainyard_devcluster.node.context import NodeContext
 from trainyard_devcluster.node.devices import Gpus
 from trainyard_devcluster.node.events import EventSink
-from trainyard_devcluster.node.launch import NODE_MARK
 from trainyard_devcluster.node.logs import LogFile
 from trainyard_devcluster.node.network import Network
 from trainyard_devcluster.node.objects import ObjectStore
@@ -24,6 +23,7 @@ from trainyard_devcluster.node.registration import Registration
 from trainyard_devcluster.node.settings import GPU, Settings
 from trainyard_devcluster.node.tasks import spawn
 from trainyard_devcluster.resources import ENDPOINT_SLICES, PODS, SERVICES, Object, name_of, namespace_of, uid_of
+from trainyard_devcluster.strays import NODE_MARK, kill_marked
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Agent:
         """Join the cluster and run its pods."""
         pods_folder = self._settings.folder / "pods"
         await asyncio.to_thread(pods_folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-        if left := await asyncio.to_thread(process.kill_marked, NODE_MARK, str(self._settings.folder)):
+        if left := await asyncio.to_thread(kill_marked, NODE_MARK, str(self._settings.folder)):
             log.info("ended %d processes that an earlier node agent left behind", len(left))
         node = await self._registration.register()
         pool = AddressPool(node["spec"].get("podCIDR") or self._settings.pod_cidr)
@@ -105,7 +105,7 @@ class Agent:
             life.cancel()
         await asyncio.gather(*self._lives, return_exceptions=True)
         await asyncio.gather(*(pod.abandon() for pod in pods))
-        await asyncio.to_thread(process.kill_marked, NODE_MARK, str(self._settings.folder))
+        await asyncio.to_thread(kill_marked, NODE_MARK, str(self._settings.folder))
 
     def _adopt(self, obj: Object) -> None:
         pod = self._pods[uid_of(obj)] = Pod(self._context, obj)

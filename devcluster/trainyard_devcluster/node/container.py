@@ -12,7 +12,7 @@ from trainyard_devcluster.node import actions, images, prober, process
 from trainyard_devcluster.node.backoff import Backoff
 from trainyard_devcluster.node.container_pod import PodOfContainer
 from trainyard_devcluster.node.env import ConfigError
-from trainyard_devcluster.node.launch import CONTAINER_MARK, ContainerFolder, Launch
+from trainyard_devcluster.node.launch import ContainerFolder, Launch
 from trainyard_devcluster.node.logs import ContainerLog, LogFile
 from trainyard_devcluster.node.ports import PortForwards
 from trainyard_devcluster.node.status import ContainerView, Running, State, Terminated, Waiting
@@ -20,6 +20,7 @@ from trainyard_devcluster.node.tasks import spawn
 from trainyard_devcluster.node.termination import terminated
 from trainyard_devcluster.node.volumes import MountError
 from trainyard_devcluster.resources import Object
+from trainyard_devcluster.strays import CONTAINER_MARK, kill_marked
 
 DRAIN_SECONDS = 1.0
 LEAST_GRACE_AFTER_HOOK = 2.0
@@ -208,7 +209,7 @@ class Container:
     async def _reap(self, run: _Run) -> Terminated:
         await run.process.connect(run.log.stream("stdout"), run.log.stream("stderr"))
         code = await run.process.wait()
-        await asyncio.to_thread(process.kill_marked, CONTAINER_MARK, run.launch.env[CONTAINER_MARK])
+        await asyncio.to_thread(kill_marked, CONTAINER_MARK, run.launch.env[CONTAINER_MARK])
         if run.prober:
             run.prober.cancel()
         await run.forwards.close()

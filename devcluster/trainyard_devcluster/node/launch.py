@@ -15,9 +15,6 @@ SHIM = Path(__file__).parent / "shim"
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TERMINATION_MESSAGE_PATH = "/dev/termination-log"
-CONTAINER_MARK = "DEVCLUSTER_CONTAINER"
-"""The variable that tells whose a process is, however far it has strayed from its parent."""
-NODE_MARK = "DEVCLUSTER_NODE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,15 @@ from trainyard_devcluster.node.container import Container
 from trainyard_devcluster.node.context import NodeContext
 from trainyard_devcluster.node.devices import DevicesExhaustedError
 from trainyard_devcluster.node.fields import PodFacts
-from trainyard_devcluster.node.launch import CONTAINER_MARK, ContainerFolder, Launch
+from trainyard_devcluster.node.launch import ContainerFolder, Launch
 from trainyard_devcluster.node.logs import LogFile
 from trainyard_devcluster.node.pod_files import PodFiles
 from trainyard_devcluster.node.pod_launch import PodLauncher
-from trainyard_devcluster.node.process import kill_marked
 from trainyard_devcluster.node.reporter import StatusReporter
 from trainyard_devcluster.node.status import PodView, Verdict, pod_status
 from trainyard_devcluster.node.volumes import MountError
 from trainyard_devcluster.resources import Object, name_of, namespace_of, uid_of
+from trainyard_devcluster.strays import CONTAINER_MARK, kill_marked
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,11 @@ from trainyard_devcluster.node import images
 from trainyard_devcluster.node.context import NodeContext
 from trainyard_devcluster.node.env import expand
 from trainyard_devcluster.node.fields import PodFacts, field_value, resource_value
-from trainyard_devcluster.node.launch import CONTAINER_MARK, NODE_MARK, ContainerFolder, Launch, launch, variables
+from trainyard_devcluster.node.launch import ContainerFolder, Launch, launch, variables
 from trainyard_devcluster.node.pod_files import PodFiles
 from trainyard_devcluster.node.volumes import mounts_of
 from trainyard_devcluster.resources import Object, name_of, namespace_of, uid_of
+from trainyard_devcluster.strays import CONTAINER_MARK, NODE_MARK
 
 
 @dataclass(frozen=True, slots=True)

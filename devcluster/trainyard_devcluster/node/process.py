@@ -92,20 +92,3 @@ def _prepare() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)
-
-
-def kill_marked(variable: str, value: str) -> list[int]:
-    """Kill every process that was started with `variable=value` in its environment; returns their ids.
-
-    This finds what left its process group, and what an agent that was killed left behind.
-    """
-    marker = f"{variable}={value}".encode()
-    own, killed = os.getpid(), []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == own:
-            continue
-        with suppress(OSError):
-            if marker in (entry / "environ").read_bytes().split(b"\0"):
-                os.kill(int(entry.name), signal.SIGKILL)
-                killed.append(int(entry.name))
-    return killed

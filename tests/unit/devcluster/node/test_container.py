@@ -17,8 +17,9 @@ from trainyard_devcluster.node.backoff import Backoff
 from trainyard_devcluster.node.container import Container
 from trainyard_devcluster.node.env import ConfigError
 from trainyard_devcluster.node.images import Image, ImageError
-from trainyard_devcluster.node.launch import CONTAINER_MARK, ContainerFolder, Launch, launch, variables
+from trainyard_devcluster.node.launch import ContainerFolder, Launch, launch, variables
 from trainyard_devcluster.node.status import Running, Terminated, Waiting
+from trainyard_devcluster.strays import CONTAINER_MARK
 
 
 class FakePod:

@@ -13,6 +13,7 @@ import pytest
 from support.eventually import eventually
 from support.processes import running
 from trainyard_devcluster.node import process
+from trainyard_devcluster.strays import kill_marked
 
 
 class Output(asyncio.Protocol):
@@ -77,7 +78,7 @@ async def test_what_left_its_group_is_found_by_its_mark(tmp_path: Path) -> None:
     await out.grown.wait()
     started.kill_group()
     await started.wait()
-    assert int(out.text) in process.kill_marked("TEST_MARK", str(tmp_path))
+    assert int(out.text) in kill_marked("TEST_MARK", str(tmp_path))
     await eventually(lambda: not running(out.text))
 
 
