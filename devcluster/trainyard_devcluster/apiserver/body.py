@@ -1,4 +1,4 @@
-"""Request bodies: JSON and YAML, with the fields that appear twice."""
+"""Request bodies: JSON, YAML and protobuf, with the fields that appear twice."""
 
 import json
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from trainyard_devcluster.apiserver.errors import bad_request, unsupported_media_type
+from trainyard_devcluster.apiserver.protobuf import PROTOBUF_TYPE, parse_protobuf
 from trainyard_devcluster.apiserver.values import Json
 
 JSON_TYPE, YAML_TYPE = "application/json", "application/yaml"
@@ -36,6 +37,8 @@ def parse(content: bytes, content_type: str) -> Body:
         ApiError: 400, it is not in the form it claims; 415, it claims a form that is not understood.
     """
     kind = content_type.partition(";")[0].strip().lower()
+    if kind == PROTOBUF_TYPE:
+        return Body(parse_protobuf(content))
     if kind in ("application/yaml", "application/apply-patch+yaml"):
         return _parse_yaml(content)
     if kind and not kind.endswith("json"):

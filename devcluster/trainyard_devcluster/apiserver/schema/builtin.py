@@ -17,6 +17,9 @@ _KEY_DEFAULTS = {
 }
 
 
+_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+
+
 @cache
 def definitions() -> dict[str, Object]:
     """Return every published definition by its full name."""
@@ -24,6 +27,9 @@ def definitions() -> dict[str, Object]:
     found: dict[str, Object] = json.loads((folder / "_definitions.json").read_text())["$defs"]
     for name, (field, default) in _KEY_DEFAULTS.items():
         found[name]["properties"][field]["default"] = default
+    # Published as anything at all: a schema, or where it says so a list of them or a boolean.
+    for name in ("OrArray", "OrBool", "OrStringArray"):
+        found[_SCHEMA + name] = found[_SCHEMA] | {"type": ""}
     return found
 
 
