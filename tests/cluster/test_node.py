@@ -10,7 +10,7 @@ from support.manifests import a_config_map, a_pod, a_python, a_secret, a_service
 SERVER = """
 import http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    protocol_version, wbufsize = "HTTP/1.1", -1
     def do_GET(self):
         body = os.environ["HOSTNAME"].encode()
         self.send_response(200)

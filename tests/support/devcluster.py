@@ -35,6 +35,7 @@ def shared(folder: Path, *options: str) -> Iterator[Path]:
             process = start(folder, options, outlive=True)
             wait_until_ready(folder, process)
             (folder / "pid").write_text(str(process.pid))
+            process.returncode = 0  # whoever leaves last ends it: nothing for this process to wait for
         _write_users(folder, [*users, os.getpid()])
     try:
         yield folder / "cluster" / "kubeconfig"

@@ -1,6 +1,9 @@
 """The node agent against an API server: what becomes of pods, with real processes and a stand-in for the server."""
 
 import asyncio
+import os
+import signal
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +28,7 @@ from trainyard_devcluster.resources import (
     PODS,
     SERVICE_ACCOUNTS,
 )
+from trainyard_devcluster.strays import NODE_MARK
 
 NAMESPACE = "ns"
 SETTINGS = {"capacity": {"cpu": "2", "memory": "4Gi", "pods": "10", GPU: "2"}, "restart_backoff": 0.05}
@@ -303,6 +307,13 @@ async def test_an_agent_that_starts_again_says_what_it_lost_and_goes_on(
     (container,) = status["containerStatuses"]
     lost = container["state" if policy == "Never" else "lastState"]["terminated"]
     assert (lost["exitCode"], lost["reason"]) == (137, "ContainerStatusUnknown")
+
+
+async def test_what_an_agent_that_was_killed_left_behind_is_ended(tmp_path: Path) -> None:
+    left = subprocess.Popen(["sleep", "600"], env={"PATH": os.defpath, NODE_MARK: str(tmp_path)})  # noqa: ASYNC220
+    async with a_cluster(tmp_path) as cluster:
+        await cluster.until(lambda: not running(left.pid))
+    assert left.wait(5) == -signal.SIGKILL
 
 
 async def test_a_pod_that_was_deleted_while_no_agent_was_there_is_finished(cluster: Cluster) -> None:
