@@ -138,7 +138,7 @@ def test_deleting_a_job_deletes_its_pods_unless_they_are_left_orphans(api: Api, 
     jobs = [a_job(name, FOREVER) for name in ("taken", "left")]
     for job in jobs:
         api.create(job)
-        api.wait_for(job, lambda found: found["status"].get("ready") == 1, description="its pod is ready")
+        api.wait_for(job, lambda found: found.get("status", {}).get("ready") == 1, description="its pod is ready")
     [taken], [left] = pods_of(api, "taken", "job-name"), pods_of(api, "left", "job-name")
     api.delete(jobs[0])
     batch = client.BatchV1Api(api_client)
@@ -179,7 +179,7 @@ def test_a_version_that_never_becomes_ready_takes_nothing_from_the_one_that_is(a
     api.patch(deployment, {"spec": {"template": {"spec": broken}}})
 
     def is_stuck(found: Object) -> bool:
-        conditions = found["status"]["conditions"]
+        conditions = found.get("status", {}).get("conditions", [])
         return any(entry.get("reason") == "ProgressDeadlineExceeded" for entry in conditions)
 
     status = api.wait_for(deployment, is_stuck)["status"]

@@ -22,8 +22,8 @@ class Settings:
     """Where claimed volumes live; without it none are made."""
     node_grace: float = 40.0
     """How long a node may be silent before it counts as lost."""
-    eviction_delay: float = 30.0
-    """How long pods stay on a lost node, where their own tolerations do not say."""
+    eviction_delay: float = 300.0
+    """How long pods stay on a lost node, where they do not say themselves."""
 
 
 class Controller(Protocol):

@@ -17,6 +17,8 @@ _PRESSURE_TAINTS = {
 }
 _LOST_TAINTS = frozenset({NOT_READY_TAINT, UNREACHABLE_TAINT})
 _OWN_TAINTS = frozenset({*_LOST_TAINTS, UNSCHEDULABLE_TAINT, *_PRESSURE_TAINTS.values()})
+ADMITTED_SECONDS = 300
+"""How long pods tolerate a lost node where nothing else is said: Kubernetes' DefaultTolerationSeconds."""
 _LOST_MESSAGE = "Kubelet stopped posting node status."
 
 
@@ -59,12 +61,14 @@ def taints(node: Object, now: datetime) -> list[Object]:
 def eviction_delay(taint: Object, tolerations: Sequence[Toleration], default: float) -> float | None:
     """Seconds that a pod may stay on a node with this NoExecute taint; None for ever.
 
-    `default` stands in for the tolerations that Kubernetes gives pods which say nothing of nodes being lost.
+    `default` stands in for the tolerations that the API server gives pods which say nothing of nodes being lost, so
+    that nobody has to wait for five minutes to see what becomes of them.
     """
-    fitting = [entry for entry in tolerations if tolerates(entry, taint)]
-    if not fitting:
-        return default if taint["key"] in _LOST_TAINTS else 0.0
-    times = [entry.get("tolerationSeconds") for entry in fitting]
+    times = [entry.get("tolerationSeconds") for entry in tolerations if tolerates(entry, taint)]
+    if taint["key"] in _LOST_TAINTS:
+        times = [default if seconds == ADMITTED_SECONDS else seconds for seconds in times] or [default]
+    if not times:
+        return 0.0
     limited = [float(seconds) for seconds in times if seconds is not None]
     return max(0.0, min(limited)) if limited else None
 

@@ -65,6 +65,8 @@ def test_of_a_lost_node_nothing_is_known() -> None:
     ("key", "tolerations", "delay"),
     [
         (UNREACHABLE_TAINT, [], 30.0),
+        (UNREACHABLE_TAINT, [{"key": UNREACHABLE_TAINT, "operator": "Exists", "tolerationSeconds": 300}], 30.0),
+        ("maintenance", [{"key": "maintenance", "operator": "Exists", "tolerationSeconds": 300}], 300.0),
         ("maintenance", [], 0.0),
         ("maintenance", [{"operator": "Exists"}], None),
         (UNREACHABLE_TAINT, [{"key": UNREACHABLE_TAINT, "operator": "Exists", "tolerationSeconds": 5}], 5.0),
