@@ -1,5 +1,6 @@
 """Jobs, Deployments, endpoints and garbage collection: what an operator builds on, on whatever cluster it is."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -279,6 +280,36 @@ def test_an_object_of_an_owner_that_never_was_goes_too(api: Api) -> None:
     ghost = {"metadata": {"name": "ghost", "uid": "00000000-0000-4000-8000-000000000000"}}
     api.create(a_config_map("haunted", owner=ghost))
     api.wait_until_gone(a_config_map("haunted"))
+
+
+@pytest.fixture
+def gadget(api: Api) -> Iterator[Object]:
+    """A custom resource of the test's own: a kind that the cluster learns of while it runs."""
+    group = f"{api.namespace}.trainyard.dev"
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"gadgets.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": "gadgets", "singular": "gadget", "kind": "Gadget"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+    api.create(definition)
+    api.wait_for(definition, holds("Established"))
+    yield api.create({"apiVersion": f"{group}/v1", "kind": "Gadget", "metadata": {"name": "gadget"}})
+    api.delete(definition)
+
+
+def test_what_a_custom_resource_owns_goes_with_it(api: Api, gadget: Object) -> None:
+    reference = {key: gadget[key] for key in ("apiVersion", "kind")}
+    reference |= {key: gadget["metadata"][key] for key in ("name", "uid")}
+    api.create(a_config_map("owned") | {"metadata": {"name": "owned", "ownerReferences": [reference]}})
+    api.delete(gadget)
+    api.wait_until_gone(a_config_map("owned"))
 
 
 def test_a_foreground_deletion_waits_for_what_blocks_it(api: Api, api_client: client.ApiClient) -> None:
