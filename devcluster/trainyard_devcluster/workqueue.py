@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from trainyard_devcluster.client import ApiError, ConflictError, UnavailableError
+from trainyard_devcluster.client import ApiError, ConflictError, NotFoundError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,10 @@ class WorkQueue(Generic[K]):
 
 
 async def work(queue: WorkQueue[K], sync: Callable[[K], Awaitable[None]], *, name: str, workers: int = 4) -> None:
-    """Run workers that call `sync` with each key until cancelled. Keys that fail come back after a backoff."""
+    """Run workers that call `sync` with each key until cancelled.
+
+    Keys that fail come back after a backoff, but not those that want something of a namespace which is going away.
+    """
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
@@ -102,9 +105,12 @@ async def _worker(queue: WorkQueue[K], sync: Callable[[K], Awaitable[None]], nam
         key = await queue.get()
         try:
             await sync(key)
-        except (ConflictError, UnavailableError) as error:
+        except (ConflictError, NotFoundError, UnavailableError) as error:
+            # Somebody was faster, or the server is not there: the cluster's everyday life.
             log.debug("%s %s: %s; trying again in %.3g s", name, key, error, queue.retry(key))
         except ApiError as error:
+            if error.namespace_is_ending:
+                continue
             log.warning("%s %s: %s; trying again in %.3g s", name, key, error, queue.retry(key))
         except Exception:
             log.exception("%s %s failed; trying again in %.3g s", name, key, queue.retry(key))

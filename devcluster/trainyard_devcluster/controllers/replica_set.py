@@ -109,9 +109,8 @@ class ReplicaSetController:
         try:
             made = await self._client.create(PODS, pod)
         except ApiError as error:
-            if error.namespace_is_ending:
-                return
-            await self._recorder.warning(replica_set, "FailedCreate", f"Error creating: {error}")
+            if not error.namespace_is_ending:
+                await self._recorder.warning(replica_set, "FailedCreate", f"Error creating: {error}")
             raise
         self._pods.observe(made)
         await self._recorder.normal(replica_set, "SuccessfulCreate", f"Created pod: {name_of(made)}")

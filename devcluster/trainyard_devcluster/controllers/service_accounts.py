@@ -1,7 +1,7 @@
 """In every namespace: the ServiceAccount `default`, and the certificate that pods check the API server by."""
 
 from trainyard_devcluster import pods
-from trainyard_devcluster.client import AlreadyExistsError, ApiError, NotFoundError
+from trainyard_devcluster.client import AlreadyExistsError, NotFoundError
 from trainyard_devcluster.controllers.context import Context, enqueue
 from trainyard_devcluster.informer import Key
 from trainyard_devcluster.resources import (
@@ -50,9 +50,6 @@ class NamespaceDefaultsController:
             await self._client.create(resource, body)
         except (AlreadyExistsError, NotFoundError):
             return
-        except ApiError as error:
-            if not error.namespace_is_ending:
-                raise
 
     def _gone(self, new: Object | None, old: Object | None, name: str) -> None:
         if new is None and old is not None and name_of(old) == name:

@@ -89,9 +89,8 @@ class JobController:
         try:
             made = await self._client.create(PODS, pod)
         except ApiError as error:
-            if error.namespace_is_ending:
-                return
-            await self._recorder.warning(job, "FailedCreate", f"Error creating: {error}")
+            if not error.namespace_is_ending:
+                await self._recorder.warning(job, "FailedCreate", f"Error creating: {error}")
             raise
         self._pods.observe(made)
         await self._recorder.normal(job, "SuccessfulCreate", f"Created pod: {name_of(made)}")

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from trainyard_devcluster.client import ApiError
 from trainyard_devcluster.workqueue import FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS, WorkQueue, work
 
 
@@ -42,6 +43,30 @@ async def test_of_several_delays_the_earliest_counts() -> None:
     async with asyncio.timeout(5):
         assert await queue.get() == "a"
     queue.close()
+
+
+async def test_workers_leave_a_namespace_that_is_ending_alone(caplog: pytest.LogCaptureFixture) -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    calls: list[str] = []
+    finished = asyncio.Event()
+
+    async def sync(key: str) -> None:
+        calls.append(key)
+        if key == "last":
+            finished.set()
+            return
+        cause = {"reason": "NamespaceTerminating"}
+        raise ApiError(403, {"message": "no", "details": {"causes": [cause]}})
+
+    queue.add("ending")
+    queue.add_after("last", 0.05)
+    task = asyncio.create_task(work(queue, sync, name="test"))
+    async with asyncio.timeout(5):
+        await finished.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert calls == ["ending", "last"]
+    assert caplog.text == ""
 
 
 async def test_workers_try_a_failed_key_again_and_survive_any_error(caplog: pytest.LogCaptureFixture) -> None:
