@@ -63,11 +63,13 @@ demo-stop: .venv/operator/.installed ## End what `make demo KEEP=1` left running
 test: test-unit test-cluster test-e2e ## Run all tests
 
 test-unit: setup ## Run the unit and chart tests
-	$(OPERATOR)/pytest tests/unit tests/charts --ignore tests/unit/trainer --ignore tests/unit/devcluster/modelserver
-	$(TRAINER)/pytest tests/unit/trainer tests/unit/devcluster/modelserver
+	$(OPERATOR)/pytest -n 2 tests/unit tests/charts --ignore tests/unit/trainer \
+	    --ignore tests/unit/devcluster/modelserver
+	$(TRAINER)/pytest -n 2 tests/unit/trainer tests/unit/devcluster/modelserver
 
+# Most of these tests wait for a cluster most of the time, so more of them than cores run at once.
 test-cluster: setup ## Run the cluster tests: on the devcluster, or on the cluster of KUBECONFIG
-	$(OPERATOR)/pytest tests/cluster
+	$(OPERATOR)/pytest -n 4 tests/cluster
 
 test-e2e: setup ## Run the whole flow: the demo, and the operator killed at random moments
 	$(OPERATOR)/pytest tests/e2e
