@@ -20,7 +20,7 @@ class OperatorProcess:
         self._environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONUNBUFFERED": "1"}
         self._command = [
             sys.executable, "-m", "trainyard_operator", "--namespaces", namespace,
-            "--host", "127.0.0.1", "--port", "0", "--progress-interval", "0.5",
+            "--host", "127.0.0.1", "--port", "0", "--progress-interval", "0.5", "--drain", "3",
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -1,0 +1,242 @@
+"""ModelServices on a cluster, by the real operator: its own process, serving the test's namespace only."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.dynamic.exceptions import DynamicApiError
+
+from support.kube_api import Api, Object
+from support.manifests import SHELL_IMAGE
+from support.operator_process import OperatorProcess, running_operator
+from support.published import STORE, Client, publish
+
+pytestmark = pytest.mark.usefixtures("cluster_crds")
+
+SECONDS = 120
+
+
+@pytest.fixture
+def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
+    with running_operator(kubeconfig, namespace, tmp_path) as process:
+        yield process
+
+
+@pytest.fixture(autouse=True)
+def store(api: Api) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
+    api.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": STORE}, "spec": spec})
+
+
+def a_service(version: int = 1, **spec: Any) -> Object:
+    return {
+        "apiVersion": "trainyard.dev/v1alpha1",
+        "kind": "ModelService",
+        "metadata": {"name": "line"},
+        "spec": {"model": {"uri": f"pvc://{STORE}/line/{version}"}} | spec,
+    }
+
+
+def a_training_that_made(version: int, digest: str) -> Object:
+    """A TrainingJob whose program says that it made this version, which is there already."""
+    model = {"name": "line", "version": version, "path": f"line/{version}", "digest": digest, "sizeBytes": 1}
+    word = json.dumps({"reason": "Done", "message": "ok", "epochs": 1, "steps": 1, "metrics": {}, "model": model})
+    script = f"printf '%s' '{word}' > $TRAINYARD_TERMINATION_MESSAGE_PATH"
+    return {
+        "apiVersion": "trainyard.dev/v1alpha1",
+        "kind": "TrainingJob",
+        "metadata": {"name": f"line-{version}", "labels": {"model": "line"}},
+        "spec": {
+            "modelName": "line",
+            "program": {"container": {"image": SHELL_IMAGE, "command": ["sh", "-c", script]}},
+            "data": {"source": {"uri": "https://example.com/rows.csv"}, "label": "y"},
+            "output": {"store": {"persistentVolumeClaim": {"claimName": STORE}}},
+        },
+    }
+
+
+def is_serving(version: int, replicas: int = 1) -> Callable[[Object], bool]:
+    def holds(service: Object) -> bool:
+        status = service.get("status", {})
+        return (
+            status.get("phase") == "Ready"
+            and status["current"]["modelVersion"] == version
+            and status["ready"] == f"{replicas}/{replicas}"
+            and status["observedGeneration"] == service["metadata"]["generation"]
+        )
+
+    holds.__name__ = f"version {version} answers on {replicas} replicas"
+    return holds
+
+
+def because(reason: str, kind: str = "Degraded") -> Callable[[Object], bool]:
+    def holds(service: Object) -> bool:
+        return condition(service, kind).get("reason") == reason
+
+    holds.__name__ = f"{kind} says {reason}"
+    return holds
+
+
+def condition(service: Object, kind: str) -> Object:
+    return next((each for each in service.get("status", {}).get("conditions", []) if each["type"] == kind), {})
+
+
+def deployments(api: Api) -> list[Object]:
+    return api.list("apps/v1", "Deployment")
+
+
+def test_a_model_is_served_scaled_stopped_and_removed(api: Api, operator: OperatorProcess) -> None:
+    publish(api, 1)
+    service = a_service()
+    api.apply(service)
+
+    served = api.wait_for(service, is_serving(1), timeout=SECONDS)
+
+    status = served["status"]
+    assert status["url"] == f"http://line.{api.namespace}.svc:8501/v1/models/line"
+    assert status["grpc"] == f"line.{api.namespace}.svc:8500"
+    for protocol in ("rest", "grpc"):
+        client = Client(api, "line", protocol)
+        client.wait_for(1.0)
+        client.stop()
+    reasons = [each["reason"] for each in api.events("line") if each["involvedObject"]["kind"] == "ModelService"]
+    assert sorted(reasons) == ["RolledOut", "RolloutStarted"]
+    assert not served["metadata"].get("finalizers")
+    assert not served["metadata"].get("annotations")
+
+    scaled = a_service(replicas=2)
+    api.apply(scaled)
+    api.wait_for(scaled, is_serving(1, 2), timeout=SECONDS)
+    stopped = a_service(replicas=0)
+    api.apply(stopped)
+    api.wait_for(stopped, lambda each: each["status"]["phase"] == "Stopped")
+    (deployment,) = deployments(api)
+    assert deployment["spec"]["replicas"] == 0
+
+    api.delete(service)
+    for child in (deployment, *api.list("v1", "Service")):
+        api.wait_until_gone(child)
+
+
+def test_a_new_version_takes_over_without_a_failed_request(api: Api, operator: OperatorProcess) -> None:
+    publish(api, 1, 2)
+    replicas = 2
+    api.apply(a_service(1, replicas=replicas))
+    api.wait_for(a_service(), is_serving(1, replicas), timeout=SECONDS)
+    (old,) = deployments(api)
+    clients = [Client(api, "line", protocol) for protocol in ("rest", "grpc")]
+    for client in clients:
+        client.wait_for(1.0)
+
+    api.apply(a_service(2, replicas=replicas))
+    api.wait_for(a_service(), is_serving(2, replicas), timeout=SECONDS)
+
+    for client in clients:
+        client.wait_for(2.0)
+    api.wait_until_gone(old)
+    api.wait_for(a_service(), lambda _: len(api.list("v1", "Pod")) == replicas + len(clients), timeout=SECONDS)
+    for client in clients:
+        count, errors = client.stop()
+        assert errors == []
+        assert count > 50
+
+
+def test_the_newest_training_is_followed_but_nothing_unverified_is_served(api: Api, operator: OperatorProcess) -> None:
+    digests = publish(api, 1, 2)
+    service = a_service(model={"fromTraining": {"selector": {"matchLabels": {"model": "line"}}}})
+    api.apply(service)
+    api.wait_for(service, because("NoTrainingJob", "Ready"))
+
+    for version, digest in digests.items():
+        api.apply(a_training_that_made(version, digest))
+        served = api.wait_for(service, is_serving(version), timeout=SECONDS)
+        assert served["status"]["current"]["digest"] == digest
+        assert served["status"]["current"]["trainingJob"] == f"line-{version}"
+
+    forged = a_training_that_made(1, "sha256:" + "ab" * 32)
+    forged["metadata"]["name"] = "forged"
+    api.apply(forged)
+    stuck = api.wait_for(service, because("DigestMismatch"), timeout=SECONDS)
+
+    assert stuck["status"]["current"]["modelVersion"] == 2
+    assert condition(stuck, "Available")["status"] == "True"
+    api.wait_for_event("line", "RolloutFailed", containing="DigestMismatch")
+
+
+def test_killing_the_operator_over_and_over_during_a_rollout_changes_nothing(
+    api: Api, operator: OperatorProcess
+) -> None:
+    publish(api, 1, 2)
+    api.apply(a_service(1))
+    api.wait_for(a_service(), is_serving(1), timeout=SECONDS)
+    client = Client(api, "line", "rest")
+    client.wait_for(1.0)
+    chance = random.Random(20261123)
+    seen = {each["metadata"]["uid"] for each in deployments(api)}
+
+    api.apply(a_service(2))
+    for _ in range(10):
+        time.sleep(chance.uniform(0, 1.5))
+        operator.kill()
+        seen |= {each["metadata"]["uid"] for each in deployments(api)}
+        operator.start()
+
+    api.wait_for(a_service(), is_serving(2), timeout=SECONDS)
+    api.wait_for(a_service(), lambda _: len(deployments(api)) == 1, timeout=SECONDS)
+    seen |= {each["metadata"]["uid"] for each in deployments(api)}
+    # One for each version: none was made twice.
+    assert len(seen) == 2
+    client.wait_for(2.0)
+    count, errors = client.stop()
+    assert errors == []
+    assert count > 50
+
+
+def test_a_version_that_never_appears_leaves_the_old_one_serving(api: Api, operator: OperatorProcess) -> None:
+    publish(api, 1)
+    api.apply(a_service(1))
+    api.wait_for(a_service(), is_serving(1), timeout=SECONDS)
+
+    api.apply(a_service(9))
+    stuck = api.wait_for(a_service(), because("ModelNotFound"), timeout=SECONDS)
+
+    assert stuck["status"]["phase"] == "Degraded"
+    assert "/line/9 does not exist" in condition(stuck, "Degraded")["message"]
+    assert condition(stuck, "Available")["status"] == "True"
+    assert stuck["status"]["current"]["modelVersion"] == 1
+    api.wait_for_event("line", "RolloutFailed", containing="ModelNotFound")
+
+    api.apply(a_service(1))
+    api.wait_for(a_service(), is_serving(1), timeout=SECONDS)
+    assert len(deployments(api)) == 1
+
+
+def test_what_is_missing_is_told(api: Api, operator: OperatorProcess) -> None:
+    homeless = a_service(model={"uri": "pvc://nowhere/line/1"}) | {"metadata": {"name": "homeless"}}
+    greedy = a_service(server={"gpus": 63}) | {"metadata": {"name": "greedy"}}
+    api.apply(homeless, greedy)
+
+    for service, reason, said in (
+        (homeless, "StoreNotFound", "'nowhere'"),
+        (greedy, "Unschedulable", "63 nvidia.com/gpu"),
+    ):
+        stuck = api.wait_for(service, because(reason), timeout=SECONDS)
+        assert said in condition(stuck, "Degraded")["message"]
+        api.wait_for_event(service["metadata"]["name"], reason, containing=said)
+
+
+def test_a_spec_that_cannot_work_is_refused_at_once(api: Api) -> None:
+    for spec, said in (
+        ({"model": {}}, "exactly one of fromTraining and uri"),
+        ({"model": {"uri": "s3://bucket/line/1"}}, "spec.model.uri"),
+        ({"model": {"uri": f"pvc://{STORE}/../line/1"}}, ".."),
+        ({"replicas": -1}, "spec.replicas"),
+    ):
+        with pytest.raises(DynamicApiError) as refusal:
+            api.apply(a_service(**spec))
+
+        assert said in str(refusal.value.body)

@@ -1,0 +1,148 @@
+"""Model versions in a store, and clients of what serves them: both as pods, so that it works on any cluster."""
+
+import re
+
+from support.kube_api import Api, Object
+from support.manifests import PYTHON_IMAGE, a_pod
+
+TRAINER_IMAGE = "trainyard/trainer:0.1.0"
+OPERATOR_IMAGE = "trainyard/operator:0.1.0"
+STORE = "models"
+
+_PUBLISH = """
+import hashlib, json, pathlib, sys
+import tensorflow as tf
+
+class Line(tf.Module):
+    def __init__(self, slope):
+        super().__init__()
+        self.slope = tf.Variable(float(slope))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def predict(self, x):
+        return {"y": self.slope * x}
+
+for version in map(int, sys.argv[1:]):
+    folder = pathlib.Path("/trainyard/store/line") / str(version)
+    line = Line(version)
+    tf.saved_model.save(line, str(folder), signatures={"serving_default": line.predict})
+    files = [
+        {"path": str(path.relative_to(folder)), "size": path.stat().st_size,
+         "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in sorted(folder.rglob("*")) if path.is_file()
+    ]
+    content = json.dumps({"kind": "ModelManifest", "name": "line", "version": version, "files": files}).encode()
+    (folder / "trainyard.json").write_bytes(content)
+    print("published", version, "sha256:" + hashlib.sha256(content).hexdigest(), flush=True)
+"""
+
+_ASK = """
+import sys, time
+{connect}
+count, last, said = 0, None, time.monotonic()
+while True:
+    try:
+        answer = ask()
+        count += 1
+    except {errors} as error:
+        answer = repr(error)
+        print("error", answer, flush=True)
+    if answer != last:
+        print("answer", answer, flush=True)
+        last = answer
+    if time.monotonic() - said > 0.5:
+        print("count", count, flush=True)
+        said = time.monotonic()
+    time.sleep(0.005)
+"""
+
+# A new connection for each request: a server that ends closes idle ones, and what a client does then is its own affair.
+_REST = """
+import http.client, json
+
+def ask():
+    connection = http.client.HTTPConnection(sys.argv[1], 8501, timeout=10)
+    try:
+        connection.request("POST", f"/v1/models/{sys.argv[2]}:predict", json.dumps({"instances": [1.0]}))
+        response = connection.getresponse()
+        answer = response.read().decode()
+        if response.status != 200:
+            raise OSError(answer)
+        return json.loads(answer)["predictions"][0]
+    finally:
+        connection.close()
+"""
+
+# One channel for ever, as gRPC clients have it.
+_GRPC = """
+import socket
+import grpc
+from trainyard_operator.serving.model_status_pb2 import ModelSpec, ModelStatusRequest, ModelStatusResponse
+
+# On the devcluster names are resolved for Python, not for gRPC's own resolver.
+call = grpc.insecure_channel(f"{socket.gethostbyname(sys.argv[1])}:8500").unary_unary(
+    "/tensorflow.serving.ModelService/GetModelStatus",
+    request_serializer=ModelStatusRequest.SerializeToString,
+    response_deserializer=ModelStatusResponse.FromString,
+)
+
+def ask():
+    answer = call(ModelStatusRequest(model_spec=ModelSpec(name=sys.argv[2])), timeout=10)
+    return float(answer.model_version_status[0].version)
+"""
+
+_CLIENTS = {"rest": (PYTHON_IMAGE, _REST, "OSError"), "grpc": (OPERATOR_IMAGE, _GRPC, "grpc.RpcError")}
+
+
+def publish(api: Api, *versions: int) -> dict[int, str]:
+    """Write these versions of model `line`, which multiplies by its version, into the store; return their digests."""
+    pod = _a_pod("publisher", _PUBLISH, TRAINER_IMAGE, [str(version) for version in versions])
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "store", "mountPath": "/trainyard/store"}]
+    pod["spec"]["volumes"] = [{"name": "store", "persistentVolumeClaim": {"claimName": STORE}}]
+    api.apply(pod)
+    api.wait_for(pod, _has_ended, timeout=120)
+    log = api.logs("publisher")
+    api.delete(pod)
+    found = {int(version): digest for version, digest in re.findall(r"published (\d+) (\S+)", log)}
+    assert found.keys() == set(versions), log
+    return found
+
+
+class Client:
+    """A pod that sends one request after the other to a ModelService and never tries one again."""
+
+    def __init__(self, api: Api, service: str, protocol: str) -> None:
+        image, connect, errors = _CLIENTS[protocol]
+        code = _ASK.replace("{connect}", connect).replace("{errors}", errors)
+        self._api = api
+        self._pod = _a_pod(f"client-{protocol}", code, image, [f"{service}.{api.namespace}.svc", service])
+        api.apply(self._pod)
+
+    def wait_for(self, answer: float, *, timeout: float = 60) -> None:
+        """Return once a request was answered so."""
+        said = f"answer {answer}"
+        self._api.wait_for(
+            self._pod,
+            lambda pod: pod.get("status", {}).get("phase") == "Running" and said in self._lines(),
+            timeout=timeout,
+            description=f"it says {said}",
+        )
+
+    def stop(self) -> tuple[int, list[str]]:
+        """End it; return how many requests were answered, and the errors of those that were not."""
+        lines = self._lines()
+        self._api.delete(self._pod, grace_seconds=0)
+        counts = [int(line.removeprefix("count ")) for line in lines if line.startswith("count ")]
+        return max(counts, default=0), [line for line in lines if line.startswith("error ")]
+
+    def _lines(self) -> list[str]:
+        return self._api.logs(self._pod["metadata"]["name"]).splitlines()
+
+
+def _a_pod(name: str, code: str, image: str, arguments: list[str]) -> Object:
+    container = {"name": "main", "image": image, "command": ["python", "-u", "-c", code, *arguments]}
+    return a_pod(container, name=name)
+
+
+def _has_ended(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
