@@ -121,20 +121,16 @@ def test_a_job_trains_shows_its_progress_and_says_where_its_model_is(api: Api, o
 
 
 def test_killing_the_operator_over_and_over_changes_nothing(api: Api, operator: OperatorProcess) -> None:
-    job = a_job()
+    job = a_job(fit={"epochs": 40, "batchSize": 1})
     api.apply(job)
     chance = random.Random(20261123)
-    kills = 0
-    deadline = time.monotonic() + TRAINING_SECONDS
 
-    while kills < 10 or not in_phase("Succeeded", "Failed")(api.get(job) or {}):
-        assert time.monotonic() < deadline, operator.log.read_text()[-3000:]
+    for _ in range(10):
         time.sleep(chance.uniform(0, 1.5))
         operator.kill()
         operator.start()
-        kills += 1
 
-    ended = api.wait_for(job, in_phase("Succeeded", "Failed"))
+    ended = api.wait_for(job, in_phase("Succeeded", "Failed"), timeout=TRAINING_SECONDS)
     assert ended["status"]["phase"] == "Succeeded", ended["status"]
     assert ended["status"]["model"]["version"] == 1
     assert [each["outcome"] for each in ended["status"]["attempts"]] == ["Succeeded"]
