@@ -216,6 +216,9 @@ async def test_jobs_are_counted_exactly_while_the_controllers_are_killed_again_a
         own = [pod for pod in found if pod["metadata"]["ownerReferences"][0]["uid"] == uid_of(job)]
         phases = [pods.phase(pod) for pod in own]
         counted = [job["status"].get(key, 0) for key in ("succeeded", "failed")]
-        assert counted == [phases.count("Succeeded"), phases.count("Failed")], (name_of(job), job["status"], phases)
+        # A pod that still ran when its Job failed is deleted, and counts as failed: at most as many as ran at a time.
+        stopped = counted[1] - phases.count("Failed")
+        assert counted[0] == phases.count("Succeeded"), (name_of(job), job["status"], phases)
+        assert 0 <= stopped <= (1 if counted[1] else 0), (name_of(job), job["status"], phases)
         assert len(own) <= 3
         assert not any(pod["metadata"].get("finalizers") for pod in own)
