@@ -3,11 +3,13 @@
 import json
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes import client
 from kubernetes.dynamic.exceptions import DynamicApiError
 
 from support.kube_api import Api, Object
@@ -89,7 +91,9 @@ def deployments(api: Api) -> list[Object]:
     return api.list("apps/v1", "Deployment")
 
 
-def test_a_model_is_served_scaled_stopped_and_removed(api: Api, operator: OperatorProcess) -> None:
+def test_a_model_is_served_scaled_stopped_and_removed(
+    api: Api, api_client: client.ApiClient, operator: OperatorProcess
+) -> None:
     publish(api, 1)
     service = a_service()
     api.apply(service)
@@ -100,17 +104,21 @@ def test_a_model_is_served_scaled_stopped_and_removed(api: Api, operator: Operat
     assert status["url"] == f"http://line.{api.namespace}.svc:8501/v1/models/line"
     assert status["grpc"] == f"line.{api.namespace}.svc:8500"
     for protocol in ("rest", "grpc"):
-        client = Client(api, "line", protocol)
-        client.wait_for(1.0)
-        client.stop()
+        user = Client(api, "line", protocol)
+        user.wait_for(1.0)
+        user.stop()
     reasons = [each["reason"] for each in api.events("line") if each["involvedObject"]["kind"] == "ModelService"]
     assert sorted(reasons) == ["RolledOut", "RolloutStarted"]
     assert not served["metadata"].get("finalizers")
     assert not served["metadata"].get("annotations")
 
-    scaled = a_service(replicas=2)
-    api.apply(scaled)
-    api.wait_for(scaled, is_serving(1, 2), timeout=SECONDS)
+    client.CustomObjectsApi(api_client).patch_namespaced_custom_object_scale(
+        "trainyard.dev", "v1alpha1", api.namespace, "modelservices", "line", {"spec": {"replicas": 2}}
+    )
+    scaled = api.wait_for(service, is_serving(1, 2), timeout=SECONDS)
+    assert scaled["status"]["replicas"] == 2
+    pods = api.list("v1", "Pod", label_selector=scaled["status"]["selector"])
+    assert len(pods) == 2
     stopped = a_service(replicas=0)
     api.apply(stopped)
     api.wait_for(stopped, lambda each: each["status"]["phase"] == "Stopped")
@@ -128,19 +136,19 @@ def test_a_new_version_takes_over_without_a_failed_request(api: Api, operator: O
     api.apply(a_service(1, replicas=replicas))
     api.wait_for(a_service(), is_serving(1, replicas), timeout=SECONDS)
     (old,) = deployments(api)
-    clients = [Client(api, "line", protocol) for protocol in ("rest", "grpc")]
-    for client in clients:
-        client.wait_for(1.0)
+    users = [Client(api, "line", protocol) for protocol in ("rest", "grpc")]
+    for user in users:
+        user.wait_for(1.0)
 
     api.apply(a_service(2, replicas=replicas))
     api.wait_for(a_service(), is_serving(2, replicas), timeout=SECONDS)
 
-    for client in clients:
-        client.wait_for(2.0)
+    for user in users:
+        user.wait_for(2.0)
     api.wait_until_gone(old)
-    api.wait_for(a_service(), lambda _: len(api.list("v1", "Pod")) == replicas + len(clients), timeout=SECONDS)
-    for client in clients:
-        count, errors = client.stop()
+    api.wait_for(a_service(), lambda _: len(api.list("v1", "Pod")) == replicas + len(users), timeout=SECONDS)
+    for user in users:
+        count, errors = user.stop()
         assert errors == []
         assert count > 50
 
@@ -167,31 +175,41 @@ def test_the_newest_training_is_followed_but_nothing_unverified_is_served(api: A
     api.wait_for_event("line", "RolloutFailed", containing="DigestMismatch")
 
 
-def test_killing_the_operator_over_and_over_during_a_rollout_changes_nothing(
+def test_killing_the_operator_over_and_over_during_rollouts_changes_nothing(
     api: Api, operator: OperatorProcess
 ) -> None:
-    publish(api, 1, 2)
+    versions = 6
+    publish(api, *range(1, versions + 1))
     api.apply(a_service(1))
     api.wait_for(a_service(), is_serving(1), timeout=SECONDS)
-    client = Client(api, "line", "rest")
-    client.wait_for(1.0)
-    chance = random.Random(20261123)
-    seen = {each["metadata"]["uid"] for each in deployments(api)}
+    user = Client(api, "line", "rest")
+    user.wait_for(1.0)
+    chance, made, version, kills = random.Random(20261123), defaultdict(set), 1, 0
 
-    api.apply(a_service(2))
-    for _ in range(10):
-        time.sleep(chance.uniform(0, 1.5))
+    def take_note() -> None:
+        for each in deployments(api):
+            made[each["metadata"]["name"]].add(each["metadata"]["uid"])
+
+    # Ten kills, each of them before the rollout that is under way has ended.
+    while kills < 10:
+        if version < versions and is_serving(version)(api.get(a_service()) or {}):
+            version += 1
+            api.apply(a_service(version))
+        time.sleep(chance.uniform(0, 1))
+        take_note()
+        kills += not is_serving(version)(api.get(a_service()) or {})
         operator.kill()
-        seen |= {each["metadata"]["uid"] for each in deployments(api)}
+        take_note()
         operator.start()
 
-    api.wait_for(a_service(), is_serving(2), timeout=SECONDS)
+    api.wait_for(a_service(), is_serving(version), timeout=SECONDS)
     api.wait_for(a_service(), lambda _: len(deployments(api)) == 1, timeout=SECONDS)
-    seen |= {each["metadata"]["uid"] for each in deployments(api)}
-    # One for each version: none was made twice.
-    assert len(seen) == 2
-    client.wait_for(2.0)
-    count, errors = client.stop()
+    take_note()
+    # One Deployment for each version: none was made twice.
+    assert {len(uids) for uids in made.values()} == {1}
+    assert len(made) == version
+    user.wait_for(float(version))
+    count, errors = user.stop()
     assert errors == []
     assert count > 50
 

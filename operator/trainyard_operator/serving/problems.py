@@ -100,7 +100,7 @@ def _of_container(status: Manifest) -> Problem | None:
 def _of_end(container: str, ended: Manifest) -> Problem:
     said = clean(ended.get("message", ""))
     if ended.get("reason") == "OOMKilled":
-        return Problem("OutOfMemory", f"container {container!r} ran out of memory; raise spec.server.resources.limits")
+        return Problem("OOMKilled", f"container {container!r} ran out of memory; raise spec.server.resources.limits")
     if container == pods.FETCH:
         match = _FETCH.fullmatch(said)
         return Problem(match["reason"], match["message"]) if match else Problem("FetchFailed", said or _exit(ended))

@@ -138,11 +138,15 @@ class ModelServiceReconciler:
         if after == before:
             return
         metadata = {key: manifest["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
-        await self.cluster.apply_status(MODEL_SERVICE, {"metadata": metadata, "status": after.to_wire()})
+        try:
+            await self.cluster.apply_status(MODEL_SERVICE, {"metadata": metadata, "status": after.to_wire()})
+        except NotFound:
+            return  # deleted meanwhile, and its children with it
+        about = {"kind": KIND, "namespace": metadata["namespace"], "object": metadata["name"]}
         if after.phase != before.phase:
-            about = {"kind": KIND, "namespace": metadata["namespace"], "object": metadata["name"]}
             logger.info("%s %s/%s became %s", *about.values(), after.phase, extra=about)
         for event in events(before, after):
+            logger.info("%s %s/%s: %s: %s", *about.values(), event.reason, event.message, extra=about)
             await self.cluster.emit(manifest, event)
             self.reported(KIND, event)
 

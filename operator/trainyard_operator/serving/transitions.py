@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from trainyard_operator.api.meta import Condition
 from trainyard_operator.api.modelservice import ModelServiceStatus, RevisionStatus
 from trainyard_operator.cluster.port import Event
-from trainyard_operator.serving.conditions import AVAILABLE, DEGRADED, READY
+from trainyard_operator.serving.conditions import AVAILABLE, DEGRADED, READY, STALLED
 
 
 def events(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[Event]:
@@ -39,7 +39,8 @@ def _problem(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[
     now, was = _condition(after, DEGRADED), _condition(before, DEGRADED)
     if now is None or now.status != "True" or (was and was.status == "True" and was.reason == now.reason):
         return
-    if after.current and after.next:
+    # What may still pass, such as a full cluster, has not failed.
+    if after.current and after.next and _condition(after, STALLED):
         yield Event("Warning", "RolloutFailed", f"{now.reason}: {now.message}")
     else:
         yield Event("Warning", now.reason, now.message)

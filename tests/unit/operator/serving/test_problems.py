@@ -63,7 +63,7 @@ def find(*members: Manifest, deployment: Manifest | None = None, mute: str = "",
         (ended("fetch", exitCode=137), "FetchFailed", "exit code 137"),
         (ended("server", message="Failed to start server.\nError: x\n"), "ServerCrashed", "server. Error: x"),
         (ended("server", again=True, exitCode=255), "ServerCrashed", "exit code 255"),
-        (ended("server", reason="OOMKilled", exitCode=137), "OutOfMemory", "spec.server.resources.limits"),
+        (ended("server", reason="OOMKilled", exitCode=137), "OOMKilled", "spec.server.resources.limits"),
     ],
 )
 def test_what_is_wrong_with_a_pod_is_told_with_what_to_do(pod: Manifest, reason: str, said: str) -> None:

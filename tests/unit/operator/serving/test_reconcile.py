@@ -6,7 +6,7 @@ import pytest
 from support.fake_cluster import Killed
 from support.serving import DRAIN, LABELS, NAMESPACE, World, a_model_service, a_succeeded_job
 from trainyard_operator.api.names import MODEL_VERSION_LABEL, REVISION_LABEL
-from trainyard_operator.cluster.errors import Conflict, Forbidden, Invalid, Unavailable
+from trainyard_operator.cluster.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
 
 LISTS = [("list", "services"), ("list", "deployments"), ("list", "configmaps"), ("list", "pods")]
@@ -244,6 +244,23 @@ async def test_what_is_wrong_with_the_only_version_is_told_under_its_own_name() 
     assert world.condition("Degraded") == ("False", "AsExpected")
 
 
+async def test_a_full_cluster_holds_a_rollout_up_without_failing_it() -> None:
+    world = await serving()
+    world.put_job(a_succeeded_job(2))
+    await world.settle()
+    world.control()
+    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    world.report({"conditions": [unscheduled]})
+    await world.settle()
+
+    assert world.condition("Degraded") == ("True", "Unschedulable")
+    assert world.condition("Reconciling")[0] == "True"
+    assert world.events()[-1] == "Warning Unschedulable"
+
+    await world.run()
+    assert world.status()["current"]["modelVersion"] == 2
+
+
 async def test_pods_that_are_ready_and_stay_mute_are_a_problem_after_a_minute() -> None:
     world = World().put(a_model_service())
     world.pods.silent = True
@@ -478,6 +495,16 @@ async def test_a_name_that_cannot_name_a_service_is_told() -> None:
     assert world.condition("Degraded") == ("True", "InvalidName")
 
 
+async def test_a_service_that_is_deleted_during_a_reconcile_is_no_error() -> None:
+    world = World().put(a_model_service())
+    world.cluster.fail_at, world.cluster.failure = len(LOOK) + 4, NotFound("modelservices 'churn' not found", code=404)
+
+    await world.reconcile()
+
+    assert world.cluster.calls[-1] == ("apply_status", "modelservices")
+    assert world.events() == []
+
+
 async def test_what_is_gone_or_going_is_left_to_the_garbage_collector() -> None:
     world = World()
     await world.reconcile()
@@ -525,6 +552,16 @@ async def test_a_deployment_that_was_deleted_comes_back() -> None:
 
     assert world.deployments() == [name]
     assert world.status()["phase"] == "Ready"
+
+
+async def test_a_deployment_that_was_scaled_by_hand_is_scaled_back() -> None:
+    world = await serving()
+    (name,) = world.deployments()
+    world.cluster.objects["deployments", NAMESPACE, name]["spec"]["replicas"] = 5
+
+    await world.run()
+
+    assert world.cluster.peek(DEPLOYMENT)[0]["spec"]["replicas"] == 1
 
 
 async def test_an_outage_and_its_end_are_told() -> None:
