@@ -69,7 +69,7 @@ test-unit: setup ## Run the unit and chart tests
 
 # Most of these tests wait for a cluster most of the time, so more of them than cores run at once.
 test-cluster: setup ## Run the cluster tests: on the devcluster, or on the cluster of KUBECONFIG
-	$(OPERATOR)/pytest -n 4 tests/cluster
+	$(OPERATOR)/pytest -n 4 --dist loadgroup tests/cluster
 
 test-e2e: setup ## Run the whole flow: the demo, and the operator killed at random moments
 	$(OPERATOR)/pytest tests/e2e
