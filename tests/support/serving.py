@@ -259,3 +259,11 @@ def _pod(deployment: Manifest, number: int) -> Manifest:
 
 def _is_ready(pod: Manifest) -> bool:
     return any(each["type"] == "Ready" for each in pod["status"].get("conditions", []))
+
+
+async def a_world_serving(version: int = 1) -> World:
+    """Return a cluster with a service that follows its TrainingJobs and serves this version."""
+    world = World().put(a_model_service().following(**LABELS)).put_job(a_succeeded_job(version))
+    await world.run()
+    assert world.status()["phase"] == "Ready"
+    return world

@@ -1,25 +1,12 @@
-from contextlib import suppress
-from typing import Any
+"""The life of a ModelService: how it begins, rolls on, is scaled and withstands what others do."""
 
-import pytest
-
-from support.fake_cluster import Killed
-from support.serving import DRAIN, LABELS, NAMESPACE, World, a_model_service, a_succeeded_job
+from support.serving import DRAIN, LABELS, NAMESPACE, World, a_model_service, a_succeeded_job, a_world_serving
 from trainyard_operator.api.names import MODEL_VERSION_LABEL, REVISION_LABEL
-from trainyard_operator.cluster.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
+from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE
 
 LISTS = [("list", "services"), ("list", "deployments"), ("list", "configmaps"), ("list", "pods")]
 LOOK = [("get", "modelservices"), *LISTS]
 FOLLOWING = a_model_service().following(**LABELS)
-
-
-async def serving(version: int = 1, **options: Any) -> World:
-    """A service that follows its TrainingJobs and serves this version."""
-    world = World(**options).put(FOLLOWING).put_job(a_succeeded_job(version))
-    await world.run()
-    assert world.status()["phase"] == "Ready"
-    return world
 
 
 async def test_a_new_service_gets_its_children_and_a_status_in_one_pass() -> None:
@@ -41,7 +28,7 @@ async def test_a_new_service_gets_its_children_and_a_status_in_one_pass() -> Non
 
 
 async def test_a_service_at_rest_costs_one_list_for_each_kind_and_no_write() -> None:
-    world = await serving()
+    world = await a_world_serving()
     world.cluster.calls.clear()
     world.pods.asked.clear()
 
@@ -82,7 +69,7 @@ async def test_a_service_is_ready_only_when_its_pod_says_that_it_has_the_model()
 
 
 async def test_the_status_tells_what_serves_and_where() -> None:
-    world = await serving()
+    world = await a_world_serving()
 
     status = world.status()
     revision = world.serving()
@@ -102,7 +89,7 @@ async def test_the_status_tells_what_serves_and_where() -> None:
 
 
 async def test_a_new_version_is_brought_up_beside_the_old_one_and_takes_over_when_it_answers() -> None:
-    world = await serving()
+    world = await a_world_serving()
     old = world.serving()
     world.put_job(a_succeeded_job(2))
     await world.settle()
@@ -123,7 +110,7 @@ async def test_a_new_version_is_brought_up_beside_the_old_one_and_takes_over_whe
 
 
 async def test_the_old_version_goes_on_for_the_drain_time_and_is_then_removed() -> None:
-    world = await serving()
+    world = await a_world_serving()
     old = world.serving()
     world.put_job(a_succeeded_job(2))
     await world.run()
@@ -178,7 +165,7 @@ async def test_where_nothing_answers_any_more_the_first_new_pod_takes_over() -> 
 
 
 async def test_a_newer_version_replaces_the_one_that_is_being_brought_up() -> None:
-    world = await serving()
+    world = await a_world_serving()
     old = world.serving()
     world.put_job(a_succeeded_job(2))
     await world.settle()
@@ -208,7 +195,7 @@ BROKEN = {
 
 
 async def test_a_version_that_never_gets_ready_leaves_the_old_one_serving() -> None:
-    world = await serving()
+    world = await a_world_serving()
     old = world.serving()
     world.put_job(a_succeeded_job(2))
     await world.settle()
@@ -245,7 +232,7 @@ async def test_what_is_wrong_with_the_only_version_is_told_under_its_own_name() 
 
 
 async def test_a_full_cluster_holds_a_rollout_up_without_failing_it() -> None:
-    world = await serving()
+    world = await a_world_serving()
     world.put_job(a_succeeded_job(2))
     await world.settle()
     world.control()
@@ -273,7 +260,7 @@ async def test_pods_that_are_ready_and_stay_mute_are_a_problem_after_a_minute() 
 
 
 async def test_scaling_applies_to_what_serves_and_to_what_comes_and_changes_no_revision() -> None:
-    world = await serving()
+    world = await a_world_serving()
     world.put_job(a_succeeded_job(2))
     await world.settle()
     world.update(FOLLOWING.with_replicas(2))
@@ -292,7 +279,7 @@ async def test_scaling_applies_to_what_serves_and_to_what_comes_and_changes_no_r
 
 
 async def test_more_replicas_are_progress_while_the_first_ones_serve() -> None:
-    world = await serving()
+    world = await a_world_serving()
     world.update(FOLLOWING.with_replicas(2))
     await world.settle()
 
@@ -301,7 +288,7 @@ async def test_more_replicas_are_progress_while_the_first_ones_serve() -> None:
 
 
 async def test_no_replicas_is_stopped_and_can_be_started_again() -> None:
-    world = await serving()
+    world = await a_world_serving()
     revision = world.serving()
     world.update(FOLLOWING.with_replicas(0))
     await world.run()
@@ -319,7 +306,7 @@ async def test_no_replicas_is_stopped_and_can_be_started_again() -> None:
 
 
 async def test_an_upgrade_of_the_operator_touches_no_pod() -> None:
-    world = await serving()
+    world = await a_world_serving()
     world.fetch_image = "operator:next"
     world.cluster.calls.clear()
 
@@ -329,7 +316,7 @@ async def test_an_upgrade_of_the_operator_touches_no_pod() -> None:
 
 
 async def test_scaling_after_an_upgrade_leaves_the_pod_template_as_it_was() -> None:
-    world = await serving()
+    world = await a_world_serving()
     template = world.cluster.peek(DEPLOYMENT)[0]["spec"]["template"]
     world.fetch_image = "operator:next"
     world.update(FOLLOWING.with_replicas(2))
@@ -340,188 +327,8 @@ async def test_scaling_after_an_upgrade_leaves_the_pod_template_as_it_was() -> N
     assert world.cluster.peek(DEPLOYMENT)[0]["spec"]["replicas"] == 2
 
 
-# What is missing, and what is in the way.
-
-
-async def test_without_a_training_job_the_service_waits_and_says_for_what() -> None:
-    world = World().put(FOLLOWING)
-
-    outcome = await world.settle()
-
-    assert world.status()["phase"] == "Pending"
-    assert world.condition("Ready") == ("False", "NoTrainingJob")
-    assert world.condition("Degraded") == ("False", "AsExpected")
-    assert "url" not in world.status()
-    assert world.cluster.peek(DEPLOYMENT) == []
-    assert world.events() == ["Warning NoTrainingJob"]
-    assert outcome.requeue_after == 15.0
-
-
-async def test_while_its_job_trains_the_service_says_so_without_alarm() -> None:
-    world = World().put(FOLLOWING).put_job(a_succeeded_job(1) | {"status": {"phase": "Running"}})
-
-    await world.settle()
-
-    assert world.condition("Ready") == ("False", "WaitingForTraining")
-    assert world.events() == ["Normal WaitingForTraining"]
-
-
-async def test_jobs_with_other_labels_are_not_followed() -> None:
-    world = World().put(FOLLOWING).put_job(a_succeeded_job(1, labels={"model": "other"}))
-
-    await world.settle()
-
-    assert world.condition("Ready") == ("False", "NoTrainingJob")
-
-
-async def test_a_deleted_job_does_not_take_its_model_along() -> None:
-    world = World().put(FOLLOWING).put_job(a_succeeded_job(1)).put_job(a_succeeded_job(2))
-    await world.run()
-    world.cluster.remove(TRAINING_JOB, NAMESPACE, "churn-2")
-    world.cluster.calls.clear()
-
-    await world.run()
-
-    assert world.status()["current"]["modelVersion"] == 2
-    assert world.cluster.writes == []
-
-
-async def test_a_job_that_is_trained_again_under_its_name_does_not_roll_back_meanwhile() -> None:
-    world = World().put(FOLLOWING).put_job(a_succeeded_job(1)).put_job(a_succeeded_job(2, name="nightly"))
-    await world.run()
-    world.put_job(a_succeeded_job(3, name="nightly") | {"status": {"phase": "Running"}})
-
-    await world.run()
-
-    assert world.status()["current"]["modelVersion"] == 2
-
-
-async def test_taking_the_label_off_a_job_rolls_back_to_the_one_before() -> None:
-    world = World().put(FOLLOWING).put_job(a_succeeded_job(1)).put_job(a_succeeded_job(2))
-    await world.run()
-    world.put_job(a_succeeded_job(2, labels={}))
-
-    await world.run()
-
-    assert world.status()["current"]["modelVersion"] == 1
-
-
-async def test_a_claim_that_is_missing_is_told_by_name() -> None:
-    world = World().put(a_model_service().serving("pvc://nowhere/churn/1"))
-
-    outcome = await world.settle()
-
-    assert world.condition("Degraded") == ("True", "StoreNotFound")
-    assert "'nowhere'" in world.message("Degraded")
-    assert world.events() == ["Normal RolloutStarted", "Warning StoreNotFound"]
-    assert outcome.requeue_after == 15.0
-
-
-async def test_a_service_of_that_name_that_is_someone_elses_is_left_alone() -> None:
-    world = World().put(a_model_service())
-    theirs = {"metadata": {"name": "churn", "namespace": NAMESPACE}, "spec": {"selector": {"app": "theirs"}}}
-    world.cluster.put(SERVICE, theirs)
-
-    await world.settle()
-
-    assert world.condition("Degraded") == ("True", "NameTaken")
-    assert world.cluster.peek(SERVICE)[0]["spec"] == theirs["spec"]
-
-
-async def test_children_of_a_deleted_namesake_are_waited_for() -> None:
-    world = World().put(a_model_service())
-    await world.run()
-    live = world.cluster.peek(MODEL_SERVICE)[0]
-    del world.cluster.objects["modelservices", NAMESPACE, "churn"]
-    live["metadata"]["uid"] = "uid-of-another"
-    world.cluster.put(MODEL_SERVICE, {key: each for key, each in live.items() if key != "status"})
-
-    outcome = await world.reconcile()
-
-    assert world.condition("Ready") == ("False", "WaitingForCleanup")
-    assert world.condition("Degraded") == ("False", "AsExpected")
-    assert outcome.requeue_after == 1.0
-
-
-@pytest.mark.parametrize("error", [Invalid("spec.replicas is odd", code=422), Forbidden("no quota left", code=403)])
-async def test_what_the_api_server_rejects_ends_in_the_status(error: Exception) -> None:
-    world = World().put(a_model_service())
-    world.cluster.fail_at, world.cluster.failure = len(LOOK) + 2, error
-
-    await world.reconcile()
-
-    assert world.condition("Degraded") == ("True", "Rejected")
-    assert str(error) in world.message("Degraded")
-
-
-@pytest.mark.parametrize("error", [Unavailable("busy"), Conflict("changed")])
-async def test_what_may_go_well_next_time_is_raised(error: Exception) -> None:
-    world = World().put(a_model_service())
-    world.cluster.fail_at, world.cluster.failure = len(LOOK) + 2, error
-
-    with pytest.raises(type(error)):
-        await world.reconcile()
-
-
-@pytest.mark.parametrize(
-    ("spec", "said"),
-    [
-        ({"model": {}}, "exactly one of fromTraining and uri"),
-        ({"model": {"uri": "pvc://models/churn/1"}, "replicas": -1}, "spec.replicas"),
-        ({}, "spec.model"),
-    ],
-)
-async def test_a_spec_nobody_can_work_with_is_refused_and_what_serves_is_left_alone(
-    spec: dict[str, Any], said: str
-) -> None:
-    world = await serving()
-    live = world.cluster.peek(MODEL_SERVICE)[0]
-    world.cluster.put(MODEL_SERVICE, live | {"spec": spec})
-    world.cluster.calls.clear()
-
-    await world.settle()
-
-    assert world.condition("Degraded") == ("True", "InvalidSpec")
-    assert said in world.message("Degraded")
-    assert world.condition("Available")[0] == "True"
-    assert {verb for verb, _ in world.cluster.writes} == {"apply_status", "emit"}
-
-
-async def test_a_name_that_cannot_name_a_service_is_told() -> None:
-    world = World().put(a_model_service().named("1st"))
-
-    await world.reconcile("1st")
-
-    assert world.condition("Degraded") == ("True", "InvalidName")
-
-
-async def test_a_service_that_is_deleted_during_a_reconcile_is_no_error() -> None:
-    world = World().put(a_model_service())
-    world.cluster.fail_at, world.cluster.failure = len(LOOK) + 4, NotFound("modelservices 'churn' not found", code=404)
-
-    await world.reconcile()
-
-    assert world.cluster.calls[-1] == ("apply_status", "modelservices")
-    assert world.events() == []
-
-
-async def test_what_is_gone_or_going_is_left_to_the_garbage_collector() -> None:
-    world = World()
-    await world.reconcile()
-    service = a_model_service().build()
-    service["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"
-    world.cluster.put(MODEL_SERVICE, service)
-
-    await world.reconcile()
-
-    assert world.cluster.calls == [("get", "modelservices")] * 2
-
-
-# What others do to the children.
-
-
 async def test_a_service_that_was_deleted_comes_back_pointing_to_what_served() -> None:
-    world = await serving()
+    world = await a_world_serving()
     old = world.serving()
     world.put_job(a_succeeded_job(2))
     await world.settle()
@@ -533,7 +340,7 @@ async def test_a_service_that_was_deleted_comes_back_pointing_to_what_served() -
 
 
 async def test_a_service_that_was_bent_is_straightened() -> None:
-    world = await serving()
+    world = await a_world_serving()
     world.cluster.objects["services", NAMESPACE, "churn"]["spec"]["selector"][REVISION_LABEL] = "elsewhere"
     world.cluster.objects["services", NAMESPACE, "churn"]["spec"]["ports"] = []
 
@@ -544,7 +351,7 @@ async def test_a_service_that_was_bent_is_straightened() -> None:
 
 
 async def test_a_deployment_that_was_deleted_comes_back() -> None:
-    world = await serving()
+    world = await a_world_serving()
     (name,) = world.deployments()
     world.cluster.remove(DEPLOYMENT, NAMESPACE, name)
 
@@ -555,7 +362,7 @@ async def test_a_deployment_that_was_deleted_comes_back() -> None:
 
 
 async def test_a_deployment_that_was_scaled_by_hand_is_scaled_back() -> None:
-    world = await serving()
+    world = await a_world_serving()
     (name,) = world.deployments()
     world.cluster.objects["deployments", NAMESPACE, name]["spec"]["replicas"] = 5
 
@@ -565,7 +372,7 @@ async def test_a_deployment_that_was_scaled_by_hand_is_scaled_back() -> None:
 
 
 async def test_an_outage_and_its_end_are_told() -> None:
-    world = await serving()
+    world = await a_world_serving()
     (pod,) = world.cluster.peek(POD)
     world.cluster.set_status(POD, NAMESPACE, pod["metadata"]["name"], {"phase": "Running"})
     await world.settle()
@@ -581,7 +388,7 @@ async def test_an_outage_and_its_end_are_told() -> None:
 
 
 async def test_a_status_that_was_lost_is_found_again() -> None:
-    world = await serving()
+    world = await a_world_serving()
     status = world.status()
     live = world.cluster.peek(MODEL_SERVICE)[0]
     world.cluster.put(MODEL_SERVICE, {key: each for key, each in live.items() if key != "status"})
@@ -589,99 +396,3 @@ async def test_a_status_that_was_lost_is_found_again() -> None:
     await world.settle()
 
     assert world.status() == status
-
-
-# Death at any moment.
-
-
-def essence(world: World) -> dict[str, Any]:
-    """What must come out the same, whoever died on the way."""
-    return {
-        "deployments": world.deployments(),
-        "config maps": [each["metadata"]["name"] for each in world.cluster.peek(CONFIG_MAP)],
-        "service": world.serving(),
-        "current": world.status()["current"],
-        "conditions": [(each["type"], each["status"], each["reason"]) for each in world.status()["conditions"]],
-    }
-
-
-async def a_life(world: World) -> World:
-    """A first version, a second, a change of mind, a scaling and an end of the drain, killed once on the way."""
-    world.put(FOLLOWING).put_job(a_succeeded_job(1))
-    await world.run_and_die()
-    world.put_job(a_succeeded_job(2))
-    await world.run_and_die()
-    world.update(FOLLOWING.with_replicas(2))
-    await world.run_and_die()
-    world.update(FOLLOWING.with_replicas(2).with_server(image="tensorflow/serving:2.20.1"))
-    await world.run_and_die()
-    await world.later(seconds=15).run_and_die()
-    return world
-
-
-@pytest.mark.parametrize("moment", ["fail_at", "fail_after"])
-async def test_killed_at_any_call_the_life_of_a_service_ends_the_same(moment: str) -> None:
-    undisturbed = await a_life(World())
-    wanted, calls = essence(undisturbed), len(undisturbed.cluster.calls)
-    assert len(wanted["deployments"]) == 1
-
-    for number in range(calls):
-        world = World()
-        setattr(world.cluster, moment, number)
-        await a_life(world)
-        assert essence(world) == wanted, f"{moment} {undisturbed.cluster.calls[number]} (call {number})"
-
-
-async def test_killed_at_any_call_of_a_rollout_something_always_answers() -> None:
-    undisturbed = await serving()
-    undisturbed.cluster.calls.clear()
-    undisturbed.put_job(a_succeeded_job(2))
-    await undisturbed.run()
-
-    for number in range(len(undisturbed.cluster.calls)):
-        world = await serving()
-        world.put_job(a_succeeded_job(2))
-        world.cluster.calls.clear()
-        world.cluster.fail_at = number
-        for _ in range(4):
-            try:
-                await world.reconcile()
-            except Killed:
-                world.cluster.fail_at = None
-            assert any(
-                pod["metadata"]["labels"][REVISION_LABEL] == world.serving() and pod["status"].get("podIP")
-                for pod in world.cluster.peek(POD)
-            )
-            world.control()
-            world.start_pods()
-        assert world.status()["current"]["modelVersion"] == 2
-
-
-async def test_an_error_of_the_api_server_at_any_call_of_a_rollout_is_overcome() -> None:
-    undisturbed = await serving()
-    undisturbed.cluster.calls.clear()
-    undisturbed.put_job(a_succeeded_job(2))
-    await undisturbed.run()
-
-    for number in range(len(undisturbed.cluster.calls)):
-        world = await serving()
-        world.put_job(a_succeeded_job(2))
-        world.cluster.calls.clear()
-        world.cluster.fail_at, world.cluster.failure = number, Unavailable("busy")
-        with suppress(Unavailable):
-            await world.run()
-        world.cluster.fail_at = None
-        await world.run()
-        assert essence(world) == essence(undisturbed)
-
-
-async def test_the_claim_is_only_asked_for_while_no_pod_is_ready() -> None:
-    world = World().put(a_model_service())
-    world.pods.silent = True
-    await world.run()
-    world.cluster.remove(CLAIM, NAMESPACE, "models")
-    world.cluster.calls.clear()
-
-    await world.reconcile()
-
-    assert ("get", "persistentvolumeclaims") not in world.cluster.calls
