@@ -18,7 +18,7 @@ from trainyard_devcluster.apiserver.builtin import builtin_resources
 from trainyard_devcluster.apiserver.cluster import Cluster
 from trainyard_devcluster.apiserver.credentials import Credentials, prepare, write_kubeconfig
 from trainyard_devcluster.apiserver.custom import serve_definitions
-from trainyard_devcluster.apiserver.logs import Logs
+from trainyard_devcluster.apiserver.endpoints.logs import Logs
 from trainyard_devcluster.apiserver.registry import Registry
 from trainyard_devcluster.apiserver.server import Server
 from trainyard_devcluster.apiserver.store import Store

@@ -18,7 +18,6 @@ from trainyard_devcluster.apiserver.validation import pods as pod_rules
 from trainyard_devcluster.apiserver.validation import workloads as workload_rules
 
 _API = "io.k8s.api."
-_GET_PATCH_UPDATE = ("get", "patch", "update")
 _PROXY = Subresource("proxy", "ServiceProxyOptions", ("create", "delete", "get", "patch", "update"))
 
 
@@ -114,10 +113,8 @@ def _core_resources() -> tuple[Resource, ...]:
               columns=workload_tables.PODS, fields=_POD_FIELDS, returns_deleted=True,
               subresources=(
                   Subresource("binding", "Binding", ("create",)),
-                  Subresource("ephemeralcontainers", "Pod", _GET_PATCH_UPDATE),
                   Subresource("eviction", "Eviction", ("create",), "policy/v1"),
                   Subresource("log", "Pod", ("get",)),
-                  Subresource("resize", "Pod", _GET_PATCH_UPDATE),
               ),
               behaviour=Behaviour(default=pod_defaults.default_pod, prepare=pods.begin,
                                   validate=pod_rules.validate_pod,

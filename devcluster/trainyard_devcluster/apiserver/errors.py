@@ -152,6 +152,16 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
+def wrong_name(found: str | None, wanted: str) -> ApiError:
+    """The object's name is not the one in the path."""
+    return bad_request(f"the name of the object ({found}) does not match the name on the URL ({wanted})")
+
+
+def wrong_namespace() -> ApiError:
+    """The object's namespace is not the one in the path."""
+    return bad_request("the namespace of the provided object does not match the namespace sent on the request")
+
+
 def forbidden(plural: str, group: str, name: str, why: str) -> ApiError:
     """The request is understood and not allowed."""
     subject = f'{qualified(plural, group)} "{name}"' if name else qualified(plural, group)

@@ -68,9 +68,7 @@ def patch(
     changed = patched_value(resource, kind, resource.view(old), body)
     new = writer.decode(resource, Body(changed, body.duplicates), options)
     if new["metadata"].get("name") != name:
-        raise errors.bad_request(
-            f"the name of the object ({new['metadata'].get('name')}) does not match the name on the URL ({name})"
-        )
+        raise errors.wrong_name(new["metadata"].get("name"), name)
     return Patched(writer.update(resource, old, new, options))
 
 
@@ -84,13 +82,9 @@ def _apply(writer: Writer, resource: Resource, namespace: str, name: str, body: 
             f"expected: {resource.api_version}, Kind={resource.kind}"
         )
     if metadata.get("name", name) != name:
-        raise errors.bad_request(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
-        )
+        raise errors.wrong_name(metadata["name"], name)
     if metadata.get("namespace", namespace) != namespace:
-        raise errors.bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
+        raise errors.wrong_namespace()
     if metadata.get("managedFields"):
         raise errors.bad_request("metadata.managedFields must be nil")
     if body.duplicates and options.validation == "Strict":

@@ -8,7 +8,6 @@ from trainyard_devcluster.apiserver.deletion import DeleteOptions, delete
 from trainyard_devcluster.apiserver.resource import Resource
 from trainyard_devcluster.apiserver.store import Stored
 from trainyard_devcluster.apiserver.values import Object, clone, dig, timestamp
-from trainyard_devcluster.apiserver.writer import Writer
 
 _MINIMAL_SECONDS, _DEFAULT_SECONDS = 600, 3600
 
@@ -121,7 +120,7 @@ def request_token(cluster: Cluster, signer: Signer, account: Object, request: Ob
     }
 
 
-def finalize(cluster: Cluster, writer: Writer, resource: Resource, stored: Stored, sent: Object) -> Object:
+def finalize(cluster: Cluster, resource: Resource, stored: Stored, sent: Object) -> Object:
     """Set a namespace's own finalizers; without any left it goes."""
     old = stored.obj
     version = dig(sent, "metadata", "resourceVersion")

@@ -3,7 +3,7 @@
 Nothing in this module awaits, so each write sees and leaves a consistent store.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from trainyard_devcluster.apiserver import errors
 from trainyard_devcluster.apiserver.admission import admit
@@ -166,9 +166,7 @@ class Writer:
         metadata = obj["metadata"]
         if resource.namespaced:
             if metadata.get("namespace", namespace) != namespace:
-                raise errors.bad_request(
-                    "the namespace of the provided object does not match the namespace sent on the request"
-                )
+                raise errors.wrong_namespace()
             metadata["namespace"] = namespace
         else:
             metadata.pop("namespace", None)
@@ -187,6 +185,8 @@ class Writer:
             metadata["generation"] = 1
         if resource.status and not resource.behaviour.keeps_status:
             obj.pop("status", None)
+            if not resource.custom:
+                obj["status"] = {}  # In Go a struct, so it is always there.
 
     def _check_versions(self, resource: Resource, old: Object, new: Object) -> None:
         sent, metadata = new["metadata"], old["metadata"]
@@ -326,6 +326,3 @@ def is_gone(obj: Object) -> bool:
         and not metadata.get("deletionGracePeriodSeconds")
         and not (obj["kind"] == "Namespace" and (obj.get("spec") or {}).get("finalizers"))
     )
-
-
-Change = Callable[[Object], None]

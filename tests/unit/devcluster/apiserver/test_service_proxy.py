@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
+from trainyard_devcluster.apiserver.endpoints.service_proxy import split_name, url_of
 from trainyard_devcluster.apiserver.errors import ApiError
-from trainyard_devcluster.apiserver.service_proxy import split_name, url_of
 
 
 def a_service(**spec: Any) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What requests are answered with: one function for each verb and subresource."""
