@@ -61,7 +61,8 @@ def test_a_merge_patch_follows_rfc_7386(value: Any, patch: Any, expected: Any) -
         ),
         pytest.param(
             {"containers": [{"name": "a"}, {"name": "b"}]},
-            {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}], "containers": [{"name": "a", "image": "x"}]},
+            {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}],
+             "containers": [{"name": "a", "image": "x"}]},
             {"containers": [{"name": "b"}, {"name": "a", "image": "x"}]}, id="items are ordered",
         ),
         pytest.param(
@@ -71,14 +72,17 @@ def test_a_merge_patch_follows_rfc_7386(value: Any, patch: Any, expected: Any) -
         pytest.param(
             {"containers": [{"name": "a", "ports": [{"containerPort": 80, "name": "x"}]}]},
             {"containers": [{"name": "a", "ports": [{"containerPort": 80, "name": "y"}]}]},
-            {"containers": [{"name": "a", "ports": [{"containerPort": 80, "name": "y"}]}]}, id="lists inside items merge",
+            {"containers": [{"name": "a", "ports": [{"containerPort": 80, "name": "y"}]}]}, id="inner lists merge",
         ),
         pytest.param(
-            {"securityContext": {"runAsUser": 1, "fsGroup": 2}}, {"securityContext": {"$patch": "replace", "runAsUser": 3}},
+            {"securityContext": {"runAsUser": 1, "fsGroup": 2}},
+            {"securityContext": {"$patch": "replace", "runAsUser": 3}},
             {"securityContext": {"runAsUser": 3}}, id="maps are replaced",
         ),
-        pytest.param({"nodeSelector": {"a": "1", "b": "2"}}, {"nodeSelector": {"a": None}}, {"nodeSelector": {"b": "2"}},
-                     id="null deletes"),
+        pytest.param(
+            {"nodeSelector": {"a": "1", "b": "2"}}, {"nodeSelector": {"a": None}}, {"nodeSelector": {"b": "2"}},
+            id="null deletes",
+        ),
         pytest.param(
             {"volumes": [{"name": "v", "emptyDir": {}}]},
             {"volumes": [{"name": "v", "$retainKeys": ["name", "configMap"], "configMap": {"name": "c"}}]},
