@@ -43,7 +43,7 @@ class Sample:
     ) -> None:
         keras.utils.set_random_seed(1)
         program = KerasProgram(task="binaryClassification", hidden=hidden or [8], dropout=dropout)
-        self.task: Task = task_for(TWO, "binaryClassification")
+        self.task: Task = task_for(TWO, program)
         self.model = FAMILIES["mlp"](program, ModelInputs(dense, slots), 1)
         self.optimizer = make_optimizer(Optimizer(name=optimizer, learning_rate=learning_rate), self.model)  # type: ignore[arg-type]
         self.runner = StepRunner(self.model, self.optimizer, self.task, batch_size=batch_size, strategy=strategy)

@@ -56,7 +56,7 @@ def fit(
         Stopped: on request, after a checkpoint.
     """
     spec, facts = run.job.spec, prepared.profile
-    task = task_for(facts.labels, run.program.task)
+    task = task_for(facts.labels, run.program)
     encoder = FeatureEncoder(facts)
     with devices.scope():
         model = FAMILIES[run.program.family](run.program, encoder.inputs, task.outputs)

@@ -10,7 +10,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from trainyard_operator.api import names
-from trainyard_operator.api.trainingjob import KIND, KerasProgram, TrainingJob
+from trainyard_operator.api.trainingjob import (
+    KIND,
+    ONLY_RBF_HAS_GAMMA,
+    ONLY_SVM_HAS_A_KERNEL,
+    SVM_HAS_NO_REGRESSION,
+    KerasProgram,
+    TrainingJob,
+)
 from trainyard_trainer.errors import BadInput, did_you_mean, one_line
 
 LOCAL_STORE = "trainyard-out"
@@ -150,7 +157,21 @@ def _keras_program(job: TrainingJob) -> KerasProgram:
     program = job.spec.program
     if program.keras is None or program.container is not None:
         raise BadInput("expected spec.program.keras and nothing beside it: this trainer builds models with Keras")
-    return program.keras
+    return _consistent(program.keras)
+
+
+def _consistent(program: KerasProgram) -> KerasProgram:
+    """Check what the API server checks by the rules of the schema: on a laptop there is none."""
+    svm = program.family == "svm"
+    broken = [
+        (svm and program.task == "regression", SVM_HAS_NO_REGRESSION),
+        (not svm and program.kernel != "linear", ONLY_SVM_HAS_A_KERNEL),
+        (program.gamma is not None and program.kernel != "rbf", ONLY_RBF_HAS_GAMMA),
+    ]
+    for is_broken, message in broken:
+        if is_broken:
+            raise BadInput(f"spec.program.keras: {message}")
+    return program
 
 
 def _data_location(job: TrainingJob, env: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from trainyard_operator.api.trainingjob import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
 
 COUNT, LOSS = "count", "loss"
@@ -82,6 +83,19 @@ class BinaryClassification:
         }
 
 
+class BinaryHinge(BinaryClassification):
+    """One of two classes by a support vector machine. The one output is positive for the second class."""
+
+    def loss(self, labels: Any, outputs: Any) -> Any:
+        """Return the hinge loss: how far a row is from its side of the margin."""
+        sides = tf.cast(2 * labels - 1, tf.float32)
+        return tf.nn.relu(1 - sides * outputs[:, 0])
+
+    def serve(self, outputs: Any) -> dict[str, Any]:
+        """Return the class's name and the output: distances from the boundary are not probabilities."""
+        return {"label": super().serve(outputs)["label"], "score": outputs[:, 0]}
+
+
 class MulticlassClassification:
     """One of several classes. The outputs are unnormalised log-probabilities."""
 
@@ -111,6 +125,24 @@ class MulticlassClassification:
         """Return the likeliest class's name and the probabilities of all classes in sorted order."""
         best = tf.argmax(outputs, axis=1, output_type=tf.int32)
         return {"label": tf.gather(tf.constant(self._names), best), "probabilities": tf.nn.softmax(outputs)}
+
+
+class MulticlassHinge(MulticlassClassification):
+    """One of several classes by a support vector machine. The class with the largest output wins.
+
+    After Crammer and Singer, "On the algorithmic implementation of multiclass kernel-based vector machines" (2001).
+    """
+
+    def loss(self, labels: Any, outputs: Any) -> Any:
+        """Return by how much the best wrong class comes nearer to the right one than the margin."""
+        own = tf.one_hot(labels, self.outputs, on_value=True, off_value=False, dtype=tf.bool)
+        right = tf.reduce_sum(tf.where(own, outputs, 0.0), axis=1)
+        wrong = tf.reduce_max(tf.where(own, outputs.dtype.min, outputs), axis=1)
+        return tf.nn.relu(1 + wrong - right)
+
+    def serve(self, outputs: Any) -> dict[str, Any]:
+        """Return the name of the class with the largest score, and the scores of all classes in sorted order."""
+        return {"label": super().serve(outputs)["label"], "scores": outputs}
 
 
 class Regression:
@@ -147,11 +179,14 @@ class Regression:
         return {"value": outputs[:, 0] * self._deviation + self._mean}
 
 
-def task_for(labels: Labels, task: str) -> Task:
-    """Return the task of that name for these labels."""
+def task_for(labels: Labels, program: KerasProgram) -> Task:
+    """Return the program's task for these labels."""
     if isinstance(labels, NumberLabels):
         return Regression(labels)
-    return BinaryClassification(labels) if task == "binaryClassification" else MulticlassClassification(labels)
+    hinge = program.family == "svm"
+    if program.task == "binaryClassification":
+        return BinaryHinge(labels) if hinge else BinaryClassification(labels)
+    return MulticlassHinge(labels) if hinge else MulticlassClassification(labels)
 
 
 def area_under_curve(histogram: Any) -> float:

@@ -21,8 +21,9 @@ def build_mlp(program: KerasProgram, inputs: ModelInputs, outputs: int) -> Any:
         vectors = keras.layers.Embedding(sum(inputs.slots), width)(slots)
         parts.append(keras.layers.Flatten()(vectors))
     x = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    regularizer = keras.regularizers.L2(program.l2) if program.l2 else None
     for units in program.hidden:
-        x = keras.layers.Dense(units, activation=program.activation)(x)
+        x = keras.layers.Dense(units, activation=program.activation, kernel_regularizer=regularizer)(x)
         if program.dropout:
             x = keras.layers.Dropout(program.dropout)(x)
-    return keras.Model({DENSE: dense, SLOTS: slots}, keras.layers.Dense(outputs)(x))
+    return keras.Model({DENSE: dense, SLOTS: slots}, keras.layers.Dense(outputs, kernel_regularizer=regularizer)(x))
