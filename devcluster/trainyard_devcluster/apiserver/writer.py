@@ -57,7 +57,8 @@ class Writer:
         except errors.ApiError as error:
             raise errors.bad_request(f"{cannot}: {error}") from error
         problems = [f'duplicate field "{name}"' for name in body.duplicates]
-        problems += [f'unknown field "{path}"' for path in decoded.unknown]
+        unknown = sorted(decoded.unknown) if resource.custom else decoded.unknown
+        problems += [f'unknown field "{path}"' for path in unknown]
         if problems and options.validation == "Strict":
             raise errors.bad_request(f"{cannot}: strict decoding error: {', '.join(problems)}")
         if options.validation == "Warn":
