@@ -40,6 +40,11 @@ class Image:
         parts = image.split("/")
         return any(fnmatchcase("/".join(parts[start:]), self.pattern) for start in range(len(parts)))
 
+    @property
+    def local_paths(self) -> frozenset[str]:
+        """The programs on this machine that stand for those of the image."""
+        return frozenset(word for words in self.programs.values() for word in words if word.startswith("/"))
+
     def argv(self, container: Object, variables: Mapping[str, str]) -> list[str]:
         """The process to run. A container's command replaces ENTRYPOINT and CMD, its args replace CMD."""
         command, args = container.get("command") or [], container.get("args") or []

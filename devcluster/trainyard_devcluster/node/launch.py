@@ -24,6 +24,11 @@ class ContainerFolder:
     root: Path
 
     @property
+    def pod(self) -> Path:
+        """The folder of the pod, with its volumes and its other files."""
+        return self.root.parents[1]
+
+    @property
     def home(self) -> Path:
         """HOME, and the working directory where the container names none."""
         return self.root / "home"
@@ -88,8 +93,10 @@ def launch(
     """
     message_path = container.get("terminationMessagePath") or TERMINATION_MESSAGE_PATH
     places = dict(mounts) | {message_path: str(folder.termination_message)}
-    argv = tuple(rewrite(word, places) for word in image.argv(container, values))
-    env = {name: rewrite(value, places) for name, value in values.items()} | dict(marks)
+    # What is a path of this machine already stays as it is, also where a mount path such as /tmp begins it.
+    known = places | {path: path for path in (str(folder.pod), *image.local_paths)}
+    argv = tuple(rewrite(word, known) for word in image.argv(container, values))
+    env = {name: rewrite(value, known) for name, value in values.items()} | dict(marks)
     env.setdefault("HOME", str(folder.home))
     env.setdefault("TMPDIR", places.get("/tmp", str(folder.tmp)))  # noqa: S108
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SHIM), env.get("PYTHONPATH", "")]))

@@ -60,3 +60,16 @@ def test_temporary_files_go_to_what_is_mounted_there() -> None:
 def test_commands_of_probes_and_hooks_run_like_the_container() -> None:
     command = a_launch().command(["python", "/models/check.py"])
     assert command == ["/venv/python", "/r/models/check.py"]
+
+
+def test_a_path_of_this_machine_stays_as_it_is_where_a_mount_path_begins_it() -> None:
+    pod = Path("/tmp/state/pods/1")
+    image = Image("me", ("python",), env={}, programs={"python": ("/tmp/venv/bin/python",)})
+    values = {"KUBECONFIG": str(pod / "kubeconfig"), "SCRATCH": "/tmp/x"}
+    folder = ContainerFolder(pod / "containers" / "main")
+
+    made = launch({}, image, values, mounts={"/tmp": str(pod / "volumes/tmp")}, folder=folder, marks={})
+
+    assert made.argv == ("/tmp/venv/bin/python",)
+    assert made.env["KUBECONFIG"] == "/tmp/state/pods/1/kubeconfig"
+    assert made.env["SCRATCH"] == "/tmp/state/pods/1/volumes/tmp/x"
