@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -16,15 +17,15 @@ import tensorflow as tf
 from support.trainer_runs import SpecBuilder, a_spec, run, start
 from trainyard_operator.api import names
 
-EPOCHS = 60
-KILLS = 2
+EPOCHS = 40
+MEMORY = "1000000000"
 
 
-@pytest.fixture
-def spec(tmp_path: Path) -> SpecBuilder:
-    """About two seconds of training with everything that has a state: dropout, categories, adam, the best weights."""
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> SpecBuilder:
+    """Some seconds of training with everything that has a state: dropout, categories, adam, the best weights."""
     rng = np.random.default_rng(2)
-    path = tmp_path / "rows.csv"
+    path = tmp_path_factory.mktemp("data") / "rows.csv"
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["a", "b", "c", "label"])
@@ -37,6 +38,14 @@ def spec(tmp_path: Path) -> SpecBuilder:
         .with_fit(epochs=EPOCHS, stopWhen={"noImprovement": {"metric": "val_loss", "epochs": EPOCHS}})
         .with_checkpoint(everySteps=100, keep=2)
     )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(spec: SpecBuilder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a run that nothing disturbs, with its rows in memory."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert run(spec, folder).code == 0
+    return folder
 
 
 def weights(folder: Path) -> dict[str, Any]:
@@ -58,9 +67,17 @@ def wait_for(process: "subprocess.Popen[str]", event: str) -> dict[str, Any] | N
     return None
 
 
-def folder_named(name: str, tmp_path: Path) -> Path:
-    (tmp_path / name).mkdir()
-    return tmp_path / name
+def wait_for_checkpoints(process: "subprocess.Popen[str]", folder: Path, *, beyond: str = "", count: int = 1) -> None:
+    """Return once there are that many checkpoints newer than `beyond`, or the process has ended."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if sum(each > beyond for each in checkpoints(folder)) >= count:
+            return
+        time.sleep(0.005)
+
+
+def checkpoints(folder: Path) -> list[str]:
+    return sorted(str(each) for each in (folder / "store").rglob("*.ckpt"))
 
 
 def assert_same(one: Path, other: Path) -> None:
@@ -72,42 +89,38 @@ def assert_same(one: Path, other: Path) -> None:
         assert report(one)[field] == report(other)[field]
 
 
-@pytest.mark.parametrize("cache", ["1000000000", "20000"], ids=["memory", "streamed"])
+@pytest.mark.parametrize(("cache", "kills"), [(MEMORY, 2), ("20000", 1)], ids=["memory", "streamed"])
 def test_killed_at_random_moments_it_ends_with_the_weights_of_an_undisturbed_run(
-    cache: str, spec: SpecBuilder, tmp_path: Path
+    cache: str, kills: int, spec: SpecBuilder, undisturbed: Path, tmp_path: Path
 ) -> None:
-    undisturbed, disturbed = folder_named("undisturbed", tmp_path), folder_named("disturbed", tmp_path)
     extra = {"TRAINYARD_CACHE_BYTES": cache}
-    assert run(spec, undisturbed, extra).code == 0
+    if cache != MEMORY:
+        undisturbed = tmp_path / "undisturbed"
+        undisturbed.mkdir()
+        assert run(spec, undisturbed, extra).code == 0
     chance = random.Random(cache)
-    resumed = kills = 0
 
-    while True:
-        with start(spec, disturbed, extra) as process:
-            if kills < KILLS and wait_for(process, "model"):
-                time.sleep(chance.uniform(0.3, 1.3))
-                process.kill()
-                kills += 1
-            events = process.communicate()[0]
-            resumed += '"event": "resumed"' in events
-        if process.returncode == 0:
-            break
+    for _ in range(kills):
+        newest = max(checkpoints(tmp_path), default="")
+        with start(spec, tmp_path, extra) as process:
+            wait_for_checkpoints(process, tmp_path, beyond=newest)
+            time.sleep(chance.uniform(0, 0.3))
+            process.kill()
+            process.communicate()
         assert process.returncode == -signal.SIGKILL
+    last = run(spec, tmp_path, extra)
 
-    assert kills == KILLS
-    assert resumed
-    assert_same(undisturbed, disturbed)
-    with next((disturbed / "store").rglob("history.csv")).open() as stream:
+    assert last.code == 0
+    assert last.the("resumed")
+    assert_same(undisturbed, tmp_path)
+    with next((tmp_path / "store").rglob("history.csv")).open() as stream:
         assert [row["epoch"] for row in csv.DictReader(stream)] == [str(i + 1) for i in range(EPOCHS)]
 
 
 def test_stopped_on_request_it_saves_leaves_within_a_second_and_goes_on_from_there(
-    spec: SpecBuilder, tmp_path: Path
+    spec: SpecBuilder, undisturbed: Path, tmp_path: Path
 ) -> None:
-    undisturbed, stopped = folder_named("undisturbed", tmp_path), folder_named("stopped", tmp_path)
-    assert run(spec, undisturbed).code == 0
-
-    with start(spec.with_checkpoint(everySteps=1_000_000), stopped) as process:
+    with start(spec.with_checkpoint(everySteps=1_000_000), tmp_path) as process:
         assert wait_for(process, "epoch")
         time.sleep(0.4)
         asked = time.monotonic()
@@ -119,14 +132,14 @@ def test_stopped_on_request_it_saves_leaves_within_a_second_and_goes_on_from_the
     assert end is not None
     assert process.returncode == names.EXIT_STOPPED
     assert took < 2
-    left = report(stopped)
+    left = report(tmp_path)
     assert (left["reason"], left["model"]) == ("Stopped", None)
     assert left["lastCheckpoint"]["step"] == left["steps"] > 0
-    assert (stopped / "store" / left["lastCheckpoint"]["path"]).exists()
+    assert (tmp_path / "store" / left["lastCheckpoint"]["path"]).exists()
 
-    again = run(spec.with_checkpoint(everySteps=1_000_000), stopped)
+    again = run(spec.with_checkpoint(everySteps=1_000_000), tmp_path)
     assert again.the("resumed")["step"] == left["steps"]
-    assert_same(undisturbed, stopped)
+    assert_same(undisturbed, tmp_path)
 
 
 def test_stopped_before_the_first_step_it_leaves_at_once(spec: SpecBuilder, tmp_path: Path) -> None:
@@ -155,38 +168,34 @@ def test_killed_while_exporting_it_exports_again_without_training_again(spec: Sp
 
 
 def test_a_damaged_checkpoint_is_skipped_with_a_message_and_the_result_is_the_same(
-    spec: SpecBuilder, tmp_path: Path
+    spec: SpecBuilder, undisturbed: Path, tmp_path: Path
 ) -> None:
-    undisturbed, disturbed = folder_named("undisturbed", tmp_path), folder_named("disturbed", tmp_path)
-    assert run(spec, undisturbed).code == 0
-    with start(spec, disturbed) as process:
-        assert wait_for(process, "model")
-        deadline = time.monotonic() + 20
-        while len(list((disturbed / "store").rglob("*.ckpt"))) < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
+    with start(spec, tmp_path) as process:
+        wait_for_checkpoints(process, tmp_path, count=2)
         process.kill()
         process.communicate()
-    newest = sorted((disturbed / "store").rglob("*.ckpt"))[-1]
+    newest = Path(checkpoints(tmp_path)[-1])
     newest.write_bytes(newest.read_bytes()[:-100])
 
-    again = run(spec, disturbed)
+    again = run(spec, tmp_path)
 
     assert newest.name in again.the("checkpoint-skipped")["message"]
-    assert_same(undisturbed, disturbed)
+    assert_same(undisturbed, tmp_path)
 
 
 def test_checkpoints_of_other_data_are_not_used(spec: SpecBuilder, tmp_path: Path) -> None:
-    with start(spec, tmp_path) as process:
-        assert wait_for(process, "epoch")
-        time.sleep(0.3)
-        process.send_signal(signal.SIGTERM)
-        process.communicate()
     rows = tmp_path / "rows.csv"
+    shutil.copy(spec.manifest["spec"]["data"]["source"]["uri"], rows)
+    spec = spec.with_data(source={"uri": str(rows)})
+    with start(spec, tmp_path) as process:
+        wait_for_checkpoints(process, tmp_path)
+        process.kill()
+        process.communicate()
     rows.write_text(rows.read_text() + "0.5,0.5,x,1\n")
 
-    again = run(spec.with_fit(epochs=1), tmp_path)
+    again = run(spec, tmp_path)
 
     skipped = [each["message"] for each in again.events if each["event"] == "checkpoint-skipped"]
     assert skipped
     assert all("other data or settings" in each for each in skipped)
-    assert (again.code, again.report["epochs"]) == (0, 1)
+    assert (again.code, again.report["epochs"]) == (0, EPOCHS)
