@@ -7,7 +7,7 @@ from trainyard_devcluster.apiserver import errors
 from trainyard_devcluster.apiserver.cluster import Cluster
 from trainyard_devcluster.apiserver.resource import Resource
 from trainyard_devcluster.apiserver.store import Stored
-from trainyard_devcluster.apiserver.values import Json, Object, timestamp
+from trainyard_devcluster.apiserver.values import Json, Object, parse_time, timestamp
 from trainyard_devcluster.apiserver.writer import is_gone
 
 _PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan", "Background": None}
@@ -66,17 +66,18 @@ def delete(cluster: Cluster, resource: Resource, stored: Stored, options: Delete
     _check_preconditions(resource, old, options)
     metadata = dict(old["metadata"])
     finalizers = _finalizers(metadata.get("finalizers") or [], options)
-    grace = resource.behaviour.grace(old, options.grace)
+    grace, begun = resource.behaviour.grace(old, options.grace), cluster.clock()
     if "deletionTimestamp" in metadata:
         # A second deletion may only shorten the grace period.
-        grace = min(grace, metadata.get("deletionGracePeriodSeconds") or 0)
-        unchanged = grace == metadata.get("deletionGracePeriodSeconds", 0)
-        same = unchanged and finalizers == (metadata.get("finalizers") or [])
+        old_grace = metadata.get("deletionGracePeriodSeconds") or 0
+        grace = min(grace, old_grace)
+        same = grace == old_grace and finalizers == (metadata.get("finalizers") or [])
         if same and not is_gone(old):
             return Deletion(old, gone=False)
+        begun = parse_time(metadata["deletionTimestamp"]) - timedelta(seconds=old_grace)
     elif "generation" in metadata:
         metadata["generation"] += 1
-    metadata.setdefault("deletionTimestamp", timestamp(cluster.clock() + timedelta(seconds=grace)))
+    metadata["deletionTimestamp"] = timestamp(begun + timedelta(seconds=grace))
     metadata["deletionGracePeriodSeconds"] = grace
     metadata.pop("finalizers", None)
     if finalizers:
