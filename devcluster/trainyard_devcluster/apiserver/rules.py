@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from trainyard_devcluster.apiserver.cel import CelError, evaluate
 from trainyard_devcluster.apiserver.errors import FieldError, duplicate, forbidden_field, invalid_value, required
 from trainyard_devcluster.apiserver.schema.decode import json_type
-from trainyard_devcluster.apiserver.schema.lists import is_associative, item_key
-from trainyard_devcluster.apiserver.schema.node import Schema
+from trainyard_devcluster.apiserver.schema.lists import counterparts
+from trainyard_devcluster.apiserver.schema.node import MISSING, Schema
 from trainyard_devcluster.apiserver.values import Json, Object
 
 _ROOT_METADATA = ("name", "generateName")
@@ -49,8 +49,11 @@ def _root(obj: Object | None) -> Object | None:
 
 
 def _walk(value: Json, old: Json, schema: Schema, path: str) -> Iterator[FieldError]:
+    unchanged = old is not None and value == old
     for rule in schema.raw.get("x-kubernetes-validations", ()):
-        yield from _check(value, old, rule, schema, path)
+        # Ratcheting: what did not change is not judged anew, so that old objects survive new rules.
+        if not unchanged or "oldSelf" in rule["rule"]:
+            yield from _check(value, old, rule, schema, path)
     if isinstance(value, dict):
         for name, item in value.items():
             child = schema.field(name)
@@ -59,15 +62,10 @@ def _walk(value: Json, old: Json, schema: Schema, path: str) -> Iterator[FieldEr
                 inside = f"{path}[{name}]" if name not in schema.properties else f"{path}.{name}" if path else name
                 yield from _walk(item, before, child, inside)
     elif isinstance(value, list) and schema.items is not None:
-        # Items of set and atomic lists have no counterpart in the old list, so they have no transition rules.
-        known = {item_key(item, schema): item for item in old} if _correlates(old, schema) else {}
-        for index, item in enumerate(value):
-            before = known.get(item_key(item, schema)) if known else None
-            yield from _walk(item, before, schema.items, f"{path}[{index}]")
-
-
-def _correlates(old: Json, schema: Schema) -> bool:
-    return isinstance(old, list) and schema.list_type == "map" and is_associative(old, schema)
+        for index, (item, before) in enumerate(
+            zip(value, counterparts(value, old if isinstance(old, list) else [], schema), strict=True)
+        ):
+            yield from _walk(item, None if before is MISSING else before, schema.items, f"{path}[{index}]")
 
 
 def _check(value: Json, old: Json, rule: Object, schema: Schema, path: str) -> Iterator[FieldError]:

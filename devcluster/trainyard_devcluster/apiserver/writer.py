@@ -18,6 +18,7 @@ from trainyard_devcluster.apiserver.resource import Resource
 from trainyard_devcluster.apiserver.rules import broken_rules
 from trainyard_devcluster.apiserver.schema.decode import decode
 from trainyard_devcluster.apiserver.schema.defaulting import apply_defaults
+from trainyard_devcluster.apiserver.schema.node import MISSING
 from trainyard_devcluster.apiserver.schema.validate import validate
 from trainyard_devcluster.apiserver.store import Stored
 from trainyard_devcluster.apiserver.values import Object, clone
@@ -274,11 +275,10 @@ class Writer:
 
 
 def _custom_problems(resource: Resource, new: Object, old: Object | None) -> Iterator[FieldError]:
-    view = resource.view(new)
-    found = list(validate(view, resource.schema))
+    view, before = resource.view(new), resource.view(old) if old else None
+    found = list(validate(view, resource.schema, old=MISSING if before is None else before))
     yield from found
-    yield from resource.behaviour.validate(new)
-    yield from broken_rules(view, resource.view(old) if old else None, resource.schema, found)
+    yield from broken_rules(view, before, resource.schema, found)
 
 
 def _without_status(obj: Object) -> Object:

@@ -49,3 +49,14 @@ def list_errors(value: list[Json], schema: Schema, path: str) -> Iterator[FieldE
         if identity in seen:
             yield duplicate(f"{path}[{index}]", key_fields(item, schema) if schema.list_type == "map" else item)
         seen.add(identity)
+
+
+def counterparts(new: list[Json], old: list[Json], schema: Schema) -> list[Json]:
+    """Return, for each item of a map list, the item of that identity in the old list, else MISSING.
+
+    Items of set and atomic lists have no counterparts.
+    """
+    known = {}
+    if schema.list_type == "map" and is_associative(old, schema) and is_associative(new, schema):
+        known = {item_key(item, schema): item for item in old}
+    return [known.get(item_key(item, schema), MISSING) if known else MISSING for item in new]

@@ -15,13 +15,18 @@ from trainyard_devcluster.apiserver.errors import (
 )
 from trainyard_devcluster.apiserver.schema.decode import fits, json_type
 from trainyard_devcluster.apiserver.schema.formats import FORMATS
-from trainyard_devcluster.apiserver.schema.lists import list_errors
-from trainyard_devcluster.apiserver.schema.node import Schema
+from trainyard_devcluster.apiserver.schema.lists import counterparts, list_errors
+from trainyard_devcluster.apiserver.schema.node import MISSING, Schema
 from trainyard_devcluster.apiserver.values import Json, Object
 
 
-def validate(value: Json, schema: Schema, path: str = "") -> Iterator[FieldError]:
-    """Yield everything in which a value breaks its schema, outermost first."""
+def validate(value: Json, schema: Schema, path: str = "", old: Json = MISSING) -> Iterator[FieldError]:
+    """Yield everything in which a value breaks its schema, outermost first.
+
+    Given the old value, what did not change is not judged anew (ratcheting), so that old objects survive new schemas.
+    """
+    if old is not MISSING and value == old:
+        return
     if value is None and (schema.nullable or schema.native or not (schema.type or schema.int_or_string)):
         return
     if not fits(value, schema):
@@ -33,9 +38,9 @@ def validate(value: Json, schema: Schema, path: str = "") -> Iterator[FieldError
         yield not_supported(path, value, schema.raw["enum"])
     match value:
         case dict():
-            yield from _validate_object(value, schema, path)
+            yield from _validate_object(value, schema, path, old if isinstance(old, dict) else {})
         case list():
-            yield from _validate_list(value, schema, path)
+            yield from _validate_list(value, schema, path, old if isinstance(old, list) else [])
         case str():
             yield from _validate_text(value, schema.raw, path)
         case int() | float() if not isinstance(value, bool):
@@ -44,7 +49,7 @@ def validate(value: Json, schema: Schema, path: str = "") -> Iterator[FieldError
         yield from _validate_junctors(value, schema, path)
 
 
-def _validate_object(value: Object, schema: Schema, path: str) -> Iterator[FieldError]:
+def _validate_object(value: Object, schema: Schema, path: str, old: Object) -> Iterator[FieldError]:
     prefix = path and f"{path}."
     for name in schema.required:
         if value.get(name) is None and name not in value:
@@ -57,12 +62,12 @@ def _validate_object(value: Object, schema: Schema, path: str) -> Iterator[Field
     for name, item in value.items():
         child = schema.properties.get(name)
         if child is not None:
-            yield from validate(item, child, prefix + name)
+            yield from validate(item, child, prefix + name, old.get(name, MISSING))
         elif schema.additional is not None:
-            yield from validate(item, schema.additional, f"{path}.{name}" if schema.native else prefix + name)
+            yield from validate(item, schema.additional, prefix + name, old.get(name, MISSING))
 
 
-def _validate_list(value: list[Json], schema: Schema, path: str) -> Iterator[FieldError]:
+def _validate_list(value: list[Json], schema: Schema, path: str, old: list[Json]) -> Iterator[FieldError]:
     if len(value) < schema.raw.get("minItems", 0):
         least = schema.raw["minItems"]
         yield invalid_value(path, len(value), f"{path} in body should have at least {least} items")
@@ -70,8 +75,8 @@ def _validate_list(value: list[Json], schema: Schema, path: str) -> Iterator[Fie
         yield too_many(path, len(value), schema.raw["maxItems"])
     yield from list_errors(value, schema, path)
     if schema.items is not None:
-        for index, item in enumerate(value):
-            yield from validate(item, schema.items, f"{path}[{index}]")
+        for index, (item, before) in enumerate(zip(value, counterparts(value, old, schema), strict=True)):
+            yield from validate(item, schema.items, f"{path}[{index}]", before)
 
 
 def _validate_text(value: str, raw: Object, path: str) -> Iterator[FieldError]:

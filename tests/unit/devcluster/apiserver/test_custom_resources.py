@@ -231,6 +231,21 @@ async def test_transition_rules_compare_with_what_was(api: Api) -> None:
     ]
 
 
+async def test_an_object_outlives_a_stricter_schema_until_it_changes(api: Api) -> None:
+    await define(api, schema(a=TEXT, b=TEXT, c=NUMBER))
+    await api.post(WIDGETS, a_widget(a="old", b="old", c=1))
+    path = f"{DEFINITIONS}/widgets.example.dev"
+    stricter = schema(a=TEXT | {"maxLength": 2}, b=ruled(TEXT, "self == 'new'", message="not new"), c=NUMBER)
+    definition = await api.get(path)
+    definition["spec"] = a_definition(stricter)["spec"]
+    await api.put(path, definition)
+    one = f"{WIDGETS}/one"
+    assert (await api.patch(one, {"spec": {"c": 2}}))["spec"] == {"a": "old", "b": "old", "c": 2}
+    refused = await api.call("PATCH", one, {"spec": {"a": "older", "b": "older"}},
+                             content_type="application/merge-patch+json")  # fmt: skip
+    assert [cause["field"] for cause in refused.causes][:1] == ["spec.a"]
+
+
 async def test_rules_see_the_name(api: Api) -> None:
     definition = a_definition(OPEN)
     root = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
