@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainyard_operator.api.trainingjob import KerasProgram, Optimizer
+from trainyard_operator.api.trainingjob import KerasProgram, Optimizer, Schedule
 from trainyard_trainer.data.labels import ClassLabels
 from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.models import FAMILIES
@@ -39,14 +39,24 @@ class Sample:
         optimizer: str = "adam",
         learning_rate: float = 0.01,
         batch_size: int = 8,
+        schedule: Schedule | None = None,
+        class_weights: Any = None,
         strategy: Any = None,
     ) -> None:
         keras.utils.set_random_seed(1)
         program = KerasProgram(task="binaryClassification", hidden=hidden or [8], dropout=dropout)
         self.task: Task = task_for(TWO, program)
         self.model = FAMILIES["mlp"](program, ModelInputs(dense, slots), 1)
-        self.optimizer = make_optimizer(Optimizer(name=optimizer, learning_rate=learning_rate), self.model)  # type: ignore[arg-type]
-        self.runner = StepRunner(self.model, self.optimizer, self.task, batch_size=batch_size, strategy=strategy)
+        wanted = Optimizer(name=optimizer, learning_rate=learning_rate, schedule=schedule)  # type: ignore[arg-type]
+        self.optimizer = make_optimizer(wanted, self.model)
+        self.runner = StepRunner(
+            self.model,
+            self.optimizer,
+            self.task,
+            batch_size=batch_size,
+            strategy=strategy,
+            class_weights=class_weights,
+        )
 
     def weights(self) -> list[Any]:
         """Return copies of the weights."""

@@ -58,27 +58,37 @@ def fit(
     spec, facts = run.job.spec, prepared.profile
     task = task_for(facts.labels, run.program)
     encoder = FeatureEncoder(facts)
+    plan = Plan(
+        epochs=spec.fit.epochs,
+        batch_size=spec.fit.batch_size,
+        rows=facts.training_rows,
+        every_steps=spec.checkpoint.every_steps,
+        digest=_digest(run, facts),
+        store=run.folders.model.parent,
+        learning_rate=spec.fit.optimizer.learning_rate,
+    )
     with devices.scope():
         model = FAMILIES[run.program.family](run.program, encoder.inputs, task.outputs)
-        optimizer = make_optimizer(spec.fit.optimizer, model)
+        optimizer = make_optimizer(
+            spec.fit.optimizer, model, steps_per_epoch=plan.steps_per_epoch, epochs=spec.fit.epochs
+        )
     _announce(run, model, devices, journal)
 
     def to_block(rows: Rows) -> dict[str, Any]:
         return as_block(rows, encoder.encode)
 
     loop = Loop(
-        Plan(
-            epochs=spec.fit.epochs,
-            batch_size=spec.fit.batch_size,
-            rows=facts.training_rows,
-            every_steps=spec.checkpoint.every_steps,
-            digest=_digest(run, facts),
-            store=run.folders.model.parent,
-            learning_rate=spec.fit.optimizer.learning_rate,
-        ),
+        plan,
         Surroundings(board, journal, History(run.folders.logs, prepared.metrics), stop, checkpoints),
         state=ModelState(model, optimizer),
-        runner=StepRunner(model, optimizer, task, batch_size=spec.fit.batch_size, strategy=devices.strategy),
+        runner=StepRunner(
+            model,
+            optimizer,
+            task,
+            batch_size=spec.fit.batch_size,
+            strategy=devices.strategy,
+            class_weights=prepared.class_weights,
+        ),
         task=task,
         policy=prepared.policy,
         rows=training_rows(run, prepared, to_block),

@@ -4,7 +4,9 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from trainyard_trainer.class_weights import class_weights
 from trainyard_trainer.data.profile import Profile, profile
 from trainyard_trainer.data.source import find
 from trainyard_trainer.data.table import Table
@@ -30,6 +32,7 @@ class Prepared:
     policy: StopPolicy
     metrics: tuple[str, ...]
     cache_bytes: int
+    class_weights: Any
 
 
 def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
@@ -59,8 +62,9 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
             f"fit.batchSize is {fit.batch_size}, but there are only {facts.training_rows} training rows: "
             f"use at most {facts.training_rows}"
         )
+    weights = class_weights(fit.class_weights, facts.labels)
     _announce(table, facts, journal)
-    return Prepared(table, facts, policy, metrics, cache_bytes)
+    return Prepared(table, facts, policy, metrics, cache_bytes, weights)
 
 
 def _announce(table: Table, facts: Profile, journal: Journal) -> None:

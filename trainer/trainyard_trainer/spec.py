@@ -12,9 +12,12 @@ from pydantic import BaseModel, ValidationError
 from trainyard_operator.api import names
 from trainyard_operator.api.trainingjob import (
     KIND,
+    ONE_KIND_OF_WEIGHTS,
     ONLY_RBF_HAS_GAMMA,
+    ONLY_SOME_HAVE_MOMENTUM,
     ONLY_SVM_HAS_A_KERNEL,
     SVM_HAS_NO_REGRESSION,
+    Fit,
     KerasProgram,
     TrainingJob,
 )
@@ -157,21 +160,26 @@ def _keras_program(job: TrainingJob) -> KerasProgram:
     program = job.spec.program
     if program.keras is None or program.container is not None:
         raise BadInput("expected spec.program.keras and nothing beside it: this trainer builds models with Keras")
-    return _consistent(program.keras)
+    _refuse_contradictions(program.keras, job.spec.fit)
+    return program.keras
 
 
-def _consistent(program: KerasProgram) -> KerasProgram:
+def _refuse_contradictions(program: KerasProgram, fit: Fit) -> None:
     """Check what the API server checks by the rules of the schema: on a laptop there is none."""
-    svm = program.family == "svm"
+    svm, optimizer, weights = program.family == "svm", fit.optimizer, fit.class_weights
     broken = [
-        (svm and program.task == "regression", SVM_HAS_NO_REGRESSION),
-        (not svm and program.kernel != "linear", ONLY_SVM_HAS_A_KERNEL),
-        (program.gamma is not None and program.kernel != "rbf", ONLY_RBF_HAS_GAMMA),
+        (svm and program.task == "regression", "program.keras: " + SVM_HAS_NO_REGRESSION),
+        (not svm and program.kernel != "linear", "program.keras: " + ONLY_SVM_HAS_A_KERNEL),
+        (program.gamma is not None and program.kernel != "rbf", "program.keras: " + ONLY_RBF_HAS_GAMMA),
+        (
+            optimizer.momentum is not None and optimizer.name not in ("rmsprop", "sgd"),
+            "fit.optimizer: " + ONLY_SOME_HAVE_MOMENTUM,
+        ),
+        (weights is not None and weights.balanced == bool(weights.weights), "fit.classWeights: " + ONE_KIND_OF_WEIGHTS),
     ]
     for is_broken, message in broken:
         if is_broken:
-            raise BadInput(f"spec.program.keras: {message}")
-    return program
+            raise BadInput(f"spec.{message}")
 
 
 def _data_location(job: TrainingJob, env: Mapping[str, str]) -> str:

@@ -30,9 +30,18 @@ class StepsDone:
 class StepRunner:
     """Runs training steps and validations of one model on rows that are in memory."""
 
-    def __init__(self, model: Any, optimizer: Any, task: Task, *, batch_size: int, strategy: Any = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        optimizer: Any,
+        task: Task,
+        *,
+        batch_size: int,
+        strategy: Any = None,
+        class_weights: Any = None,
+    ) -> None:
         self._model, self._optimizer, self._task = model, optimizer, task
-        self._batch_size, self._strategy = batch_size, strategy
+        self._batch_size, self._strategy, self._class_weights = batch_size, strategy, class_weights
         self._weights = [each.value for each in model.weights if each.dtype.startswith(("float", "bfloat"))]
         self._train: Any = None
         self._validate: Any = None
@@ -97,6 +106,8 @@ class StepRunner:
         with tf.GradientTape() as tape:
             outputs = self._model(rows, training=True)
             losses = self._task.loss(labels, outputs)
+            if self._class_weights is not None:
+                losses *= tf.gather(self._class_weights, labels)
             # Gradients of replicas are added up, so each divides by the whole batch.
             loss = tf.reduce_sum(losses) / tf.cast(batch, tf.float32)
             if self._model.losses:

@@ -138,7 +138,7 @@ def kinds_of_operations(version: Path) -> set[str]:
     [
         ({"family": "svm", "task": "regression"}, "family svm predicts classes only; use linear or mlp"),
         ({"family": "mlp", "kernel": "rbf"}, "only family svm has a kernel"),
-        ({"family": "svm", "gamma": 0.5}, "only kernel rbf has a gamma"),
+        ({"family": "svm", "gamma": 0.5}, "spec.program.keras: only kernel rbf has a gamma"),
     ],
 )
 def test_settings_that_contradict_each_other_are_bad_input(

@@ -243,6 +243,15 @@ def bad(spec: Callable[[SpecBuilder], SpecBuilder], message: str) -> Any:
         bad(lambda s: s.with_data(label="lable"), "not a column of table.csv; did you mean 'label'?"),
         bad(lambda s: s.with_data(source={"uri": "/no/such/file.csv"}), "the data /no/such/file.csv does not exist"),
         bad(lambda s: s.with_keras(task="regression"), "expects a label that holds numbers"),
+        bad(
+            lambda s: s.with_fit(optimizer={"name": "adam", "momentum": 0.9}),
+            "spec.fit.optimizer: only the optimizers sgd and rmsprop have a momentum",
+        ),
+        bad(lambda s: s.with_fit(classWeights={}), "spec.fit.classWeights: set exactly one of balanced and weights"),
+        bad(
+            lambda s: s.with_fit(classWeights={"weights": {"god": 2}}),
+            "names 'god', which is not a class; did you mean 'good'? (the classes are bad, good)",
+        ),
         bad(lambda s: s.with_fit(batchSize=4096), "fit.batchSize is 4096, but there are only 95 training rows"),
         bad(
             lambda s: s.with_fit(stopWhen={"noImprovement": {"metric": "val_acc"}}),

@@ -86,6 +86,12 @@ def test_good_input_is_accepted(resource):
         (a_training_job(program={"keras": {"task": "regression", "family": "svm"}}), "svm predicts classes only"),
         (a_training_job(program={"keras": {"task": "regression", "kernel": "rbf"}}), "only family svm has a kernel"),
         (a_training_job(program={"keras": {"task": "regression", "gamma": 1}}), "only kernel rbf has a gamma"),
+        (a_training_job(fit={"optimizer": {"name": "adam", "momentum": 0.9}}), "sgd and rmsprop have a momentum"),
+        (a_training_job(fit={"classWeights": {}}), "set exactly one of balanced and weights"),
+        (
+            a_training_job(fit={"classWeights": {"balanced": True, "weights": {"a": 2}}}),
+            "set exactly one of balanced and weights",
+        ),
         (a_training_job(fit={"epochs": 0}), "0 is less than the minimum of 1"),
         (a_training_job(fit={"optimizer": {"learningRate": 0}}), "0 is less than or equal to the minimum of 0"),
         (a_training_job(checkpoint={"keep": 1}), "1 is less than the minimum of 2"),
