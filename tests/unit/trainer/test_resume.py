@@ -23,7 +23,7 @@ MEMORY = "1000000000"
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> SpecBuilder:
-    """Some seconds of training with everything that has a state: dropout, categories, adam, the best weights."""
+    """Seconds of training with everything that has a state: dropout, categories, adam, schedule, the best weights."""
     rng = np.random.default_rng(2)
     path = tmp_path_factory.mktemp("data") / "rows.csv"
     with path.open("w", newline="") as stream:
@@ -35,6 +35,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> SpecBuilder:
     return (
         a_spec(path)
         .with_keras(hidden=[16, 8], dropout=0.2)
+        .with_fit(optimizer={"name": "adam", "learningRate": 0.01, "schedule": {"name": "cosineDecay"}})
         .with_fit(epochs=EPOCHS, stopWhen={"noImprovement": {"metric": "val_loss", "epochs": EPOCHS}})
         .with_checkpoint(everySteps=100, keep=2)
     )
