@@ -1,6 +1,7 @@
 """CEL as Kubernetes uses it: programs compiled once, with Kubernetes' own functions."""
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
@@ -30,22 +31,35 @@ def program(expression: str) -> Program:
         raise CelError(str(error)) from error
 
 
-def evaluate(expression: str, variables: dict[str, Json]) -> Any:
-    """Return the value of an expression.
+class Scope:
+    """Variables and functions to evaluate expressions with.
 
-    Raises:
-        CelError: it fails, for instance on a key that is absent.
+    Bringing a large value into CEL costs more than most rules do, so a scope is made once for all the rules of a value.
     """
-    context = Context(variables)
-    stdlib.add_stdlib_to_context(context)
-    for name, function in _FUNCTIONS.items():
-        context.add_function(name, function)
-    try:
-        return program(expression).execute(context)
-    except KeyError as error:
-        raise CelError(f"no such key: {error.args[0]}") from error
-    except (ValueError, TypeError, RuntimeError, ArithmeticError, IndexError) as error:
-        raise CelError(str(error)) from error
+
+    def __init__(self, variables: dict[str, Json]) -> None:
+        self._context = Context(variables)
+        self._known: set[str] = set()
+
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of an expression.
+
+        Raises:
+            CelError: it fails, for instance on a key that is absent.
+        """
+        compiled = program(expression)
+        # A program names the functions it calls without their namespaces: `abs` for `math.abs`.
+        called = set(compiled.functions()) - self._known
+        for name, function in _FUNCTIONS.items():
+            if name.rpartition(".")[2] in called:
+                self._context.add_function(name, function)
+        self._known |= called
+        try:
+            return compiled.execute(self._context)
+        except KeyError as error:
+            raise CelError(f"no such key: {error.args[0]}") from error
+        except (ValueError, TypeError, RuntimeError, ArithmeticError, IndexError) as error:
+            raise CelError(str(error)) from error
 
 
 def _find(text: str, pattern: str) -> str:
@@ -82,7 +96,8 @@ def _shift(one: str, other: str | int, sign: int) -> str:
     return str(result.numerator) if result.denominator == 1 else str(float(Fraction(result)))
 
 
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **stdlib.STDLIB_FUNCTIONS,
     "find": _find,
     "findAll": _find_all,
     "indexOf": _index_of,

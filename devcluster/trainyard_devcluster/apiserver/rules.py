@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from trainyard_devcluster.apiserver.cel import CelError, evaluate
+from trainyard_devcluster.apiserver.cel import CelError, Scope
 from trainyard_devcluster.apiserver.errors import FieldError, duplicate, forbidden_field, invalid_value, required
 from trainyard_devcluster.apiserver.schema.decode import json_type
 from trainyard_devcluster.apiserver.schema.lists import counterparts
@@ -50,10 +50,13 @@ def _root(obj: Object | None) -> Object | None:
 
 def _walk(value: Json, old: Json, schema: Schema, path: str) -> Iterator[FieldError]:
     unchanged = old is not None and value == old
-    for rule in schema.raw.get("x-kubernetes-validations", ()):
-        # Ratcheting: what did not change is not judged anew, so that old objects survive new rules.
-        if not unchanged or "oldSelf" in rule["rule"]:
-            yield from _check(value, old, rule, schema, path)
+    rules = schema.raw.get("x-kubernetes-validations", ())
+    # Ratcheting: what did not change is not judged anew, so that old objects survive new rules.
+    rules = [rule for rule in rules if not unchanged or "oldSelf" in rule["rule"]]
+    if rules:
+        scope = Scope({"self": value, "oldSelf": old})
+        for rule in rules:
+            yield from _check(scope, value, old, rule, schema, path)
     if isinstance(value, dict):
         for name, item in value.items():
             child = schema.field(name)
@@ -68,7 +71,7 @@ def _walk(value: Json, old: Json, schema: Schema, path: str) -> Iterator[FieldEr
             yield from _walk(item, None if before is MISSING else before, schema.items, f"{path}[{index}]")
 
 
-def _check(value: Json, old: Json, rule: Object, schema: Schema, path: str) -> Iterator[FieldError]:
+def _check(scope: Scope, value: Json, old: Json, rule: Object, schema: Schema, path: str) -> Iterator[FieldError]:
     text = rule["rule"]
     transition = "oldSelf" in text
     optional = bool(rule.get("optionalOldSelf"))
@@ -76,20 +79,20 @@ def _check(value: Json, old: Json, rule: Object, schema: Schema, path: str) -> I
         return
     kind = schema.type or json_type(value)
     try:
-        holds = evaluate(text, {"self": value, "oldSelf": old})
+        holds = scope.evaluate(text)
     except CelError as error:
-        yield invalid_value(path or "<nil>", kind, f"{error} evaluating rule: {_message(rule, value, old)}")
+        yield invalid_value(path or "<nil>", kind, f"{error} evaluating rule: {_message(rule, scope)}")
         return
     if not holds:
         at = (path + rule.get("fieldPath", "")).lstrip(".") or "<nil>"
-        yield _error(rule, at, kind, _message(rule, value, old))
+        yield _error(rule, at, kind, _message(rule, scope))
 
 
-def _message(rule: Object, value: Json, old: Json) -> str:
+def _message(rule: Object, scope: Scope) -> str:
     expression = rule.get("messageExpression")
     if expression:
         try:
-            return str(evaluate(expression, {"self": value, "oldSelf": old}))
+            return str(scope.evaluate(expression))
         except CelError:
             pass  # Kubernetes falls back to the fixed message.
     return str(rule.get("message") or f"failed rule: {rule['rule'].strip()}").strip()

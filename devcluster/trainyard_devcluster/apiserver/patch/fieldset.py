@@ -23,7 +23,10 @@ class FieldSet:
         return bool(self.members) or any(self.children.values())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, FieldSet) and self.to_wire() == other.to_wire()
+        return isinstance(other, FieldSet) and self.members == other.members and self._below() == other._below()
+
+    def _below(self) -> "dict[str, FieldSet]":
+        return {element: child for element, child in self.children.items() if child}
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -157,6 +157,7 @@ def ruled(field: Object, rule: str, **more: Any) -> Object:
         ("self.list.filter(x, x.matches('^[0-9]+$')).size() == 1", {"list": ["1", "x"]}, {"list": ["1", "2"]}),
         ("self.list.exists(x, x == self.a)", {"a": "x", "list": ["x"]}, {"a": "y", "list": ["x"]}),
         ("self.n >= 1 && self.n < 10", {"n": 1}, {"n": 10}),
+        ("math.abs(self.n) == 2 && math.greatest([self.n, 1]) == 2", {"n": 2}, {"n": -2}),
         ("!has(self.q) || quantity(self.q).isGreaterThan(quantity('1Gi'))", {"q": "2Gi"}, {"q": "5Mi"}),
         ("duration(self.a) > duration('1m')", {"a": "2m"}, {"a": "1s"}),
         ("self.a.lowerAscii() == 'x' && self.a.find('[A-Z]') == 'X'", {"a": "X"}, {"a": "x"}),
