@@ -148,6 +148,7 @@ def test_deleting_a_job_deletes_its_pods_unless_they_are_left_orphans(api: Api, 
     api.wait_until_gone(jobs[1])
     api.wait_for(named(left), lambda pod: not pod["metadata"].get("ownerReferences"), description="it has no owner")
     api.delete(named(left))
+    api.wait_until_gone(named(left))
 
 
 def named(found: Object) -> Object:

@@ -11,6 +11,7 @@ from trainyard_devcluster.controllers.job.pod import build
 from trainyard_devcluster.controllers.job.report import report
 from trainyard_devcluster.controllers.job.spec import (
     CONTROLLER,
+    JOB_NAME_LABELS,
     TRACKING_FINALIZER,
     JobSpec,
     finished_at,
@@ -36,6 +37,11 @@ class JobController:
         self._pods = context.informer(PODS)
         self._jobs.on_change(lambda old, new: enqueue(self.queue, new or old))
         self._pods.on_change(lambda old, new: enqueue_owner(self.queue, "Job", new or old))
+        self._pods.on_change(self._look_at_orphan)
+
+    def _look_at_orphan(self, old: Object | None, new: Object | None) -> None:
+        if new is not None and is_tracked(new) and controller_of(new) is None and (job := _job_label(new)):
+            self.queue.add((namespace_of(new), job))
 
     async def sync(self, key: Key) -> None:
         """Bring one Job forward."""
@@ -145,8 +151,15 @@ class JobController:
 
 
 def _job_uid(pod: Object, job_name: str) -> str | None:
+    """The UID of the Job of that name that the pod belongs to; no Job's where the pod was left without an owner."""
     owner = controller_of(pod)
-    return owner["uid"] if owner and owner["kind"] == "Job" and owner["name"] == job_name else None
+    if owner is None:
+        return "" if _job_label(pod) == job_name else None
+    return owner["uid"] if owner["kind"] == "Job" and owner["name"] == job_name else None
+
+
+def _job_label(pod: Object) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(JOB_NAME_LABELS[0], ""))
 
 
 async def _all(calls: Iterable[Awaitable[None]]) -> list[ApiError]:
