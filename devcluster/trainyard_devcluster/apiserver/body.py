@@ -31,18 +31,17 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def parse(content: bytes, content_type: str) -> Body:
-    """Return the value of a body.
+    """Return the value of a body; without a type it is JSON.
 
     Raises:
         ApiError: 400, it is not in the form it claims; 415, it claims a form that is not understood.
     """
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == PROTOBUF_TYPE:
+    if content_type == PROTOBUF_TYPE:
         return Body(parse_protobuf(content))
-    if kind in ("application/yaml", "application/apply-patch+yaml"):
+    if content_type in (YAML_TYPE, "application/apply-patch+yaml"):
         return _parse_yaml(content)
-    if kind and not kind.endswith("json"):
-        raise unsupported_media_type(kind, [JSON_TYPE, YAML_TYPE])
+    if content_type and not content_type.endswith("json"):
+        raise unsupported_media_type(content_type, [JSON_TYPE, YAML_TYPE])
     return _parse_json(content)
 
 

@@ -1,82 +1,20 @@
 """Kubernetes' protobuf bodies, as far as unmodified clients insist on them.
 
 Helm 4 and other Go clients send built-in kinds as protobuf and have no second try in JSON. Answers are JSON, which all
-of them accept. The tables hold the field numbers of the messages that such clients send; those never change.
+of them accept.
 """
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from trainyard_devcluster.apiserver.errors import bad_request, unsupported_media_type
+from trainyard_devcluster.apiserver.protobuf_messages import MESSAGES
 from trainyard_devcluster.apiserver.values import Json, Object, timestamp
 
 PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\x00"
-
-
-@dataclass(frozen=True, slots=True)
-class _Field:
-    name: str
-    kind: str
-    """string, bytes, int, bool, time, map:<kind>, list:<kind>, or the name of a message."""
-
-
-def _message(**fields: str) -> dict[int, _Field]:
-    """Fields written as `name="number kind"`."""
-    found = {}
-    for name, text in fields.items():
-        number, _, kind = text.partition(" ")
-        found[int(number)] = _Field(name, kind or "string")
-    return found
-
-
-_MESSAGES: dict[str, dict[int, _Field]] = {
-    "Unknown": _message(typeMeta="1 TypeMeta", raw="2 raw"),
-    "TypeMeta": _message(apiVersion="1", kind="2"),
-    "ObjectMeta": _message(
-        name="1", generateName="2", namespace="3", selfLink="4", uid="5", resourceVersion="6", generation="7 int",
-        creationTimestamp="8 time", deletionTimestamp="9 time", deletionGracePeriodSeconds="10 int",
-        labels="11 map:string", annotations="12 map:string", ownerReferences="13 list:OwnerReference",
-        finalizers="14 list:string",
-    ),
-    "OwnerReference": _message(
-        kind="1", name="3", uid="4", apiVersion="5", controller="6 bool", blockOwnerDeletion="7 bool"
-    ),
-    "Secret": _message(
-        metadata="1 ObjectMeta", data="2 map:bytes", type="3", stringData="4 map:string", immutable="5 bool"
-    ),
-    "ConfigMap": _message(metadata="1 ObjectMeta", data="2 map:string", binaryData="3 map:bytes", immutable="4 bool"),
-    "Namespace": _message(metadata="1 ObjectMeta", spec="2 NamespaceSpec", status="3 NamespaceStatus"),
-    "NamespaceSpec": _message(finalizers="1 list:string"),
-    "NamespaceStatus": _message(phase="1"),
-    "ServiceAccount": _message(metadata="1 ObjectMeta", automountServiceAccountToken="4 bool"),
-    "Lease": _message(metadata="1 ObjectMeta", spec="2 LeaseSpec"),
-    "LeaseSpec": _message(
-        holderIdentity="1", leaseDurationSeconds="2 int", acquireTime="3 time", renewTime="4 time",
-        leaseTransitions="5 int",
-    ),
-    "DeleteOptions": _message(
-        gracePeriodSeconds="1 int", preconditions="2 Preconditions", orphanDependents="3 bool", propagationPolicy="4",
-        dryRun="5 list:string",
-    ),
-    "Preconditions": _message(uid="1", resourceVersion="2"),
-    "Eviction": _message(metadata="1 ObjectMeta", deleteOptions="2 DeleteOptions"),
-    "SelfSubjectAccessReview": _message(metadata="1 ObjectMeta", spec="2 SelfSubjectAccessReviewSpec"),
-    "SelfSubjectAccessReviewSpec": _message(
-        resourceAttributes="1 ResourceAttributes", nonResourceAttributes="2 NonResourceAttributes"
-    ),
-    "ResourceAttributes": _message(
-        namespace="1", verb="2", group="3", version="4", resource="5", subresource="6", name="7"
-    ),
-    "NonResourceAttributes": _message(path="1", verb="2"),
-    "TokenRequest": _message(metadata="1 ObjectMeta", spec="2 TokenRequestSpec"),
-    "TokenRequestSpec": _message(
-        audiences="1 list:string", boundObjectRef="3 BoundObjectReference", expirationSeconds="4 int"
-    ),
-    "BoundObjectReference": _message(kind="1", apiVersion="2", name="3", uid="4"),
-}  # fmt: skip
+_ENVELOPE = ("Unknown", "TypeMeta")
 
 
 def parse_protobuf(content: bytes) -> Object:
@@ -90,7 +28,7 @@ def parse_protobuf(content: bytes) -> Object:
     try:
         envelope = _decode(content[len(_MAGIC) :], "Unknown")
         types = envelope.get("typeMeta", {})
-        if types.get("kind") not in _MESSAGES:
+        if types.get("kind") not in MESSAGES:
             raise unsupported_media_type(f"{PROTOBUF_TYPE} of kind {types.get('kind')}", ["application/json"])
         obj: Object = types | _decode(envelope.get("raw", b""), types["kind"])
     except (IndexError, ValueError) as error:
@@ -99,13 +37,16 @@ def parse_protobuf(content: bytes) -> Object:
 
 
 def _decode(content: bytes, message: str) -> Object:
-    fields = _MESSAGES[message]
+    fields = MESSAGES[message]
     found: Object = {}
     for number, value in _wire_fields(content):
         field = fields.get(number)
         if field is None:
+            if message not in _ENVELOPE and not _is_blank(value):
+                unknown = f"{PROTOBUF_TYPE} with field {number} of {message}"
+                raise unsupported_media_type(unknown, ["application/json"])
             continue
-        kind, _, inner = field.kind.partition(":")
+        kind, _, inner = field.type.partition(":")
         if kind == "map":
             key, item = _entry(value, inner)
             found.setdefault(field.name, {})[key] = item
@@ -137,6 +78,16 @@ def _wire_fields(content: bytes) -> Iterator[tuple[int, int | bytes]]:
                 raise ValueError(f"wire type {other}")
 
 
+def _is_blank(value: int | bytes) -> bool:
+    """Return whether a field holds nothing: Go writes structs that nobody set in full, down to their empty texts."""
+    if isinstance(value, int):
+        return value == 0
+    try:
+        return all(_is_blank(inner) for _, inner in _wire_fields(value))
+    except (IndexError, ValueError):
+        return False
+
+
 def _varint(content: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
@@ -159,6 +110,10 @@ def _value(value: int | bytes, kind: str) -> Json:
             return base64.b64encode(value).decode()
         case "time":
             return _time(value)
+        case "quantity":
+            return _value(dict(_wire_fields(value)).get(1, b""), "string")
+        case "intstr":
+            return _int_or_string(value)
     return _decode(value, kind)
 
 
@@ -169,6 +124,14 @@ def _time(content: bytes) -> str | None:
         return None
     moment = datetime.fromtimestamp(seconds, UTC)
     return f"{timestamp(moment)[:-1]}.{nanos // 1000:06d}Z" if nanos else timestamp(moment)
+
+
+def _int_or_string(content: bytes) -> int | str | None:
+    parts = dict(_wire_fields(content))
+    if parts.get(1):
+        return str(_value(parts.get(3, b""), "string"))
+    number = parts.get(2, 0)
+    return number if isinstance(number, int) else None
 
 
 def _entry(value: int | bytes, kind: str) -> tuple[str, Json]:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from trainyard_devcluster.apiserver import errors
 from trainyard_devcluster.apiserver.auth.identity import Authenticator, User
+from trainyard_devcluster.apiserver.auth.impersonation import effective_user
 from trainyard_devcluster.apiserver.auth.rbac import Action, check
 from trainyard_devcluster.apiserver.cluster import Cluster
 from trainyard_devcluster.apiserver.endpoints import reading, subresources, writing
@@ -73,6 +74,7 @@ class Server:
             if request.path in PUBLIC:
                 return self._plain.answer(request)
             raise errors.unauthorized()
+        user = effective_user(self._parts.cluster.store, user, request.headers)
         verb = _VERBS.get(request.method)
         if verb is None:
             raise errors.method_not_allowed()

@@ -77,6 +77,11 @@ class Call:
         accepted = negotiate(self.request.headers.get("Accept", ""))
         return Renderer(self.parts.cluster, self.resource, accepted, include)
 
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, "" where the client does not say."""
+        return self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
     async def body(self) -> Body:
         """Return the request's body; deletions may come without.
 
@@ -86,7 +91,7 @@ class Call:
         content = await self.request.read()
         if not content.strip() and self.verb in ("delete", "deletecollection"):
             return Body(None)
-        return parse(content, self.request.content_type)
+        return parse(content, self.content_type)
 
     async def sent(self) -> Object:
         """Return the request's body, which must be an object.

@@ -52,7 +52,7 @@ async def _scale(call: Call) -> web.StreamResponse:
         case "update":
             scale = await call.sent()
         case "patch":
-            body, kind = await call.body(), call.request.content_type
+            body, kind = await call.body(), call.content_type
             # A Scale has no lists, so every kind of merge comes to the same.
             if kind in (patching.STRATEGIC_PATCH, patching.APPLY_PATCH):
                 kind = patching.MERGE_PATCH

@@ -45,7 +45,7 @@ def _check_place(obj: Object, target: Target) -> None:
 
 async def patch(call: Call) -> web.StreamResponse:
     """Change an object, or its status, by a patch of any kind."""
-    kind, body, options, target = call.request.content_type, await call.body(), call.options, call.target
+    kind, body, options, target = call.content_type, await call.body(), call.options, call.target
     if kind == patching.APPLY_PATCH and not call.query.get("fieldManager"):
         problem = errors.required("fieldManager", "is required for apply patch")
         raise errors.invalid("PatchOptions", "meta.k8s.io", "", [problem])

@@ -76,6 +76,8 @@ class Api:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": options.pop("accept", "application/json")}
         headers["User-Agent"] = options.pop("agent", "tests/1")
         content_type = options.pop("content_type", "application/json")
+        if "impersonate" in options:
+            headers["Impersonate-User"] = options.pop("impersonate")
         content = body if isinstance(body, str | bytes | None) else json.dumps(body)
         if content is not None:
             headers["Content-Type"] = content_type

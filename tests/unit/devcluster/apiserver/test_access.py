@@ -103,6 +103,18 @@ async def test_paths_that_are_no_resources_have_rules_too(api: Api) -> None:
     assert (await robot.call("GET", "/metrics")).code == 404
 
 
+async def test_one_acts_as_another_only_where_that_is_allowed(api: Api) -> None:
+    robot = await a_robot(api)
+    reviews = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    acting = await api.call("POST", reviews, {}, impersonate="system:serviceaccount:default:robot")
+    assert acting.body["status"]["userInfo"] == {
+        "username": "system:serviceaccount:default:robot",
+        "groups": ["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"],
+    }
+    refused = await robot.call("POST", reviews, {}, impersonate="jane")
+    assert (refused.code, 'cannot impersonate resource "users"' in refused.message) == (403, True)
+
+
 async def test_the_server_tells_what_one_may(api: Api) -> None:
     robot = await a_robot(api)
     await grant(api, rule("get", "pods"))

@@ -71,7 +71,8 @@ def test_bodies_of_go_clients_are_read(content: bytes, expected: Any) -> None:
         (b"{}", 400),
         (b"k8s\x00" + field(1, field(2, "Secret"))[:-2], 400),
         (body("v1", "Secret", b"\x0a\xff"), 400),
-        (body("apps/v1", "Deployment", b""), 415),
+        (body("apps/v1", "StatefulSet", b""), 415),
+        (body("batch/v1", "Job", field(2, field(11, b"\x0a\x01x"))), 415),
     ],
 )
 def test_what_cannot_be_read_is_refused(content: bytes, code: int) -> None:
