@@ -1,15 +1,14 @@
 """Makes the cluster match a ModelService: observe, plan, apply, report."""
 
 import asyncio
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from trainyard_operator.api.modelservice import KIND, ModelService, ModelServiceStatus
+from trainyard_operator.api.modelservice import ModelService, ModelServiceStatus
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import MODEL_SERVICE
-from trainyard_operator.cluster.port import Cluster, Event, Manifest
+from trainyard_operator.cluster.port import Cluster, Manifest
+from trainyard_operator.cluster.report import Change, Reported, report
 from trainyard_operator.runtime.clock import Clock, utc_now
 from trainyard_operator.runtime.outcome import DONE, Key, Outcome
 from trainyard_operator.serving import observe, pods, problems, wanted
@@ -21,8 +20,6 @@ from trainyard_operator.serving.rollout import Plan, Rollout
 from trainyard_operator.serving.spec import parse, parse_status
 from trainyard_operator.serving.status import Facts, compute, rejected
 from trainyard_operator.serving.transitions import events
-
-logger = logging.getLogger(__name__)
 
 _SOON = 1.0
 """Seconds until pods that are ready but do not answer for their model are asked again."""
@@ -48,7 +45,7 @@ class ModelServiceReconciler:
     fetch_image: str
     drain: timedelta = timedelta(seconds=15)
     clock: Clock = utc_now
-    reported: Callable[[str, Event], None] = lambda *_: None
+    reported: Reported = lambda *_: None
 
     async def reconcile(self, key: Key) -> Outcome:
         """Observe, plan, apply, report."""
@@ -134,21 +131,8 @@ class ModelServiceReconciler:
         )
 
     async def _report(self, manifest: Manifest, before: ModelServiceStatus, after: ModelServiceStatus) -> None:
-        """Write the status if it differs, and only then tell of it."""
-        if after == before:
-            return
-        metadata = {key: manifest["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
-        try:
-            await self.cluster.apply_status(MODEL_SERVICE, {"metadata": metadata, "status": after.to_wire()})
-        except NotFound:
-            return  # deleted meanwhile, and its children with it
-        about = {"kind": KIND, "namespace": metadata["namespace"], "object": metadata["name"]}
-        if after.phase != before.phase:
-            logger.info("%s %s/%s became %s", *about.values(), after.phase, extra=about)
-        for event in events(before, after):
-            logger.info("%s %s/%s: %s: %s", *about.values(), event.reason, event.message, extra=about)
-            await self.cluster.emit(manifest, event)
-            self.reported(KIND, event)
+        change = Change(before, after, events(before, after))
+        await report(self.cluster, MODEL_SERVICE, manifest, change, reported=self.reported)
 
 
 def _outcome(plan: Plan, facts: Facts) -> Outcome:

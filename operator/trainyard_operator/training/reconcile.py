@@ -1,13 +1,12 @@
 """Makes the cluster match a TrainingJob: observe, parse, build, apply, report."""
 
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from trainyard_operator.api.trainingjob import KIND, TrainingJob, TrainingJobStatus
+from trainyard_operator.api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import TRAINING_JOB
-from trainyard_operator.cluster.port import Cluster, Event, Manifest
+from trainyard_operator.cluster.port import Cluster, Manifest
+from trainyard_operator.cluster.report import Change, Reported, report
 from trainyard_operator.runtime.clock import Clock, utc_now
 from trainyard_operator.runtime.outcome import DONE, Key, Outcome
 from trainyard_operator.training.apply import Children
@@ -18,8 +17,6 @@ from trainyard_operator.training.progress import ProgressReader, Snapshot
 from trainyard_operator.training.spec import parse, parse_status
 from trainyard_operator.training.status import Facts, compute, is_training, rejected, seen, stalled_for
 from trainyard_operator.training.transitions import events
-
-logger = logging.getLogger(__name__)
 
 _RECHECK = 15.0
 """Most seconds until something that is in the way is looked at again; sooner while it is new."""
@@ -43,7 +40,7 @@ class TrainingJobReconciler:
     trainer_image: str
     progress_interval: float
     clock: Clock = utc_now
-    reported: Callable[[str, Event], None] = lambda *_: None
+    reported: Reported = lambda *_: None
 
     async def reconcile(self, key: Key) -> Outcome:
         """Observe, parse, build, apply, report."""
@@ -99,21 +96,8 @@ class TrainingJobReconciler:
         return await self.progress.read(address) if address else None
 
     async def _report(self, manifest: Manifest, before: TrainingJobStatus, after: TrainingJobStatus) -> None:
-        """Write the status if it differs, and only then tell of it."""
-        if after == before:
-            return
-        metadata = {key: manifest["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
-        try:
-            await self.cluster.apply_status(TRAINING_JOB, {"metadata": metadata, "status": after.to_wire()})
-        except NotFound:
-            return  # deleted meanwhile, and its children with it
-        about = {"kind": KIND, "namespace": metadata["namespace"], "object": metadata["name"]}
-        if after.phase != before.phase:
-            logger.info("%s %s/%s became %s", *about.values(), after.phase, extra=about)
-        for event in events(before, after):
-            logger.info("%s %s/%s: %s: %s", *about.values(), event.reason, event.message, extra=about)
-            await self.cluster.emit(manifest, event)
-            self.reported(KIND, event)
+        change = Change(before, after, events(before, after))
+        await report(self.cluster, TRAINING_JOB, manifest, change, reported=self.reported)
 
     def _outcome(self, job: TrainingJob, facts: Facts, after: TrainingJobStatus) -> Outcome:
         """Return when to look again without being woken."""
