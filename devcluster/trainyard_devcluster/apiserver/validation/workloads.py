@@ -97,7 +97,9 @@ def validate_job(job: Object) -> Iterator[FieldError]:
         yield from not_negative(spec.get(field), f"spec.{field}")
     yield from validate_template(spec["template"], "spec.template")
     policy = dig(spec, "template", "spec", "restartPolicy")
-    if policy == "Always" or policy not in ("OnFailure", "Never"):
+    if policy == "Always":
+        yield required("spec.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
+    elif policy not in ("OnFailure", "Never"):
         yield not_supported("spec.template.spec.restartPolicy", policy, ["OnFailure", "Never"])
     mode = spec.get("completionMode")
     if mode not in ("Indexed", "NonIndexed"):

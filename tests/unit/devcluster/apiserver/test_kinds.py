@@ -260,7 +260,7 @@ async def test_a_job_that_cannot_work_is_refused(api: Api, spec: Object, error: 
 
 async def test_a_job_never_restarts_always(api: Api) -> None:
     refused = await api.call("POST", JOBS, a_job(template={"spec": {"containers": [a_container()]}}))
-    assert 'spec.template.spec.restartPolicy: Unsupported value: "Always"' in refused.message
+    assert 'restartPolicy: Required value: valid values: "OnFailure", "Never"' in refused.message
 
 
 async def test_services_get_addresses_that_nobody_has(api: Api) -> None:
