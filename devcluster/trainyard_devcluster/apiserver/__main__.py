@@ -19,6 +19,7 @@ from trainyard_devcluster.apiserver.cluster import Cluster
 from trainyard_devcluster.apiserver.credentials import Credentials, prepare, write_kubeconfig
 from trainyard_devcluster.apiserver.custom import serve_definitions
 from trainyard_devcluster.apiserver.endpoints.logs import Logs
+from trainyard_devcluster.apiserver.expiry import keep_forgetting
 from trainyard_devcluster.apiserver.registry import Registry
 from trainyard_devcluster.apiserver.server import Server
 from trainyard_devcluster.apiserver.store import Store
@@ -63,7 +64,10 @@ async def run(folder: Path, port: int, service_network: IPv4Network) -> None:
         write_kubeconfig(folder / "kubeconfig", f"https://{HOST}:{chosen}", credentials)
         # Schemas and code live as long as the process: keep them out of every collection.
         gc.freeze()
-        await stop.wait()
+        async with asyncio.TaskGroup() as tasks:
+            forgetting = tasks.create_task(keep_forgetting(cluster))
+            await stop.wait()
+            forgetting.cancel()
     finally:
         await runner.cleanup()
 

@@ -10,11 +10,13 @@ def admit(cluster: Cluster, resource: Resource, obj: Object) -> None:
     """Judge, and complete in place, a new object.
 
     Raises:
-        ApiError: 404, its namespace does not exist; 403, the namespace is being deleted or a class it names is unknown.
+        ApiError: 404, its namespace does not exist; 403, the namespace is being deleted, or it names an account or a
+            class that does not exist.
     """
     if resource.namespaced:
         _admit_to_namespace(cluster, resource, obj)
     if resource.kind == "Pod" and not resource.group:
+        _check_account(cluster, obj)
         _set_priority(cluster, obj)
 
 
@@ -34,6 +36,13 @@ def _admit_to_namespace(cluster: Cluster, resource: Resource, obj: Object) -> No
         }
         error.details = (error.details or {}) | {"causes": [cause]}
         raise error
+
+
+def _check_account(cluster: Cluster, pod: Object) -> None:
+    namespace, account = pod["metadata"]["namespace"], pod["spec"]["serviceAccountName"]
+    if cluster.store.get("serviceaccounts", (namespace, account)) is None:
+        why = f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
+        raise errors.forbidden("pods", "", pod["metadata"].get("name", ""), why)
 
 
 def _set_priority(cluster: Cluster, pod: Object) -> None:

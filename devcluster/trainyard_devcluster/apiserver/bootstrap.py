@@ -5,6 +5,7 @@ from ipaddress import IPv4Address
 
 from trainyard_devcluster.apiserver.body import Body
 from trainyard_devcluster.apiserver.cluster import Cluster
+from trainyard_devcluster.apiserver.decoding import decode_body
 from trainyard_devcluster.apiserver.request import WriteOptions
 from trainyard_devcluster.apiserver.values import Object
 from trainyard_devcluster.apiserver.writer import Writer
@@ -23,7 +24,7 @@ def bootstrap(cluster: Cluster, address: IPv4Address, port: int) -> None:
     for plural, group, namespace, obj in _objects(cluster, address, port):
         resource = cluster.registry.find(group, "v1", plural)
         assert resource is not None
-        writer.create(resource, namespace, writer.decode(resource, Body(obj), options), options)
+        writer.create(resource, namespace, decode_body(resource, Body(obj), options), options)
 
 
 def _objects(cluster: Cluster, address: IPv4Address, port: int) -> Iterator[tuple[str, str, str, Object]]:

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable
 
 from trainyard_devcluster.apiserver.discovery import VERSION
+from trainyard_devcluster.apiserver.patching import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
 from trainyard_devcluster.apiserver.registry import Registry
 from trainyard_devcluster.apiserver.resource import Resource
 from trainyard_devcluster.apiserver.schema.builtin import META, definitions
@@ -170,8 +171,15 @@ def _operation(resource: Resource, method: str) -> Object:
     }
     if method in ("post", "put", "patch"):
         operation["parameters"] = list(_parameters([*_WRITE_PARAMETERS, *(["force"] if method == "patch" else [])]))
-        operation["requestBody"] = {"content": {"*/*": {"schema": reference}}}
+        kinds = _patch_types(resource) if method == "patch" else ["*/*"]
+        operation["requestBody"] = {"content": {kind: {"schema": reference} for kind in kinds}}
     return operation
+
+
+def _patch_types(resource: Resource) -> list[str]:
+    """What a PATCH takes: kubectl looks here for whether lists of a kind merge by key."""
+    strategic = [] if resource.custom else [STRATEGIC_PATCH]
+    return [APPLY_PATCH, JSON_PATCH, MERGE_PATCH, *strategic]
 
 
 def _parameters(names: Iterable[str]) -> Iterable[Object]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from trainyard_devcluster.apiserver import errors
 from trainyard_devcluster.apiserver.body import Body
+from trainyard_devcluster.apiserver.decoding import decode_body
 from trainyard_devcluster.apiserver.patch.simple import json_patch, merge_patch
 from trainyard_devcluster.apiserver.patch.strategic import strategic_merge
 from trainyard_devcluster.apiserver.patch.typed import check_declared, without_nulls
@@ -66,7 +67,7 @@ def patch(
         return _apply(writer, resource, namespace, name, body, options)
     old = writer.stored(resource, namespace, name).obj
     changed = patched_value(resource, kind, resource.view(old), body)
-    new = writer.decode(resource, Body(changed, body.duplicates), options)
+    new = decode_body(resource, Body(changed, body.duplicates), options)
     if new["metadata"].get("name") != name:
         raise errors.wrong_name(new["metadata"].get("name"), name)
     return Patched(writer.update(resource, old, new, options))

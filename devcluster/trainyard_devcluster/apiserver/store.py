@@ -98,7 +98,7 @@ class Store:
         memory: how many events each table remembers.
     """
 
-    def __init__(self, revision: int = 1, memory: int = 5000) -> None:
+    def __init__(self, revision: int = 1, memory: int = 2000) -> None:
         self.revision = revision
         self._origin = revision
         self._memory = memory

@@ -3,25 +3,18 @@
 Nothing in this module awaits, so each write sees and leaves a consistent store.
 """
 
-from collections.abc import Iterator
-
 from trainyard_devcluster.apiserver import errors
 from trainyard_devcluster.apiserver.admission import admit
-from trainyard_devcluster.apiserver.body import Body
+from trainyard_devcluster.apiserver.checks import check
 from trainyard_devcluster.apiserver.cluster import Cluster
-from trainyard_devcluster.apiserver.errors import FieldError
-from trainyard_devcluster.apiserver.metadata import name_rule, validate_metadata, validate_metadata_update
+from trainyard_devcluster.apiserver.decoding import completed
 from trainyard_devcluster.apiserver.patch import managers as managed
 from trainyard_devcluster.apiserver.patch.fieldset import FieldSet
 from trainyard_devcluster.apiserver.request import WriteOptions
 from trainyard_devcluster.apiserver.resource import Resource
-from trainyard_devcluster.apiserver.rules import broken_rules
 from trainyard_devcluster.apiserver.schema.decode import decode
-from trainyard_devcluster.apiserver.schema.defaulting import apply_defaults
-from trainyard_devcluster.apiserver.schema.node import MISSING
-from trainyard_devcluster.apiserver.schema.validate import validate
 from trainyard_devcluster.apiserver.store import Stored
-from trainyard_devcluster.apiserver.values import Object, clone
+from trainyard_devcluster.apiserver.values import Object, clone, key_of
 
 _KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
 """Metadata that only the server writes."""
@@ -45,54 +38,16 @@ class Writer:
             raise errors.not_found(resource.plural, resource.group, name)
         return found
 
-    def decode(self, resource: Resource, body: Body, options: WriteOptions) -> Object:
-        """Return the object in a body as its schema knows it, with defaults.
-
-        Raises:
-            ApiError: 400, it is of another kind, has wrong types or (in strict mode) unknown or duplicate fields.
-        """
-        obj = _typed(resource, body.value)
-        cannot = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
-        try:
-            decoded = decode(obj, resource.schema)
-        except errors.ApiError as error:
-            raise errors.bad_request(f"{cannot}: {error}") from error
-        problems = [f'duplicate field "{name}"' for name in body.duplicates]
-        unknown = sorted(decoded.unknown) if resource.custom else decoded.unknown
-        problems += [f'unknown field "{path}"' for path in unknown]
-        if problems and options.validation == "Strict":
-            raise errors.bad_request(f"{cannot}: strict decoding error: {', '.join(problems)}")
-        if options.validation == "Warn":
-            options.warnings += problems
-        return self.completed(resource, decoded.value)
-
-    def completed(self, resource: Resource, obj: Object) -> Object:
-        """Fill in defaults, in place, and return the object in its stored form."""
-        obj.setdefault("metadata", {})
-        if resource.custom:
-            apply_defaults(obj, resource.schema)
-        if resource.convert_back:
-            obj = resource.convert_back(obj)
-        resource.behaviour.default(obj)
-        return obj
-
     def create(self, resource: Resource, namespace: str, obj: Object, options: WriteOptions) -> Object:
         """Store a new object.
 
         Raises:
             ApiError: 400, 403, 404 (no such namespace), 409 (it exists) or 422.
         """
-        self._identify(resource, namespace, obj)
-        self._begin(resource, obj)
-        admit(self._cluster, resource, obj)
-        resource.behaviour.prepare(self._cluster, obj, None)
+        self._prepare_new(resource, namespace, obj)
         blank = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": {}}
         self._own(resource, blank, obj, {}, options)
-        self._check(resource, obj)
-        key = (namespace, obj["metadata"]["name"])
-        if self._store.get(resource.storage, key):
-            raise errors.already_exists(resource.plural, resource.group, key[1])
-        return obj if options.dry_run else self._store.put(resource.storage, key, _ordered(obj)).obj
+        return self._store_new(resource, namespace, obj, options)
 
     def update(self, resource: Resource, old: Object, new: Object, options: WriteOptions) -> Object:
         """Store the next version of an object, or remove it where it only waited for its last finalizer.
@@ -100,19 +55,10 @@ class Writer:
         Raises:
             ApiError: 409 (it has changed since) or 422.
         """
-        self._check_versions(resource, old, new)
-        metadata, before = new["metadata"], old["metadata"]
-        sent_managers = metadata.pop("managedFields", None)
-        for field in _KEPT:
-            metadata.pop(field, None)
-            if field in before:
-                metadata[field] = before[field]
-        self._reset(resource, old, new, options.subresource)
-        resource.behaviour.prepare(self._cluster, new, old)
-        self._count_generation(resource, old, new)
-        managers = {} if sent_managers in ([], [{}]) else managed.read(old)
-        self._own(resource, old, new, managers, options)
-        return self._finish_update(resource, old, new, options)
+        cleared = new["metadata"].get("managedFields") in ([], [{}])
+        self._prepare_update(resource, old, new, options)
+        self._own(resource, old, new, {} if cleared else managed.read(old), options)
+        return self._store_update(resource, old, new, options)
 
     def apply(
         self, resource: Resource, namespace: str, name: str, config: Object, options: WriteOptions
@@ -131,18 +77,12 @@ class Writer:
             live, config, managed.read(live), by=manager, schema=resource.schema,
             ignored=_ignored(resource, options.subresource), force=options.force, now=self._cluster.now,
         )  # fmt: skip
-        new = self.completed(resource, decode(merged, resource.schema).value)
+        new = completed(resource, decode(merged, resource.schema).value)
         if found is None:
             return self._create_applied(resource, namespace, new, managers, options), True
-        self._check_versions(resource, found.obj, new)
-        for field in _KEPT:
-            if field in found.obj["metadata"]:
-                new["metadata"][field] = found.obj["metadata"][field]
-        self._reset(resource, found.obj, new, options.subresource)
-        resource.behaviour.prepare(self._cluster, new, found.obj)
-        self._count_generation(resource, found.obj, new)
+        self._prepare_update(resource, found.obj, new, options)
         new["metadata"]["managedFields"] = managed.write(managers)
-        return self._finish_update(resource, found.obj, new, options), False
+        return self._store_update(resource, found.obj, new, options), False
 
     def _blank(self, resource: Resource, namespace: str, name: str) -> Object:
         metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
@@ -155,14 +95,26 @@ class Writer:
             uid = new["metadata"]["uid"]
             why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
             raise errors.conflict(resource.plural, resource.group, new["metadata"]["name"], why)
-        self._identify(resource, namespace, new)
-        self._begin(resource, new)
-        admit(self._cluster, resource, new)
-        resource.behaviour.prepare(self._cluster, new, None)
+        self._prepare_new(resource, namespace, new)
         new["metadata"]["managedFields"] = managed.write(managers)
-        self._check(resource, new)
-        key = (namespace, new["metadata"]["name"])
-        return new if options.dry_run else self._store.put(resource.storage, key, _ordered(new)).obj
+        return self._store_new(resource, namespace, new, options)
+
+    def _prepare_new(self, resource: Resource, namespace: str, obj: Object) -> None:
+        self._identify(resource, namespace, obj)
+        self._begin(resource, obj)
+        admit(self._cluster, resource, obj)
+        resource.behaviour.prepare(self._cluster, obj, None)
+
+    def _prepare_update(self, resource: Resource, old: Object, new: Object, options: WriteOptions) -> None:
+        self._check_versions(resource, old, new)
+        metadata, before = new["metadata"], old["metadata"]
+        for field in (*_KEPT, "managedFields"):
+            metadata.pop(field, None)
+            if field in before:
+                metadata[field] = before[field]
+        self._reset(resource, old, new, options.subresource)
+        resource.behaviour.prepare(self._cluster, new, old)
+        self._count_generation(resource, old, new)
 
     def _identify(self, resource: Resource, namespace: str, obj: Object) -> None:
         metadata = obj["metadata"]
@@ -239,66 +191,22 @@ class Writer:
             )
         )
 
-    def _finish_update(self, resource: Resource, old: Object, new: Object, options: WriteOptions) -> Object:
-        self._check(resource, new, old, status_only=options.subresource == "status")
+    def _store_new(self, resource: Resource, namespace: str, obj: Object, options: WriteOptions) -> Object:
+        check(resource, obj)
+        key = (namespace, obj["metadata"]["name"])
+        if self._store.get(resource.storage, key):
+            raise errors.already_exists(resource.plural, resource.group, key[1])
+        return obj if options.dry_run else self._store.put(resource.storage, key, _ordered(obj)).obj
+
+    def _store_update(self, resource: Resource, old: Object, new: Object, options: WriteOptions) -> Object:
+        check(resource, new, old, status_only=options.subresource == "status")
         if new == old:
             return old
-        metadata = new["metadata"]
-        key = (metadata.get("namespace", ""), metadata["name"])
         if options.dry_run:
             return new
         if is_gone(new):
-            self._store.put(resource.storage, key, _ordered(new))
-            return self._store.delete(resource.storage, key).obj
-        return self._store.put(resource.storage, key, _ordered(new)).obj
-
-    def _check(self, resource: Resource, new: Object, old: Object | None = None, *, status_only: bool = False) -> None:
-        found = list(self._problems(resource, new, old, status_only=status_only))
-        if found:
-            name = new["metadata"].get("name", "")
-            raise errors.invalid(resource.kind, resource.group, name, found)
-
-    def _problems(
-        self, resource: Resource, new: Object, old: Object | None, *, status_only: bool
-    ) -> Iterator[FieldError]:
-        yield from validate_metadata(new["metadata"], name_rule(resource.group, resource.kind))
-        if old is not None:
-            yield from validate_metadata_update(new["metadata"], old["metadata"])
-        if resource.custom:
-            yield from _custom_problems(resource, new, old)
-        elif not status_only:
-            view = resource.view(new)
-            yield from validate(_without_status(view), resource.schema)
-            yield from resource.behaviour.validate(new)
-            if old is not None:
-                yield from resource.behaviour.validate_update(new, old)
-
-
-def _custom_problems(resource: Resource, new: Object, old: Object | None) -> Iterator[FieldError]:
-    view, before = resource.view(new), resource.view(old) if old else None
-    found = list(validate(view, resource.schema, old=MISSING if before is None else before))
-    yield from found
-    yield from broken_rules(view, before, resource.schema, found)
-
-
-def _without_status(obj: Object) -> Object:
-    return {key: value for key, value in obj.items() if key != "status"}
-
-
-def _typed(resource: Resource, value: object) -> Object:
-    if not isinstance(value, dict):
-        raise errors.bad_request("the object provided is unrecognized (must be an object)")
-    version, kind = value.get("apiVersion"), value.get("kind")
-    if version and version != resource.api_version:
-        wrong = (
-            f"the API version in the data ({version}) does not match the expected API version ({resource.api_version})"
-        )
-        raise errors.bad_request(wrong)
-    if kind and kind != resource.kind:
-        raise errors.bad_request(f"the kind in the data ({kind}) does not match the expected kind ({resource.kind})")
-    if not isinstance(value.get("metadata") or {}, dict):
-        raise errors.bad_request("metadata must be an object")
-    return value | {"apiVersion": resource.api_version, "kind": resource.kind}
+            return self._store.delete(resource.storage, key_of(old)).obj
+        return self._store.put(resource.storage, key_of(new), _ordered(new)).obj
 
 
 def _ignored(resource: Resource, subresource: str) -> FieldSet:

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from trainyard_devcluster.apiserver import deletion, errors, patching
 from trainyard_devcluster.apiserver.auth import reviews
+from trainyard_devcluster.apiserver.decoding import decode_body
 from trainyard_devcluster.apiserver.endpoints.call import Call
 from trainyard_devcluster.apiserver.listing import Selection, list_page
 from trainyard_devcluster.apiserver.request import Target, WriteOptions
@@ -13,7 +14,7 @@ from trainyard_devcluster.apiserver.values import Object
 async def create(call: Call) -> web.StreamResponse:
     """Store a new object; answer a review."""
     body, options, resource = await call.body(), call.options, call.resource
-    obj = call.parts.writer.decode(resource, body, options)
+    obj = decode_body(resource, body, options)
     if resource.verbs == ("create",):
         store, authenticator = call.parts.cluster.store, call.parts.authenticator
         return call.reply(reviews.answer(store, authenticator, resource, call.user, obj), code=201)
@@ -23,7 +24,7 @@ async def create(call: Call) -> web.StreamResponse:
 async def update(call: Call) -> web.StreamResponse:
     """Replace an object, or its status."""
     body, options = await call.body(), call.options
-    new = call.parts.writer.decode(call.resource, body, options)
+    new = decode_body(call.resource, body, options)
     _check_place(new, call.target)
     old = call.stored.obj
     if call.resource.custom and not new["metadata"].get("resourceVersion"):

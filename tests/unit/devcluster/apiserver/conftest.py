@@ -156,6 +156,9 @@ def cluster(clock: Clock) -> Cluster:
     made = Cluster(store, registry, IPv4Network("127.32.0.0/16"), clock, lambda: f"uid-{next(uids)}")
     serve_definitions(made)
     bootstrap(made, IPv4Address("127.0.0.1"), 6443)
+    # The controllers' part: without the account there are no pods.
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}
+    store.put("serviceaccounts", ("default", "default"), account | {"metadata": {"uid": "sa", **account["metadata"]}})
     return made
 
 

@@ -34,6 +34,8 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def api_client(kubeconfig: Path) -> Iterator[client.ApiClient]:
     with config.new_client_from_config(str(kubeconfig)) as connected:
+        account = {"metadata": {"name": "default"}}
+        client.CoreV1Api(connected).create_namespaced_service_account("default", account)
         yield connected
 
 

@@ -17,10 +17,12 @@ from support.objects import (
     a_pod,
     a_service,
 )
+from trainyard_devcluster.apiserver.cluster import Cluster
+from trainyard_devcluster.apiserver.expiry import forget_old_events
 from trainyard_devcluster.apiserver.quantities import canonical
 from trainyard_devcluster.apiserver.values import dig
 
-from .conftest import Api, Object
+from .conftest import Api, Clock, Object
 
 NAMESPACE = "/api/v1/namespaces/default"
 CLAIMS = f"{NAMESPACE}/persistentvolumeclaims"
@@ -103,6 +105,14 @@ async def test_probes_and_volumes_are_filled_in(api: Api) -> None:
 )
 async def test_resources_make_a_quality_of_service(api: Api, resources: Object, quality: str) -> None:
     assert (await api.post(PODS, pod_with(resources=resources)))["status"]["qosClass"] == quality
+
+
+async def test_a_pod_needs_its_account(api: Api) -> None:
+    refused = await api.call("POST", PODS, a_pod(serviceAccountName="none"))
+    assert refused.code == 403
+    assert refused.message == (
+        'pods "worker" is forbidden: error looking up service account default/none: serviceaccount "none" not found'
+    )
 
 
 async def test_a_priority_class_gives_its_value(api: Api) -> None:
@@ -346,6 +356,17 @@ async def test_events_are_one_in_two_versions(api: Api) -> None:
         ["0s", "Normal", "Started", "pod/worker"],
         ["0s", "Warning", "Ended", "pod/worker"],
     ]
+
+
+async def test_events_are_forgotten_after_an_hour(api: Api, cluster: Cluster, clock: Clock) -> None:
+    about = {"involvedObject": {"kind": "Pod", "name": "p", "namespace": "default"}, "reason": "Started"}
+    await api.post(f"{NAMESPACE}/events", {"metadata": {"name": "old"}} | about)
+    clock.advance(3000)
+    await api.post(f"{NAMESPACE}/events", {"metadata": {"name": "new"}} | about)
+    clock.advance(700)
+    forget_old_events(cluster)
+    found = await api.get(f"{NAMESPACE}/events")
+    assert [item["metadata"]["name"] for item in found["items"]] == ["new"]
 
 
 async def test_a_node_may_bring_its_status(api: Api) -> None:

@@ -23,7 +23,9 @@ Kubectl = Callable[..., str]
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     folder = tmp_path_factory.mktemp("kubectl")
     with api_server(folder) as kubeconfig:
-        yield {"PATH": os.environ["PATH"], "HOME": str(folder), "KUBECONFIG": str(kubeconfig)}
+        found = {"PATH": os.environ["PATH"], "HOME": str(folder), "KUBECONFIG": str(kubeconfig)}
+        subprocess.run([str(KUBECTL), "create", "serviceaccount", "default"], env=found, check=True)
+        yield found
 
 
 @pytest.fixture
@@ -190,6 +192,7 @@ def test_access_is_asked_and_tokens_are_made(kubectl: Kubectl) -> None:
 
 def test_namespaces_and_generators(kubectl: Kubectl) -> None:
     kubectl("create", "ns", "team")
+    kubectl("create", "serviceaccount", "default", "-n", "team")
     kubectl("run", "made", "-n", "team", "--image=x:1", "--restart=Never")
     kubectl("create", "job", "made", "-n", "team", "--image=x:1")
     kubectl("create", "deployment", "made", "-n", "team", "--image=x:1")
