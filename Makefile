@@ -67,9 +67,11 @@ test-unit: setup ## Run the unit and chart tests
 	    --ignore tests/unit/devcluster/modelserver
 	$(TRAINER)/pytest -n 2 tests/unit/trainer tests/unit/devcluster/modelserver
 
-# Most of these tests wait for a cluster most of the time, so more of them than cores run at once.
+# Most of these tests wait for a cluster most of the time, so more of them than cores run at once. Installing brings
+# and removes the CRDs that the others use, so it has its turn alone.
 test-cluster: setup ## Run the cluster tests: on the devcluster, or on the cluster of KUBECONFIG
-	$(OPERATOR)/pytest -n 4 --dist loadgroup tests/cluster
+	$(OPERATOR)/pytest -n 4 tests/cluster --ignore tests/cluster/test_install.py
+	$(OPERATOR)/pytest tests/cluster/test_install.py
 
 test-e2e: setup ## Run the whole flow: the demo, and the operator killed at random moments
 	$(OPERATOR)/pytest tests/e2e

@@ -18,6 +18,7 @@ from support.kube_api import Api, connect
 
 CRDS = Path(__file__).parents[2] / "manifests" / "crds"
 GPUS = 2
+MADE_BY_LABEL = "trainyard.dev/made-by-tests"
 
 
 @pytest.fixture(scope="session")
@@ -62,18 +63,29 @@ def api(api_client: client.ApiClient, namespace: str) -> Api:
 
 
 @pytest.fixture(scope="session")
-def cluster_crds(api_client: client.ApiClient) -> Iterator[None]:
-    """Trainyard's CustomResourceDefinitions: those that are missing are made, and removed afterwards."""
+def cluster_crds(api_client: client.ApiClient) -> None:
+    """Trainyard's CustomResourceDefinitions: those that are missing are made, and removed once all workers are done."""
     api = Api(api_client, "default")
-    made = []
     for file in sorted(CRDS.glob("*.yaml")):
         for manifest in yaml.safe_load_all(file.read_text()):
-            if manifest.get("kind") == "CustomResourceDefinition" and api.get(manifest) is None:
-                made.append(manifest)
-                api.create(manifest)
-                api.wait_for(manifest, established)
-    yield
-    api.delete(*made)
+            if manifest.get("kind") != "CustomResourceDefinition":
+                continue
+            if api.get(manifest) is None:
+                manifest["metadata"].setdefault("labels", {})[MADE_BY_LABEL] = "true"
+                api.apply(manifest)
+            api.wait_for(manifest, established)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove what `cluster_crds` made, from the one process that outlives all workers."""
+    given = os.environ.get("KUBECONFIG")
+    if not given or hasattr(session.config, "workerinput"):
+        return
+    with connect(Path(given)) as connected:
+        api = Api(connected, "default")
+        version, kind = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
+        made = api.list(version, kind, label_selector=f"{MADE_BY_LABEL}=true")
+        api.delete(*({"apiVersion": version, "kind": kind, "metadata": each["metadata"]} for each in made))
 
 
 def established(definition: dict[str, object]) -> bool:
