@@ -95,6 +95,19 @@ async def test_a_cluster_role_holds_everywhere(api: Api, subject: Object) -> Non
     assert len((await robot.get("/api/v1/configmaps"))["items"]) == 1
 
 
+async def test_viewers_see_no_secrets_and_what_add_ons_let_them_see(api: Api) -> None:
+    robot = await a_robot(api)
+    binding = {"metadata": {"name": "v"}, "roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": [ROBOT]}
+    await api.post(f"{LOCAL}/rolebindings", binding)
+    await robot.get(CONFIG_MAPS)
+    secrets = "/api/v1/namespaces/default/secrets"
+    assert (await robot.call("GET", secrets)).code == 403
+    labels = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    more = {"metadata": {"name": "more", "labels": labels}, "rules": [rule("list", "secrets")]}
+    await api.post(f"{ROLES}/clusterroles", more)
+    await robot.get(secrets)
+
+
 async def test_paths_that_are_no_resources_have_rules_too(api: Api) -> None:
     robot = await a_robot(api)
     refused = await robot.call("GET", "/metrics")
