@@ -32,6 +32,9 @@ async def run(argv: list[str], *, env: Mapping[str, str], cwd: Path) -> tuple[in
         await running.connect(stdout, stderr)
         code = await running.wait()
     finally:
-        running.kill_group()
+        if running.running:  # the caller gave up
+            running.kill_group()
+            running.disconnect()
+            await running.wait()
     await asyncio.gather(stdout.ended.wait(), stderr.ended.wait())
     return code, (stdout.text + stderr.text).decode(errors="replace").strip()

@@ -214,6 +214,7 @@ class Container:
             run.prober.cancel()
         await run.forwards.close()
         await run.log.drain(DRAIN_SECONDS)
+        run.process.disconnect()
         end = terminated(
             self.spec,
             code,

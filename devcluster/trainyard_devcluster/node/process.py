@@ -21,6 +21,7 @@ class Process:
 
     def __init__(self, popen: "subprocess.Popen[bytes]") -> None:
         self._popen = popen
+        self._transports: list[asyncio.ReadTransport] = []
         self.pid = popen.pid
         loop = asyncio.get_running_loop()
         self._exited: asyncio.Future[int] = loop.create_future()
@@ -45,13 +46,23 @@ class Process:
         loop = asyncio.get_running_loop()
         try:
             for protocol, pipe in ((stdout, self._popen.stdout), (stderr, self._popen.stderr)):
-                await loop.connect_read_pipe(lambda protocol=protocol: protocol, pipe)  # type: ignore[misc]
+                transport, _ = await loop.connect_read_pipe(lambda protocol=protocol: protocol, pipe)  # type: ignore[misc]
+                self._transports.append(transport)
         except BaseException:
             self.kill_group()
-            for pipe in (self._popen.stdout, self._popen.stderr):
-                if pipe:
-                    pipe.close()
+            self.disconnect()
             raise
+
+    def disconnect(self) -> None:
+        """Read no more of its output, whoever still holds the other ends of its pipes.
+
+        A pipe that a transport reads is the transport's to close: its number may be another's a moment later.
+        """
+        for transport in self._transports:
+            transport.close()
+        for pipe in (self._popen.stdout, self._popen.stderr)[len(self._transports) :]:
+            if pipe:
+                pipe.close()
 
     async def wait(self) -> int:
         """Its exit code once it has exited: 128 + n where signal n ended it."""

@@ -1,6 +1,7 @@
 """Local processes: how they start, end, and never outlive whoever started them."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from support.eventually import eventually
 from support.processes import running
-from trainyard_devcluster.node import process
+from trainyard_devcluster.node import commands, process
 from trainyard_devcluster.strays import kill_marked
 
 
@@ -103,3 +104,17 @@ def test_a_process_dies_with_the_one_that_started_it(tmp_path: Path) -> None:
         pid = agent.stdout.readline()
         agent.kill()
     asyncio.run(eventually(lambda: not running(pid)))
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_command_given_up_at_any_moment_leaves_no_pipe_behind(tmp_path: Path, turns: int) -> None:
+    opened = set(os.listdir("/proc/self/fd"))
+    probe = asyncio.create_task(commands.run(["sleep", "60"], env={"PATH": os.defpath}, cwd=tmp_path))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    probe.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+    await asyncio.sleep(0)
+    gc.collect()  # a transport that was forgotten warns now
+    assert set(os.listdir("/proc/self/fd")) == opened
