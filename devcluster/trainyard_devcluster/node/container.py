@@ -124,8 +124,7 @@ class Container:
         if run is None or not run.process.running:
             return
         self._pod.normal("Killing", why or f"Stopping container {self.name}")
-        if run.prober:
-            run.prober.cancel()
+        _stop_probing(run)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
         if grace > 0:
@@ -210,8 +209,8 @@ class Container:
         await run.process.connect(run.log.stream("stdout"), run.log.stream("stderr"))
         code = await run.process.wait()
         await asyncio.to_thread(kill_marked, CONTAINER_MARK, run.launch.env[CONTAINER_MARK])
-        if run.prober:
-            run.prober.cancel()
+        if probes := _stop_probing(run):
+            await asyncio.wait({probes})  # a probe's own process ends with the container
         await run.forwards.close()
         await run.log.drain(DRAIN_SECONDS)
         run.process.disconnect()
@@ -277,6 +276,13 @@ class Container:
         if wrong is not None:
             self._pod.warning("FailedPreStopHook", f"PreStopHook failed: {wrong}")
         return True
+
+
+def _stop_probing(run: _Run) -> "asyncio.Task[None] | None":
+    # Once only: a second cancellation would interrupt the first one's tidying.
+    if run.prober and not run.prober.cancelling():
+        run.prober.cancel()
+    return run.prober
 
 
 async def _ended(run: _Run) -> Terminated:
