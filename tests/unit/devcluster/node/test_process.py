@@ -108,6 +108,7 @@ def test_a_process_dies_with_the_one_that_started_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_command_given_up_at_any_moment_leaves_no_pipe_behind(tmp_path: Path, turns: int) -> None:
+    gc.collect()  # what an earlier test forgot is not this one's
     opened = set(os.listdir("/proc/self/fd"))
     probe = asyncio.create_task(commands.run(["sleep", "60"], env={"PATH": os.defpath}, cwd=tmp_path))
     for _ in range(turns):
@@ -117,4 +118,4 @@ async def test_a_command_given_up_at_any_moment_leaves_no_pipe_behind(tmp_path: 
         await probe
     await asyncio.sleep(0)
     gc.collect()  # a transport that was forgotten warns now
-    assert set(os.listdir("/proc/self/fd")) == opened
+    assert set(os.listdir("/proc/self/fd")) <= opened
