@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainyard_operator.api.trainingjob import KerasProgram, Optimizer, Schedule
+from trainyard_operator.api.fit import Optimizer, Schedule
+from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels
 from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.models import FAMILIES

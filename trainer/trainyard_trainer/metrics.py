@@ -1,6 +1,6 @@
 """The names of the numbers a training reports, as Keras calls them."""
 
-from trainyard_operator.api.trainingjob import Task
+from trainyard_operator.api.program import Task
 
 _TRAINING: dict[Task, tuple[str, ...]] = {
     "binaryClassification": ("loss", "accuracy"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from trainyard_operator.api.trainingjob import Optimizer, Schedule
+from trainyard_operator.api.fit import Optimizer, Schedule
 
 # Keras' own look-up by name does not know all of them (Lamb, in 3.15).
 _CLASSES = {name.lower(): each for name, each in vars(keras.optimizers).items() if isinstance(each, type)}

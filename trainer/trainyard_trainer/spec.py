@@ -10,17 +10,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from trainyard_operator.api import names
-from trainyard_operator.api.trainingjob import (
-    KIND,
-    ONE_KIND_OF_WEIGHTS,
+from trainyard_operator.api.fit import ONE_KIND_OF_WEIGHTS, ONLY_SOME_HAVE_MOMENTUM, Fit
+from trainyard_operator.api.program import (
     ONLY_RBF_HAS_GAMMA,
-    ONLY_SOME_HAVE_MOMENTUM,
     ONLY_SVM_HAS_A_KERNEL,
     SVM_HAS_NO_REGRESSION,
-    Fit,
     KerasProgram,
-    TrainingJob,
 )
+from trainyard_operator.api.trainingjob import KIND, TrainingJob
 from trainyard_trainer.errors import BadInput, did_you_mean, one_line
 
 LOCAL_STORE = "trainyard-out"

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from trainyard_operator.api.trainingjob import StopWhen
+from trainyard_operator.api.fit import StopWhen
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
 from trainyard_trainer.metrics import is_better_higher
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from trainyard_operator.api.trainingjob import KerasProgram
+from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
 
 COUNT, LOSS = "count", "loss"

@@ -83,6 +83,7 @@ RelativePath = Annotated[
         ),
     ),
 ]
+Column = Annotated[str, Field(min_length=1, max_length=256)]
 ResourceName = Annotated[str, Field(pattern=r"^[-.a-z0-9]+/[-._A-Za-z0-9]+$", max_length=128)]
 Quantities = Annotated[
     dict[str, int | Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)]], Field(max_length=32)

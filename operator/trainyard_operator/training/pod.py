@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from trainyard_operator.api.data import DataSource
 from trainyard_operator.api.names import (
     CHECKPOINT_DIR_ENV,
     DATA_DIR_ENV,
@@ -17,7 +18,7 @@ from trainyard_operator.api.names import (
     TERMINATION_MESSAGE_PATH,
     TRAINER_PORT,
 )
-from trainyard_operator.api.trainingjob import DataSource, TrainingJob
+from trainyard_operator.api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from support.trainer_models import Sample, rows
-from trainyard_operator.api.trainingjob import ClassWeights
+from trainyard_operator.api.fit import ClassWeights
 from trainyard_trainer.class_weights import class_weights
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels
 from trainyard_trainer.errors import BadInput

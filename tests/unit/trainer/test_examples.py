@@ -11,7 +11,7 @@ from typing import Any, get_args
 import yaml
 
 from trainyard_operator.api import names
-from trainyard_operator.api.trainingjob import Task
+from trainyard_operator.api.program import Task
 from trainyard_trainer.metrics import metric_names
 from trainyard_trainer.progress import Progress
 from trainyard_trainer.report import ModelVersion, termination_message

@@ -14,7 +14,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from support.trainer_models import TWO
 from support.trainer_runs import a_spec, run
 from trainyard_operator.api import names
-from trainyard_operator.api.trainingjob import KerasProgram, Optimizer
+from trainyard_operator.api.fit import Optimizer
+from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.models import FAMILIES
 from trainyard_trainer.models.svm import RandomFourierFeatures

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from support.trainer_models import Sample, rows
-from trainyard_operator.api.trainingjob import Optimizer, OptimizerName, Schedule
+from trainyard_operator.api.fit import Optimizer, OptimizerName, Schedule
 from trainyard_trainer.optimizers import make_optimizer
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from trainyard_operator.api.trainingjob import NoImprovement, StopWhen
+from trainyard_operator.api.fit import NoImprovement, StopWhen
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.metrics import metric_names
 from trainyard_trainer.stopping import StopPolicy, StopState

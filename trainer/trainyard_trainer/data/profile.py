@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trainyard_operator.api.trainingjob import Task
+from trainyard_operator.api.program import Task
 from trainyard_trainer.data import categories
 from trainyard_trainer.data.categories import CategoryCounter, empty_column
 from trainyard_trainer.data.labels import ClassCounter, LabelCounter, Labels, NumberTally, Tally

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trainyard_operator.api.trainingjob import KerasProgram
+from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.features import ModelInputs
 from trainyard_trainer.models.linear import build_linear
 from trainyard_trainer.models.mlp import build_mlp

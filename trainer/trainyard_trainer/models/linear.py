@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from trainyard_operator.api.trainingjob import KerasProgram
+from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
 
 

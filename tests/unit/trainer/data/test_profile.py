@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trainyard_operator.api.trainingjob import Task
+from trainyard_operator.api.program import Task
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels, Tally
 from trainyard_trainer.data.pipeline import read
 from trainyard_trainer.data.profile import CATEGORIES, NUMBERS, Profile, profile

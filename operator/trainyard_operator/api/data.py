@@ -1,0 +1,73 @@
+"""The data set of a TrainingJob."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from trainyard_operator.api.meta import ApiModel, Column, Name, RelativePath, rule, rules
+
+
+class ConfigMapSource(ApiModel):
+    """Data small enough for a ConfigMap (1 MiB)."""
+
+    name: Name = Field(description="Name of the ConfigMap.")
+    key: str | None = Field(
+        default=None,
+        pattern=r"^[-._a-zA-Z0-9]+$",
+        max_length=253,
+        description="The one key to read; all keys, as files, where absent.",
+    )
+
+
+class VolumeSource(ApiModel):
+    """Data on a PersistentVolumeClaim."""
+
+    claim_name: Name = Field(description="Name of the PersistentVolumeClaim.")
+    path: RelativePath = Field(default="", description="File or folder inside the volume, relative to its root.")
+
+
+class DataSource(ApiModel):
+    """Where the data is; exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "[has(self.uri), has(self.configMap), has(self.persistentVolumeClaim)].filter(x, x).size() == 1",
+                "set exactly one of uri, configMap and persistentVolumeClaim",
+            ),
+        )
+    )
+    uri: str | None = Field(
+        default=None, min_length=1, max_length=2048, description="A file or folder: a path or a file:// URI."
+    )
+    config_map: ConfigMapSource | None = Field(default=None, description="A ConfigMap in the same namespace.")
+    persistent_volume_claim: VolumeSource | None = Field(default=None, description="A claim in the same namespace.")
+
+
+class Validation(ApiModel):
+    """Which rows are held back to judge the model by."""
+
+    fraction: float = Field(default=0.1, ge=0, le=0.9, description="Share of the rows, chosen by the seed.")
+
+
+class Data(ApiModel):
+    """The data set and what its columns mean."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.features) || !(self.label in self.features)", "label cannot be one of the features", ".label"
+            ),
+        )
+    )
+    source: DataSource = Field(description="Where the data is.")
+    format: Literal["auto", "csv", "parquet"] = Field(default="auto", description="Format; auto goes by the file name.")
+    label: Column = Field(description="The column to predict.")
+    features: list[Column] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=10000,
+        description="The columns to predict from, each once; all but the label where absent.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    validation: Validation = Field(default=Validation(), description="Which rows are held back.")

@@ -1,0 +1,109 @@
+"""How a TrainingJob trains."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from trainyard_operator.api.meta import ApiModel, Column, rule, rules
+
+OptimizerName = Literal[
+    "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lamb", "lion", "nadam", "rmsprop", "sgd",
+]  # fmt: skip
+ClassWeight = Annotated[float, Field(ge=0, le=1000000)]
+
+
+class Schedule(ApiModel):
+    """How the learning rate changes from step to step."""
+
+    name: Literal["cosineDecay", "exponentialDecay"] = Field(description="Name of the schedule, as in Keras.")
+    decay_steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000000000,
+        description="Steps of the decay. Where absent, cosineDecay takes all steps after the warm-up, and "
+        "exponentialDecay multiplies the rate by decayRate each epoch.",
+    )
+    decay_rate: float = Field(
+        default=0.96, gt=0, le=1, description="What decaySteps steps of exponentialDecay multiply the rate by."
+    )
+    alpha: float = Field(default=0.0, ge=0, le=1, description="Share of the rate that is left after cosineDecay.")
+    warmup_steps: int = Field(
+        default=0, ge=0, le=1000000000, description="Steps in which the rate rises from 0 before cosineDecay begins."
+    )
+
+
+ONLY_SOME_HAVE_MOMENTUM = "only the optimizers sgd and rmsprop have a momentum"
+
+
+class Optimizer(ApiModel):
+    """A Keras optimizer."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("!has(self.momentum) || self.name in ['rmsprop', 'sgd']", ONLY_SOME_HAVE_MOMENTUM, ".momentum"),
+        )
+    )
+    name: OptimizerName = Field(default="adam", description="Name of the optimizer, as in Keras.")
+    learning_rate: float = Field(default=0.001, gt=0, le=100, description="Step size.")
+    momentum: float | None = Field(default=None, ge=0, lt=1, description="Momentum of sgd or rmsprop.")
+    weight_decay: float | None = Field(
+        default=None, ge=0, le=100, description="Decay of the weights apart from the loss; as in Keras where absent."
+    )
+    schedule: Schedule | None = Field(default=None, description="How the learning rate changes; not where absent.")
+
+
+ONE_KIND_OF_WEIGHTS = "set exactly one of balanced and weights"
+
+
+class ClassWeights(ApiModel):
+    """How much the rows of each class count in the training loss; exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("self.balanced != has(self.weights)", ONE_KIND_OF_WEIGHTS),
+        )
+    )
+    balanced: bool = Field(default=False, description="All classes count the same, however many rows they have.")
+    weights: dict[Column, ClassWeight] | None = Field(
+        default=None, min_length=1, max_length=10000, description="Weight of each class; 1 for those not named."
+    )
+
+
+class NoImprovement(ApiModel):
+    """Early stopping."""
+
+    metric: str = Field(default="val_loss", max_length=64, description="The metric to watch, as in status.progress.")
+    epochs: int = Field(default=3, ge=1, le=100000, description="Epochs without improvement before training stops.")
+    min_delta: float = Field(default=0.0, ge=0, description="The smallest change that counts as improvement.")
+
+
+class StopWhen(ApiModel):
+    """Reasons to stop before the last epoch."""
+
+    loss_below: float | None = Field(default=None, description="Stop once an epoch's training loss is below this.")
+    no_improvement: NoImprovement | None = Field(default=None, description="Stop once a metric stops improving.")
+
+
+class Fit(ApiModel):
+    """How to train."""
+
+    epochs: int = Field(default=10, ge=1, le=1000000, description="Passes over the training rows, at most.")
+    batch_size: int = Field(default=32, ge=1, le=1048576, description="Rows a step.")
+    optimizer: Optimizer = Field(default=Optimizer(), description="The optimizer.")
+    class_weights: ClassWeights | None = Field(
+        default=None, description="How much the rows of each class count; all alike where absent."
+    )
+    stop_when: StopWhen = Field(default=StopWhen(), description="Reasons to stop before the last epoch.")
+    seed: int = Field(
+        default=42,
+        ge=0,
+        le=4294967295,
+        description="Makes the split, the order of rows and the first weights the same.",
+    )
+
+
+class Checkpoint(ApiModel):
+    """How often work is saved."""
+
+    every_steps: int = Field(default=500, ge=1, le=1000000000, description="Steps between two checkpoints.")
+    keep: int = Field(default=3, ge=2, le=100, description="Checkpoints kept; older ones are removed.")

@@ -1,0 +1,89 @@
+"""What to train: a program that a TrainingJob can name."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from trainyard_operator.api.meta import ApiModel, rule, rules
+
+Task = Literal["binaryClassification", "multiclassClassification", "regression"]
+# The names are Keras': https://keras.io/api/layers/activations and https://keras.io/api/optimizers
+Activation = Literal[
+    "celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "linear", "mish",
+    "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softsign", "tanh",
+]  # fmt: skip
+Family = Literal["linear", "mlp", "svm"]
+Units = Annotated[int, Field(ge=1, le=1048576)]
+Argument = Annotated[str, Field(max_length=65536)]
+
+
+SVM_HAS_NO_REGRESSION = "family svm predicts classes only; use linear or mlp for task regression"
+ONLY_SVM_HAS_A_KERNEL = "only family svm has a kernel"
+ONLY_RBF_HAS_GAMMA = "only kernel rbf has a gamma"
+
+
+class KerasProgram(ApiModel):
+    """A model described by a few knobs and built with Keras."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("self.family != 'svm' || self.task != 'regression'", SVM_HAS_NO_REGRESSION, ".task"),
+            rule("self.kernel == 'linear' || self.family == 'svm'", ONLY_SVM_HAS_A_KERNEL, ".kernel"),
+            rule("!has(self.gamma) || self.kernel == 'rbf'", ONLY_RBF_HAS_GAMMA, ".gamma"),
+        )
+    )
+    family: Family = Field(
+        default="mlp",
+        description="Kind of model: linear (logistic or linear regression), mlp (a stack of dense layers), or svm "
+        "(a support vector machine, for classes only).",
+    )
+    task: Task = Field(description="What is predicted: one of two classes, one of several, or a number.")
+    hidden: list[Units] = Field(
+        default=[128, 64],
+        min_length=0,
+        max_length=64,
+        description="Units of each hidden layer of an mlp, first to last.",
+    )
+    activation: Activation = Field(default="relu", description="Activation of the hidden layers.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of units dropped after each hidden layer.")
+    l2: float | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        description="Penalty: the loss grows by this times the sum of the squared weights; 0.0001 for an svm, "
+        "otherwise 0 where absent.",
+    )
+    kernel: Literal["linear", "rbf"] = Field(
+        default="linear", description="Kernel of an svm; rbf is the Gaussian one, by random Fourier features."
+    )
+    gamma: float | None = Field(
+        default=None,
+        gt=0,
+        le=1000000,
+        description="The rbf kernel is exp(-gamma * squared distance) of normalised columns; 1 / columns where absent.",
+    )
+    random_features: int = Field(
+        default=512, ge=1, le=65536, description="Random features of the rbf kernel: more come nearer to it."
+    )
+
+
+class ContainerProgram(ApiModel):
+    """Any TensorFlow program that follows the trainer's contract (docs/trainer-contract.md)."""
+
+    image: str = Field(min_length=1, max_length=512, description="Image of the program.")
+    command: list[Argument] | None = Field(
+        default=None, max_length=100, description="Overrides the image's entrypoint."
+    )
+    args: list[Argument] | None = Field(default=None, max_length=100, description="Arguments of the command.")
+
+
+class Program(ApiModel):
+    """What to train; exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("has(self.keras) != has(self.container)", "set exactly one of keras and container"),
+        )
+    )
+    keras: KerasProgram | None = Field(default=None, description="A model described by a few knobs.")
+    container: ContainerProgram | None = Field(default=None, description="A program of your own.")
