@@ -10,15 +10,10 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from trainyard_operator.api import names
-from trainyard_operator.api.fit import ONE_KIND_OF_WEIGHTS, ONLY_SOME_HAVE_MOMENTUM, Fit
-from trainyard_operator.api.program import (
-    ONLY_RBF_HAS_GAMMA,
-    ONLY_SVM_HAS_A_KERNEL,
-    SVM_HAS_NO_REGRESSION,
-    KerasProgram,
-)
+from trainyard_operator.api.program import KerasProgram
 from trainyard_operator.api.trainingjob import KIND, TrainingJob
 from trainyard_trainer.errors import BadInput, did_you_mean, one_line
+from trainyard_trainer.rules import broken_rules
 
 LOCAL_STORE = "trainyard-out"
 """Store below the current folder where the environment names none."""
@@ -119,6 +114,8 @@ def parse_job(document: Mapping[str, Any]) -> TrainingJob:
         problems = [_problem(each) for each in error.errors()]
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise BadInput("; ".join(problems[:3]) + more) from error
+    if broken := list(broken_rules(job)):
+        raise BadInput("; ".join(broken[:3]))
     if not job.metadata.get("name"):
         raise BadInput("metadata.name is missing: the job and, by default, its model are named by it")
     return job
@@ -157,26 +154,7 @@ def _keras_program(job: TrainingJob) -> KerasProgram:
     program = job.spec.program
     if program.keras is None or program.container is not None:
         raise BadInput("expected spec.program.keras and nothing beside it: this trainer builds models with Keras")
-    _refuse_contradictions(program.keras, job.spec.fit)
     return program.keras
-
-
-def _refuse_contradictions(program: KerasProgram, fit: Fit) -> None:
-    """Check what the API server checks by the rules of the schema: on a laptop there is none."""
-    svm, optimizer, weights = program.family == "svm", fit.optimizer, fit.class_weights
-    broken = [
-        (svm and program.task == "regression", "program.keras: " + SVM_HAS_NO_REGRESSION),
-        (not svm and program.kernel != "linear", "program.keras: " + ONLY_SVM_HAS_A_KERNEL),
-        (program.gamma is not None and program.kernel != "rbf", "program.keras: " + ONLY_RBF_HAS_GAMMA),
-        (
-            optimizer.momentum is not None and optimizer.name not in ("rmsprop", "sgd"),
-            "fit.optimizer: " + ONLY_SOME_HAVE_MOMENTUM,
-        ),
-        (weights is not None and weights.balanced == bool(weights.weights), "fit.classWeights: " + ONE_KIND_OF_WEIGHTS),
-    ]
-    for is_broken, message in broken:
-        if is_broken:
-            raise BadInput(f"spec.{message}")
 
 
 def _data_location(job: TrainingJob, env: Mapping[str, str]) -> str:

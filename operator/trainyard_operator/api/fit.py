@@ -32,15 +32,16 @@ class Schedule(ApiModel):
     )
 
 
-ONLY_SOME_HAVE_MOMENTUM = "only the optimizers sgd and rmsprop have a momentum"
-
-
 class Optimizer(ApiModel):
     """A Keras optimizer."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule("!has(self.momentum) || self.name in ['rmsprop', 'sgd']", ONLY_SOME_HAVE_MOMENTUM, ".momentum"),
+            rule(
+                "!has(self.momentum) || self.name in ['rmsprop', 'sgd']",
+                "only the optimizers sgd and rmsprop have a momentum",
+                ".momentum",
+            ),
         )
     )
     name: OptimizerName = Field(default="adam", description="Name of the optimizer, as in Keras.")
@@ -52,15 +53,12 @@ class Optimizer(ApiModel):
     schedule: Schedule | None = Field(default=None, description="How the learning rate changes; not where absent.")
 
 
-ONE_KIND_OF_WEIGHTS = "set exactly one of balanced and weights"
-
-
 class ClassWeights(ApiModel):
     """How much the rows of each class count in the training loss; exactly one of its fields."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule("self.balanced != has(self.weights)", ONE_KIND_OF_WEIGHTS),
+            rule("self.balanced != has(self.weights)", "set exactly one of balanced and weights"),
         )
     )
     balanced: bool = Field(default=False, description="All classes count the same, however many rows they have.")

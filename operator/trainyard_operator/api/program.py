@@ -17,19 +17,18 @@ Units = Annotated[int, Field(ge=1, le=1048576)]
 Argument = Annotated[str, Field(max_length=65536)]
 
 
-SVM_HAS_NO_REGRESSION = "family svm predicts classes only; use linear or mlp for task regression"
-ONLY_SVM_HAS_A_KERNEL = "only family svm has a kernel"
-ONLY_RBF_HAS_GAMMA = "only kernel rbf has a gamma"
-
-
 class KerasProgram(ApiModel):
     """A model described by a few knobs and built with Keras."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule("self.family != 'svm' || self.task != 'regression'", SVM_HAS_NO_REGRESSION, ".task"),
-            rule("self.kernel == 'linear' || self.family == 'svm'", ONLY_SVM_HAS_A_KERNEL, ".kernel"),
-            rule("!has(self.gamma) || self.kernel == 'rbf'", ONLY_RBF_HAS_GAMMA, ".gamma"),
+            rule(
+                "self.family != 'svm' || self.task != 'regression'",
+                "family svm predicts classes only; use linear or mlp for task regression",
+                ".task",
+            ),
+            rule("self.kernel == 'linear' || self.family == 'svm'", "only family svm has a kernel", ".kernel"),
+            rule("!has(self.gamma) || self.kernel == 'rbf'", "only kernel rbf has a gamma", ".gamma"),
         )
     )
     family: Family = Field(

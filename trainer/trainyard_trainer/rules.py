@@ -1,0 +1,33 @@
+"""The schema's rules between fields, for a spec that no API server has seen.
+
+They are written once, as CEL beside the fields (https://kubernetes.io/docs/reference/using-api/cel): a laptop checks
+what a cluster checks.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import cel
+
+from trainyard_operator.api.crd import RESOURCES, crd
+from trainyard_operator.api.trainingjob import TrainingJob
+
+
+def broken_rules(job: TrainingJob) -> Iterator[str]:
+    """Yield, for each rule that a spec breaks, the field and what to change. Rules about changes are left out."""
+    resource = next(each for each in RESOURCES if each.model is TrainingJob)
+    schema = crd(resource)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    yield from _broken(job.spec.to_wire(), schema, "spec")
+
+
+def _broken(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[str]:
+    for rule in schema.get("x-kubernetes-validations", ()):
+        if "oldSelf" not in rule["rule"] and cel.evaluate(rule["rule"], {"self": value}) is not True:
+            yield f"{path}{rule.get('fieldPath', '')}: {rule['message']}"
+    if isinstance(value, dict):
+        for name, each in value.items():
+            inner = schema.get("properties", {}).get(name, schema.get("additionalProperties", {}))
+            yield from _broken(each, inner, f"{path}.{name}")
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _broken(each, schema["items"], f"{path}[{index}]")
