@@ -107,6 +107,7 @@ def test_a_model_is_served_scaled_stopped_and_removed(
         user = Client(api, "line", protocol)
         user.wait_for(1.0)
         user.stop()
+    api.wait_for_event("line", "RolledOut")  # it goes out after the status it tells of
     reasons = [each["reason"] for each in api.events("line") if each["involvedObject"]["kind"] == "ModelService"]
     assert sorted(reasons) == ["RolledOut", "RolloutStarted"]
     assert not served["metadata"].get("finalizers")

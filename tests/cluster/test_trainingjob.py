@@ -113,6 +113,7 @@ def test_a_job_trains_shows_its_progress_and_says_where_its_model_is(api: Api, o
     assert status["completionTime"] >= status["startTime"]
     assert [each["outcome"] for each in status["attempts"]] == ["Succeeded"]
     assert condition(ended, "Succeeded")["status"] == "True"
+    api.wait_for_event("line", "Succeeded")  # it goes out after the status it tells of
     reasons = [each["reason"] for each in api.events("line") if each["involvedObject"]["kind"] == "TrainingJob"]
     assert sorted(reasons) == ["Succeeded", "TrainingStarted"]
     assert jobs_of(api) == ["line-worker-0"]

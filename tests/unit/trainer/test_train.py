@@ -245,7 +245,7 @@ def bad(spec: Callable[[SpecBuilder], SpecBuilder], message: str) -> Any:
         bad(lambda s: s.with_keras(task="regression"), "expects a label that holds numbers"),
         bad(
             lambda s: s.with_fit(optimizer={"name": "adam", "momentum": 0.9}),
-            "spec.fit.optimizer: only the optimizers sgd and rmsprop have a momentum",
+            "spec.fit.optimizer.momentum: only the optimizers sgd and rmsprop have a momentum",
         ),
         bad(lambda s: s.with_fit(classWeights={}), "spec.fit.classWeights: set exactly one of balanced and weights"),
         bad(
