@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
+from trainyard_operator.api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
+from trainyard_trainer import tf_examples
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.table import RawRows, Table
 from trainyard_trainer.features import FeatureEncoder
@@ -15,7 +17,6 @@ from trainyard_trainer.fitting import Trained
 from trainyard_trainer.input_names import plain_names, restore_names
 from trainyard_trainer.tasks import Task
 
-SIGNATURE = "serving_default"
 SAMPLE_ROWS = 32
 _NEVER_SEEN = "(a text of no training row)"
 
@@ -43,15 +44,26 @@ class ServingModel(tf.Module):
         }
         self.serve = tf.function(serve, input_signature=[specs], autograph=False)
 
+        def serve_examples(examples: Any) -> dict[str, Any]:
+            columns = tf_examples.parse(examples, encoder.signature())
+            return self.serve({names[column]: each for column, each in columns.items()})
+
+        examples = tf.TensorSpec([None], tf.string, name=EXAMPLES_INPUT)
+        self.serve_examples = tf.function(serve_examples, input_signature=[examples], autograph=False)
+
 
 def save(module: ServingModel, folder: Path) -> dict[str, Any]:
     """Write the SavedModel into a new folder; returns its signatures for the manifest."""
-    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+    signatures = {SIGNATURE: module.serve, EXAMPLES_SIGNATURE: module.serve_examples}
+    tf.saved_model.save(module, str(folder), signatures=signatures)
     restore_names(folder, SIGNATURE, module.input_names)
     function = module.serve.get_concrete_function()
-    outputs = {name: _describe(spec) for name, spec in function.structured_outputs.items()}
-    inputs = {name: _describe(spec) for name, spec in module.encoder.signature().items()}
-    return {SIGNATURE: {"inputs": inputs, "outputs": dict(sorted(outputs.items()))}}
+    outputs = {name: _describe(spec) for name, spec in sorted(function.structured_outputs.items())}
+    inputs = {
+        SIGNATURE: {name: _describe(spec) for name, spec in module.encoder.signature().items()},
+        EXAMPLES_SIGNATURE: {EXAMPLES_INPUT: _describe(tf.TensorSpec([None], tf.string))},
+    }
+    return {name: {"inputs": each, "outputs": outputs} for name, each in inputs.items()}
 
 
 def _describe(spec: Any) -> dict[str, Any]:

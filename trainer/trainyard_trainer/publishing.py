@@ -9,6 +9,7 @@ from trainyard_trainer.report import ModelVersion
 from trainyard_trainer.spec import Run
 from trainyard_trainer.verify import Verifier
 from trainyard_trainer.versions import new_staging, publish
+from trainyard_trainer.warmup import write_warmup
 
 
 def publish_model(run: Run, prepared: Prepared, trained: Trained, *, steps: int, journal: Journal) -> ModelVersion:
@@ -21,7 +22,9 @@ def publish_model(run: Run, prepared: Prepared, trained: Trained, *, steps: int,
     with Verifier() as verifier:  # it loads TensorFlow while the model is being written
         staging = new_staging(run.folders.model, run.uid)
         signatures = save(ServingModel(trained.model, trained.encoder, trained.task), staging)
-        operations = verifier.check(staging, *samples(prepared.table, prepared.profile, trained))
+        inputs, answers = samples(prepared.table, prepared.profile, trained)
+        write_warmup(staging, model_name=run.job.model_name, specs=trained.encoder.signature(), rows=inputs)
+        operations = verifier.check(staging, inputs, answers)
     journal.write("verified", "a fresh process loaded the model and answered alike", operations=operations)
     manifest = describe(
         run,

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from trainyard_operator.api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
 from trainyard_trainer.errors import ExportFailed, one_line
 
 TIMEOUT_SECONDS = 600
@@ -97,20 +98,27 @@ def main() -> None:
     sys.modules["keras"] = None  # type: ignore[assignment]  # a server has none: fail rather than lean on it
     import tensorflow as tf
 
+    from trainyard_trainer.tf_examples import serialize
+
     request = json.loads(sys.stdin.read())
     # A session loads the graph, restores the variables and feeds by signature exactly as TensorFlow Serving does.
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], request["path"])
-        signature = loaded.signature_def["serving_default"]
 
-        def answer(rows: slice) -> dict[str, Any]:
-            feeds = {tensor.name: request["inputs"][name][rows] for name, tensor in signature.inputs.items()}
+        def answer(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+            signature = loaded.signature_def[name]
+            feeds = {tensor.name: inputs[name] for name, tensor in signature.inputs.items()}
             values = session.run({name: tensor.name for name, tensor in signature.outputs.items()}, feeds)
             return {name: _plain(value.tolist()) for name, value in values.items()}
 
-        everything, first = answer(slice(None)), answer(slice(1))
-    expected = request["expected"]
-    error = difference(everything, expected) or difference(first, {k: v[:1] for k, v in everything.items()})
+        inputs = request["inputs"]
+        everything = answer(SIGNATURE, inputs)
+        error = difference(everything, request["expected"]) or difference(
+            answer(SIGNATURE, _first(inputs)), _first(everything)
+        )
+        if EXAMPLES_SIGNATURE in loaded.signature_def and not error:
+            error = difference(answer(EXAMPLES_SIGNATURE, {EXAMPLES_INPUT: serialize(inputs)}), everything)
+            error = error and f"{EXAMPLES_SIGNATURE}: {error}"
     print(json.dumps({"error": error, "operations": len(_operations(loaded.graph_def))}))
     sys.stdout.flush()
     os._exit(0)
@@ -119,6 +127,10 @@ def main() -> None:
 def _operations(graph: Any) -> set[str]:
     functions = [node.op for function in graph.library.function for node in function.node_def]
     return {node.op for node in graph.node} | set(functions)
+
+
+def _first(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: each[:1] for name, each in columns.items()}
 
 
 def _plain(values: list[Any]) -> list[Any]:

@@ -47,6 +47,10 @@ REST_PORT = 8501
 
 MANIFEST_FILE = "trainyard.json"
 """Written last into a model version; a folder without it is not a version."""
+SIGNATURE = "serving_default"
+"""What a served model answers by default: a vector for each feature."""
+EXAMPLES_SIGNATURE, EXAMPLES_INPUT = "serving_examples", "examples"
+"""The same answers for serialized tf.Example messages. TensorFlow's estimators and TFX call the input so."""
 
 EXIT_DONE = 0
 EXIT_BAD_INPUT = 2

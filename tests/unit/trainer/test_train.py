@@ -1,8 +1,10 @@
 """Whole trainings: from a spec to a version that answers, or to a message that says what to change."""
 
+import base64
 import csv
 import hashlib
 import json
+import math
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +19,11 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from support.model_server import served
+from support.serving_client import METRICS
 from support.trainer_runs import Result, SpecBuilder, a_spec, run, write_table
 from trainyard_operator.api import names
+from trainyard_trainer.tf_examples import serialize
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,44 @@ def test_the_manifest_describes_the_version_and_the_report_names_its_digest(trai
     }
     assert (manifest["data"]["rows"], manifest["data"]["trainingRows"]) == (120, 95)
     assert manifest["code"]["tensorflow"] == tf.__version__
+
+
+def test_serialized_examples_get_the_answers_of_the_same_rows(trained: Trained) -> None:
+    module, predict = load(trained.folder)
+    rows: dict[str, Any] = {
+        "size": [2.0, -2.0, math.nan],
+        "weight": [math.nan, 1.0, 0.5],
+        "colour": ["red", "blue", ""],
+        "count": [1.0, 2.0, 3.0],
+    }
+
+    answer = module.signatures["serving_examples"](examples=tf.constant(serialize(rows)))
+
+    expected = predict(**{name: tf.constant(each) for name, each in rows.items()})
+    assert answer["label"].numpy().tolist() == expected["label"].numpy().tolist()
+    np.testing.assert_allclose(answer["probability"], expected["probability"], rtol=1e-6)
+    manifest = json.loads((trained.folder / "store/sample/1" / names.MANIFEST_FILE).read_text())
+    assert manifest["signatures"]["serving_examples"] == {
+        "inputs": {"examples": {"dtype": "string", "shape": [None]}},
+        "outputs": manifest["signatures"]["serving_default"]["outputs"],
+    }
+
+
+def test_the_model_server_warms_up_and_answers_rows_and_examples_alike(trained: Trained, tmp_path: Path) -> None:
+    row = {"size": 2.0, "weight": 0.5, "colour": "red", "count": 1.0}
+    example = base64.b64encode(serialize({name: [each] for name, each in row.items()})[0]).decode()
+
+    with served(trained.folder / "store" / "sample", "sample", tmp_path) as client:
+        path = trained.folder / "store" / "sample" / "1"
+        warm = f':tensorflow:serving:model_warmup_records_read{{model_path="{path}",status="OK"}} 4'
+        assert warm in client.rest("GET", METRICS)[1].splitlines()
+        plain = client.rest("POST", "/v1/models/sample:predict", {"instances": [row]})
+        request = {"signature_name": "serving_examples", "instances": [{"b64": example}]}
+        serialized = client.rest("POST", "/v1/models/sample:predict", request)
+
+    assert (plain[0], serialized[0]) == (200, 200), serialized[1]
+    assert json.loads(plain[1]) == json.loads(serialized[1])
+    assert json.loads(plain[1])["predictions"][0]["label"] == "good"
 
 
 def test_weights_are_written_once(tmp_path: Path, table: Path) -> None:
