@@ -40,6 +40,9 @@ class SpecBuilder:
     def with_checkpoint(self, **fields: Any) -> "SpecBuilder":
         return self._with("checkpoint", fields)
 
+    def with_tuning(self, **fields: Any) -> "SpecBuilder":
+        return self._with("tuning", fields)
+
     def _with(self, part: str, value: Any) -> "SpecBuilder":
         return SpecBuilder(self.manifest | {"spec": self.manifest["spec"] | {part: value}})
 

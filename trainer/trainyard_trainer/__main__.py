@@ -15,7 +15,7 @@ from trainyard_trainer.errors import Stopped, TrainerError, one_line
 from trainyard_trainer.journal import Journal
 from trainyard_trainer.progress import ProgressBoard, serve
 from trainyard_trainer.report import ModelVersion, termination_message, write_report
-from trainyard_trainer.signals import StopSignal
+from trainyard_trainer.signals import StopSignal, end_with_parent
 from trainyard_trainer.spec import read_run
 
 EXIT_FAILED = 1
@@ -30,8 +30,10 @@ class Program:
         self._journal = Journal(sys.stdout)
         self._stop = StopSignal(leave=self._leave)
 
-    def run(self, spec: str | None) -> int:
-        """Train; returns the exit code."""
+    def run(self, spec: str | None, *, trial: bool = False) -> int:
+        """Train; returns the exit code. A trial of a search does not outlive the process that started it."""
+        if trial:
+            end_with_parent()
         self._stop.install()
         try:
             run = read_run(spec, self._env)
@@ -41,7 +43,7 @@ class Program:
             self._journal.write("starting", f"training {run.job.model_name}", job=run.name, uid=run.uid)
             from trainyard_trainer.train import train  # Arrow's import is not waited for before progress is served
 
-            outcome = train(run, board=self._board, journal=self._journal, stop=self._stop)
+            outcome = train(run, board=self._board, journal=self._journal, stop=self._stop, trial=trial)
         except TrainerError as error:
             return self._end(error.reason, str(error), error.exit_code)
         except Exception as error:  # the outermost frame: whatever it is must reach the log and the operator
@@ -84,7 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m trainyard_trainer", description="Train the model that a TrainingJob describes."
     )
     parser.add_argument("spec", nargs="?", help=f"TrainingJob as JSON or YAML; by default ${names.SPEC_ENV}")
-    return Program(os.environ).run(parser.parse_args(arguments).spec)
+    parser.add_argument("--trial", action="store_true", help="train only, as one trial of a search; export nothing")
+    given = parser.parse_args(arguments)
+    return Program(os.environ).run(given.spec, trial=given.trial)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
+HISTORY_FILE = "history.csv"
+
 
 class History:
     """Appends one row an epoch; after a resume, the epochs that will be trained again are dropped first."""
 
     def __init__(self, folder: Path, metrics: tuple[str, ...]) -> None:
-        self._path = folder / "history.csv"
+        self._path = folder / HISTORY_FILE
         self._columns = ["epoch", "steps", "seconds", *metrics]
 
     def resume(self, epoch: int) -> None:

@@ -1,5 +1,8 @@
 """From a trained model to a complete version in the store: write, verify in a fresh process, describe, publish."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from trainyard_trainer.export import ServingModel, samples, save
 from trainyard_trainer.fitting import Trained
 from trainyard_trainer.journal import Journal
@@ -12,8 +15,16 @@ from trainyard_trainer.versions import new_staging, publish
 from trainyard_trainer.warmup import write_warmup
 
 
-def publish_model(run: Run, prepared: Prepared, trained: Trained, *, steps: int, journal: Journal) -> ModelVersion:
-    """Return the version that others may serve from now on.
+def publish_model(
+    run: Run,
+    prepared: Prepared,
+    trained: Trained,
+    *,
+    steps: int,
+    journal: Journal,
+    tuning: Mapping[str, Any] | None = None,
+) -> ModelVersion:
+    """Return the version that others may serve from now on. `tuning` tells of the search that it is the best of.
 
     Raises:
         ExportFailed: what was written does not answer like the trained model.
@@ -38,7 +49,8 @@ def publish_model(run: Run, prepared: Prepared, trained: Trained, *, steps: int,
             "seed": run.job.spec.fit.seed,
             "family": run.program.family,
             "task": run.program.task,
-        },
+        }
+        | ({"tuning": tuning} if tuning else {}),
         data=describe_data(prepared.table.source, prepared.profile),
     )
     return publish(staging, run.folders.model, manifest)

@@ -1,6 +1,8 @@
 """SIGTERM and Ctrl-C: save and leave while training, leave at once otherwise."""
 
+import ctypes
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -37,3 +39,10 @@ class StopSignal:
         self.requested = True
         if not self._deferred:
             self._leave()
+
+
+def end_with_parent() -> None:
+    """Have the kernel send SIGTERM to this process when its parent dies; only Linux can (prctl(2))."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM, 0, 0, 0)

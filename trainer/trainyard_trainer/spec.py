@@ -54,6 +54,11 @@ class Run:
         return str(self.job.metadata.get("namespace", ""))
 
 
+def tuning_folder(run: Run) -> Path:
+    """Return where a search keeps its trials until the best one is published."""
+    return run.folders.checkpoints / "tuning"
+
+
 def read_run(path: str | None, env: Mapping[str, str]) -> Run:
     """Read the spec at `path`, or at $TRAINYARD_SPEC, and resolve everything it leaves to the surroundings.
 
@@ -102,8 +107,10 @@ def _yaml(text: str) -> list[Any]:
         raise ValueError(str(error)) from error
 
 
-def parse_job(document: Mapping[str, Any]) -> TrainingJob:
+def parse_job(document: Mapping[str, Any], *, rules: bool = True) -> TrainingJob:
     """Return the typed TrainingJob; unlike in the operator, a field it does not know is an error.
+
+    Without `rules` each field is checked for itself only.
 
     Raises:
         BadInput: a field is unknown, missing or wrong; the message names up to three of them.
@@ -114,7 +121,7 @@ def parse_job(document: Mapping[str, Any]) -> TrainingJob:
         problems = [_problem(each) for each in error.errors()]
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise BadInput("; ".join(problems[:3]) + more) from error
-    if broken := list(broken_rules(job)):
+    if rules and (broken := list(broken_rules(job))):
         raise BadInput("; ".join(broken[:3]))
     if not job.metadata.get("name"):
         raise BadInput("metadata.name is missing: the job and, by default, its model are named by it")

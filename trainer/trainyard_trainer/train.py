@@ -1,5 +1,6 @@
 """One training from its spec to a complete model version: the order of things, and nothing else."""
 
+import shutil
 from dataclasses import dataclass
 
 from trainyard_trainer.checkpoint import CheckpointFolder
@@ -9,7 +10,7 @@ from trainyard_trainer.prepare import prepare
 from trainyard_trainer.progress import ProgressBoard
 from trainyard_trainer.report import ModelVersion
 from trainyard_trainer.signals import StopSignal
-from trainyard_trainer.spec import Run
+from trainyard_trainer.spec import Run, tuning_folder
 from trainyard_trainer.versions import Complete, find_by_uid
 
 
@@ -19,21 +20,27 @@ class Outcome:
 
     reason: str
     message: str
-    model: ModelVersion
+    model: ModelVersion | None
 
 
-def train(run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal) -> Outcome:
+def train(run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal, trial: bool = False) -> Outcome:
     """Train, export and publish; what an earlier run of the same training has done is not done again.
+
+    A trial of a search is only trained: its last checkpoint is what it leaves behind.
 
     Raises:
         TrainerError: BadInput, Diverged, Stopped or ExportFailed.
         OSError: a folder or the network fails.
     """
-    done = find_by_uid(run.folders.model, run.uid)
-    checkpoints = CheckpointFolder(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep)
-    if done:
-        checkpoints.clear()
+    if done := find_by_uid(run.folders.model, run.uid):
+        _clear(run)
         return _report_done(run, done, board)
+    original, tuned = run, None
+    if run.job.spec.tuning:
+        from trainyard_trainer.tuning.search import Search  # Optuna's import is for those who search
+
+        run, tuned = Search(run, board=board, journal=journal, stop=stop).best()
+    checkpoints = CheckpointFolder(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep)
     prepared = prepare(run, board=board, journal=journal)
     with quiet():  # loads TensorFlow, which takes seconds: bad input has been reported by now
         devices = Devices(run.job.spec.fit.seed)
@@ -42,12 +49,20 @@ def train(run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal)
     stop.install()  # TensorFlow's distribution services take SIGTERM away
     trained = fit(run, prepared, devices, checkpoints=checkpoints, board=board, journal=journal, stop=stop)
     reason = str(trained.end.reason)
+    if trial:
+        board.update(phase="done")
+        return Outcome(reason, f"trained in {trained.end.epoch} epochs", None)
     board.update(phase="exporting")
     journal.write("exporting", f"training ended ({reason}); exporting the model", reason=reason)
-    version = publish_model(run, prepared, trained, steps=board.current.step, journal=journal)
-    checkpoints.clear()
+    version = publish_model(run, prepared, trained, steps=board.current.step, journal=journal, tuning=tuned)
+    _clear(original)
     board.update(phase="done", last_checkpoint=None)
     return Outcome(reason, f"trained {version.name} version {version.version} in {trained.end.epoch} epochs", version)
+
+
+def _clear(run: Run) -> None:
+    shutil.rmtree(tuning_folder(run), ignore_errors=True)
+    CheckpointFolder(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep).clear()
 
 
 def _report_done(run: Run, done: Complete, board: ProgressBoard) -> Outcome:

@@ -20,6 +20,7 @@ from trainyard_operator.api.meta import (
 )
 from trainyard_operator.api.pods import GPU_RULES, PodTemplate, Resources
 from trainyard_operator.api.program import Program
+from trainyard_operator.api.tuning import Tuning
 
 KIND, PLURAL, SINGULAR, SHORT = "TrainingJob", "trainingjobs", "trainingjob", "tj"
 
@@ -83,10 +84,23 @@ class TrainingJobSpec(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "has(self.modelName) == has(oldSelf.modelName) && "
-                "(!has(self.modelName) || self.modelName == oldSelf.modelName)",
-                _FIXED.format("modelName"),
-                ".modelName",
+                "!has(self.tuning) || !has(self.program.container)",
+                "a container program does its own tuning: remove tuning",
+                ".tuning",
+            ),
+            rule(
+                "!has(self.tuning) || self.roles.worker.replicas == 1",
+                "tuning runs its trials in one pod: set roles.worker.replicas to 1",
+                ".tuning",
+            ),
+            *(
+                rule(
+                    f"has(self.{field}) == has(oldSelf.{field}) && "
+                    f"(!has(self.{field}) || self.{field} == oldSelf.{field})",
+                    _FIXED.format(field),
+                    f".{field}",
+                )
+                for field in ("modelName", "tuning")
             ),
             *(
                 rule(f"self.{field} == oldSelf.{field}", _FIXED.format(field), f".{field}")
@@ -98,6 +112,7 @@ class TrainingJobSpec(ApiModel):
     program: Program = Field(description="What to train.")
     data: Data = Field(description="The data set.")
     fit: Fit = Field(default=Fit(), description="How to train.")
+    tuning: Tuning | None = Field(default=None, description="A search for the best settings; none where absent.")
     checkpoint: Checkpoint = Field(default=Checkpoint(), description="How often work is saved.")
     roles: Roles = Field(default=Roles(), description="The pods.")
     run_policy: RunPolicy = Field(default=RunPolicy(), description="How the training is run.")

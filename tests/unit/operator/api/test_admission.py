@@ -1,6 +1,7 @@
 """What is accepted and what is refused at apply time, with which words."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,12 @@ SAMPLES = [
     for path in sorted((ROOT / folder).rglob("*.yaml"))
     for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
     if document and document.get("kind") in SCHEMAS
+] + [
+    pytest.param(document, id=f"docs/{path.name}:{document['kind']}:{document['metadata']['name']}")
+    for path in sorted((ROOT / "docs").glob("*.md"))
+    for block in re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for document in yaml.safe_load_all(block)
+    if isinstance(document, dict) and document.get("kind") in SCHEMAS
 ]
 
 
@@ -41,6 +48,14 @@ def worker(**fields):
     return a_training_job(roles={"worker": fields})
 
 
+RANGE = {"name": "fit.optimizer.learningRate", "minValue": 0.001, "maxValue": 0.1}
+TUNING = {"parameters": [{"name": "program.keras.activation", "values": ["relu", "tanh"]}]}
+
+
+def tuning(**fields):
+    return a_training_job(tuning=TUNING | fields)
+
+
 def data(**fields):
     return a_training_job(data=a_training_job()["spec"]["data"] | fields)
 
@@ -57,6 +72,8 @@ def test_every_example_is_accepted(document):
         a_training_job(modelName="other", fit={"stopWhen": {"lossBelow": 0.1}}),
         a_training_job(program={"container": {"image": "me/train:1", "args": ["--fast"]}}),
         a_training_job(runPolicy={"activeDeadline": "1h30m", "suspend": True}),
+        tuning(algorithm="grid", parallelTrials=4),
+        tuning(parameters=[{"name": "fit.epochs", "minValue": 1, "maxValue": 9, "step": 2}], algorithm="grid"),
         data(features=["rooms", "area"]),
         data(source={"persistentVolumeClaim": {"claimName": "rows", "path": "a/b..c/d.csv"}}),
         worker(gpus=2, resources={"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"memory": "2e9"}}),
@@ -121,6 +138,15 @@ def test_good_input_is_accepted(resource):
         (worker(template={"env": [{"name": "A", "value": "x", "valueFrom": {}}]}), "set value or valueFrom, not both"),
         (worker(template={"env": [{"value": "x"}]}), "'name' is a required property"),
         (worker(template={"tolerations": [{"efect": "NoSchedule"}]}), "unknown field"),
+        (tuning(parameters=[]), "should be non-empty"),
+        (tuning(parameters=[{"name": "data.label", "values": ["a"]}]), "does not match"),
+        (tuning(parameters=[{"name": "fit.epochs", "values": ["1"], "step": 1}]), "set either values, or minValue"),
+        (tuning(parameters=[RANGE], algorithm="grid"), "algorithm grid needs values, or a range with a step"),
+        (tuning(parameters=[RANGE | {"step": 1, "sampling": "log"}]), "sampling log takes no step"),
+        (
+            tuning() | {"spec": tuning()["spec"] | {"program": {"container": {"image": "me/train:1"}}}},
+            "a container program does its own tuning",
+        ),
         (a_model_service(model={}), "set exactly one of fromTraining and uri"),
         (a_model_service(model={"uri": "s3://models/churn/3"}), "does not match"),
         (a_model_service(model={"uri": "pvc://models/churn"}), "does not match"),
@@ -149,6 +175,12 @@ CHANGED = {
     "roles": {"worker": {"template": {"affinity": {"nodeAffinity": {"a": 1}}}}},
     "output": {"store": {"persistentVolumeClaim": {"claimName": "other"}}},
 }
+
+
+@pytest.mark.parametrize(("old", "new"), [({}, TUNING), (TUNING, {}), (TUNING, TUNING | {"maxTrials": 9})])
+def test_a_search_cannot_be_set_removed_or_changed_later(old, new):
+    old, new = (a_training_job(**({"tuning": each} if each else {})) for each in (old, new))
+    assert "tuning cannot change" in "".join(refusals(new, old))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""What the trials differ in: the parameters of a search, and the spec that a choice of them makes."""
+
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from trainyard_operator.api.crd import RESOURCES, crd
+from trainyard_operator.api.trainingjob import TrainingJob
+from trainyard_operator.api.tuning import Parameter
+from trainyard_trainer.errors import BadInput
+from trainyard_trainer.spec import parse_job
+
+Choice = Mapping[str, Any]
+"""A value for each parameter: a number, or the text that stands for a value of the spec."""
+
+
+class Space:
+    """All the specs that a search may try.
+
+    Raises:
+        BadInput: a parameter names no field of the spec, or a value that the field does not take.
+    """
+
+    def __init__(self, job: TrainingJob) -> None:
+        assert job.spec.tuning is not None
+        self._document = job.to_wire()
+        del self._document["spec"]["tuning"]
+        self._parameters = {each.name: each for each in job.spec.tuning.parameters}
+        self.distributions = {name: _distribution(each) for name, each in self._parameters.items()}
+        for name, parameter in self._parameters.items():
+            for value in parameter.values or (self.distributions[name].low, self.distributions[name].high):
+                self._check(name, value)
+
+    def job(self, choice: Choice, *, rules: bool = True) -> TrainingJob:
+        """Return the job of one trial; without `rules`, whether the values go together is not looked at.
+
+        Raises:
+            BadInput: a value is wrong, or these values do not go together.
+        """
+        document = json.loads(json.dumps(self._document))
+        for name, value in choice.items():
+            *parents, field = name.split(".")
+            part = document["spec"]
+            for each in parents:
+                part = part.setdefault(each, {})
+            part[field] = self.value(name, value)
+        return parse_job(document, rules=rules)
+
+    def value(self, name: str, chosen: Any) -> Any:
+        """Return what a chosen value is in the spec."""
+        return yaml.safe_load(chosen) if self._parameters[name].values else chosen
+
+    def grid(self) -> Iterator[dict[str, Any]]:
+        """Yield every combination of values."""
+        names = list(self._parameters)
+        for values in itertools.product(*(_points(self.distributions[name]) for name in names)):
+            yield dict(zip(names, values, strict=True))
+
+    def _check(self, name: str, value: Any) -> None:
+        try:
+            # Values may only go together with those of other parameters: a trial in which they do not fails alone.
+            self.job({name: value}, rules=False)
+        except BadInput as error:
+            raise BadInput(f"tuning.parameters {name} with value {value}: {error}") from error
+        except yaml.YAMLError as error:
+            raise BadInput(f"tuning.parameters {name}: expected a value of the spec, got {value!r}") from error
+
+
+def _distribution(parameter: Parameter) -> Any:
+    if parameter.values:
+        return CategoricalDistribution(parameter.values)
+    assert parameter.min_value is not None
+    assert parameter.max_value is not None
+    low, high, step, log = parameter.min_value, parameter.max_value, parameter.step, parameter.sampling == "log"
+    if _is_integer(parameter.name):
+        if not all(each is None or each.is_integer() for each in (low, high, step)):
+            raise BadInput(f"tuning.parameters {parameter.name}: expected whole numbers for a field that holds them")
+        low, high, step = int(low), int(high), int(step or 1)
+        return IntDistribution(low, low + (high - low) // step * step, log=log, step=step)
+    high = high if step is None else low + math.floor((high - low) / step + 1e-9) * step
+    return FloatDistribution(low, high, log=log, step=step)
+
+
+def _is_integer(name: str) -> bool:
+    resource = next(each for each in RESOURCES if each.model is TrainingJob)
+    schema = crd(resource)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    for part in name.split("."):
+        schema = schema.get("properties", {}).get(part, {})
+    return schema.get("type") == "integer" or bool(schema.get("x-kubernetes-int-or-string"))
+
+
+def _points(distribution: BaseDistribution) -> Sequence[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    step = distribution.step or 1
+    count = round((distribution.high - distribution.low) / step) + 1
+    return [distribution.low + index * step for index in range(count)]

@@ -1,0 +1,90 @@
+"""Which settings to try next, and which trials have fallen behind: Optuna decides, from the trials so far."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from trainyard_operator.api.tuning import Tuning
+from trainyard_trainer.tuning.space import Choice, Space
+from trainyard_trainer.tuning.trials import Trial, Trials
+
+REDUCTION = 3
+"""asha and hyperband let the best third of the trials go on, again and again."""
+_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+class Study:
+    """Proposes trials and judges them.
+
+    What it proposes depends on the seed, the number of the trial and the trials that ended before it, so a search with
+    one trial at a time is the same again after an interruption. asha is the asynchronous successive halving of Li et
+    al., "A system for massively parallel hyperparameter tuning" (2020); hyperband that of Li et al., "Hyperband"
+    (2018); bayesian the tree-structured Parzen estimator of Bergstra et al. (2011).
+    """
+
+    def __init__(self, tuning: Tuning, space: Space, *, higher: bool, epochs: int, seed: int) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._tuning, self._space, self._seed = tuning, space, seed
+        direction = "maximize" if higher else "minimize"
+        self._study = optuna.create_study(study_name="tuning", direction=direction, pruner=_pruner(tuning, epochs))
+        self._open: dict[int, Any] = {}
+        self._grid: Iterator[dict[str, Any]] | None = space.grid() if tuning.algorithm == "grid" else None
+
+    def take_over(self, trials: Trials) -> None:
+        """Learn from the trials of an earlier run; those that were running are open again."""
+        for each in trials:
+            if self._grid is not None:
+                next(self._grid, None)
+            if each.ended:
+                self._study.add_trial(self._frozen(each))
+            else:
+                self._study.enqueue_trial(dict(each.choice))
+                self._open[each.number] = self._study.ask(self._space.distributions)
+                for epoch, value in enumerate(each.values, start=1):
+                    self._open[each.number].report(value, epoch)
+
+    def propose(self, number: int) -> Choice | None:
+        """Return the settings of the trial with this number, or nothing where all there are have been tried."""
+        if self._grid is not None:
+            chosen = next(self._grid, None)
+            if chosen is None:
+                return None
+            self._study.enqueue_trial(chosen)
+        self._study.sampler = self._sampler(number)
+        self._open[number] = trial = self._study.ask(self._space.distributions)
+        return dict(trial.params)
+
+    def falls_behind(self, number: int, epoch: int, value: float) -> bool:
+        """Take in the objective after an epoch; returns whether the trial is not worth going on with."""
+        self._open[number].report(value, epoch)
+        return bool(self._open[number].should_prune())
+
+    def ended(self, trial: Trial) -> None:
+        """Take in how a trial ended."""
+        value = trial.value if trial.state == "complete" else None
+        self._study.tell(self._open.pop(trial.number), value, state=_STATES[trial.state])
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        seed = (self._seed * 1_000_003 + number) % 2**32
+        if self._tuning.algorithm == "bayesian":
+            return optuna.samplers.TPESampler(seed=seed)
+        return optuna.samplers.RandomSampler(seed=seed)
+
+    def _frozen(self, trial: Trial) -> Any:
+        return create_trial(
+            state=_STATES[trial.state],
+            params=dict(trial.choice),
+            distributions=self._space.distributions,
+            value=trial.value if trial.state == "complete" else None,
+            intermediate_values=dict(enumerate(trial.values, start=1)),
+        )
+
+
+def _pruner(tuning: Tuning, epochs: int) -> optuna.pruners.BasePruner:
+    if tuning.algorithm == "asha":
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION)
+    if tuning.algorithm == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=REDUCTION)
+    return optuna.pruners.NopPruner()
