@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from trainyard_operator.api.meta import parse_duration
 from trainyard_trainer.checkpoint import CheckpointFolder
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, validation_blocks
 from trainyard_trainer.data.profile import Profile
@@ -14,11 +15,13 @@ from trainyard_trainer.devices import Devices
 from trainyard_trainer.features import FeatureEncoder
 from trainyard_trainer.history import History
 from trainyard_trainer.journal import Journal
-from trainyard_trainer.loop import Loop, Plan, Position, Surroundings
+from trainyard_trainer.loop import Loop, Surroundings
 from trainyard_trainer.models import FAMILIES
 from trainyard_trainer.optimizers import make_optimizer
+from trainyard_trainer.plan import Plan, Position
 from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.progress import ProgressBoard
+from trainyard_trainer.saving import Interval
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run
 from trainyard_trainer.state import ModelState
@@ -62,7 +65,7 @@ def fit(
         epochs=spec.fit.epochs,
         batch_size=spec.fit.batch_size,
         rows=facts.training_rows,
-        every_steps=spec.checkpoint.every_steps,
+        interval=Interval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
         digest=_digest(run, facts),
         store=run.folders.model.parent,
         learning_rate=spec.fit.optimizer.learning_rate,

@@ -1,7 +1,6 @@
 """Everything that can be checked and learnt before TensorFlow is loaded: folders, data, settings."""
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
         fraction=data.validation.fraction,
         seed=fit.seed,
         cache_bytes=cache_bytes,
-        watch=lambda rows: board.update(last_step_time=time.time()),
+        watch=lambda rows: board.step_ended(),
     )
     if fit.batch_size > facts.training_rows:
         raise BadInput(

@@ -15,6 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from trainyard_trainer.clock import Clock
+
 Phase = Literal["starting", "training", "exporting", "done"]
 PHASES: tuple[Phase, ...] = ("starting", "training", "exporting", "done")
 
@@ -79,14 +81,21 @@ def finite(value: float | None) -> float | None:
 
 
 class ProgressBoard:
-    """Holds the newest picture. One thread writes, any may read: a picture is replaced, never changed."""
+    """Holds the newest picture, for any thread: a picture is replaced, never changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.current = Progress()
+        self.clock = clock or Clock()
+        self._changing = threading.Lock()
 
     def update(self, **changes: Any) -> None:
         """Replace the picture by one with these fields changed."""
-        self.current = replace(self.current, **changes)
+        with self._changing:
+            self.current = replace(self.current, **changes)
+
+    def step_ended(self, **changes: Any) -> None:
+        """Replace the picture, and say that the training has come on just now."""
+        self.update(last_step_time=self.clock.unix(), **changes)
 
 
 class ProgressCollector(Collector):

@@ -57,7 +57,9 @@ def train(run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal,
     version = publish_model(run, prepared, trained, steps=board.current.step, journal=journal, tuning=tuned)
     _clear(original)
     board.update(phase="done", last_checkpoint=None)
-    return Outcome(reason, f"trained {version.name} version {version.version} in {trained.end.epoch} epochs", version)
+    end = trained.end
+    length = f"{end.epoch} epochs" + (f" and {end.step} steps" if end.step else "")
+    return Outcome(reason, f"trained {version.name} version {version.version} in {length}", version)
 
 
 def _clear(run: Run) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from trainyard_operator.api.meta import ApiModel, Column, rule, rules
+from trainyard_operator.api.meta import ApiModel, Column, Duration, rule, rules
 
 OptimizerName = Literal[
     "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lamb", "lion", "nadam", "rmsprop", "sgd",
@@ -73,6 +73,9 @@ class NoImprovement(ApiModel):
     metric: str = Field(default="val_loss", max_length=64, description="The metric to watch, as in status.progress.")
     epochs: int = Field(default=3, ge=1, le=100000, description="Epochs without improvement before training stops.")
     min_delta: float = Field(default=0.0, ge=0, description="The smallest change that counts as improvement.")
+    restore_best_weights: bool = Field(
+        default=True, description="Keep the weights of the best epoch; otherwise those of the last one."
+    )
 
 
 class StopWhen(ApiModel):
@@ -80,6 +83,14 @@ class StopWhen(ApiModel):
 
     loss_below: float | None = Field(default=None, description="Stop once an epoch's training loss is below this.")
     no_improvement: NoImprovement | None = Field(default=None, description="Stop once a metric stops improving.")
+    steps: int | None = Field(
+        default=None, ge=1, le=1000000000000, description="Stop after this many steps, also in the middle of an epoch."
+    )
+    time_limit: Duration | None = Field(
+        default=None,
+        description="Stop after this much time of training, for example 2h, and export what there is. Time before a "
+        "restart counts, as far as its steps were saved.",
+    )
 
 
 class Fit(ApiModel):
@@ -103,5 +114,11 @@ class Fit(ApiModel):
 class Checkpoint(ApiModel):
     """How often work is saved."""
 
-    every_steps: int = Field(default=500, ge=1, le=1000000000, description="Steps between two checkpoints.")
+    every: Duration = Field(default="1m", description="Time between two checkpoints, for example 5m.")
+    every_steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000000000,
+        description="Steps between two checkpoints; whichever of this and every comes first.",
+    )
     keep: int = Field(default=3, ge=2, le=100, description="Checkpoints kept; older ones are removed.")

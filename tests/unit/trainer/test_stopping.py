@@ -1,13 +1,14 @@
 """When a training stops, and which epoch is its best."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from trainyard_operator.api.fit import NoImprovement, StopWhen
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.metrics import metric_names
-from trainyard_trainer.stopping import StopPolicy, StopState
+from trainyard_trainer.stopping import Reason, StopPolicy, StopState
 
 
 def run(policy: StopPolicy, epochs: list[Mapping[str, float]]) -> tuple[str | None, int, StopState]:
@@ -43,6 +44,49 @@ def test_a_loss_below_the_threshold_ends_it() -> None:
 
 def test_a_threshold_reached_in_the_last_epoch_is_the_reason() -> None:
     assert run(StopPolicy(StopWhen(loss_below=0.5), epochs=2), losses(0.9, 0.4))[0] == "LossThreshold"
+
+
+@pytest.mark.parametrize(
+    ("when", "steps", "seconds", "reason"),
+    [
+        ({}, 10**9, 1e9, None),
+        ({"steps": 50}, 49, 1e9, None),
+        ({"steps": 50}, 50, 0.0, "MaxSteps"),
+        ({"timeLimit": "1m30s"}, 10**9, 89.9, None),
+        ({"timeLimit": "1m30s"}, 1, 90.0, "TimeLimit"),
+        ({"timeLimit": "1m30s", "steps": 50}, 50, 90.0, "TimeLimit"),
+    ],
+)
+def test_steps_and_time_end_it_within_an_epoch(
+    when: dict[str, Any], steps: int, seconds: float, reason: Reason | None
+) -> None:
+    assert StopPolicy(StopWhen(**when), epochs=3).cut(steps=steps, seconds=seconds) == reason
+
+
+@pytest.mark.parametrize(
+    ("cut", "loss", "epochs", "reason"),
+    [
+        ("TimeLimit", 0.1, 1, "TimeLimit"),
+        ("MaxSteps", 0.1, 1, "LossThreshold"),
+        ("MaxSteps", 0.9, 1, "MaxSteps"),
+        (None, 0.1, 1, "LossThreshold"),
+        (None, 0.9, 1, "MaxEpochs"),
+        (None, 0.9, 2, None),
+    ],
+)
+def test_of_several_reasons_the_first_in_order_is_given(
+    cut: Reason | None, loss: float, epochs: int, reason: Reason | None
+) -> None:
+    policy = StopPolicy(StopWhen(loss_below=0.5), epochs=epochs)
+
+    assert policy.judge(StopState(), epoch=1, metrics={"loss": loss}, cut=cut).reason == reason
+
+
+def test_the_last_weights_are_kept_where_the_best_are_not_wanted() -> None:
+    watched = NoImprovement(restore_best_weights=False)
+
+    assert watching("loss", 3).keeps_best
+    assert not StopPolicy(StopWhen(no_improvement=watched), epochs=3).keeps_best
 
 
 def test_no_improvement_for_long_enough_ends_it_and_the_best_epoch_is_remembered() -> None:

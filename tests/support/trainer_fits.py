@@ -1,0 +1,84 @@
+"""Trainings in this process without the export, which costs more than all the rest of a small training."""
+
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from support.trainer_runs import SpecBuilder, environment
+from trainyard_trainer.checkpoint import CheckpointFolder
+from trainyard_trainer.clock import Clock
+from trainyard_trainer.devices import Devices
+from trainyard_trainer.fitting import Trained, fit
+from trainyard_trainer.journal import Journal
+from trainyard_trainer.prepare import prepare
+from trainyard_trainer.progress import Progress, ProgressBoard
+from trainyard_trainer.signals import StopSignal
+from trainyard_trainer.spec import read_run
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training came to, and what it said."""
+
+    trained: Trained
+    progress: Progress
+    events: list[dict[str, Any]]
+
+    @property
+    def digest(self) -> str:
+        """A digest of the weights."""
+        return digest(self.trained.model)
+
+    def the(self, event: str) -> dict[str, Any]:
+        (only,) = [each for each in self.events if each["event"] == event]
+        return only
+
+
+def digest(model: Any) -> str:
+    """Return a digest of a model's weights."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in model.get_weights())).hexdigest()
+
+
+def checkpoint_folder(folder: Path) -> Path:
+    """Where the checkpoints of a training in `folder` are."""
+    return folder / "store" / "sample" / ".training" / "uid-of-sample" / "checkpoints"
+
+
+def fitted(
+    spec: SpecBuilder,
+    folder: Path,
+    *,
+    stop: StopSignal | None = None,
+    clock: Clock | None = None,
+    checkpoints: Callable[[Path, int], CheckpointFolder] | None = None,
+) -> Fitted:
+    """Train to the end of the last epoch, with checkpoints in `folder`.
+
+    Raises:
+        TrainerError: as the training ends.
+    """
+    with tempfile.TemporaryDirectory() as specs:
+        run = read_run(str(spec.write(Path(specs))), environment(folder))
+    log, board = io.StringIO(), ProgressBoard(clock)
+    journal = Journal(log)
+    prepared = prepare(run, board=board, journal=journal)
+    keep = run.job.spec.checkpoint.keep
+    trained = fit(
+        run,
+        prepared,
+        Devices(run.job.spec.fit.seed),
+        checkpoints=(checkpoints or (lambda path, keep: CheckpointFolder(path, keep=keep)))(
+            run.folders.checkpoints, keep
+        ),
+        board=board,
+        journal=journal,
+        stop=stop or StopSignal(leave=lambda: None),
+    )
+    return Fitted(trained, board.current, [json.loads(line) for line in log.getvalue().splitlines()])

@@ -1,0 +1,57 @@
+"""What a training is to do, and how far it is."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trainyard_trainer.saving import Interval
+from trainyard_trainer.stopping import Reason, StopState
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a training is: what a checkpoint holds beside the weights.
+
+    `step` counts within the running epoch, whose `totals` so far are kept too. `seconds` is the time of training so
+    far. `metrics` are those of the last epoch that was judged, `best_metrics` those of the epoch whose weights are kept
+    as the best. `reason` is set once it is over; `step` is not 0 then if it ended within an epoch.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    totals: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    stop: StopState = field(default_factory=StopState)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    best_metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: Reason | None = None
+
+    @property
+    def epochs_begun(self) -> int:
+        """Finished epochs, and the running one."""
+        return self.epoch + (self.step > 0)
+
+    @classmethod
+    def from_wire(cls, state: Mapping[str, Any]) -> "Position":
+        """Return the position a checkpoint holds."""
+        return cls(**(dict(state) | {"stop": StopState(**state["stop"])}))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The fixed numbers of a training. `digest` tells which checkpoints fit it, `store` where paths are relative to."""
+
+    epochs: int
+    batch_size: int
+    rows: int
+    interval: Interval
+    digest: str
+    store: Path
+    learning_rate: float
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch; the last one may be on fewer rows."""
+        return math.ceil(self.rows / self.batch_size)
