@@ -3,22 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import tensorflow as tf
 
 from trainyard_operator.api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
 from trainyard_trainer import tf_examples
-from trainyard_trainer.data.profile import Profile
-from trainyard_trainer.data.table import RawRows, Table
-from trainyard_trainer.features import FeatureEncoder
+from trainyard_trainer.data.dataset import DataSet
+from trainyard_trainer.encoders import Encoder
 from trainyard_trainer.fitting import Trained
 from trainyard_trainer.input_names import plain_names, restore_names
 from trainyard_trainer.tasks import Task
 
 SAMPLE_ROWS = 32
-_NEVER_SEEN = "(a text of no training row)"
 
 
 class ServingModel(tf.Module):
@@ -27,7 +22,7 @@ class ServingModel(tf.Module):
     A plain module, because Keras' own export writes every weight twice.
     """
 
-    def __init__(self, model: Any, encoder: FeatureEncoder, task: Task) -> None:
+    def __init__(self, model: Any, encoder: Encoder, task: Task) -> None:
         super().__init__()
         self.encoder = encoder
         self.weights = [each.value for each in model.weights]
@@ -70,38 +65,15 @@ def _describe(spec: Any) -> dict[str, Any]:
     return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
 
 
-def samples(table: Table, profile: Profile, trained: Trained) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return some rows as a client would send them, and what the model says to them on the way training takes.
-
-    A row with everything missing and one with texts never seen are among them.
-    """
-    raw = _with_odd_rows(next(rows for unit in table.units() for rows in table.read(unit)))
-    inputs: dict[str, Any] = {name: raw.numbers[:, i] for i, name in enumerate(profile.schema.numbers)}
-    inputs |= {
-        name: pc.fill_null(texts, "").to_pylist() for name, texts in zip(profile.schema.texts, raw.texts, strict=True)
-    }
+def samples(data_set: DataSet, trained: Trained) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return some rows as a client would send them, and what the model says to them on the way training takes."""
+    first = next(rows for unit in data_set.units() for rows in data_set.read(unit, batch_rows=SAMPLE_ROWS))
+    inputs, features = trained.encoder.samples(first)
     # On the CPU, where the check runs too: a GPU may multiply in lower precision.
     with tf.device("/CPU:0"):
-        encoded = trained.encoder.encode(profile.encode(raw).features)
-        answers = trained.task.serve(trained.model(encoded, training=False))
-    return {name: _listed(each) for name, each in inputs.items()}, {k: _listed(v.numpy()) for k, v in answers.items()}
-
-
-def _with_odd_rows(raw: RawRows) -> RawRows:
-    count = min(len(raw), SAMPLE_ROWS)
-    odd = np.full((2, raw.numbers.shape[1]), np.nan, np.float32)
-    return RawRows(
-        file=raw.file,
-        first_row=raw.first_row,
-        numbers=np.concatenate([raw.numbers[:count], odd]),
-        texts=tuple(
-            pa.concat_arrays([each.slice(0, count), pa.array([None, _NEVER_SEEN], pa.string())]) for each in raw.texts
-        ),
-        label=pa.concat_arrays([raw.label.slice(0, count), raw.label.slice(0, 1), raw.label.slice(0, 1)]),
-    )
+        answers = trained.task.serve(trained.model(trained.encoder.encode(features), training=False))
+    return inputs, {name: _listed(each.numpy()) for name, each in answers.items()}
 
 
 def _listed(values: Any) -> list[Any]:
-    if isinstance(values, list):
-        return values
     return [each.decode() if isinstance(each, bytes) else each for each in values.tolist()]

@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
 
 from trainyard_trainer.data.categories import FIRST, MISSING, UNKNOWN
-from trainyard_trainer.data.profile import CATEGORIES, NUMBERS, Profile
+from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableFacts
 
 DENSE, SLOTS = "dense_features", "slots"
 """What a model is given: float32 [rows, dense] and int32 [rows, categories], the latter indices into one table."""
+
+
+_NEVER_SEEN = "(a text of no training row)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +35,19 @@ class FeatureEncoder(tf.Module):
     missing can say something. Infinite numbers count as missing.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, facts: TableFacts) -> None:
         super().__init__()
-        schema = profile.schema
+        self._facts, schema = facts, facts.schema
         self._features = schema.features
         self._number_names, self._text_names = schema.numbers, schema.texts
-        self._mean = np.asarray(profile.mean, np.float32)
-        self._deviation = np.asarray(profile.deviation, np.float32)
-        self._indicators = np.flatnonzero(profile.missing).astype(np.int32)
-        slots = tuple(FIRST + len(each) for each in profile.vocabularies)
+        self._mean = np.asarray(facts.mean, np.float32)
+        self._deviation = np.asarray(facts.deviation, np.float32)
+        self._indicators = np.flatnonzero(facts.missing).astype(np.int32)
+        slots = tuple(FIRST + len(each) for each in facts.vocabularies)
         self._offsets = (np.cumsum(slots) - slots).astype(np.int32)
         self.inputs = ModelInputs(dense=len(self._mean) + len(self._indicators), slots=slots)
         # Tables are resources: they must hang on the module, or the saved graph would refer to nothing.
-        self.tables = [_table(each) for each in profile.vocabularies]
+        self.tables = [_table(each) for each in facts.vocabularies]
 
     def signature(self) -> dict[str, Any]:
         """Return what a client sends: one vector of numbers or texts for each feature column."""
@@ -70,6 +76,26 @@ class FeatureEncoder(tf.Module):
                 CATEGORIES: tf.stack(slots, axis=1) if slots else tf.zeros([rows, 0], tf.int32),
             }
         )
+
+    def samples(self, raw: RawRows) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+        """Return rows twice, with one where everything is missing and one with texts never seen."""
+        odd = _with_odd_rows(raw)
+        sent: dict[str, list[Any]] = {name: odd.numbers[:, i].tolist() for i, name in enumerate(self._number_names)}
+        sent |= {
+            name: pc.fill_null(texts, "").to_pylist() for name, texts in zip(self._text_names, odd.texts, strict=True)
+        }
+        return sent, self._facts.arrays(odd)
+
+
+def _with_odd_rows(raw: RawRows) -> RawRows:
+    odd = np.full((2, raw.numbers.shape[1]), np.nan, np.float32)
+    return RawRows(
+        file=raw.file,
+        first_row=raw.first_row,
+        numbers=np.concatenate([raw.numbers, odd]),
+        texts=tuple(pa.concat_arrays([each, pa.array([None, _NEVER_SEEN], pa.string())]) for each in raw.texts),
+        label=raw.label,
+    )
 
 
 def _table(vocabulary: tuple[str, ...]) -> Any:

@@ -9,10 +9,11 @@ from typing import Any
 from trainyard_operator.api.meta import parse_duration
 from trainyard_trainer.checkpoint import CheckpointFolder
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, validation_blocks
-from trainyard_trainer.data.profile import Profile
+from trainyard_trainer.data.profile import Profile, rows_in
 from trainyard_trainer.data.rows import Rows
+from trainyard_trainer.data.table import BATCH_ROWS
 from trainyard_trainer.devices import Devices
-from trainyard_trainer.features import FeatureEncoder
+from trainyard_trainer.encoders import Encoder, encoder_for
 from trainyard_trainer.history import History
 from trainyard_trainer.journal import Journal
 from trainyard_trainer.loop import Loop, Surroundings
@@ -29,7 +30,6 @@ from trainyard_trainer.steps import StepRunner, as_block
 from trainyard_trainer.tasks import Task, task_for
 
 _MAX_BLOCK_BYTES = 64 << 20
-_VALIDATION_BLOCK_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Trained:
     """A model with the weights to export, and where its training ended."""
 
     model: Any
-    encoder: FeatureEncoder
+    encoder: Encoder
     task: Task
     end: Position
 
@@ -60,7 +60,7 @@ def fit(
     """
     spec, facts = run.job.spec, prepared.profile
     task = task_for(facts.labels, run.program)
-    encoder = FeatureEncoder(facts)
+    encoder = encoder_for(facts.features)
     plan = Plan(
         epochs=spec.fit.epochs,
         batch_size=spec.fit.batch_size,
@@ -135,7 +135,8 @@ def _validation(prepared: Prepared, to_block: Callable[[Rows], Any]) -> Callable
     if facts.kept.validation is not None:
         block = to_block(facts.kept.validation)
         return lambda: iter([block])
-    return lambda: map(to_block, validation_blocks(prepared.table, facts, block_rows=_VALIDATION_BLOCK_ROWS))
+    rows = rows_in(_MAX_BLOCK_BYTES, facts.row_bytes, most=BATCH_ROWS)
+    return lambda: map(to_block, validation_blocks(prepared.table, facts, block_rows=rows))
 
 
 def _digest(run: Run, facts: Profile) -> str:

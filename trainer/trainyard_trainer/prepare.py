@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from trainyard_trainer.class_weights import class_weights
+from trainyard_trainer.data.dataset import DataSet, open_data_set
+from trainyard_trainer.data.inputs import counter_for
 from trainyard_trainer.data.profile import Profile, profile
 from trainyard_trainer.data.source import find
-from trainyard_trainer.data.table import Table
 from trainyard_trainer.devices import usable_memory
 from trainyard_trainer.errors import BadInput, one_line
 from trainyard_trainer.journal import Journal
@@ -26,7 +27,7 @@ _MAX_CACHE = 4 << 30
 class Prepared:
     """A training whose input has been found good."""
 
-    table: Table
+    table: DataSet
     profile: Profile
     policy: StopPolicy
     metrics: tuple[str, ...]
@@ -47,7 +48,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs):
         _ensure_writable(folder)
     cache_bytes = run.cache_bytes if run.cache_bytes is not None else min(_MAX_CACHE, usable_memory() // 8)
-    table = Table(find(run.data_location, data.format), label=data.label, features=data.features)
+    table = open_data_set(find(run.data_location, data.format), label=data.label, features=data.features)
     facts = profile(
         table,
         task=run.program.task,
@@ -55,6 +56,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
         seed=fit.seed,
         cache_bytes=cache_bytes,
         watch=lambda rows: board.step_ended(),
+        counter=counter_for(run.program, table.schema),
     )
     if fit.batch_size > facts.training_rows:
         raise BadInput(
@@ -66,7 +68,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     return Prepared(table, facts, policy, metrics, cache_bytes, weights)
 
 
-def _announce(table: Table, facts: Profile, journal: Journal) -> None:
+def _announce(table: DataSet, facts: Profile, journal: Journal) -> None:
     journal.write(
         "data",
         f"{facts.training_rows:,} rows to train on and {facts.validation_rows:,} to validate with, "

@@ -33,7 +33,7 @@ def publish_model(
     with Verifier() as verifier:  # it loads TensorFlow while the model is being written
         staging = new_staging(run.folders.model, run.uid)
         signatures = save(ServingModel(trained.model, trained.encoder, trained.task), staging)
-        inputs, answers = samples(prepared.table, prepared.profile, trained)
+        inputs, answers = samples(prepared.table, trained)
         write_warmup(staging, model_name=run.job.model_name, specs=trained.encoder.signature(), rows=inputs)
         operations = verifier.check(staging, inputs, answers)
     journal.write("verified", "a fresh process loaded the model and answered alike", operations=operations)

@@ -1,5 +1,6 @@
 """Training steps in the graph: many of them for each call from Python, which is most of the trainer's speed."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from trainyard_trainer.tasks import COUNT, LOSS, Task
 
 LABELS = "labels"
 VALIDATION_BATCH = 4096
+_VALIDATION_BYTES = 4 << 20
+"""What the rows of a validation batch take at most where that is more than a training batch: images are large."""
 _ENCODED_ROWS = 65_536
 
 
@@ -118,18 +121,21 @@ class StepRunner:
     def _validate_rows(self, block: Any) -> dict[str, Any]:
         rows = tf.shape(block[LABELS])[0]
 
+        row_bytes = sum(value.dtype.size * math.prod(value.shape[1:]) for value in block.values())
+        size = min(VALIDATION_BATCH, max(_VALIDATION_BYTES // row_bytes, self._batch_size))
+
         def batch_sums(begin: Any) -> dict[str, Any]:
-            batch = {name: value[begin : begin + VALIDATION_BATCH] for name, value in block.items()}
+            batch = {name: value[begin : begin + size] for name, value in block.items()}
             labels = batch.pop(LABELS)
             outputs = self._model(batch, training=False)
             return self._sums(labels, self._task.loss(labels, outputs), self._task.validation_sums(labels, outputs))
 
         def one_batch(begin: Any, totals: Any) -> Any:
             sums = batch_sums(begin)
-            return begin + VALIDATION_BATCH, {k: totals[k] + tf.cast(sums[k], tf.float64) for k in totals}
+            return begin + size, {k: totals[k] + tf.cast(sums[k], tf.float64) for k in totals}
 
         first = {name: tf.cast(value, tf.float64) for name, value in batch_sums(tf.constant(0)).items()}
-        return tf.while_loop(lambda begin, _: begin < rows, one_batch, (tf.constant(VALIDATION_BATCH), first))[1]
+        return tf.while_loop(lambda begin, _: begin < rows, one_batch, (tf.constant(size), first))[1]
 
     def _sums(self, labels: Any, losses: Any, further: dict[str, Any]) -> dict[str, Any]:
         count = tf.cast(tf.shape(labels)[0], tf.float32)

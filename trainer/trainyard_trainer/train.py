@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass
 
 from trainyard_trainer.checkpoint import CheckpointFolder
+from trainyard_trainer.data.inputs import needs_tensorflow
 from trainyard_trainer.devices import Devices, quiet
 from trainyard_trainer.journal import Journal
 from trainyard_trainer.prepare import prepare
@@ -41,9 +42,10 @@ def train(run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal,
 
         run, tuned = Search(run, board=board, journal=journal, stop=stop).best()
     checkpoints = CheckpointFolder(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep)
+    devices = _devices(run) if needs_tensorflow(run.program.family) else None
     prepared = prepare(run, board=board, journal=journal)
-    with quiet():  # loads TensorFlow, which takes seconds: bad input has been reported by now
-        devices = Devices(run.job.spec.fit.seed)
+    devices = devices or _devices(run)  # takes seconds: bad input has been reported by now where possible
+    with quiet():
         from trainyard_trainer.fitting import fit
         from trainyard_trainer.publishing import publish_model
     stop.install()  # TensorFlow's distribution services take SIGTERM away
@@ -65,6 +67,11 @@ def train(run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal,
 def _clear(run: Run) -> None:
     shutil.rmtree(tuning_folder(run), ignore_errors=True)
     CheckpointFolder(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep).clear()
+
+
+def _devices(run: Run) -> Devices:
+    with quiet():
+        return Devices(run.job.spec.fit.seed)
 
 
 def _report_done(run: Run, done: Complete, board: ProgressBoard) -> Outcome:

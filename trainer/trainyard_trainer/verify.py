@@ -1,10 +1,12 @@
 """Checks an exported model in a fresh process that has TensorFlow alone, as a server has.
 
 Run as a program it reads one JSON document from stdin (`path`, `inputs`, `expected`) and prints one to stdout (`error`,
-null where all is well, and `operations`, how many kinds the graph uses). It is started early, so that TensorFlow is
-loaded by the time the model is written.
+null where all is well, and `operations`, how many kinds the graph uses). Bytes are written as TensorFlow Serving's
+REST interface takes them, {"b64": ...}. It is started early, so that TensorFlow is loaded by the time the model is
+written.
 """
 
+import base64
 import json
 import os
 import subprocess
@@ -51,7 +53,7 @@ class Verifier:
         Raises:
             ExportFailed: it cannot be loaded, or answers otherwise than expected.
         """
-        request = json.dumps({"path": str(model), "inputs": inputs, "expected": expected})
+        request = json.dumps({"path": str(model), "inputs": inputs, "expected": expected}, default=_in_base64)
         try:
             answer, noise = self._process.communicate(request, timeout=TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired as error:
@@ -62,6 +64,14 @@ class Verifier:
         if result["error"]:
             raise ExportFailed(f"the exported model does not answer like the trained one: {result['error']}")
         return int(result["operations"])
+
+
+def _in_base64(content: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(content).decode("ascii")}
+
+
+def _from_base64(document: dict[str, Any]) -> Any:
+    return base64.b64decode(document["b64"]) if document.keys() == {"b64"} else document
 
 
 def difference(answers: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:
@@ -100,7 +110,7 @@ def main() -> None:
 
     from trainyard_trainer.tf_examples import serialize
 
-    request = json.loads(sys.stdin.read())
+    request = json.loads(sys.stdin.read(), object_hook=_from_base64)
     # A session loads the graph, restores the variables and feeds by signature exactly as TensorFlow Serving does.
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], request["path"])

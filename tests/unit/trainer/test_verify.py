@@ -41,6 +41,19 @@ def test_a_model_must_answer_as_expected(expected: dict[str, Any], complaint: st
                 verifier.check(tmp_path / "model", {"x": [1.0, 2.0]}, expected)
 
 
+def test_bytes_are_sent_as_they_are(tmp_path: Path) -> None:
+    module = tf.Module()
+
+    @tf.function(input_signature=[{"x_bytes": tf.TensorSpec([None], tf.string, name="x_bytes")}])
+    def measure(columns: dict[str, Any]) -> dict[str, Any]:
+        return {"value": tf.strings.length(columns["x_bytes"])}
+
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures={"serving_default": measure})
+
+    with Verifier() as verifier:
+        assert verifier.check(tmp_path / "model", {"x_bytes": [b"\x00\xff", b""]}, {"value": [2, 0]}) > 1
+
+
 def test_a_model_that_cannot_be_loaded_is_refused(tmp_path: Path) -> None:
     save_doubler(tmp_path / "model")
     (tmp_path / "model" / "saved_model.pb").write_bytes(b"damaged")

@@ -182,8 +182,8 @@ def _refuse_missing(rows: RawRows, label: str) -> None:
     where = pc.index(bad, True).as_py()
     if where >= 0:
         raise BadInput(
-            f"the label {label!r} is missing or not a number one can use in row {rows.first_row + where + 1} "
-            f"of {rows.file}: fill it in, or remove the row"
+            f"the label {label!r} is missing or not a number one can use in {rows.where(where)}: "
+            "fill it in, or remove the row"
         )
 
 

@@ -8,9 +8,10 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.rows import Rows, concatenate
-from trainyard_trainer.data.table import BATCH_ROWS, Table, Unit
+from trainyard_trainer.data.table import BATCH_ROWS, Unit
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class StreamedRows:
 
     def __init__(
         self,
-        table: Table,
+        table: DataSet,
         profile: Profile,
         *,
         seed: int,
@@ -71,9 +72,8 @@ class StreamedRows:
         prepare: Callable[[Rows], Any],
     ) -> None:
         self._table, self._profile, self._prepare, self._seed = table, profile, prepare, seed
-        row_bytes = 4 * (len(profile.schema.features) + 1)
         self._block_bytes = block_bytes
-        self._block_rows = max(block_bytes // row_bytes // batch_size, 1) * batch_size
+        self._block_rows = max(block_bytes // profile.row_bytes // batch_size, 1) * batch_size
 
     def epoch(self, epoch: int, done: int) -> Generator[Block]:
         """Yield blocks of whole batches; the last one holds what is left."""
@@ -92,7 +92,7 @@ class StreamedRows:
         largest = max(unit.open_bytes for _, unit in units)
         mixed = max(1, min(_MIXED_UNITS, _MIXED_BLOCKS * self._block_bytes // largest))
         # So small that a block has rows of all the pieces that are read in turns, and more than once.
-        batch_rows = min(BATCH_ROWS, max(self._block_rows // (2 * mixed), 256))
+        batch_rows = min(BATCH_ROWS, max(self._block_rows // (2 * mixed), min(256, self._block_rows)))
         pending = [
             read(self._table, self._profile, *units[index], validation=False, batch_rows=batch_rows)
             for index in order[::-1]
@@ -107,7 +107,7 @@ class StreamedRows:
                     active[active.index(reader) : active.index(reader) + 1] = [pending.pop()] if pending else []
 
 
-def validation_blocks(table: Table, profile: Profile, *, block_rows: int) -> Iterator[Rows]:
+def validation_blocks(table: DataSet, profile: Profile, *, block_rows: int) -> Iterator[Rows]:
     """Yield the validation rows, from memory where they are there, else by reading the table."""
     if profile.kept.validation is not None:
         yield profile.kept.validation
@@ -116,13 +116,13 @@ def validation_blocks(table: Table, profile: Profile, *, block_rows: int) -> Ite
         rows
         for number, unit in enumerate(table.units())
         if profile.mask(number).any()
-        for rows in read(table, profile, number, unit, validation=True)
+        for rows in read(table, profile, number, unit, validation=True, batch_rows=min(BATCH_ROWS, block_rows))
     )
     yield from _cut(parts, block_rows)
 
 
 def read(
-    table: Table, profile: Profile, number: int, unit: Unit, *, validation: bool, batch_rows: int = BATCH_ROWS
+    table: DataSet, profile: Profile, number: int, unit: Unit, *, validation: bool, batch_rows: int = BATCH_ROWS
 ) -> Iterator[Rows]:
     """Yield the encoded rows of one piece that are for training, or for validation."""
     mask = profile.mask(number)

@@ -1,5 +1,6 @@
 """Rows as arrays: what the data side hands to the training side, whatever the format it came from."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +21,16 @@ class Rows:
     @property
     def nbytes(self) -> int:
         """Memory of all arrays together."""
-        return int(self.labels.nbytes + sum(each.nbytes for each in self.features.values()))
+        return sum(map(_nbytes, (self.labels, *self.features.values())))
 
     def take(self, which: Any) -> "Rows":
         """Return the rows that an index, mask or slice chooses."""
         return Rows({name: values[which] for name, values in self.features.items()}, self.labels[which])
+
+
+def _nbytes(values: Any) -> int:
+    inside = sum(map(sys.getsizeof, values.flat)) if values.dtype == object else 0
+    return int(values.nbytes) + inside
 
 
 def gather(parts: list[Rows]) -> Rows:

@@ -8,15 +8,23 @@ import pyarrow as pa
 
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
 
-_USEFUL = ("number", "boolean", "text", "empty")
+Kind = Literal["number", "text", "bytes", "array"]
+_KINDS: dict[str, Kind] = {
+    "number": "number", "boolean": "number", "empty": "number", "text": "text", "bytes": "bytes", "array": "array",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that training uses. Booleans and integers are numbers; texts are categories."""
+    """A column that training uses.
+
+    Booleans and integers are numbers; texts are categories, or what a family reads; bytes are files such as images. A
+    row of an array has the given shape.
+    """
 
     name: str
-    kind: Literal["number", "text"]
+    kind: Kind
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,11 @@ class Schema:
         return tuple(each.name for each in self.features if each.kind == "text")
 
     @property
+    def media(self) -> tuple[str, ...]:
+        """Names of the features that are bytes or arrays."""
+        return tuple(each.name for each in self.features if each.kind in ("bytes", "array"))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns to read."""
         return (*(each.name for each in self.features), self.label.name)
@@ -54,6 +67,8 @@ def kind_of(type_: Any) -> str:
         return "number"
     if pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
         return "text"
+    if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_):
+        return "bytes"
     return str(type_)
 
 
@@ -106,15 +121,17 @@ def choose(kinds: Mapping[str, str], *, label: str, wanted: Sequence[str] | None
     if not features:
         raise BadInput(f"{where} has no column beside the label {label!r}: there is nothing to predict it from")
     for name in (*features, label):
-        if kinds[name] not in _USEFUL:
+        if kinds[name] not in _KINDS:
             raise BadInput(
                 f"column {name!r} holds {kinds[name]}: expected numbers, true and false, or texts; "
                 "convert it, or leave it out by listing the other columns in data.features"
             )
-    label_kind: Literal["number", "text"] = "text" if kinds[label] in ("text", "boolean") else "number"
+    if kinds[label] in ("bytes", "array"):
+        raise BadInput(f"the label {label!r} holds {kinds[label]}: expected texts or numbers; name another column")
+    label_kind: Kind = "text" if kinds[label] in ("text", "boolean") else "number"
     return Schema(
         label=Column(label, label_kind),
-        features=tuple(Column(name, "text" if kinds[name] == "text" else "number") for name in features),
+        features=tuple(Column(name, _KINDS[kinds[name]]) for name in features),
     )
 
 

@@ -1,8 +1,8 @@
 """Reads CSV and Parquet files through Arrow: batch by batch, in a fixed order, with errors that name the file."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,16 +37,26 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class RawRows:
-    """Some rows as they came: numbers with NaN where missing, texts and label as Arrow arrays."""
+    """Some rows as they came: numbers with NaN where missing, texts and label as Arrow arrays.
+
+    `media` holds, by name, columns of bytes (Arrow) or arrays (numpy, one entry a row). `files` names the file of each
+    row where each has one of its own.
+    """
 
     file: str
     first_row: int
     numbers: Any
     texts: tuple[Any, ...]
     label: Any
+    media: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def where(self, row: int) -> str:
+        """Return where a row comes from, for a message."""
+        return self.files[row] if self.files else f"row {self.first_row + row + 1} of {self.file}"
 
 
 class Table:
@@ -118,6 +128,7 @@ class Table:
             numbers=np.stack(numbers, axis=1) if numbers else np.zeros((batch.num_rows, 0), np.float32),
             texts=tuple(_as_texts(column(name)) for name in self.schema.texts),
             label=_as_texts(label) if self.schema.label.kind == "text" else pc.cast(label, pa.float64(), safe=False),
+            media={name: pc.cast(column(name), pa.binary()) for name in self.schema.media},
         )
 
 

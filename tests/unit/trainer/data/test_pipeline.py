@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, ahead, validation_blocks
-from trainyard_trainer.data.profile import NUMBERS, Profile, profile
+from trainyard_trainer.data.profile import Profile, profile
 from trainyard_trainer.data.rows import Rows
 from trainyard_trainer.data.source import find
 from trainyard_trainer.data.table import Table
+from trainyard_trainer.data.tabular import NUMBERS
 
 BATCH = 8
 COUNT = 500
@@ -115,5 +116,6 @@ def test_reading_ahead_ends_its_thread_when_nobody_listens_any_more() -> None:
     assert threading.active_count() == before
 
 
-def test_rows_know_their_size() -> None:
+def test_rows_know_their_size_that_of_texts_too() -> None:
     assert Rows({"x": np.zeros((3, 2), np.float32)}, np.zeros(3, np.int32)).nbytes == 36
+    assert Rows({"x": np.array(["a" * 1000, "b"], object)}, np.zeros(2, np.int32)).nbytes > 1000

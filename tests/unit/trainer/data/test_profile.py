@@ -12,10 +12,11 @@ import pytest
 from trainyard_operator.api.program import Task
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels, Tally
 from trainyard_trainer.data.pipeline import read
-from trainyard_trainer.data.profile import CATEGORIES, NUMBERS, Profile, profile
+from trainyard_trainer.data.profile import Profile, profile
 from trainyard_trainer.data.rows import Rows, concatenate
 from trainyard_trainer.data.source import find
 from trainyard_trainer.data.table import Table
+from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableFacts
 from trainyard_trainer.errors import BadInput
 
 
@@ -34,14 +35,19 @@ def look_at(
     return table, profile(table, task=task, fraction=fraction, seed=seed, cache_bytes=cache, watch=lambda rows: None)
 
 
+def table_facts(facts: Profile) -> TableFacts:
+    assert isinstance(facts.features, TableFacts)
+    return facts.features
+
+
 def test_numbers_are_summed_up_without_the_missing_ones(tmp_path: Path) -> None:
     _, facts = look_at(
         {"a": [1.0, None, 3.0, float("nan")], "b": [5, 5, 5, 5], "label": ["x", "y", "x", "y"]}, tmp_path
     )
 
-    np.testing.assert_allclose(facts.mean, [2, 5])
-    np.testing.assert_allclose(facts.deviation, [1, 1])  # a constant column must not be divided by zero
-    assert facts.missing.tolist() == [True, False]
+    np.testing.assert_allclose(table_facts(facts).mean, [2, 5])
+    np.testing.assert_allclose(table_facts(facts).deviation, [1, 1])  # a constant column must not be divided by zero
+    assert table_facts(facts).missing.tolist() == [True, False]
 
 
 def test_only_training_rows_count(tmp_path: Path) -> None:
@@ -51,8 +57,8 @@ def test_only_training_rows_count(tmp_path: Path) -> None:
     training = np.arange(100.0)[~np.concatenate([facts.mask(0), facts.mask(1)])]
 
     assert (facts.training_rows, facts.validation_rows) == (70, 30)
-    np.testing.assert_allclose(facts.mean, [training.mean()])
-    assert facts.vocabularies == (tuple(sorted(f"t{int(i)}" for i in training)),)
+    np.testing.assert_allclose(table_facts(facts).mean, [training.mean()])
+    assert table_facts(facts).vocabularies == (tuple(sorted(f"t{int(i)}" for i in training)),)
     assert isinstance(facts.labels, ClassLabels)
     assert facts.labels.counts == (35, 35)
 
@@ -97,7 +103,7 @@ def test_rows_that_do_not_fit_the_cache_are_not_kept(tmp_path: Path) -> None:
 def test_texts_have_slots_for_missing_and_unknown_ones(tmp_path: Path) -> None:
     _, facts = look_at({"t": ["b", "a", None, "", "b"], "label": [0, 1, 0, 1, 0]}, tmp_path)
 
-    assert facts.vocabularies == (("a", "b"),)
+    assert table_facts(facts).vocabularies == (("a", "b"),)
     assert facts.kept.training is not None
     assert facts.kept.training.features[CATEGORIES][:, 0].tolist() == [3, 2, 0, 0, 3]
 
@@ -169,6 +175,8 @@ MIXED = [str(i) for i in range(90)] + ["unknown"] * 10
         ({"a": MIXED, "label": [0, 1] * 50}, BINARY, "90 of its 100 texts are numbers, but not 'unknown'"),
         ({"a": [f"id-{i}" for i in range(10_002)], "label": [0, 1] * 5001}, BINARY, "more than 10000 different texts"),
         ({"a": range(10_002), "label": [f"id-{i}" for i in range(10_002)]}, MULTI, "more than 10000 different values"),
+        ({"a": [b"1", b"2"], "label": [0, 1]}, BINARY, "column 'a' holds bytes or arrays, and this family learns from"),
+        ({"a": [1, 2], "label": [b"x", b"y"]}, BINARY, "the label 'label' holds bytes: expected texts or numbers"),
         ({"a": pa.array([], pa.int64()), "label": pa.array([], pa.int64())}, BINARY, "has a header but no rows"),
     ],
 )

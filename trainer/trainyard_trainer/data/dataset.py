@@ -1,0 +1,30 @@
+"""A data set as rows, whatever it is stored as."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from trainyard_trainer.data.schema import Schema
+from trainyard_trainer.data.source import Source
+from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Table, Unit
+
+
+class DataSet(Protocol):
+    """Rows in a fixed order, in units that can be read in any order."""
+
+    source: Source
+    schema: Schema
+
+    def units(self) -> list[Unit]:
+        """Return the pieces of the data set, in a fixed order."""
+
+    def read(self, unit: Unit, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawRows]:
+        """Yield the rows of a piece, in order, at most `batch_rows` at a time."""
+
+
+def open_data_set(source: Source, *, label: str, features: Sequence[str] | None) -> DataSet:
+    """Return the data set that is made of the source's files.
+
+    Raises:
+        BadInput: a file cannot be read as what it should be, or the columns do not fit the spec.
+    """
+    return Table(source, label=label, features=features)

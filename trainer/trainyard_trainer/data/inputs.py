@@ -1,0 +1,69 @@
+"""What each family takes of the rows: the data side of its input. The side in the graph is in `encoders`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from trainyard_operator.api.program import KerasProgram
+from trainyard_trainer.data.schema import Schema
+from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.tabular import TableCounter
+
+
+class FeatureFacts(Protocol):
+    """What is known of the features once all rows have been seen."""
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory that the arrays of a row take, about."""
+
+    @property
+    def digest(self) -> bytes:
+        """A digest of everything the model's input depends on: it differs where a checkpoint would not fit."""
+
+    def arrays(self, raw: RawRows) -> dict[str, Any]:
+        """Return raw rows as numpy arrays with one entry a row, as an encoder takes them."""
+
+
+class FeatureCounter(Protocol):
+    """Collects what a family has to know of the features while the data streams by."""
+
+    row_bytes: int
+    """Memory that the arrays of a row take, about: it decides how many rows are read at a time."""
+
+    def add(self, raw: RawRows, training: Any) -> dict[str, Any]:
+        """Take in rows, of which the mask `training` tells those to learn from.
+
+        Returns what to keep of all of them, as numpy arrays with one entry a row.
+        """
+
+    def finish(self, training_rows: int) -> FeatureFacts:
+        """Return what is known now.
+
+        Raises:
+            BadInput: the features cannot be learnt from.
+        """
+
+    def settle(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return kept arrays as the facts' `arrays` would have given them; called after `finish`."""
+
+
+_COUNTERS: Mapping[str, Callable[[KerasProgram, Schema], FeatureCounter]] = {}
+"""Families that learn from something else than a table."""
+
+_IN_GRAPH: frozenset[str] = frozenset()
+"""Families whose rows are prepared by TensorFlow already while the data is looked at."""
+
+
+def counter_for(program: KerasProgram, schema: Schema) -> FeatureCounter:
+    """Return the counter of the program's family.
+
+    Raises:
+        BadInput: the columns are not what the family learns from.
+    """
+    make = _COUNTERS.get(program.family)
+    return make(program, schema) if make else TableCounter(schema)
+
+
+def needs_tensorflow(family: str) -> bool:
+    """Return whether TensorFlow has to be set up before the data is looked at."""
+    return family in _IN_GRAPH

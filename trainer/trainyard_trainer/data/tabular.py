@@ -1,0 +1,106 @@
+"""A table's features: numbers with their mean and spread, and texts as categories."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainyard_trainer.data import categories
+from trainyard_trainer.data.categories import CategoryCounter, empty_column
+from trainyard_trainer.data.labels import Tally
+from trainyard_trainer.data.schema import Schema
+from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.errors import BadInput
+
+NUMBERS, CATEGORIES = "numbers", "categories"
+"""Names of the feature arrays: float32 with NaN where missing, and int32 slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """What the training rows look like.
+
+    `mean`, `deviation` and `missing` belong to the number columns, `vocabularies` to the text columns.
+    """
+
+    schema: Schema
+    mean: Any
+    deviation: Any
+    missing: Any
+    vocabularies: tuple[tuple[str, ...], ...]
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory of a row."""
+        return 4 * len(self.schema.features)
+
+    @property
+    def digest(self) -> bytes:
+        """A digest of everything the model's input depends on."""
+        arrays = [np.ascontiguousarray(each).tobytes() for each in (self.mean, self.deviation, self.missing)]
+        return hashlib.sha256(b"\0".join([repr(self.vocabularies).encode(), *arrays])).digest()
+
+    def arrays(self, raw: RawRows) -> dict[str, Any]:
+        """Return raw rows as numbers and slots."""
+        slots = list(map(categories.encode, raw.texts, self.vocabularies))
+        return {NUMBERS: raw.numbers, CATEGORIES: _columns(slots, raw)}
+
+
+class TableCounter:
+    """Collects mean, spread and vocabulary of the columns while the data streams by.
+
+    Raises:
+        BadInput: a column is neither numbers nor texts.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        for name in schema.media:
+            raise BadInput(
+                f"column {name!r} holds bytes or arrays, and this family learns from numbers and texts: use another "
+                "program.keras.family, or leave the column out by listing the others in data.features"
+            )
+        self._schema = schema
+        self._tally = Tally(len(schema.numbers))
+        self._texts = [CategoryCounter(name) for name in schema.texts]
+        self._slots: list[Any] = []
+        self.row_bytes = 4 * len(schema.features)
+
+    def add(self, raw: RawRows, training: Any) -> dict[str, Any]:
+        """Take in rows; returns their numbers, and codes for their texts."""
+        self._tally.add(raw.numbers[training].astype(np.float64))
+        codes = []
+        for counter, texts in zip(self._texts, raw.texts, strict=True):
+            codes.append(counter.codes(texts))
+            counter.count(codes[-1][training])
+        return {NUMBERS: raw.numbers, CATEGORIES: _columns(codes, raw)}
+
+    def finish(self, training_rows: int) -> TableFacts:
+        """Return what the columns hold.
+
+        Raises:
+            BadInput: one has no value.
+        """
+        for name, count in zip(self._schema.numbers, self._tally.count, strict=True):
+            if not count:
+                raise BadInput(empty_column(name))
+        vocabularies = tuple(each.vocabulary() for each in self._texts)
+        self._slots = [each.slots(known) for each, known in zip(self._texts, vocabularies, strict=True)]
+        return TableFacts(
+            schema=self._schema,
+            mean=self._tally.mean,
+            deviation=np.where(self._tally.deviation > 0, self._tally.deviation, 1.0),
+            missing=self._tally.count < training_rows,
+            vocabularies=vocabularies,
+        )
+
+    def settle(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Turn the codes of kept rows into slots, in place."""
+        for column, slots in enumerate(self._slots):
+            kept[CATEGORIES][:, column] = slots[kept[CATEGORIES][:, column]]
+        return kept
+
+
+def _columns(columns: list[Any], raw: RawRows) -> Any:
+    return np.stack(columns, axis=1) if columns else np.zeros((len(raw), 0), np.int32)
