@@ -1,18 +1,22 @@
-"""The metrics of every epoch as a CSV file in the log folder."""
+"""The metrics of every epoch as a CSV file in the log folder, and beside it for TensorBoard."""
 
 import csv
 from collections.abc import Mapping
 from pathlib import Path
 
 HISTORY_FILE = "history.csv"
+LEARNING_RATE = "learning_rate"
 
 
 class History:
     """Appends one row an epoch; after a resume, the epochs that will be trained again are dropped first."""
 
     def __init__(self, folder: Path, metrics: tuple[str, ...]) -> None:
+        from trainyard_trainer.tensorboard import TensorBoardLog  # loads TensorFlow, which readers can do without
+
         self._path = folder / HISTORY_FILE
-        self._columns = ["epoch", "steps", "seconds", *metrics]
+        self._columns = ["epoch", "steps", "seconds", LEARNING_RATE, *metrics]
+        self._tensorboard = TensorBoardLog(folder)
 
     def resume(self, epoch: int) -> None:
         """Keep the rows of the first `epoch` epochs only."""
@@ -24,6 +28,7 @@ class History:
                     for row in csv.DictReader(stream)
                     if (row["epoch"] or "").isdigit() and int(row["epoch"]) <= epoch
                 ]
+        self._tensorboard.resume(epoch)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, self._columns, extrasaction="ignore", restval="")
@@ -31,7 +36,12 @@ class History:
             writer.writerows(kept)
 
     def add(self, epoch: int, *, steps: int, seconds: float, metrics: Mapping[str, float]) -> None:
-        """Append an epoch; `seconds` is how long it took."""
+        """Append an epoch; `seconds` is how long it took, and the learning rate may be among the metrics."""
+        self._tensorboard.add(epoch, metrics)
         row = {"epoch": epoch, "steps": steps, "seconds": round(seconds, 4)} | dict(metrics)
         with self._path.open("a", newline="", encoding="utf-8") as stream:
             csv.DictWriter(stream, self._columns, extrasaction="ignore", restval="").writerow(row)
+
+    def close(self) -> None:
+        """Bring everything to the files."""
+        self._tensorboard.close()

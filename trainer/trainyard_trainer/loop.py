@@ -10,7 +10,7 @@ from typing import Any
 from trainyard_trainer.checkpoint import CheckpointFolder, Snapshot
 from trainyard_trainer.data.pipeline import TrainingRows
 from trainyard_trainer.errors import Diverged, Stopped
-from trainyard_trainer.history import History
+from trainyard_trainer.history import LEARNING_RATE, History
 from trainyard_trainer.journal import Journal
 from trainyard_trainer.pace import Pace
 from trainyard_trainer.plan import Plan, Position
@@ -80,6 +80,7 @@ class Loop:
                 self._checkpoint(position)
         finally:
             self._saver.close()
+            self._around.history.close()
         if self._around.stop.requested:  # what is left, the export, can take longer than a grace period
             self._leave(position)
         if self._policy.keeps_best and self._state.restore_best():
@@ -178,8 +179,9 @@ class Loop:
         for name in ("loss", "val_loss"):
             if not math.isfinite(metrics.get(name, 0.0)):
                 raise self._diverged(f"{name} is not a finite number any more in epoch {position.epoch + 1}")
+        shown = {LEARNING_RATE: self._state.learning_rate} | metrics
         self._around.history.add(
-            position.epoch + 1, steps=self._steps_done(position), seconds=trained - started, metrics=metrics
+            position.epoch + 1, steps=self._steps_done(position), seconds=trained - started, metrics=shown
         )
         position = replace(position, metrics=metrics, seconds=self._clock.now() - self._began)
         if position.step < self._plan.steps_per_epoch:

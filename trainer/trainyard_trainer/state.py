@@ -14,7 +14,13 @@ class ModelState:
         self._variables = {f"model/{i}": each for i, each in enumerate(model.variables)}
         self._variables |= {f"optimizer/{i}": each for i, each in enumerate(optimizer.variables)}
         self._weights = list(model.weights)
+        self._optimizer = optimizer
         self._best: list[Any] = []
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next step."""
+        return float(self._optimizer.learning_rate)
 
     def arrays(self) -> dict[str, Any]:
         """Return copies of everything."""

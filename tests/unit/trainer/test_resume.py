@@ -116,6 +116,10 @@ def test_killed_at_random_moments_it_ends_with_the_weights_of_an_undisturbed_run
     assert_same(undisturbed, tmp_path)
     with next((tmp_path / "store").rglob("history.csv")).open() as stream:
         assert [row["epoch"] for row in csv.DictReader(stream)] == [str(i + 1) for i in range(EPOCHS)]
+    (curves,) = (tmp_path / "store").rglob("train/*tfevents*")
+    shown = [event.step for event in tf.compat.v1.train.summary_iterator(str(curves)) if event.summary.value]
+    assert shown == sorted(set(shown))
+    assert shown[-1] == EPOCHS
 
 
 def test_stopped_on_request_it_saves_leaves_within_a_second_and_goes_on_from_there(
