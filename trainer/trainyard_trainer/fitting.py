@@ -123,7 +123,7 @@ def training_rows(run: Run, prepared: Prepared, to_block: Callable[[Rows], Any])
         facts,
         seed=seed,
         batch_size=run.job.spec.fit.batch_size,
-        block_bytes=min(_MAX_BLOCK_BYTES, prepared.cache_bytes // 4),
+        block_bytes=min(_MAX_BLOCK_BYTES, prepared.cache_bytes // 8),
         prepare=to_block,
     )
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 _MIXED_UNITS = 8
 """Pieces of a table read in turns, so that rows sorted by label do not come in long runs of one class."""
-_MIXED_BLOCKS = 8
+_MIXED_BLOCKS = 4
 """What those pieces may take in memory together, in blocks."""
 
 
