@@ -48,7 +48,9 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs):
         _ensure_writable(folder)
     cache_bytes = run.cache_bytes if run.cache_bytes is not None else min(_MAX_CACHE, usable_memory() // 8)
-    table = open_data_set(find(run.data_location, data.format), label=data.label, features=data.features)
+    table = open_data_set(
+        find(run.data_location, data.format, run.data_access), label=data.label, features=data.features
+    )
     facts = profile(
         table,
         task=run.program.task,

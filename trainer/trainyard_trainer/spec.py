@@ -14,6 +14,7 @@ from trainyard_operator.api.program import KerasProgram
 from trainyard_operator.api.trainingjob import KIND, TrainingJob
 from trainyard_trainer.errors import BadInput, did_you_mean, one_line
 from trainyard_trainer.rules import broken_rules
+from trainyard_trainer.stores.access import Access
 
 LOCAL_STORE = "trainyard-out"
 """Store below the current folder where the environment names none."""
@@ -39,6 +40,7 @@ class Run:
     uid: str
     program: KerasProgram
     data_location: str
+    data_access: Access
     folders: Folders
     port: int | None
     cache_bytes: int | None
@@ -75,6 +77,7 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         uid=uid,
         program=_keras_program(job),
         data_location=_data_location(job, env),
+        data_access=_access(names.DATA_SECRET_DIR_ENV, env),
         folders=_folders(job.model_name, uid, env),
         port=_number(names.PORT_ENV, env, most=65535),
         cache_bytes=_number(CACHE_ENV, env, most=1 << 50),
@@ -178,6 +181,11 @@ def _data_location(job: TrainingJob, env: Mapping[str, str]) -> str:
             f"set ${names.DATA_DIR_ENV} to the file or folder to read, or use spec.data.source.uri"
         )
     return mounted
+
+
+def _access(variable: str, env: Mapping[str, str]) -> Access:
+    folder = env.get(variable)
+    return Access(env, Path(folder) if folder else None)
 
 
 def _folders(model_name: str, uid: str, env: Mapping[str, str]) -> Folders:

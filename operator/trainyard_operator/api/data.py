@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from trainyard_operator.api.meta import ApiModel, Column, Name, RelativePath, rule, rules
+from trainyard_operator.api.stores import DataUri, SecretRef
 
 
 class ConfigMapSource(ApiModel):
@@ -35,10 +36,17 @@ class DataSource(ApiModel):
                 "[has(self.uri), has(self.configMap), has(self.persistentVolumeClaim)].filter(x, x).size() == 1",
                 "set exactly one of uri, configMap and persistentVolumeClaim",
             ),
+            rule("!has(self.secretRef) || has(self.uri)", "only uri takes a secretRef", ".secretRef"),
         )
     )
-    uri: str | None = Field(
-        default=None, min_length=1, max_length=2048, description="A file or folder: a path or a file:// URI."
+    uri: DataUri | None = Field(
+        default=None,
+        description="A file or folder: a path, or a URI with the scheme file, s3, gs, abfs, abfss, http, https, hdfs, "
+        "webhdfs or swebhdfs.",
+    )
+    secret_ref: SecretRef | None = Field(
+        default=None,
+        description="Credentials for the URI: a Secret with keys such as AWS_ACCESS_KEY_ID (docs/stores.md).",
     )
     config_map: ConfigMapSource | None = Field(default=None, description="A ConfigMap in the same namespace.")
     persistent_volume_claim: VolumeSource | None = Field(default=None, description="A claim in the same namespace.")

@@ -26,6 +26,8 @@ TRAINING_JOB_ANNOTATION = "trainyard.dev/training-job-name"
 # The trainer's contract. The paths are mount paths in its pod; a laptop sets the variables to folders of its own.
 SPEC_ENV = "TRAINYARD_SPEC"
 DATA_DIR_ENV = "TRAINYARD_DATA_DIR"
+DATA_SECRET_DIR_ENV = "TRAINYARD_DATA_SECRET_DIR"  # noqa: S105
+STORE_SECRET_DIR_ENV = "TRAINYARD_STORE_SECRET_DIR"  # noqa: S105
 MODEL_DIR_ENV = "TRAINYARD_MODEL_DIR"
 CHECKPOINT_DIR_ENV = "TRAINYARD_CHECKPOINT_DIR"
 LOG_DIR_ENV = "TRAINYARD_LOG_DIR"
@@ -34,6 +36,8 @@ TERMINATION_MESSAGE_ENV = "TRAINYARD_TERMINATION_MESSAGE_PATH"
 
 SPEC_MOUNT = "/etc/trainyard/spec"
 SPEC_FILE = "spec.json"
+DATA_SECRET_MOUNT = "/etc/trainyard/data-secret"  # noqa: S105
+STORE_SECRET_MOUNT = "/etc/trainyard/store-secret"  # noqa: S105
 DATA_MOUNT = "/trainyard/data"
 STORE_MOUNT = "/trainyard/store"
 SERVING_MODELS_MOUNT = "/models"

@@ -1,16 +1,18 @@
 """Which files a data set is made of: one file, or a folder as Spark, Hadoop or a ConfigMap leaves it."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 from urllib.parse import unquote
 
-import pyarrow as pa
 import pyarrow.fs as pa_fs
 
-from trainyard_trainer.errors import BadInput, did_you_mean, listed, one_line
+from trainyard_trainer.errors import BadInput, did_you_mean, listed
+from trainyard_trainer.stores.access import Access
+from trainyard_trainer.stores.faults import explained
+from trainyard_trainer.stores.filesystems import open_location
+from trainyard_trainer.stores.uri import shown
 
 Format = Literal["csv", "parquet"]
 
@@ -22,12 +24,16 @@ _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file. `name` is relative to the data set; `partition` holds the columns its folders stand for."""
+    """One file. `name` is relative to the data set; `partition` holds the columns its folders stand for.
+
+    `written` is when, in nanoseconds since 1970, where a store says so; a copy on a disk is no other file.
+    """
 
     path: str
     name: str
     size: int
     partition: tuple[tuple[str, str | None], ...]
+    written: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +52,32 @@ class Source:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the file names and sizes, as sha256:<hex>."""
-        lines = "".join(f"{each.name}\t{each.size}\n" for each in self.files)
+        """A digest of the file names and sizes, in a store of their times too, as sha256:<hex>."""
+        parts = ((each.name, each.size, *([] if each.written is None else [each.written])) for each in self.files)
+        lines = "".join("\t".join(map(str, each)) + "\n" for each in parts)
         return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
 
 
-def find(location: str, declared: Literal["auto", "csv", "parquet"]) -> Source:
+def find(location: str, declared: Literal["auto", "csv", "parquet"], access: Access | None = None) -> Source:
     """Find the files at a path or URI.
 
     Files and folders whose names start with `_` or `.` (`_SUCCESS`, `_temporary`, `.crc`) are not data, and empty
     files hold none.
 
     Raises:
-        BadInput: nothing is there, nothing in it is data, or its format is not clear.
+        BadInput: nothing is there, nothing in it is data, its format is not clear, or the store refuses.
+        StoreUnavailable: the store fails.
     """
-    filesystem, root = _open(location)
+    access = access or Access({})
+    with explained(location, access):
+        filesystem, root = open_location(location, access)
+        return _find(filesystem, root, shown(location), declared)
+
+
+def _find(filesystem: Any, root: str, location: str, declared: str) -> Source:
     info = _info(filesystem, root, location)
     if info.type == pa_fs.FileType.File:
-        found = [SourceFile(info.path, PurePosixPath(info.path).name, info.size or 0, ())]
+        found = [_source_file(info, PurePosixPath(PurePosixPath(info.path).name), filesystem)]
     else:
         found = _walk(filesystem, info.path)
         if not found:
@@ -75,24 +89,22 @@ def find(location: str, declared: Literal["auto", "csv", "parquet"]) -> Source:
     return Source(location, filesystem, chosen, tuple(files))
 
 
-def _open(location: str) -> tuple[Any, str]:
-    if "://" not in location:
-        return pa_fs.LocalFileSystem(), os.path.abspath(location)
-    try:
-        filesystem, root = pa_fs.FileSystem.from_uri(location)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise BadInput(f"cannot open the data at {location}: {one_line(error)}") from error
-    return filesystem, root
-
-
 def _info(filesystem: Any, root: str, location: str) -> Any:
     info = filesystem.get_file_info(root)
     if info.type != pa_fs.FileType.NotFound:
         return info
-    beside = PurePosixPath(root).parent
-    neighbours = filesystem.get_file_info(pa_fs.FileSelector(str(beside), allow_not_found=True))
-    near = did_you_mean(PurePosixPath(root).name, [PurePosixPath(each.path).name for each in neighbours])
-    raise BadInput(f"the data {location} does not exist{near or ': check the path, or that the volume holds it'}")
+    near = did_you_mean(PurePosixPath(root).name, _beside(filesystem, PurePosixPath(root)))
+    where = "that it has been uploaded" if "://" in location else "that the volume holds it"
+    raise BadInput(f"the data {location} does not exist{near or f': check the path, or {where}'}")
+
+
+def _beside(filesystem: Any, path: PurePosixPath) -> list[str]:
+    """Return the names in the folder of a path; a bucket that does not exist is an error of its own."""
+    folder = path.parent if path.parent.name or path.root else path
+    try:
+        return [PurePosixPath(each.path).name for each in filesystem.get_file_info(pa_fs.FileSelector(str(folder)))]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _walk(filesystem: Any, root: str) -> list[SourceFile]:
@@ -101,8 +113,13 @@ def _walk(filesystem: Any, root: str) -> list[SourceFile]:
     for info in infos:
         name = PurePosixPath(info.path).relative_to(PurePosixPath(root))
         if info.type == pa_fs.FileType.File and not any(part.startswith(("_", ".")) for part in name.parts):
-            found.append(SourceFile(info.path, str(name), info.size or 0, _partition(name)))
+            found.append(_source_file(info, name, filesystem))
     return sorted(found, key=lambda each: each.name)
+
+
+def _source_file(info: Any, name: PurePosixPath, filesystem: Any) -> SourceFile:
+    written = None if isinstance(filesystem, pa_fs.LocalFileSystem) else info.mtime_ns
+    return SourceFile(info.path, str(name), info.size or 0, _partition(name), written)
 
 
 def _partition(name: PurePosixPath) -> tuple[tuple[str, str | None], ...]:

@@ -14,6 +14,7 @@ import pyarrow.dataset as pa_dataset
 from trainyard_trainer.data.schema import Schema, choose, is_number, kind_of, merge
 from trainyard_trainer.data.source import Source, SourceFile
 from trainyard_trainer.errors import BadInput, one_line
+from trainyard_trainer.stores.faults import fault
 
 BATCH_ROWS = 16_384
 _READ_BYTES = 1 << 20
@@ -167,6 +168,8 @@ def _blaming(name: str) -> Iterator[None]:
     try:
         yield
     except (*_CORRUPT, OSError) as error:
+        if found := fault(error, name):
+            raise found from error
         # Arrow reports a damaged file as an OSError without a number; one with a number is the system's, and may pass.
         if isinstance(error, OSError) and error.errno is not None:
             raise

@@ -60,6 +60,35 @@ def data(**fields):
     return a_training_job(data=a_training_job()["spec"]["data"] | fields)
 
 
+GOOD_URIS = [
+    "/data/rows.csv",
+    "rows.csv",
+    "file:///data/rows.csv",
+    "s3://lake/a b/%20c/",
+    "gs://lake/churn",
+    "abfss://box@account.dfs.core.windows.net/churn",
+    "https://host:8443/rows.csv?version=3&download=1",
+    "hdfs://ann@nameservice1/churn",
+    "webhdfs://namenode:9870/churn",
+]
+BAD_URIS = [
+    ("ftp://host/rows.csv", "expected a path, or a URI that starts with"),
+    ("s3a://lake/churn", "expected a path, or a URI that starts with"),
+    ("s3:///churn", "expected a path, or a URI that starts with"),
+    ("s3://lake/../other", "remove '..'"),
+    ("/data/..", "remove '..'"),
+    ("s3://AKID:secret@lake/churn", "no place for credentials"),
+    ("s3://AKID@lake/churn", "no place for credentials"),
+    ("https://ann:hunter2@host/rows.csv", "no place for credentials"),
+    ("https://t0ken@host/rows.csv", "no place for credentials"),
+    ("webhdfs://ann:hunter2@host/rows", "no place for credentials"),
+    ("https://host/rows.csv?X-Amz-Signature=abc", "no place for credentials"),
+    ("https://host/rows.csv?a=1&sig=abc", "no place for credentials"),
+    ("https://host/rows.csv?access_token=abc", "no place for credentials"),
+    ("s3://lake/churn?endpoint_override=evil", "only http and https URIs have a query"),
+]
+
+
 @pytest.mark.parametrize("document", SAMPLES)
 def test_every_example_is_accepted(document):
     assert refusals(document) == []
@@ -77,6 +106,8 @@ def test_every_example_is_accepted(document):
         a_training_job(fit={"stopWhen": {"steps": 5000, "timeLimit": "2h"}}, checkpoint={"every": "5m"}),
         data(features=["rooms", "area"]),
         data(source={"persistentVolumeClaim": {"claimName": "rows", "path": "a/b..c/d.csv"}}),
+        *(data(source={"uri": uri}) for uri in GOOD_URIS),
+        data(source={"uri": "s3://lake/churn/", "secretRef": {"name": "lake"}}),
         worker(gpus=2, resources={"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"memory": "2e9"}}),
         worker(template={"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}),
         worker(template={"affinity": {"nodeAffinity": {}}, "tolerations": [{"operator": "Exists"}]}),
@@ -123,6 +154,8 @@ def test_good_input_is_accepted(resource):
         (a_training_job(data={"source": {"uri": "/d.csv"}}), "'label' is a required property"),
         (data(source={}), "set exactly one of uri, configMap and persistentVolumeClaim"),
         (data(source={"uri": "/d", "configMap": {"name": "d"}}), "set exactly one of uri, configMap and"),
+        *((data(source={"uri": uri}), words) for uri, words in BAD_URIS),
+        (data(source={"configMap": {"name": "d"}, "secretRef": {"name": "s"}}), "only uri takes a secretRef"),
         (data(features=["rooms", "price"]), "label cannot be one of the features"),
         (data(features=[]), "should be non-empty"),
         (data(source={"persistentVolumeClaim": {"claimName": "c", "path": "/etc"}}), "'/etc' does not match"),

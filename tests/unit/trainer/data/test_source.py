@@ -104,7 +104,7 @@ def test_the_fingerprint_follows_names_and_sizes_not_the_place(tmp_path: Path) -
         ("elsewhere/x", "does not exist: check the path, or that the volume holds it"),
         ("folder", "holds no files"),
         ("empty.csv", "is empty: expected a table with a header"),
-        ("nosuch://host/x", "cannot open the data at nosuch://host/x"),
+        ("nosuch://host/x", "cannot open nosuch://host/x: expected a path, or a URI that starts with file, s3, gs"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_what_to_do(location: str, message: str, tmp_path: Path) -> None:
