@@ -37,6 +37,9 @@ class SpecBuilder:
     def with_data(self, **fields: Any) -> "SpecBuilder":
         return self._with("data", self.manifest["spec"]["data"] | fields)
 
+    def with_output(self, **fields: Any) -> "SpecBuilder":
+        return self._with("output", self.manifest["spec"]["output"] | fields)
+
     def with_checkpoint(self, **fields: Any) -> "SpecBuilder":
         return self._with("checkpoint", fields)
 

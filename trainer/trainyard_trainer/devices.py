@@ -48,6 +48,7 @@ class Devices:
         keras.utils.set_random_seed(seed)
         tf.config.experimental.enable_op_determinism()
         self.strategy: Any = tf.distribute.MirroredStrategy() if len(gpus) > 1 else None
+        self.gpus = len(gpus)
         self.description = f"{len(gpus)} GPU(s)" if gpus else f"{usable_cpus()} CPU thread(s)"
 
     def scope(self) -> AbstractContextManager[Any]:

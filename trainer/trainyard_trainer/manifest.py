@@ -10,8 +10,10 @@ from trainyard_operator.api.meta import API_VERSION
 from trainyard_operator.api.names import MANIFEST_FILE
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.source import Source
+from trainyard_trainer.devices import Devices
 from trainyard_trainer.files import sha256
 from trainyard_trainer.journal import rfc3339
+from trainyard_trainer.plan import Position
 from trainyard_trainer.spec import Run
 
 _PACKAGES = ("trainyard", "tensorflow", "keras", "numpy", "pyarrow")
@@ -20,25 +22,23 @@ _PACKAGES = ("trainyard", "tensorflow", "keras", "numpy", "pyarrow")
 def describe(
     run: Run,
     *,
-    folder: Path,
     signatures: Mapping[str, Any],
     metrics: Mapping[str, float],
     training: Mapping[str, Any],
     data: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the manifest of the files in `folder`, but for the version number, which is given when it is published."""
+    """Return what there is to know of a model version before its files are complete and it has a number."""
     return {
         "apiVersion": API_VERSION,
         "kind": "ModelManifest",
         "name": run.job.model_name,
         "created": rfc3339(),
         "trainingJob": {"name": run.name, "namespace": run.namespace, "uid": run.uid},
-        "files": list_files(folder),
         "signatures": signatures,
         "metrics": dict(metrics),
         "training": dict(training),
         "data": dict(data),
-        "code": versions(),
+        "code": versions() | ({"image": run.image} if run.image else {}),
     }
 
 
@@ -50,6 +50,22 @@ def list_files(folder: Path) -> list[dict[str, Any]]:
         for path in paths
         if path.as_posix() != MANIFEST_FILE
     ]
+
+
+def describe_training(run: Run, end: Position, *, steps: int, devices: Devices) -> dict[str, Any]:
+    """Return how the model was trained; the seconds are those of training, without what a kill made undone."""
+    return {
+        "reason": end.reason,
+        "epochs": end.epoch,
+        "steps": steps,
+        "seconds": round(end.seconds, 3),
+        "gpuSeconds": round(end.seconds * devices.gpus, 3),
+        "devices": devices.description,
+        "batchSize": run.job.spec.fit.batch_size,
+        "seed": run.job.spec.fit.seed,
+        "family": run.program.family,
+        "task": run.program.task,
+    }
 
 
 def describe_data(source: Source, profile: Profile) -> dict[str, Any]:

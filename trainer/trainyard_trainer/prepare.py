@@ -16,6 +16,7 @@ from trainyard_trainer.journal import Journal
 from trainyard_trainer.manifest import describe_data
 from trainyard_trainer.metrics import metric_names
 from trainyard_trainer.progress import ProgressBoard
+from trainyard_trainer.signing import check_key
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stopping import StopPolicy
 
@@ -47,6 +48,8 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     policy.check(metrics)
     for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs):
         _ensure_writable(folder)
+    if run.signing_key:
+        check_key(run.signing_key)
     cache_bytes = run.cache_bytes if run.cache_bytes is not None else min(_MAX_CACHE, usable_memory() // 8)
     table = open_data_set(
         find(run.data_location, data.format, run.data_access), label=data.label, features=data.features

@@ -1,14 +1,19 @@
 """From a trained model to a complete version in the store: write, verify in a fresh process, describe, publish."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from trainyard_operator.api.names import MODEL_CARD_FILE
+from trainyard_trainer.devices import Devices
 from trainyard_trainer.export import ServingModel, samples, save
 from trainyard_trainer.fitting import Trained
 from trainyard_trainer.journal import Journal
-from trainyard_trainer.manifest import describe, describe_data
+from trainyard_trainer.manifest import describe, describe_data, describe_training, list_files
+from trainyard_trainer.model_card import model_card
 from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.report import ModelVersion
+from trainyard_trainer.signing import sign
 from trainyard_trainer.spec import Run
 from trainyard_trainer.verify import Verifier
 from trainyard_trainer.versions import new_staging, publish
@@ -19,6 +24,7 @@ def publish_model(
     run: Run,
     prepared: Prepared,
     trained: Trained,
+    devices: Devices,
     *,
     steps: int,
     journal: Journal,
@@ -37,20 +43,14 @@ def publish_model(
         write_warmup(staging, model_name=run.job.model_name, specs=trained.encoder.signature(), rows=inputs)
         operations = verifier.check(staging, inputs, answers)
     journal.write("verified", "a fresh process loaded the model and answered alike", operations=operations)
+    training = describe_training(run, trained.end, steps=steps, devices=devices)
     manifest = describe(
         run,
-        folder=staging,
         signatures=signatures,
         metrics=trained.end.metrics,
-        training={
-            "reason": trained.end.reason,
-            "epochs": trained.end.epoch,
-            "steps": steps,
-            "seed": run.job.spec.fit.seed,
-            "family": run.program.family,
-            "task": run.program.task,
-        }
-        | ({"tuning": tuning} if tuning else {}),
+        training=training | ({"tuning": tuning} if tuning else {}),
         data=describe_data(prepared.table.source, prepared.profile),
     )
-    return publish(staging, run.folders.model, manifest)
+    (staging / MODEL_CARD_FILE).write_text(model_card(manifest), encoding="utf-8")
+    sign_with_key = partial(sign, key=run.signing_key) if run.signing_key else None
+    return publish(staging, run.folders.model, manifest | {"files": list_files(staging)}, sign_with_key)

@@ -44,6 +44,8 @@ class Run:
     folders: Folders
     port: int | None
     cache_bytes: int | None
+    image: str | None = None
+    signing_key: Path | None = None
 
     @property
     def name(self) -> str:
@@ -81,6 +83,8 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         folders=_folders(job.model_name, uid, env),
         port=_number(names.PORT_ENV, env, most=65535),
         cache_bytes=_number(CACHE_ENV, env, most=1 << 50),
+        image=env.get(names.IMAGE_ENV),
+        signing_key=_signing_key(job, env),
     )
 
 
@@ -186,6 +190,18 @@ def _data_location(job: TrainingJob, env: Mapping[str, str]) -> str:
 def _access(variable: str, env: Mapping[str, str]) -> Access:
     folder = env.get(variable)
     return Access(env, Path(folder) if folder else None)
+
+
+def _signing_key(job: TrainingJob, env: Mapping[str, str]) -> Path | None:
+    if job.spec.output.signing is None:
+        return None
+    mounted = env.get(names.SIGNING_KEY_ENV)
+    if not mounted:
+        raise BadInput(
+            "spec.output.signing names a Secret, which only a cluster mounts: "
+            f"set ${names.SIGNING_KEY_ENV} to the file of the private key, or leave out spec.output.signing"
+        )
+    return Path(mounted)
 
 
 def _folders(model_name: str, uid: str, env: Mapping[str, str]) -> Folders:

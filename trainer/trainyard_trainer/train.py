@@ -56,7 +56,7 @@ def train(run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal,
         return Outcome(reason, f"trained in {trained.end.epoch} epochs", None)
     board.update(phase="exporting")
     journal.write("exporting", f"training ended ({reason}); exporting the model", reason=reason)
-    version = publish_model(run, prepared, trained, steps=board.current.step, journal=journal, tuning=tuned)
+    version = publish_model(run, prepared, trained, devices, steps=board.current.step, journal=journal, tuning=tuned)
     _clear(original)
     board.update(phase="done", last_checkpoint=None)
     end = trained.end

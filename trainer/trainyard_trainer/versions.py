@@ -5,12 +5,12 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainyard_operator.api.names import MANIFEST_FILE
+from trainyard_operator.api.names import MANIFEST_FILE, SIGNATURE_FILE
 from trainyard_trainer.files import sync, sync_tree, write_atomically
 from trainyard_trainer.report import ModelVersion
 
@@ -45,8 +45,12 @@ def new_staging(folder: Path, uid: str) -> Path:
     return staging
 
 
-def publish(staging: Path, folder: Path, manifest: Mapping[str, Any]) -> ModelVersion:
+def publish(
+    staging: Path, folder: Path, manifest: Mapping[str, Any], sign: Callable[[Path], None] | None = None
+) -> ModelVersion:
     """Give the content of `staging` the next free version number; the manifest is written into it last.
+
+    Only a signature may follow: `sign` is called when everything it signs is there.
 
     Raises:
         OSError: the store cannot be written.
@@ -56,6 +60,9 @@ def publish(staging: Path, folder: Path, manifest: Mapping[str, Any]) -> ModelVe
     while True:
         content = json.dumps(dict(manifest) | {"version": number}, indent=2, sort_keys=True).encode() + b"\n"
         write_atomically(staging / MANIFEST_FILE, lambda stream, written=content: stream.write(written))  # type: ignore[misc]
+        if sign:
+            sign(staging)
+            sync(staging / SIGNATURE_FILE)
         try:
             os.rename(staging, folder / str(number))
         except OSError as error:

@@ -31,6 +31,8 @@ STORE_SECRET_DIR_ENV = "TRAINYARD_STORE_SECRET_DIR"  # noqa: S105
 MODEL_DIR_ENV = "TRAINYARD_MODEL_DIR"
 CHECKPOINT_DIR_ENV = "TRAINYARD_CHECKPOINT_DIR"
 LOG_DIR_ENV = "TRAINYARD_LOG_DIR"
+SIGNING_KEY_ENV = "TRAINYARD_SIGNING_KEY"
+IMAGE_ENV = "TRAINYARD_IMAGE"
 PORT_ENV = "TRAINYARD_PORT"
 TERMINATION_MESSAGE_ENV = "TRAINYARD_TERMINATION_MESSAGE_PATH"
 
@@ -38,6 +40,8 @@ SPEC_MOUNT = "/etc/trainyard/spec"
 SPEC_FILE = "spec.json"
 DATA_SECRET_MOUNT = "/etc/trainyard/data-secret"  # noqa: S105
 STORE_SECRET_MOUNT = "/etc/trainyard/store-secret"  # noqa: S105
+SIGNING_MOUNT = "/etc/trainyard/signing"
+SIGNING_KEY_FILE = "private.pem"
 DATA_MOUNT = "/trainyard/data"
 STORE_MOUNT = "/trainyard/store"
 SERVING_MODELS_MOUNT = "/models"
@@ -51,6 +55,9 @@ REST_PORT = 8501
 
 MANIFEST_FILE = "trainyard.json"
 """Written last into a model version; a folder without it is not a version."""
+MODEL_CARD_FILE = "MODEL_CARD.md"
+SIGNATURE_FILE = "model.sig"
+"""Signs the manifest too, so it is the one file beside it that the manifest does not list."""
 SIGNATURE = "serving_default"
 """What a served model answers by default: a vector for each feature."""
 EXAMPLES_SIGNATURE, EXAMPLES_INPUT = "serving_examples", "examples"

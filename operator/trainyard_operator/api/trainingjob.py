@@ -69,10 +69,28 @@ class Store(ApiModel):
     persistent_volume_claim: ClaimStore = Field(description="A claim in the same namespace.")
 
 
+class SecretKeyRef(ApiModel):
+    """One key of a Secret in the same namespace."""
+
+    name: Name = Field(description="Name of the Secret.")
+    key: str = Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, description="The key to read.")
+
+
+class Signing(ApiModel):
+    """How model versions are signed (docs/signing.md)."""
+
+    secret_key_ref: SecretKeyRef = Field(
+        description="The private key: an elliptic curve key (P-256, P-384 or P-521) as PEM, without a password."
+    )
+
+
 class Output(ApiModel):
     """Where the result goes."""
 
     store: Store = Field(description="The model store; versions are written to <store>/<modelName>/<version>/.")
+    signing: Signing | None = Field(
+        default=None, description="Sign each version, as model.sig beside its files; not signed where absent."
+    )
 
 
 _FIXED = "{} cannot change once the job exists; create a new TrainingJob to train again"

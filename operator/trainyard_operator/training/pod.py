@@ -7,9 +7,13 @@ from trainyard_operator.api.names import (
     CHECKPOINT_DIR_ENV,
     DATA_DIR_ENV,
     DATA_MOUNT,
+    IMAGE_ENV,
     LOG_DIR_ENV,
     MODEL_DIR_ENV,
     PORT_ENV,
+    SIGNING_KEY_ENV,
+    SIGNING_KEY_FILE,
+    SIGNING_MOUNT,
     SPEC_ENV,
     SPEC_FILE,
     SPEC_MOUNT,
@@ -27,6 +31,8 @@ GRACE_PERIOD = 60
 """Seconds from the request to stop to the end: time to write a checkpoint."""
 _USER = 65532
 """One user for all that write or read a store, also where the storage knows no fsGroup."""
+
+_OWN_GROUP_READS = 0o440
 
 
 def pod_template(job: TrainingJob, attempt: int, *, trainer_image: str) -> Manifest:
@@ -63,11 +69,12 @@ def pod_template(job: TrainingJob, attempt: int, *, trainer_image: str) -> Manif
 
 
 def _container(job: TrainingJob, trainer_image: str) -> Manifest:
-    worker, program = job.spec.roles.worker, job.spec.program.container
+    program = job.spec.program.container
+    image = program.image if program else job.spec.roles.worker.image or trainer_image
     container: Manifest = {
         "name": CONTAINER,
-        "image": program.image if program else worker.image or trainer_image,
-        "env": environment(job),
+        "image": image,
+        "env": environment(job, image),
         "ports": [{"name": "http", "containerPort": TRAINER_PORT, "protocol": "TCP"}],
         "resources": _resources(job),
         "securityContext": {
@@ -78,12 +85,12 @@ def _container(job: TrainingJob, trainer_image: str) -> Manifest:
         "terminationMessagePath": TERMINATION_MESSAGE_PATH,
         # A program that dies without a last word is known by the end of its log.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": _mounts(job.spec.data.source, store=job.spec.output.store.persistent_volume_claim.claim_name),
+        "volumeMounts": _mounts(job),
     }
     return container | (_present(command=program.command, args=program.args) if program else {})
 
 
-def environment(job: TrainingJob) -> list[Manifest]:
+def environment(job: TrainingJob, image: str) -> list[Manifest]:
     """Return the variables of the container: defaults, over them the user's, over both the trainer's contract."""
     store = f"{STORE_MOUNT}/{job.model_name}"
     work = f"{store}/.training/{job.metadata['uid']}"
@@ -96,9 +103,12 @@ def environment(job: TrainingJob) -> list[Manifest]:
         MODEL_DIR_ENV: store,
         CHECKPOINT_DIR_ENV: f"{work}/checkpoints",
         LOG_DIR_ENV: f"{work}/logs",
+        IMAGE_ENV: image,
         PORT_ENV: str(TRAINER_PORT),
         TERMINATION_MESSAGE_ENV: TERMINATION_MESSAGE_PATH,
     } | _present(**{DATA_DIR_ENV: data_path(job.spec.data.source)})
+    if job.spec.output.signing:
+        contract[SIGNING_KEY_ENV] = f"{SIGNING_MOUNT}/{SIGNING_KEY_FILE}"
     own = {each["name"]: each for each in job.spec.roles.worker.template.env or []}
     return list((_variables(defaults) | own | _variables(contract)).values())
 
@@ -139,10 +149,16 @@ def _volumes(job: TrainingJob) -> list[Manifest]:
     elif source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name != claim:
         name = source.persistent_volume_claim.claim_name
         volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": name, "readOnly": True}})
+    if signing := job.spec.output.signing:
+        ref = signing.secret_key_ref
+        file = {"key": ref.key, "path": SIGNING_KEY_FILE}
+        secret = {"secretName": ref.name, "items": [file], "defaultMode": _OWN_GROUP_READS}
+        volumes.append({"name": "signing", "secret": secret})
     return volumes
 
 
-def _mounts(source: DataSource, *, store: str) -> list[Manifest]:
+def _mounts(job: TrainingJob) -> list[Manifest]:
+    source, store = job.spec.data.source, job.spec.output.store.persistent_volume_claim.claim_name
     mounts: list[Manifest] = [
         {"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True},
         {"name": "store", "mountPath": STORE_MOUNT},
@@ -152,6 +168,8 @@ def _mounts(source: DataSource, *, store: str) -> list[Manifest]:
         # Data in the store's own claim: one volume, mounted twice.
         same = source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name == store
         mounts.append({"name": "store" if same else "data", "mountPath": DATA_MOUNT, "readOnly": True})
+    if job.spec.output.signing:
+        mounts.append({"name": "signing", "mountPath": SIGNING_MOUNT, "readOnly": True})
     return mounts
 
 

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import json
 import math
+import re
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +18,18 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+from model_signing import verifying
 from tensorflow.core.protobuf import saved_model_pb2
 
 from support.model_server import served
 from support.serving_client import METRICS
+from support.signing_keys import write_keys
 from support.trainer_runs import Result, SpecBuilder, a_spec, run, write_table
 from trainyard_operator.api import names
+from trainyard_trainer.model_card import model_card
 from trainyard_trainer.tf_examples import serialize
+
+SIGNING = {"secretKeyRef": {"name": "signing", "key": "private.pem"}}
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,11 @@ class Trained:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("trained")
     table = write_table(folder / "table.csv")
-    spec = a_spec(table).with_fit(epochs=60).with_checkpoint(everySteps=1)
-    return Trained(folder, table, run(spec, folder))
+    spec = a_spec(table).with_fit(epochs=60).with_checkpoint(everySteps=1).with_output(signing=SIGNING)
+    private, _public = write_keys(folder)
+    return Trained(
+        folder, table, run(spec, folder, {names.SIGNING_KEY_ENV: str(private), names.IMAGE_ENV: "me/trainer:1"})
+    )
 
 
 def load(folder: Path, version: int = 1, model: str = "sample") -> Any:
@@ -75,7 +84,8 @@ def test_the_manifest_describes_the_version_and_the_report_names_its_digest(trai
     assert manifest["trainingJob"] == {"name": "sample", "namespace": "", "uid": "uid-of-sample"}
     assert manifest["metrics"] == result.report["metrics"]
     on_disk = sorted(str(p.relative_to(version)) for p in version.rglob("*") if p.is_file())
-    assert [each["path"] for each in manifest["files"]] == [p for p in on_disk if p != names.MANIFEST_FILE]
+    unlisted = (names.MANIFEST_FILE, names.SIGNATURE_FILE)
+    assert [each["path"] for each in manifest["files"]] == [p for p in on_disk if p not in unlisted]
     for each in manifest["files"]:
         content = (version / each["path"]).read_bytes()
         assert (each["size"], each["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
@@ -115,6 +125,53 @@ def test_serialized_examples_get_the_answers_of_the_same_rows(trained: Trained) 
         "inputs": {"examples": {"dtype": "string", "shape": [None]}},
         "outputs": manifest["signatures"]["serving_default"]["outputs"],
     }
+
+
+def test_the_version_is_signed_and_says_what_it_is_and_where_it_comes_from(trained: Trained) -> None:
+    version = trained.folder / "store" / "sample" / "1"
+    key = verifying.Config().use_elliptic_key_verifier(public_key=trained.folder / "public.pem")
+    key.verify(version, version / names.SIGNATURE_FILE)
+
+    manifest = json.loads((version / names.MANIFEST_FILE).read_text())
+    training = manifest["training"]
+    assert 0 < training["seconds"] < 600
+    assert {name: training[name] for name in ("reason", "epochs", "steps", "batchSize", "seed", "gpuSeconds")} == {
+        "reason": "MaxEpochs", "epochs": 60, "steps": 720, "batchSize": 8, "seed": 42, "gpuSeconds": 0,
+    }  # fmt: skip
+    assert training["devices"].endswith("CPU thread(s)")
+    assert manifest["code"]["image"] == "me/trainer:1"
+    files = {name: each for name, each in manifest.items() if name not in ("files", "version")}
+    assert (version / names.MODEL_CARD_FILE).read_text() == model_card(files)
+
+
+def test_the_private_key_is_nowhere_in_what_a_training_says_or_writes(trained: Trained) -> None:
+    secret = (trained.folder / "private.pem").read_text().splitlines()[1]
+    written = [path for path in (trained.folder / "store").rglob("*") if path.is_file()]
+    assert not any(secret.encode() in path.read_bytes() for path in written)
+    assert secret not in trained.result.stderr + json.dumps(trained.result.events) + json.dumps(trained.result.report)
+
+
+def test_a_training_whose_version_cannot_be_signed_leaves_none(table: Path, tmp_path: Path) -> None:
+    private, _public = write_keys(tmp_path)
+    spec = a_spec(table).with_output(signing=SIGNING).with_fit(epochs=1)
+
+    assert (without := run(spec, tmp_path)).code == names.EXIT_BAD_INPUT
+    assert "set $TRAINYARD_SIGNING_KEY to the file of the private key" in without.report["message"]
+    private.write_text("not a key")
+    wrong = run(spec, tmp_path, {names.SIGNING_KEY_ENV: str(private)})
+    assert (wrong.code, wrong.the("failed")["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
+    assert "cannot sign models" in wrong.report["message"]
+    assert list((tmp_path / "store").rglob(names.MANIFEST_FILE)) == []
+
+
+def test_the_request_in_the_model_card_works(trained: Trained, tmp_path: Path) -> None:
+    card = (trained.folder / "store" / "sample" / "1" / names.MODEL_CARD_FILE).read_text()
+    (url, body) = re.findall(r"curl http://HOST:8501(\S+) -d @- <<'EOF'\n(.*?)\nEOF", card, re.DOTALL)[0]
+
+    with served(trained.folder / "store" / "sample", "sample", tmp_path) as client:
+        status, answer, _headers = client.rest("POST", url, body.encode())
+
+    assert (status, len(json.loads(answer)["predictions"])) == (200, 1), answer
 
 
 def test_the_model_server_warms_up_and_answers_rows_and_examples_alike(trained: Trained, tmp_path: Path) -> None:

@@ -56,6 +56,10 @@ def tuning(**fields):
     return a_training_job(tuning=TUNING | fields)
 
 
+def output(**fields):
+    return a_training_job(output=a_training_job()["spec"]["output"] | fields)
+
+
 def data(**fields):
     return a_training_job(data=a_training_job()["spec"]["data"] | fields)
 
@@ -105,6 +109,7 @@ def test_every_example_is_accepted(document):
         tuning(parameters=[{"name": "fit.epochs", "minValue": 1, "maxValue": 9, "step": 2}], algorithm="grid"),
         a_training_job(fit={"stopWhen": {"steps": 5000, "timeLimit": "2h"}}, checkpoint={"every": "5m"}),
         data(features=["rooms", "area"]),
+        output(signing={"secretKeyRef": {"name": "keys", "key": "private.pem"}}),
         data(source={"persistentVolumeClaim": {"claimName": "rows", "path": "a/b..c/d.csv"}}),
         *(data(source={"uri": uri}) for uri in GOOD_URIS),
         data(source={"uri": "s3://lake/churn/", "secretRef": {"name": "lake"}}),

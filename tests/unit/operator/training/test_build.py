@@ -63,6 +63,12 @@ VARIANTS = {
     "whole config map": a_training_job().with_data(configMap={"name": "rows"}),
     "claim": a_training_job().with_data(persistentVolumeClaim={"claimName": "lake", "path": "churn/"}),
     "the store's claim": a_training_job().with_data(persistentVolumeClaim={"claimName": "models", "path": "in.csv"}),
+    "signed": a_training_job().with_spec(
+        output={
+            "store": {"persistentVolumeClaim": {"claimName": "models"}},
+            "signing": {"secretKeyRef": {"name": "keys", "key": "churn.pem"}},
+        }
+    ),
     "container": a_training_job().with_container(image="me/train:1", command=["python"], args=["train.py"]),
 }
 
@@ -127,6 +133,7 @@ def test_the_trainer_is_told_where_everything_is() -> None:
         "TRAINYARD_MODEL_DIR": "/trainyard/store/risk",
         "TRAINYARD_CHECKPOINT_DIR": "/trainyard/store/risk/.training/uid-of-churn/checkpoints",
         "TRAINYARD_LOG_DIR": "/trainyard/store/risk/.training/uid-of-churn/logs",
+        "TRAINYARD_IMAGE": "trainer:test",
         "TRAINYARD_PORT": "8080",
         "TRAINYARD_TERMINATION_MESSAGE_PATH": "/dev/termination-log",
         "TRAINYARD_DATA_DIR": "/trainyard/data/rows.csv",
@@ -151,6 +158,19 @@ def test_the_data_is_mounted_read_only_where_the_trainer_looks(
     assert env_of(VARIANTS[variant]).get("TRAINYARD_DATA_DIR") == path
     mount = mounts.get("/trainyard/data")
     assert (mount and (mount["name"], mount["readOnly"])) == (volume and (volume, True))
+
+
+def test_the_signing_key_is_mounted_read_only_and_alone() -> None:
+    mounts = {each["name"]: each for each in container_of(VARIANTS["signed"])["volumeMounts"]}
+    (volume,) = [each for each in pod_of(VARIANTS["signed"])["volumes"] if each["name"] == "signing"]
+
+    assert mounts["signing"] == {"name": "signing", "mountPath": "/etc/trainyard/signing", "readOnly": True}
+    assert env_of(VARIANTS["signed"])["TRAINYARD_SIGNING_KEY"] == "/etc/trainyard/signing/private.pem"
+    assert volume["secret"] == {
+        "secretName": "keys",
+        "items": [{"key": "churn.pem", "path": "private.pem"}],
+        "defaultMode": 0o440,
+    }
 
 
 def test_gpus_are_limits_and_equal_requests_and_are_not_hidden() -> None:

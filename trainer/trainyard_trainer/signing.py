@@ -1,0 +1,49 @@
+"""Signs a model version, so that whoever has the public key can tell that no byte of it was changed.
+
+By OpenSSF's model-signing (https://github.com/sigstore/model-transparency), whose own tool verifies it: one Sigstore
+bundle with the SHA-256 of every file, the manifest among them, signed with an elliptic curve key.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from trainyard_operator.api.names import SIGNATURE_FILE
+from trainyard_trainer.errors import BadInput, ExportFailed, one_line
+
+_FIX = "expected a private key of curve P-256, P-384 or P-521 as PEM, without a password"
+
+
+def check_key(key: Path) -> None:
+    """Find out that a key can sign before the training, not after it.
+
+    Raises:
+        BadInput: it cannot; the message says nothing of its content.
+    """
+    try:
+        _signer(key)
+    except OSError as error:
+        raise BadInput(f"cannot read the signing key: {one_line(error)}; {_FIX}") from error
+    # Whatever the cryptography makes of it: a certificate, a key of another kind, one with a password, no key at all.
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadInput(f"{key} cannot sign models: {_FIX} in output.signing.secretKeyRef") from error
+
+
+def sign(folder: Path, key: Path) -> None:
+    """Write the signature of all files in `folder` beside them.
+
+    Raises:
+        ExportFailed: it could not be signed.
+    """
+    from model_signing import hashing
+
+    hashes = hashing.Config().set_ignored_paths(paths=[SIGNATURE_FILE], ignore_git_paths=False)
+    try:
+        _signer(key).set_hashing_config(hashes).sign(folder, folder / SIGNATURE_FILE)
+    except (OSError, ValueError) as error:
+        raise ExportFailed(f"the model could not be signed: {one_line(error)}") from error
+
+
+def _signer(key: Path) -> Any:
+    from model_signing import signing  # half a second that only those who sign spend
+
+    return signing.Config().use_elliptic_key_signer(private_key=key)
