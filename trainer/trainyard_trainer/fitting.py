@@ -59,7 +59,7 @@ def fit(
         Stopped: on request, after a checkpoint.
     """
     spec, facts = run.job.spec, prepared.profile
-    task = task_for(facts.labels, run.program)
+    task = task_for(facts.labels, run.program, spec.fit)
     encoder = encoder_for(facts.features)
     plan = Plan(
         epochs=spec.fit.epochs,

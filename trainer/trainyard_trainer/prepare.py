@@ -44,7 +44,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     """
     fit, data = run.job.spec.fit, run.job.spec.data
     policy = StopPolicy(fit.stop_when, epochs=fit.epochs)
-    metrics = metric_names(run.program.task, validation=data.validation.fraction > 0)
+    metrics = metric_names(run.program.task, validation=data.validation.fraction > 0, further=fit.metrics)
     policy.check(metrics)
     for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs):
         _ensure_writable(folder)

@@ -5,16 +5,20 @@ an epoch into numbers under the names Keras uses.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from trainyard_operator.api.fit import Fit
 from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
+from trainyard_trainer.losses import BINARY, MULTICLASS, REGRESSION
+from trainyard_trainer.scores import ClassScores, NumberScores, Scores
 
 COUNT, LOSS = "count", "loss"
+_CROSS_ENTROPY = "categorical_crossentropy"
 _BINS = 16_384
 """Resolution of the area under the ROC curve."""
 
@@ -42,18 +46,37 @@ class Task(Protocol):
         """Return the named answers a client gets."""
 
 
+class Further:
+    """The metrics that a spec asks for beside the usual ones; nothing is added up where it asks for none."""
+
+    def __init__(self, scores: Scores, wanted: Sequence[str]) -> None:
+        self._scores, self._wanted = scores, wanted
+
+    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+        """Return what validation adds up for them."""
+        return self._scores.sums(labels, outputs) if self._wanted else {}
+
+    def values(self, totals: Mapping[str, Any]) -> dict[str, float]:
+        """Return them, of the totals of a validation; of those of an epoch, which training adds up, there are none."""
+        if not self._wanted or not self._scores.names <= totals.keys():
+            return {}
+        found = self._scores.values(totals, float(totals[COUNT]))
+        return {name: found[name] for name in self._wanted}
+
+
 class BinaryClassification:
     """One of two classes. The one output is the log-odds of the second class."""
 
     outputs = 1
     totals: tuple[str, ...] = ("right",)
 
-    def __init__(self, labels: ClassLabels) -> None:
+    def __init__(self, labels: ClassLabels, loss: str = "binary_crossentropy", further: Sequence[str] = ()) -> None:
         self._names = list(labels.names)
+        self._loss, self._further = BINARY[loss], Further(ClassScores(2), further)
 
     def loss(self, labels: Any, outputs: Any) -> Any:
-        """Return the binary cross-entropy."""
-        return tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(labels, tf.float32), logits=outputs[:, 0])
+        """Return the loss of the spec, by default the binary cross-entropy."""
+        return self._loss(labels, outputs)
 
     def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
         """Return the number of rows whose class was right."""
@@ -65,14 +88,16 @@ class BinaryClassification:
         place = (tf.asinh(outputs[:, 0] * 1000) / 22 + 0.5) * _BINS
         bins = tf.cast(tf.clip_by_value(place, 0, _BINS - 1), tf.int32) + _BINS * labels
         histogram = tf.math.bincount(bins, minlength=2 * _BINS, maxlength=2 * _BINS, dtype=tf.float32)
-        return self.sums(labels, outputs) | {"histogram": histogram}
+        return self.sums(labels, outputs) | {"histogram": histogram} | self._further.sums(labels, outputs)
 
     def metrics(self, totals: Mapping[str, Any]) -> dict[str, float]:
         """Return loss and accuracy, and for validation the area under the ROC curve where both classes occur."""
         found = _means(totals, loss=LOSS, accuracy="right")
         if "histogram" in totals:
             found["auc"] = area_under_curve(np.asarray(totals["histogram"], np.float64).reshape(2, _BINS))
-        return {name: value for name, value in found.items() if not (name == "auc" and math.isnan(value))}
+        return {
+            name: value for name, value in found.items() if not (name == "auc" and math.isnan(value))
+        } | self._further.values(totals)
 
     def serve(self, outputs: Any) -> dict[str, Any]:
         """Return the class's name and the probability of the second class."""
@@ -86,11 +111,6 @@ class BinaryClassification:
 class BinaryHinge(BinaryClassification):
     """One of two classes by a support vector machine. The one output is positive for the second class."""
 
-    def loss(self, labels: Any, outputs: Any) -> Any:
-        """Return the hinge loss: how far a row is from its side of the margin."""
-        sides = tf.cast(2 * labels - 1, tf.float32)
-        return tf.nn.relu(1 - sides * outputs[:, 0])
-
     def serve(self, outputs: Any) -> dict[str, Any]:
         """Return the class's name and the output: distances from the boundary are not probabilities."""
         return {"label": super().serve(outputs)["label"], "score": outputs[:, 0]}
@@ -101,25 +121,28 @@ class MulticlassClassification:
 
     totals: tuple[str, ...] = ("right",)
 
-    def __init__(self, labels: ClassLabels) -> None:
+    def __init__(
+        self, labels: ClassLabels, loss: str = "categorical_crossentropy", further: Sequence[str] = ()
+    ) -> None:
         self._names = list(labels.names)
         self.outputs = len(self._names)
+        self._loss, self._further = MULTICLASS[loss], Further(ClassScores(self.outputs), further)
 
     def loss(self, labels: Any, outputs: Any) -> Any:
-        """Return the categorical cross-entropy."""
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=outputs)
+        """Return the loss of the spec, by default the categorical cross-entropy."""
+        return self._loss(labels, outputs)
 
     def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
         """Return the number of rows whose class was right."""
         return {"right": _count(tf.argmax(outputs, axis=1, output_type=tf.int32) == labels)}
 
     def validation_sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
-        """Return the same."""
-        return self.sums(labels, outputs)
+        """Return the same, and what further metrics need."""
+        return self.sums(labels, outputs) | self._further.sums(labels, outputs)
 
     def metrics(self, totals: Mapping[str, Any]) -> dict[str, float]:
-        """Return loss and accuracy."""
-        return _means(totals, loss=LOSS, accuracy="right")
+        """Return loss and accuracy, and for validation the further metrics."""
+        return _means(totals, loss=LOSS, accuracy="right") | self._further.values(totals)
 
     def serve(self, outputs: Any) -> dict[str, Any]:
         """Return the likeliest class's name and the probabilities of all classes in sorted order."""
@@ -128,17 +151,7 @@ class MulticlassClassification:
 
 
 class MulticlassHinge(MulticlassClassification):
-    """One of several classes by a support vector machine. The class with the largest output wins.
-
-    After Crammer and Singer, "On the algorithmic implementation of multiclass kernel-based vector machines" (2001).
-    """
-
-    def loss(self, labels: Any, outputs: Any) -> Any:
-        """Return by how much the best wrong class comes nearer to the right one than the margin."""
-        own = tf.one_hot(labels, self.outputs, on_value=True, off_value=False, dtype=tf.bool)
-        right = tf.reduce_sum(tf.where(own, outputs, 0.0), axis=1)
-        wrong = tf.reduce_max(tf.where(own, outputs.dtype.min, outputs), axis=1)
-        return tf.nn.relu(1 + wrong - right)
+    """One of several classes by a support vector machine. The class with the largest output wins."""
 
     def serve(self, outputs: Any) -> dict[str, Any]:
         """Return the name of the class with the largest score, and the scores of all classes in sorted order."""
@@ -154,39 +167,48 @@ class Regression:
     outputs = 1
     totals: tuple[str, ...] = ("error",)
 
-    def __init__(self, labels: NumberLabels) -> None:
+    def __init__(self, labels: NumberLabels, loss: str = "mean_squared_error", further: Sequence[str] = ()) -> None:
         self._mean, self._deviation = labels.mean, labels.deviation
+        self._loss, self._further = REGRESSION[loss], Further(NumberScores(self._mean, self._deviation), further)
+        self._unit = self._deviation ** {"mean_squared_error": 2, "mean_absolute_error": 1}.get(loss, 0)
 
     def loss(self, labels: Any, outputs: Any) -> Any:
-        """Return the squared error, in squared standard deviations."""
-        return tf.square((labels - self._mean) / self._deviation - outputs[:, 0])
+        """Return the loss of the spec, by default the squared error, of labels in standard deviations."""
+        return self._loss((labels - self._mean) / self._deviation, outputs)
 
     def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
         """Return the sum of absolute errors."""
         return {"error": tf.reduce_sum(tf.abs((labels - self._mean) / self._deviation - outputs[:, 0]))}
 
     def validation_sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
-        """Return the same."""
-        return self.sums(labels, outputs)
+        """Return the same, and what further metrics need."""
+        return self.sums(labels, outputs) | self._further.sums(labels, outputs)
 
     def metrics(self, totals: Mapping[str, Any]) -> dict[str, float]:
-        """Return mean squared and mean absolute error in the unit of the label."""
+        """Return loss and mean absolute error, in the unit of the label where they have one."""
         found = _means(totals, loss=LOSS, mae="error")
-        return {"loss": found["loss"] * self._deviation**2, "mae": found["mae"] * self._deviation}
+        return {
+            "loss": found["loss"] * self._unit,
+            "mae": found["mae"] * self._deviation,
+        } | self._further.values(totals)
 
     def serve(self, outputs: Any) -> dict[str, Any]:
         """Return the predicted number."""
         return {"value": outputs[:, 0] * self._deviation + self._mean}
 
 
-def task_for(labels: Labels, program: KerasProgram) -> Task:
-    """Return the program's task for these labels."""
+def task_for(labels: Labels, program: KerasProgram, fit: Fit | None = None) -> Task:
+    """Return the program's task for these labels, with the loss and the metrics of the spec."""
+    further = fit.metrics if fit else []
+    named = {"loss": fit.loss} if fit and fit.loss else {}
     if isinstance(labels, NumberLabels):
-        return Regression(labels)
+        return Regression(labels, further=further, **named)
     hinge = program.family == "svm"
+    if hinge:
+        named.setdefault("loss", "hinge")
     if program.task == "binaryClassification":
-        return BinaryHinge(labels) if hinge else BinaryClassification(labels)
-    return MulticlassHinge(labels) if hinge else MulticlassClassification(labels)
+        return (BinaryHinge if hinge else BinaryClassification)(labels, further=further, **named)
+    return (MulticlassHinge if hinge else MulticlassClassification)(labels, further=further, **named)
 
 
 def area_under_curve(histogram: Any) -> float:

@@ -9,6 +9,28 @@ from trainyard_operator.api.meta import ApiModel, Column, Duration, rule, rules
 OptimizerName = Literal[
     "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lamb", "lion", "nadam", "rmsprop", "sgd",
 ]  # fmt: skip
+# The names are Keras': https://keras.io/api/losses and https://keras.io/api/metrics
+LOSSES = {
+    "binaryClassification": ["binary_crossentropy", "binary_focal_crossentropy"],
+    "multiclassClassification": ["categorical_crossentropy", "categorical_focal_crossentropy"],
+    "regression": ["mean_squared_error", "mean_absolute_error", "huber", "log_cosh"],
+}
+METRICS = {
+    "binaryClassification": ["precision", "recall", "f1_score"],
+    "multiclassClassification": ["precision", "recall", "f1_score", "top_k_categorical_accuracy"],
+    "regression": [
+        "mean_squared_error", "root_mean_squared_error", "mean_absolute_percentage_error", "r2_score",
+    ],
+}  # fmt: skip
+SVM_LOSSES = ["hinge", "squared_hinge"]
+Loss = Literal[
+    "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy", "categorical_focal_crossentropy",
+    "hinge", "huber", "log_cosh", "mean_absolute_error", "mean_squared_error", "squared_hinge",
+]  # fmt: skip
+Metric = Literal[
+    "f1_score", "mean_absolute_percentage_error", "mean_squared_error", "precision", "r2_score", "recall",
+    "root_mean_squared_error", "top_k_categorical_accuracy",
+]  # fmt: skip
 ClassWeight = Annotated[float, Field(ge=0, le=1000000)]
 
 
@@ -99,6 +121,17 @@ class Fit(ApiModel):
     epochs: int = Field(default=10, ge=1, le=1000000, description="Passes over the training rows, at most.")
     batch_size: int = Field(default=32, ge=1, le=1048576, description="Rows a step.")
     optimizer: Optimizer = Field(default=Optimizer(), description="The optimizer.")
+    loss: Loss | None = Field(
+        default=None,
+        description="What is minimised, as in Keras. Where absent: cross-entropy for classes, hinge for an svm, "
+        "mean_squared_error for numbers.",
+    )
+    metrics: list[Metric] = Field(
+        default=[],
+        max_length=16,
+        description="Metrics of the validation rows, as in Keras, beside those that a task always has.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
     class_weights: ClassWeights | None = Field(
         default=None, description="How much the rows of each class count; all alike where absent."
     )

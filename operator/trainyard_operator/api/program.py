@@ -28,6 +28,11 @@ class KerasProgram(ApiModel):
                 ".task",
             ),
             rule("self.kernel == 'linear' || self.family == 'svm'", "only family svm has a kernel", ".kernel"),
+            rule(
+                "!has(self.normalization) || self.family == 'mlp'",
+                "only the hidden layers of family mlp have a normalization",
+                ".normalization",
+            ),
             rule("!has(self.gamma) || self.kernel == 'rbf'", "only kernel rbf has a gamma", ".gamma"),
         )
     )
@@ -44,6 +49,10 @@ class KerasProgram(ApiModel):
         description="Units of each hidden layer of an mlp, first to last.",
     )
     activation: Activation = Field(default="relu", description="Activation of the hidden layers.")
+    normalization: Literal["batchNormalization", "layerNormalization"] | None = Field(
+        default=None,
+        description="Normalisation before the activation of each hidden layer of an mlp; none where absent.",
+    )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of units dropped after each hidden layer.")
     l2: float | None = Field(
         default=None,

@@ -1,11 +1,12 @@
 """TrainingJob: one model to train, from data to a version in a store."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from trainyard_operator.api.data import Data
-from trainyard_operator.api.fit import Checkpoint, Fit
+from trainyard_operator.api.fit import LOSSES, METRICS, SVM_LOSSES, Checkpoint, Fit
 from trainyard_operator.api.meta import (
     NAME_RULE,
     ApiModel,
@@ -96,11 +97,28 @@ class Output(ApiModel):
 _FIXED = "{} cannot change once the job exists; create a new TrainingJob to train again"
 
 
+def _by_task(names: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{' or '.join(each)} for {task}" for task, each in names.items())
+
+
 class TrainingJobSpec(ApiModel):
     """What to train, on what, how, and where the model goes."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
+            rule(
+                "!has(self.fit.loss) || !has(self.program.keras) || self.fit.loss in "
+                f"(self.program.keras.family == 'svm' ? {SVM_LOSSES} : {LOSSES}[self.program.keras.task])",
+                "the loss does not fit the task and the family: "
+                + _by_task(LOSSES)
+                + f", {' or '.join(SVM_LOSSES)} of an svm",
+                ".fit.loss",
+            ),
+            rule(
+                f"!has(self.program.keras) || self.fit.metrics.all(m, m in {METRICS}[self.program.keras.task])",
+                f"a metric has to fit the task: {_by_task(METRICS)}",
+                ".fit.metrics",
+            ),
             rule(
                 "!has(self.tuning) || !has(self.program.container)",
                 "a container program does its own tuning: remove tuning",

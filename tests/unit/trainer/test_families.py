@@ -139,7 +139,8 @@ def kinds_of_operations(version: Path) -> set[str]:
     [
         ({"family": "svm", "task": "regression"}, "family svm predicts classes only; use linear or mlp"),
         ({"family": "mlp", "kernel": "rbf"}, "only family svm has a kernel"),
-        ({"family": "svm", "gamma": 0.5}, "spec.program.keras: only kernel rbf has a gamma"),
+        ({"family": "linear", "normalization": "batchNormalization"}, "only the hidden layers of family mlp have"),
+        ({"family": "svm", "gamma": 0.5}, "spec.program.keras.gamma: only kernel rbf has a gamma"),
     ],
 )
 def test_settings_that_contradict_each_other_are_bad_input(
@@ -149,3 +150,19 @@ def test_settings_that_contradict_each_other_are_bad_input(
 
     assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
     assert message in result.report["message"]
+
+
+@pytest.mark.parametrize("normalization", ["batchNormalization", "layerNormalization"])
+def test_normalised_layers_a_loss_and_metrics_of_the_spec_go_all_the_way(
+    normalization: str, table: Path, tmp_path: Path
+) -> None:
+    watched = {"metric": "val_f1_score", "epochs": 10}
+    spec = a_spec(table).with_keras(normalization=normalization)
+    spec = spec.with_fit(
+        epochs=30, loss="binary_focal_crossentropy", metrics=["f1_score"], stopWhen={"noImprovement": watched}
+    )
+
+    result = run(spec, tmp_path)
+
+    assert result.code == 0, result.stderr  # a fresh process has seen the same numbers
+    assert result.report["metrics"]["val_f1_score"] > 0.8

@@ -9,6 +9,10 @@ from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
 
 MAX_EMBEDDING = 16
+_NORMALIZATIONS = {
+    "batchNormalization": keras.layers.BatchNormalization,
+    "layerNormalization": keras.layers.LayerNormalization,
+}
 
 
 def build_mlp(program: KerasProgram, inputs: ModelInputs, outputs: int) -> Any:
@@ -23,7 +27,10 @@ def build_mlp(program: KerasProgram, inputs: ModelInputs, outputs: int) -> Any:
     x = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     regularizer = keras.regularizers.L2(program.l2) if program.l2 else None
     for units in program.hidden:
-        x = keras.layers.Dense(units, activation=program.activation, kernel_regularizer=regularizer)(x)
+        x = keras.layers.Dense(units, kernel_regularizer=regularizer)(x)
+        if program.normalization:
+            x = _NORMALIZATIONS[program.normalization]()(x)
+        x = keras.layers.Activation(program.activation)(x)
         if program.dropout:
             x = keras.layers.Dropout(program.dropout)(x)
     return keras.Model({DENSE: dense, SLOTS: slots}, keras.layers.Dense(outputs, kernel_regularizer=regularizer)(x))

@@ -1,0 +1,104 @@
+"""The metrics that a spec can ask for beside the usual ones: what each task adds up for them, and how they follow.
+
+Their names are those of Keras. With several classes precision, recall and f1_score are means over the classes, each
+counting the same (Keras' `average="macro"`); a share of nothing is 0.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+TOP_K = 5
+"""As in Keras' TopKCategoricalAccuracy."""
+
+
+class Scores(Protocol):
+    """The further metrics of one task. `names` are those of what is added up for them."""
+
+    names: frozenset[str]
+
+    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+        """Return what is added up batch by batch, each a float32 scalar or vector."""
+
+    def values(self, totals: Mapping[str, Any], count: float) -> dict[str, float]:
+        """Return all metrics of what was added up over `count` rows."""
+
+
+class ClassScores:
+    """Precision, recall and F1, of the second class of two, else averaged; and how often in the top five."""
+
+    names = frozenset({"hits", "predicted", "there", "among"})
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+
+    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+        """Return, for each class, how often it was right, predicted and there."""
+        if outputs.shape[1] == 1:
+            predicted = tf.cast(outputs[:, 0] > 0, tf.int32)
+            among = tf.zeros_like(outputs[:, 0])
+        else:
+            predicted = tf.argmax(outputs, axis=1, output_type=tf.int32)
+            among = tf.cast(tf.math.in_top_k(labels, outputs, min(TOP_K, self._classes)), tf.float32)
+        right = tf.cast(predicted == labels, tf.float32)
+        return {
+            "hits": self._by_class(labels, right),
+            "predicted": self._by_class(predicted, tf.ones_like(right)),
+            "there": self._by_class(labels, tf.ones_like(right)),
+            "among": tf.reduce_sum(among),
+        }
+
+    def _by_class(self, classes: Any, values: Any) -> Any:
+        return tf.math.bincount(classes, weights=values, minlength=self._classes, maxlength=self._classes)
+
+    def values(self, totals: Mapping[str, Any], count: float) -> dict[str, float]:
+        """Return the metrics."""
+        which = slice(1, None) if self._classes == 2 else slice(None)
+        hits, predicted, there = (
+            np.asarray(totals[name], np.float64)[which] for name in ("hits", "predicted", "there")
+        )
+        return {
+            "precision": _mean_share(hits, predicted),
+            "recall": _mean_share(hits, there),
+            "f1_score": _mean_share(2 * hits, predicted + there),
+            "top_k_categorical_accuracy": float(totals["among"]) / count,
+        }
+
+
+class NumberScores:
+    """Errors of a predicted number, in the unit of the label; `outputs` are in standard deviations from its mean."""
+
+    names = frozenset({"squares", "shares", "standard", "spread"})
+
+    def __init__(self, mean: float, deviation: float) -> None:
+        self._mean, self._deviation = mean, deviation
+
+    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+        """Return sums of squares and of relative errors. Sums are of standardised labels: they keep their digits."""
+        standard = (labels - self._mean) / self._deviation
+        errors = standard - outputs[:, 0]
+        shares = tf.abs(errors) * self._deviation / tf.maximum(tf.abs(labels), 1e-7)
+        return {
+            "squares": tf.reduce_sum(tf.square(errors)),
+            "shares": tf.reduce_sum(shares),
+            "standard": tf.reduce_sum(standard),
+            "spread": tf.reduce_sum(tf.square(standard)),
+        }
+
+    def values(self, totals: Mapping[str, Any], count: float) -> dict[str, float]:
+        """Return the metrics."""
+        square = float(totals["squares"]) / count
+        variance = float(totals["spread"]) / count - (float(totals["standard"]) / count) ** 2
+        return {
+            "mean_squared_error": square * self._deviation**2,
+            "root_mean_squared_error": math.sqrt(square) * self._deviation,
+            "mean_absolute_percentage_error": 100 * float(totals["shares"]) / count,
+            "r2_score": 1 - square / variance if variance > 0 else 0.0,
+        }
+
+
+def _mean_share(some: Any, of: Any) -> float:
+    return float(np.mean(np.divide(some, of, out=np.zeros_like(some), where=of > 0)))
