@@ -109,9 +109,7 @@ class TrainingJobSpec(ApiModel):
             rule(
                 "!has(self.fit.loss) || !has(self.program.keras) || self.fit.loss in "
                 f"(self.program.keras.family == 'svm' ? {SVM_LOSSES} : {LOSSES}[self.program.keras.task])",
-                "the loss does not fit the task and the family: "
-                + _by_task(LOSSES)
-                + f", {' or '.join(SVM_LOSSES)} of an svm",
+                f"a loss has to fit the task: {_by_task(LOSSES)}; {' or '.join(SVM_LOSSES)} for an svm",
                 ".fit.loss",
             ),
             rule(

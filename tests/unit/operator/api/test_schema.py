@@ -94,7 +94,9 @@ def test_a_rule_speaks_of_fields_that_exist(node, rule):
             assert name in found["properties"], (scope, path)
             found = found["properties"][name]
     if "fieldPath" in rule:
-        assert rule["fieldPath"].removeprefix(".") in node["properties"]
+        found = node
+        for name in rule["fieldPath"].removeprefix(".").split("."):
+            found = found["properties"][name]
     assert not rule["message"].endswith(".")
     assert "\n" not in rule["message"]
 
