@@ -72,6 +72,12 @@ def a_spec(data: Path, *, label: str = "label", task: str = "binaryClassificatio
     )
 
 
+def a_tree_spec(data: Path, family: str, *, task: str = "binaryClassification", **knobs: Any) -> SpecBuilder:
+    """Start from small trees on the data at a path."""
+    spec = a_spec(data)._with("program", {"keras": {"family": family, "task": task, "numTrees": 30} | knobs})
+    return spec._with("fit", {})
+
+
 def write_table(path: Path) -> Path:
     """Write 120 rows: numbers, one of them missing at times, a text, and a label that follows from them."""
     rng = np.random.default_rng(7)

@@ -17,6 +17,7 @@ from trainyard_trainer.progress import ProgressBoard, serve
 from trainyard_trainer.report import ModelVersion, termination_message, write_report
 from trainyard_trainer.signals import StopSignal, end_with_parent
 from trainyard_trainer.spec import read_run
+from trainyard_trainer.trees.settings import most_epochs
 
 EXIT_FAILED = 1
 
@@ -37,7 +38,7 @@ class Program:
         self._stop.install()
         try:
             run = read_run(spec, self._env)
-            self._board.update(epochs=run.job.spec.fit.epochs)
+            self._board.update(epochs=most_epochs(run.job.spec))
             if run.port is not None:
                 self._serve(run.port)
             self._journal.write("starting", f"training {run.job.model_name}", job=run.name, uid=run.uid)

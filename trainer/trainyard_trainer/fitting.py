@@ -66,7 +66,7 @@ def fit(
         batch_size=spec.fit.batch_size,
         rows=facts.training_rows,
         interval=Interval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
-        digest=_digest(run, facts),
+        digest=plan_digest(run, facts),
         store=run.folders.model.parent,
         learning_rate=spec.fit.optimizer.learning_rate,
     )
@@ -139,7 +139,7 @@ def _validation(prepared: Prepared, to_block: Callable[[Rows], Any]) -> Callable
     return lambda: map(to_block, validation_blocks(prepared.table, facts, block_rows=rows))
 
 
-def _digest(run: Run, facts: Profile) -> str:
+def plan_digest(run: Run, facts: Profile) -> str:
     """Tell apart trainings whose checkpoints do not fit each other."""
     spec = run.job.spec
     settings = [spec.program.to_wire(), spec.data.to_wire(), spec.fit.to_wire()]

@@ -19,6 +19,8 @@ from trainyard_trainer.progress import ProgressBoard
 from trainyard_trainer.signing import check_key
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stopping import StopPolicy
+from trainyard_trainer.trees.memory import require_rows_in_memory
+from trainyard_trainer.trees.settings import grows_trees, most_epochs
 
 _MAX_CACHE = 4 << 30
 """Data kept in memory takes at most an eighth of the memory there is, and no more than this."""
@@ -43,7 +45,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
         BadInput: something is wrong with them.
     """
     fit, data = run.job.spec.fit, run.job.spec.data
-    policy = StopPolicy(fit.stop_when, epochs=fit.epochs)
+    policy = StopPolicy(fit.stop_when, epochs=most_epochs(run.job.spec))
     metrics = metric_names(run.program.task, validation=data.validation.fraction > 0, further=fit.metrics)
     policy.check(metrics)
     for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs):
@@ -63,7 +65,9 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
         watch=lambda rows: board.step_ended(),
         counter=counter_for(run.program, table.schema),
     )
-    if fit.batch_size > facts.training_rows:
+    if grows_trees(run.program):
+        require_rows_in_memory(facts, limit=cache_bytes)
+    elif fit.batch_size > facts.training_rows:
         raise BadInput(
             f"fit.batchSize is {fit.batch_size}, but there are only {facts.training_rows} training rows: "
             f"use at most {facts.training_rows}"

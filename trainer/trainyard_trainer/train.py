@@ -12,6 +12,7 @@ from trainyard_trainer.progress import ProgressBoard
 from trainyard_trainer.report import ModelVersion
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
+from trainyard_trainer.trees.settings import grows_trees
 from trainyard_trainer.versions import Complete, find_by_uid
 
 
@@ -46,8 +47,12 @@ def train(run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal,
     prepared = prepare(run, board=board, journal=journal)
     devices = devices or _devices(run)  # takes seconds: bad input has been reported by now where possible
     with quiet():
-        from trainyard_trainer.fitting import fit
         from trainyard_trainer.publishing import publish_model
+
+        if grows_trees(run.program):
+            from trainyard_trainer.trees.fit import fit_forest as fit
+        else:
+            from trainyard_trainer.fitting import fit
     stop.install()  # TensorFlow's distribution services take SIGTERM away
     trained = fit(run, prepared, devices, checkpoints=checkpoints, board=board, journal=journal, stop=stop)
     reason = str(trained.end.reason)

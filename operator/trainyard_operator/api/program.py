@@ -12,8 +12,10 @@ Activation = Literal[
     "celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "linear", "mish",
     "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softsign", "tanh",
 ]  # fmt: skip
-Family = Literal["linear", "mlp", "svm"]
+Family = Literal["linear", "mlp", "svm", "gradientBoostedTrees", "randomForest"]
+TREE_FAMILIES: tuple[Family, ...] = ("gradientBoostedTrees", "randomForest")
 Units = Annotated[int, Field(ge=1, le=1048576)]
+_TREES = f"self.family in {list(TREE_FAMILIES)}"
 Argument = Annotated[str, Field(max_length=65536)]
 
 
@@ -34,12 +36,25 @@ class KerasProgram(ApiModel):
                 ".normalization",
             ),
             rule("!has(self.gamma) || self.kernel == 'rbf'", "only kernel rbf has a gamma", ".gamma"),
+            rule(
+                f"{_TREES} || ![has(self.numTrees), has(self.maxDepth), has(self.minExamples)].exists(x, x)",
+                "only the families gradientBoostedTrees and randomForest have numTrees, maxDepth and minExamples",
+            ),
+            rule(
+                "self.family == 'gradientBoostedTrees' || !(has(self.shrinkage) || has(self.subsample))",
+                "only family gradientBoostedTrees has shrinkage and subsample",
+            ),
+            rule(
+                f"!({_TREES}) || (self.hidden == [128, 64] && self.activation == 'relu' && self.dropout == 0.0)",
+                "trees have no layers: leave hidden, activation and dropout out",
+            ),
+            rule("self.family != 'randomForest' || !has(self.l2)", "family randomForest has no penalty", ".l2"),
         )
     )
     family: Family = Field(
         default="mlp",
-        description="Kind of model: linear (logistic or linear regression), mlp (a stack of dense layers), or svm "
-        "(a support vector machine, for classes only).",
+        description="Kind of model: linear (logistic or linear regression), mlp (a stack of dense layers), svm "
+        "(a support vector machine, for classes only), gradientBoostedTrees, or randomForest.",
     )
     task: Task = Field(description="What is predicted: one of two classes, one of several, or a number.")
     hidden: list[Units] = Field(
@@ -59,7 +74,7 @@ class KerasProgram(ApiModel):
         ge=0,
         le=1000,
         description="Penalty: the loss grows by this times the sum of the squared weights; 0.0001 for an svm, "
-        "otherwise 0 where absent.",
+        "otherwise 0 where absent. For gradientBoostedTrees the weights are the values of the leaves.",
     )
     kernel: Literal["linear", "rbf"] = Field(
         default="linear", description="Kernel of an svm; rbf is the Gaussian one, by random Fourier features."
@@ -72,6 +87,35 @@ class KerasProgram(ApiModel):
     )
     random_features: int = Field(
         default=512, ge=1, le=65536, description="Random features of the rbf kernel: more come nearer to it."
+    )
+    num_trees: int | None = Field(
+        default=None,
+        ge=1,
+        le=10000,
+        description="Trees; with several classes, gradientBoostedTrees has as many for each of them. 300 where absent.",
+    )
+    max_depth: int | None = Field(
+        default=None,
+        ge=2,
+        le=30,
+        description="Levels of a tree, its root among them; 6 for gradientBoostedTrees and 16 for randomForest where "
+        "absent.",
+    )
+    min_examples: int | None = Field(
+        default=None, ge=1, le=1000000000, description="The fewest training rows in a leaf; 5 where absent."
+    )
+    shrinkage: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of each new tree that gradientBoostedTrees adds: their learning rate. 0.1 where absent.",
+    )
+    subsample: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of the training rows, drawn anew, that each tree of gradientBoostedTrees sees; all where "
+        "absent.",
     )
 
 

@@ -20,7 +20,7 @@ from trainyard_operator.api.meta import (
     rules,
 )
 from trainyard_operator.api.pods import GPU_RULES, PodTemplate, Resources
-from trainyard_operator.api.program import Program
+from trainyard_operator.api.program import TREE_FAMILIES, Program
 from trainyard_operator.api.tuning import Tuning
 
 KIND, PLURAL, SINGULAR, SHORT = "TrainingJob", "trainingjobs", "trainingjob", "tj"
@@ -94,6 +94,15 @@ class Output(ApiModel):
     )
 
 
+_LEFT_OUT = (
+    f"self.fit.epochs == {Fit().epochs} && self.fit.batchSize == {Fit().batch_size} && "
+    f"self.fit.optimizer.name == '{Fit().optimizer.name}' && "
+    f"self.fit.optimizer.learningRate == {Fit().optimizer.learning_rate} && "
+    "![has(self.fit.optimizer.momentum), has(self.fit.optimizer.weightDecay), has(self.fit.optimizer.schedule)]"
+    ".exists(x, x)"
+)
+"""CEL: the fields of `fit` that mean nothing for trees have their defaults."""
+
 _FIXED = "{} cannot change once the job exists; create a new TrainingJob to train again"
 
 
@@ -135,6 +144,12 @@ class TrainingJobSpec(ApiModel):
                     f".{field}",
                 )
                 for field in ("modelName", "tuning")
+            ),
+            rule(
+                f"!has(self.program.keras) || !(self.program.keras.family in {list(TREE_FAMILIES)}) || ({_LEFT_OUT})",
+                "trees have no epochs, batches or optimizer: leave fit.epochs, fit.batchSize and fit.optimizer out; "
+                "numTrees and shrinkage in program.keras are their knobs",
+                ".fit",
             ),
             *(
                 rule(f"self.{field} == oldSelf.{field}", _FIXED.format(field), f".{field}")

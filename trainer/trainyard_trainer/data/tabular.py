@@ -103,4 +103,4 @@ class TableCounter:
 
 
 def _columns(columns: list[Any], raw: RawRows) -> Any:
-    return np.stack(columns, axis=1) if columns else np.zeros((len(raw), 0), np.int32)
+    return np.stack(columns, axis=1) if columns else np.zeros((len(raw.numbers), 0), np.int32)

@@ -1,0 +1,220 @@
+"""Trees as a whole: what they learn, how they stop, and that they go on after a stop as if nothing had happened."""
+
+import csv
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from support.trainer_runs import a_spec, a_tree_spec, run, start
+from trainyard_operator.api import names
+
+ROOT = Path(__file__).parents[4]
+
+
+def write_riddle(path: Path, *, rows: int = 600) -> Path:
+    """Write rows whose label no sum of columns gives: a band in the middle, and a text together with a gap."""
+    rng = np.random.default_rng(11)
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["x", "colour", "amount", "label"])
+        for _ in range(rows):
+            x, colour = rng.uniform(-1, 1), rng.choice(["red", "green", "blue", ""])
+            amount = rng.uniform() if rng.uniform() < 0.5 else None
+            yes = abs(x) < 0.4 or (colour in ("red", "") and amount is None)
+            writer.writerow([f"{x:.3f}", colour, amount, "yes" if yes else "no"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def riddle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_riddle(tmp_path_factory.mktemp("data") / "riddle.csv")
+
+
+def test_a_linear_model_does_no_better_than_chance_on_the_riddle(riddle: Path, tmp_path: Path) -> None:
+    spec = a_spec(riddle).with_keras(family="linear")
+
+    assert run(spec, tmp_path).report["metrics"]["val_accuracy"] < 0.7
+
+
+@pytest.mark.parametrize(
+    ("family", "knobs"), [("gradientBoostedTrees", {"numTrees": 60}), ("randomForest", {"numTrees": 40})]
+)
+def test_trees_solve_the_riddle_and_are_served_with_core_operations_only(
+    family: str, knobs: dict[str, Any], riddle: Path, tmp_path: Path
+) -> None:
+    result = run(a_tree_spec(riddle, family, **knobs), tmp_path)
+
+    assert result.code == 0, result.stderr
+    assert result.stderr == ""
+    assert result.report["metrics"]["val_accuracy"] > 0.85
+    assert result.the("verified")
+    version = tmp_path / "store" / "sample" / "1"
+    # Those of this process are TensorFlow's own: ydf brings none into it.
+    assert kinds_of_operations(version) <= set(tf.raw_ops.__dict__) | {"NoOp"}
+    serve = tf.saved_model.load(str(version)).signatures["serving_default"]
+    answer = serve(
+        x=tf.constant([0.1, 0.9, 0.9, 0.9, np.nan]),
+        colour=tf.constant(["green", "green", "red", "", "mauve"]),
+        amount=tf.constant([0.3, np.nan, np.inf, np.nan, np.nan]),
+    )
+    assert [each.decode() for each in answer["label"].numpy()[:4]] == ["yes", "no", "yes", "yes"]
+    assert np.isfinite(answer["probability"]).all()
+
+
+def kinds_of_operations(version: Path) -> set[str]:
+    (graph,) = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes()).meta_graphs
+    functions = [node.op for function in graph.graph_def.library.function for node in function.node_def]
+    return {node.op for node in graph.graph_def.node} | set(functions)
+
+
+@pytest.mark.parametrize("family", ["gradientBoostedTrees", "randomForest"])
+@pytest.mark.parametrize(
+    ("task", "label"),
+    [
+        ("multiclassClassification", lambda x, kind: kind if x < 0.5 else "big"),
+        ("regression", lambda x, kind: 1000 + 50 * (kind == "b") + 200 * (x > 0.5)),
+    ],
+)
+def test_every_task_learns_an_easy_rule(family: str, task: str, label: Any, tmp_path: Path) -> None:
+    points = [(i / 100, kind) for i in range(100) for kind in "abc"]
+    with (tmp_path / "t.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("x", "kind", "label"), *((*each, label(*each)) for each in points)])
+
+    result = run(a_tree_spec(tmp_path / "t.csv", family, task=task, numTrees=60), tmp_path)
+
+    assert result.code == 0, result.stderr
+    serve = tf.saved_model.load(str(tmp_path / "store" / "sample" / "1")).signatures["serving_default"]
+    shown = [(0.25, "a"), (0.25, "b"), (0.25, "c"), (0.75, "b")]
+    answer = serve(x=tf.constant([x for x, _ in shown]), kind=tf.constant([kind for _, kind in shown]))
+    wanted = [label(*each) for each in shown]
+    if task == "regression":
+        np.testing.assert_allclose(answer["value"], wanted, atol=25)
+        assert result.report["metrics"]["val_mae"] < 25
+    else:
+        assert [each.decode() for each in answer["label"].numpy()] == wanted
+        np.testing.assert_allclose(np.sum(answer["probabilities"], axis=1), 1, atol=1e-5)
+
+
+def test_boosting_stops_when_it_no_longer_improves_and_the_best_trees_are_kept(tmp_path: Path) -> None:
+    data = ROOT / "examples" / "quickstart" / "breast-cancer.csv"
+    spec = a_tree_spec(data, "gradientBoostedTrees", numTrees=300).with_data(label="diagnosis")
+
+    result = run(spec.with_fit(stopWhen={"noImprovement": {"epochs": 10}}), tmp_path)
+
+    assert result.report["reason"] == "EarlyStopping"
+    assert result.report["metrics"]["val_accuracy"] > 0.93
+    with next((tmp_path / "store").rglob("history.csv")).open() as stream:
+        history = list(csv.DictReader(stream))
+    best = min(history, key=lambda row: float(row["val_loss"]))
+    assert result.the("model")["trees"] == int(best["epoch"]) == len(history) - 10
+    assert result.report["metrics"] == pytest.approx({k: float(best[k]) for k in result.report["metrics"]})
+    assert result.report["steps"] == len(history) < 300
+
+
+def test_a_loss_threshold_and_a_number_of_steps_end_it_too(riddle: Path, tmp_path: Path) -> None:
+    spec = a_tree_spec(riddle, "gradientBoostedTrees", numTrees=300)
+
+    loss = run(spec.with_fit(stopWhen={"lossBelow": 0.5}), tmp_path)
+    steps = run(spec.named("other").with_fit(stopWhen={"steps": 7}), tmp_path)
+
+    assert (loss.report["reason"], loss.report["loss"] < 0.5) == ("LossThreshold", True)
+    assert (steps.report["reason"], steps.report["steps"], steps.the("model")["trees"]) == ("MaxSteps", 7, 7)
+
+
+def test_classes_can_weigh_more(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    with (tmp_path / "t.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows(
+            [("x", "label"), *((x, "rare" if rng.uniform() < x / 4 else "usual") for x in rng.uniform(0, 1, 400))]
+        )
+    spec = a_tree_spec(tmp_path / "t.csv", "gradientBoostedTrees", maxDepth=3)
+
+    def said(name: str, **fit: Any) -> float:
+        assert run(spec.named(name).with_fit(**fit), tmp_path).code == 0
+        serve = tf.saved_model.load(str(tmp_path / "store" / name / "1")).signatures["serving_default"]
+        return float(np.mean(serve(x=tf.linspace(0.0, 1.0, 50))["probability"]))
+
+    assert said("plain") > 0.8  # the second class is the usual one
+    assert 0.4 < said("balanced", classWeights={"balanced": True}) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("family", "knobs", "number"),
+    [
+        ("gradientBoostedTrees", {"subsample": 0.5}, signal.SIGKILL),
+        ("randomForest", {"minExamples": 1}, signal.SIGTERM),
+    ],
+)
+def test_a_training_that_is_ended_and_goes_on_has_the_same_trees_as_an_undisturbed_one(
+    family: str, knobs: dict[str, Any], number: int, riddle: Path, tmp_path: Path
+) -> None:
+    spec = a_tree_spec(riddle, family, numTrees=120, **knobs).with_checkpoint(everySteps=10)
+    assert run(spec.named("undisturbed"), tmp_path).code == 0
+    with start(spec, tmp_path) as process:
+        while process.poll() is None and not list((tmp_path / "store" / "sample").rglob("*.ckpt")):
+            time.sleep(0.005)
+        process.send_signal(number)
+        process.communicate()
+    assert process.returncode == (names.EXIT_STOPPED if number == signal.SIGTERM else -number)
+
+    result = run(spec, tmp_path)
+
+    assert 0 < result.the("resumed")["step"] < 120
+    assert weights(tmp_path, "sample") == weights(tmp_path, "undisturbed")
+    assert result.report["metrics"] == history(tmp_path, "sample")[-1]
+    assert history(tmp_path, "sample") == history(tmp_path, "undisturbed")
+
+
+def history(folder: Path, name: str) -> list[dict[str, float]]:
+    with next((folder / "store" / name).rglob("history.csv")).open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["epoch"] for row in rows] == [str(i + 1) for i in range(len(rows))]
+    return [
+        {key: float(value) for key, value in row.items() if "loss" in key or "acc" in key or "auc" in key}
+        for row in rows
+    ]
+
+
+def weights(folder: Path, name: str) -> str:
+    reader = tf.train.load_checkpoint(str(folder / "store" / name / "1" / "variables" / "variables"))
+    values = {key: reader.get_tensor(key) for key in reader.get_variable_to_shape_map() if "OBJECT" not in key}
+    return json.dumps({key: value.tolist() for key, value in sorted(values.items())})
+
+
+def bad(change: Any, message: str) -> Any:
+    return pytest.param(change, message, id=message[:40])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        bad(lambda s: s.with_fit(epochs=3), "trees have no epochs, batches or optimizer"),
+        bad(lambda s: s.with_fit(optimizer={"name": "sgd"}), "numTrees and shrinkage in program.keras"),
+        bad(lambda s: s.with_keras(hidden=[3]), "trees have no layers"),
+        bad(lambda s: s.with_keras(family="randomForest", l2=0.1), "family randomForest has no penalty"),
+        bad(lambda s: s.with_keras(family="randomForest", shrinkage=0.1), "only family gradientBoostedTrees has"),
+        bad(lambda s: s.with_keras(family="mlp"), "only the families gradientBoostedTrees and randomForest have"),
+    ],
+)
+def test_settings_that_mean_nothing_for_a_family_are_refused(
+    change: Any, message: str, table: Path, tmp_path: Path
+) -> None:
+    result = run(change(a_tree_spec(table, "gradientBoostedTrees")), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
+    assert message in result.report["message"]
+
+
+def test_rows_that_do_not_fit_the_memory_are_refused_with_what_they_need(riddle: Path, tmp_path: Path) -> None:
+    result = run(a_tree_spec(riddle, "randomForest"), tmp_path, {"TRAINYARD_CACHE_BYTES": "1000"})
+
+    assert result.code == names.EXIT_BAD_INPUT
+    assert "trees need all rows in memory" in result.report["message"]
+    assert "TRAINYARD_CACHE_BYTES" in result.report["message"]

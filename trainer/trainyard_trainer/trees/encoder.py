@@ -1,0 +1,35 @@
+"""Preprocessing for trees: numbers as they are, for a threshold needs no scale, and categories as ydf counts them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainyard_trainer.data.categories import FIRST, MISSING, UNKNOWN
+from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableFacts
+from trainyard_trainer.features import DENSE, SLOTS, FeatureEncoder
+
+OUT_OF_VOCABULARY = 0
+"""What ydf calls a category of no training row."""
+
+
+class TreeEncoder(FeatureEncoder):
+    """Leaves missing numbers to the trees, with an indicator beside a column that had some among the training rows.
+
+    A missing text is a category like any other; a text never seen is ydf's own item for those.
+    """
+
+    def __init__(self, facts: TableFacts) -> None:
+        super().__init__(facts)
+        items = np.arange(2, dtype=np.int32)
+        items[[MISSING, UNKNOWN]] = 1, OUT_OF_VOCABULARY
+        self._items = items
+
+    def encode(self, features: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the model's input: numbers with NaN where missing, indicators, and the items of categories."""
+        numbers, slots = tf.convert_to_tensor(features[NUMBERS]), tf.convert_to_tensor(features[CATEGORIES])
+        there = tf.math.is_finite(numbers)
+        gone = tf.cast(tf.logical_not(tf.gather(there, self._indicators, axis=1)), tf.float32)
+        dense = tf.concat([tf.where(there, numbers, np.float32(np.nan)), gone], axis=1)
+        return {DENSE: dense, SLOTS: tf.where(slots < FIRST, tf.gather(self._items, tf.minimum(slots, 1)), slots)}

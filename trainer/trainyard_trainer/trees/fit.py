@@ -1,0 +1,122 @@
+"""Grows the forest that a spec describes, in the place of Keras' training."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import tensorflow as tf
+
+from trainyard_operator.api.meta import parse_duration
+from trainyard_operator.api.program import KerasProgram
+from trainyard_trainer.checkpoint import CheckpointFolder
+from trainyard_trainer.data.rows import Rows
+from trainyard_trainer.data.tabular import TableFacts
+from trainyard_trainer.devices import Devices
+from trainyard_trainer.fitting import Trained, plan_digest
+from trainyard_trainer.history import History
+from trainyard_trainer.journal import Journal
+from trainyard_trainer.loop import Surroundings
+from trainyard_trainer.prepare import Prepared
+from trainyard_trainer.progress import ProgressBoard
+from trainyard_trainer.saving import Interval
+from trainyard_trainer.signals import StopSignal
+from trainyard_trainer.spec import Run
+from trainyard_trainer.steps import as_block
+from trainyard_trainer.tasks import task_for
+from trainyard_trainer.trees.encoder import TreeEncoder
+from trainyard_trainer.trees.forest import Forest
+from trainyard_trainer.trees.grow import grower_for
+from trainyard_trainer.trees.loop import TreeLoop, TreePlan
+from trainyard_trainer.trees.model import Combine, ForestModel, ForestShape
+from trainyard_trainer.trees.score import Scores
+from trainyard_trainer.trees.settings import TreeSettings, rounds_per_slice
+
+
+def fit_forest(
+    run: Run,
+    prepared: Prepared,
+    devices: Devices,
+    *,
+    checkpoints: CheckpointFolder,
+    board: ProgressBoard,
+    journal: Journal,
+    stop: StopSignal,
+) -> Trained:
+    """Grow the forest that the spec describes; what it returns answers like a Keras model.
+
+    Raises:
+        Diverged: a number is not finite.
+        Stopped: on request, after a checkpoint.
+    """
+    spec, facts = run.job.spec, prepared.profile
+    settings, task, encoder = (
+        TreeSettings.of(run.program),
+        task_for(facts.labels, run.program),
+        TreeEncoder(cast(TableFacts, facts.features)),
+    )
+    shape = ForestShape(encoder.inputs, task.outputs, combine(run.program))
+    with tf.device("/CPU:0"):
+        training, validation = (_block(rows, encoder) for rows in (facts.kept.take_training(), facts.kept.validation))
+        grower = grower_for(
+            settings,
+            training,
+            encoder.inputs,
+            labels=facts.labels,
+            weights=prepared.class_weights,
+            seed=spec.fit.seed,
+        )
+        loop = TreeLoop(
+            TreePlan(
+                slice=rounds_per_slice(facts.training_rows, shape.columns),
+                trees_per_round=shape.trees_per_round,
+                rows=facts.training_rows,
+                interval=Interval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
+                digest=plan_digest(run, facts),
+                store=run.folders.model.parent,
+            ),
+            Surroundings(board, journal, History(run.folders.logs, prepared.metrics), stop, checkpoints),
+            grower=grower,
+            scores=Scores(
+                task,
+                lambda forest: ForestModel(forest, shape, grower.start),
+                training=training,
+                validation=validation,
+                class_weights=prepared.class_weights,
+            ),
+            policy=prepared.policy,
+        )
+        position, forest = loop.run()
+        _announce(run, forest, journal)
+        return Trained(ForestModel(forest, shape, grower.start), encoder, task, position)
+
+
+_AVERAGED: Mapping[str, Combine] = {
+    "binaryClassification": "meanLogOdds",
+    "multiclassClassification": "meanLog",
+    "regression": "mean",
+}
+
+
+def combine(program: KerasProgram) -> Combine:
+    """Return how trees make a task's outputs: boosted ones add up logits, others are averaged."""
+    if program.family == "gradientBoostedTrees":
+        return "sum"
+    return _AVERAGED[program.task]
+
+
+def _block(rows: Rows | None, encoder: TreeEncoder) -> Any:
+    """Return rows as arrays, in memory once."""
+    if rows is None:
+        return None
+    return {name: each.numpy() for name, each in as_block(rows, encoder.encode).items()}
+
+
+def _announce(run: Run, forest: Forest, journal: Journal) -> None:
+    nodes = int(forest.counts[:, 0].sum())
+    journal.write(
+        "model",
+        f"{run.program.family} of {len(forest)} trees with {nodes:,} nodes",
+        family=run.program.family,
+        task=run.program.task,
+        trees=len(forest),
+        nodes=nodes,
+    )

@@ -1,0 +1,71 @@
+"""The metrics of every round, from the same formulas as those of every other family."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainyard_trainer.steps import LABELS
+from trainyard_trainer.tasks import COUNT, LOSS, Task
+from trainyard_trainer.trees.forest import Forest
+from trainyard_trainer.trees.model import ForestModel
+
+_CHUNK_NUMBERS = 4_000_000
+
+
+class Scores:
+    """Follows a growing forest on the training and the validation rows."""
+
+    def __init__(
+        self,
+        task: Task,
+        model: Callable[[Forest], ForestModel],
+        *,
+        training: Mapping[str, Any],
+        validation: Mapping[str, Any] | None,
+        class_weights: Any,
+    ) -> None:
+        self._task, self._model = task, model
+        self._training = _Side(training, task.outputs, task.sums, task, class_weights)
+        self._validation = validation and _Side(validation, task.outputs, task.validation_sums, task, None)
+
+    def add(self, grown: Forest) -> list[dict[str, float]]:
+        """Return the metrics after each of the rounds that have been grown."""
+        model = self._model(grown)
+        found = [self._task.metrics(totals) for totals in self._training.add(model)]
+        if self._validation:
+            for metrics, totals in zip(found, self._validation.add(model), strict=True):
+                metrics |= {f"val_{name}": value for name, value in self._task.metrics(totals).items()}
+        return found
+
+
+class _Side:
+    """Some rows, with what the forest has said to them so far."""
+
+    def __init__(self, block: Mapping[str, Any], outputs: int, sums: Any, task: Task, class_weights: Any) -> None:
+        self._block, self._further, self._task, self._class_weights = block, sums, task, class_weights
+        self._said = np.zeros((len(block[LABELS]), outputs), np.float32)
+        self._rounds = 0
+
+    def add(self, model: ForestModel) -> list[dict[str, Any]]:
+        totals: list[dict[str, Any]] = [{} for _ in range(model.rounds)]
+        chunk = max(1, _CHUNK_NUMBERS // (model.rounds * self._said.shape[1]))
+        for begin in range(0, len(self._said), chunk):
+            which = slice(begin, begin + chunk)
+            rows = {name: values[which] for name, values in self._block.items()}
+            labels = rows.pop(LABELS)
+            said = self._said[which, None] + tf.cumsum(model.answers(rows), axis=1)
+            self._said[which] = said[:, -1]
+            for i, total in enumerate(totals):
+                outputs = model.finish(said[:, i], self._rounds + i + 1)
+                for name, value in self._sums(labels, outputs).items():
+                    total[name] = total.get(name, 0.0) + np.asarray(value, np.float64)
+        self._rounds += model.rounds
+        return totals
+
+    def _sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+        losses = self._task.loss(labels, outputs)
+        if self._class_weights is not None:
+            losses *= tf.gather(self._class_weights, labels)
+        return {COUNT: len(labels), LOSS: tf.reduce_sum(losses)} | self._further(labels, outputs)
