@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,3 +145,41 @@ def start(spec: SpecBuilder, folder: Path, extra: Mapping[str, str] | None = Non
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@contextlib.contextmanager
+def stop_at_checkpoint(folder: Path) -> Iterator[None]:
+    """Ask this process to stop, as a node does, once a training in `folder` has written its first checkpoint."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.005):
+            if any((folder / "store").rglob("*.ckpt")):
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    """Return the weights of the one model version in a store, by name."""
+    import tensorflow as tf
+
+    (version,) = (folder / "store").glob("*/1")
+    reader = tf.train.load_checkpoint(str(version / "variables" / "variables"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "OBJECT" not in name}
+
+
+def kinds_of_operations(version: Path) -> set[str]:
+    """Return the operations that the graph of a model version is made of."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    (graph,) = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes()).meta_graphs
+    functions = [node.op for function in graph.graph_def.library.function for node in function.node_def]
+    return {node.op for node in graph.graph_def.node} | set(functions)

@@ -4,9 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from trainyard_trainer.data.inputs import FeatureFacts
+from trainyard_trainer.data.sounds import SoundFacts
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.data.tabular import TableFacts
+from trainyard_trainer.data.texts import TextFacts
 from trainyard_trainer.features import FeatureEncoder
+from trainyard_trainer.sounds import SoundEncoder
+from trainyard_trainer.texts import TextEncoder
 
 
 class Encoder(Protocol):
@@ -28,7 +32,11 @@ class Encoder(Protocol):
         """Return some of the rows, and odd ones, twice: as a client sends them, and as the data side delivers them."""
 
 
-_ENCODERS: Mapping[type, Callable[[Any], Encoder]] = {TableFacts: FeatureEncoder}
+_ENCODERS: Mapping[type, Callable[[Any], Encoder]] = {
+    SoundFacts: SoundEncoder,
+    TableFacts: FeatureEncoder,
+    TextFacts: TextEncoder,
+}
 
 
 def encoder_for(facts: FeatureFacts) -> Encoder:

@@ -28,6 +28,11 @@ def plain_names(columns: Iterable[str]) -> dict[str, str]:
     return plain
 
 
+def bytes_input(column: str) -> str:
+    """Return the input's name for a column of bytes: TensorFlow Serving's REST interface knows them by the suffix."""
+    return column if column.endswith("_bytes") else f"{column}_bytes"
+
+
 def restore_names(folder: Path, signature: str, names: Mapping[str, str]) -> None:
     """Give the inputs of a saved signature their own names back; `names` maps those to the plain ones."""
     own = {plain: name for name, plain in names.items() if plain != name}

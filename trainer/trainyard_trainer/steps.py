@@ -15,7 +15,7 @@ LABELS = "labels"
 VALIDATION_BATCH = 4096
 _VALIDATION_BYTES = 4 << 20
 """What the rows of a validation batch take at most where that is more than a training batch: images are large."""
-_ENCODED_ROWS = 65_536
+_ENCODED_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +145,10 @@ class StepRunner:
 def as_block(rows: Rows, encode: Any) -> dict[str, Any]:
     """Return rows as the tensors a step takes: the encoded features and the labels.
 
-    They are encoded in pieces, because on the way there are several copies of each.
+    They are encoded in pieces, because on the way there are several copies of each, and those of texts are larger.
     """
-    pieces = [rows.take(slice(i, i + _ENCODED_ROWS)) for i in range(0, len(rows), _ENCODED_ROWS)]
+    count = max(1, _ENCODED_BYTES * len(rows) // rows.nbytes)
+    pieces = [rows.take(slice(i, i + count)) for i in range(0, len(rows), count)]
     encoded = [dict(encode(piece.features)) for piece in pieces]
     return {name: tf.concat([each.pop(name) for each in encoded], axis=0) for name in list(encoded[0])} | {
         LABELS: tf.constant(rows.labels)

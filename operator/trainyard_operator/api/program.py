@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from trainyard_operator.api.audio import Audio
 from trainyard_operator.api.meta import ApiModel, rule, rules
+from trainyard_operator.api.text import Text
 
 Task = Literal["binaryClassification", "multiclassClassification", "regression"]
 # The names are Keras': https://keras.io/api/layers/activations and https://keras.io/api/optimizers
@@ -12,7 +14,7 @@ Activation = Literal[
     "celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "linear", "mish",
     "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softsign", "tanh",
 ]  # fmt: skip
-Family = Literal["linear", "mlp", "svm", "gradientBoostedTrees", "randomForest"]
+Family = Literal["linear", "mlp", "svm", "gradientBoostedTrees", "randomForest", "textClassifier", "audioClassifier"]
 TREE_FAMILIES: tuple[Family, ...] = ("gradientBoostedTrees", "randomForest")
 Units = Annotated[int, Field(ge=1, le=1048576)]
 _TREES = f"self.family in {list(TREE_FAMILIES)}"
@@ -49,19 +51,28 @@ class KerasProgram(ApiModel):
                 "trees have no layers: leave hidden, activation and dropout out",
             ),
             rule("self.family != 'randomForest' || !has(self.l2)", "family randomForest has no penalty", ".l2"),
+            rule(
+                "!has(self.text) || self.family == 'textClassifier'", "text is for family textClassifier only", ".text"
+            ),
+            rule(
+                "!has(self.audio) || self.family == 'audioClassifier'",
+                "audio is for family audioClassifier only",
+                ".audio",
+            ),
         )
     )
     family: Family = Field(
         default="mlp",
         description="Kind of model: linear (logistic or linear regression), mlp (a stack of dense layers), svm "
-        "(a support vector machine, for classes only), gradientBoostedTrees, or randomForest.",
+        "(a support vector machine, for classes only), gradientBoostedTrees, randomForest, textClassifier (one "
+        "column of texts), or audioClassifier (WAV files).",
     )
     task: Task = Field(description="What is predicted: one of two classes, one of several, or a number.")
     hidden: list[Units] = Field(
         default=[128, 64],
         min_length=0,
         max_length=64,
-        description="Units of each hidden layer of an mlp, first to last.",
+        description="Units of each hidden layer of an mlp, or of a classifier behind its pooling, first to last.",
     )
     activation: Activation = Field(default="relu", description="Activation of the hidden layers.")
     normalization: Literal["batchNormalization", "layerNormalization"] | None = Field(
@@ -117,6 +128,8 @@ class KerasProgram(ApiModel):
         description="Share of the training rows, drawn anew, that each tree of gradientBoostedTrees sees; all where "
         "absent.",
     )
+    text: Text | None = Field(default=None, description="How a textClassifier reads texts.")
+    audio: Audio | None = Field(default=None, description="How an audioClassifier reads WAV files.")
 
 
 class ContainerProgram(ApiModel):

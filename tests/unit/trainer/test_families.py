@@ -9,10 +9,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from support.trainer_models import TWO
-from support.trainer_runs import a_spec, run
+from support.trainer_runs import a_spec, kinds_of_operations, run
 from trainyard_operator.api import names
 from trainyard_operator.api.fit import Optimizer
 from trainyard_operator.api.program import KerasProgram
@@ -126,12 +125,6 @@ def test_a_family_learns_from_numbers_and_categories_and_is_served_as_it_was_tra
     else:
         assert [each.decode() for each in answer["label"].numpy()] == [labels[task](*each) for each in shown]
     assert kinds_of_operations(version) <= set(tf.raw_ops.__dict__) | {"NoOp"}
-
-
-def kinds_of_operations(version: Path) -> set[str]:
-    (graph,) = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes()).meta_graphs
-    functions = [node.op for function in graph.graph_def.library.function for node in function.node_def]
-    return {node.op for node in graph.graph_def.node} | set(functions)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from support.trainer_runs import SpecBuilder, a_spec, run, start
+from support.trainer_runs import SpecBuilder, a_spec, run, start, weights
 from trainyard_operator.api import names
 
 EPOCHS = 40
@@ -47,11 +47,6 @@ def undisturbed(spec: SpecBuilder, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("undisturbed")
     assert run(spec, folder).code == 0
     return folder
-
-
-def weights(folder: Path) -> dict[str, Any]:
-    reader = tf.train.load_checkpoint(str(folder / "store" / "sample" / "1" / "variables" / "variables"))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "OBJECT" not in name}
 
 
 def report(folder: Path) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from typing import Any, Protocol
 
 from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.data.schema import Schema
+from trainyard_trainer.data.sounds import SoundCounter
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.data.tabular import TableCounter
+from trainyard_trainer.data.texts import TextCounter
 
 
 class FeatureFacts(Protocol):
@@ -47,10 +49,13 @@ class FeatureCounter(Protocol):
         """Return kept arrays as the facts' `arrays` would have given them; called after `finish`."""
 
 
-_COUNTERS: Mapping[str, Callable[[KerasProgram, Schema], FeatureCounter]] = {}
+_COUNTERS: Mapping[str, Callable[[KerasProgram, Schema], FeatureCounter]] = {
+    "audioClassifier": SoundCounter,
+    "textClassifier": TextCounter,
+}
 """Families that learn from something else than a table."""
 
-_IN_GRAPH: frozenset[str] = frozenset()
+_IN_GRAPH = frozenset({"audioClassifier"})
 """Families whose rows are prepared by TensorFlow already while the data is looked at."""
 
 

@@ -4,16 +4,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainyard_operator.api.program import KerasProgram
-from trainyard_trainer.features import ModelInputs
+from trainyard_trainer.models.audio_classifier import build_audio_classifier
 from trainyard_trainer.models.linear import build_linear
 from trainyard_trainer.models.mlp import build_mlp
 from trainyard_trainer.models.svm import build_svm
+from trainyard_trainer.models.text_classifier import build_text_classifier
 
-Builder = Callable[[KerasProgram, ModelInputs, int], Any]
+Builder = Callable[[KerasProgram, Any, int], Any]
 """Builds a keras.Model from a program, the shape of its input and the number of its outputs.
 
 The model takes the encoder's dictionary and returns float32 [rows, outputs] without a final activation: the task knows
 what the numbers mean, and losses are exact only before it.
 """
 
-FAMILIES: Mapping[str, Builder] = {"linear": build_linear, "mlp": build_mlp, "svm": build_svm}
+FAMILIES: Mapping[str, Builder] = {
+    "audioClassifier": build_audio_classifier,
+    "linear": build_linear,
+    "mlp": build_mlp,
+    "svm": build_svm,
+    "textClassifier": build_text_classifier,
+}

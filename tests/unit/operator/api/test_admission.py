@@ -60,6 +60,10 @@ def output(**fields):
     return a_training_job(output=a_training_job()["spec"]["output"] | fields)
 
 
+def keras(**fields):
+    return a_training_job(program={"keras": {"task": "binaryClassification"} | fields})
+
+
 def data(**fields):
     return a_training_job(data=a_training_job()["spec"]["data"] | fields)
 
@@ -109,6 +113,9 @@ def test_every_example_is_accepted(document):
         tuning(algorithm="grid", parallelTrials=4),
         tuning(parameters=[{"name": "fit.epochs", "minValue": 1, "maxValue": 9, "step": 2}], algorithm="grid"),
         a_training_job(fit={"stopWhen": {"steps": 5000, "timeLimit": "2h"}}, checkpoint={"every": "5m"}),
+        keras(family="textClassifier", text={"maxTokens": 5000, "layer": "globalAveragePooling1D"}),
+        keras(family="textClassifier", text={"numBins": 5000, "standardize": "lower"}),
+        keras(family="audioClassifier", audio={"samplingRate": 16000, "maxFreq": 8000, "filters": [8]}),
         data(features=["rooms", "area"]),
         output(signing={"secretKeyRef": {"name": "keys", "key": "private.pem"}}),
         data(source={"persistentVolumeClaim": {"claimName": "rows", "path": "a/b..c/d.csv"}}),
@@ -141,6 +148,18 @@ def test_good_input_is_accepted(resource):
         (a_training_job(program={"keras": {"task": "regression", "family": "svm"}}), "svm predicts classes only"),
         (a_training_job(program={"keras": {"task": "regression", "kernel": "rbf"}}), "only family svm has a kernel"),
         (a_training_job(program={"keras": {"task": "regression", "gamma": 1}}), "only kernel rbf has a gamma"),
+        (keras(text={}), "text is for family textClassifier only"),
+        (keras(audio={}), "audio is for family audioClassifier only"),
+        (
+            keras(family="textClassifier", text={"maxTokens": 9, "numBins": 9}),
+            "set maxTokens for a vocabulary or numBins",
+        ),
+        (keras(family="textClassifier", text={"layer": "lstm"}), "'lstm' is not one of"),
+        (keras(family="audioClassifier", audio={"maxFreq": 10}), "maxFreq must be higher than minFreq"),
+        (
+            keras(family="audioClassifier", audio={"samplingRate": 8000, "maxFreq": 4001}),
+            "half of samplingRate at most",
+        ),
         (a_training_job(fit={"optimizer": {"name": "adam", "momentum": 0.9}}), "sgd and rmsprop have a momentum"),
         (a_training_job(fit={"classWeights": {}}), "set exactly one of balanced and weights"),
         (

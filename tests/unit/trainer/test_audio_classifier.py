@@ -1,0 +1,128 @@
+"""Classifiers of sounds: what they learn, and that they are served as they were trained."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+
+from support.documentation import spec_in
+from support.sounds import glide, tone, wav
+from support.trainer_runs import SpecBuilder, kinds_of_operations, run, stop_at_checkpoint, weights
+from trainyard_operator.api import names
+
+CLASSES = {"falls": -1, "rises": 1, "stays": 0}
+
+
+def glides(count: int, seed: int = 1) -> tuple[list[bytes], list[str]]:
+    """Return sounds of all pitches and loudnesses, and what becomes of their pitch."""
+    rng = np.random.default_rng(seed)
+    classes = [str(rng.choice(list(CLASSES))) for _ in range(count)]
+    rates = rng.choice([8000, 8000, 11025], count)
+    return [wav(glide(CLASSES[each], rng, rate=rate), rate) for each, rate in zip(classes, rates, strict=True)], classes
+
+
+def write(path: Path, sounds: list[bytes], labels: list[str]) -> Path:
+    pq.write_table(pa.table({"clip": sounds, "label": labels}), path, row_group_size=150)
+    return path
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> SpecBuilder:
+    """The example of the documentation."""
+    path = write(tmp_path_factory.mktemp("data") / "glides.parquet", *glides(360))
+    return (
+        spec_in("texts-and-sounds.md", "glides")
+        .with_data(source={"uri": str(path)}, validation={"fraction": 0.2})
+        .with_checkpoint(everySteps=40)
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(spec: SpecBuilder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    result = run(spec, folder)
+    assert result.code == 0, result.stderr
+    assert result.the("verified")
+    assert result.report["metrics"]["val_accuracy"] > 0.9
+    return folder
+
+
+def test_sounds_are_served_as_they_were_trained_with_core_operations_only(trained: Path) -> None:
+    version = trained / "store" / "glides" / "1"
+    sounds, classes = glides(150, seed=9)
+
+    answer = tf.saved_model.load(str(version)).signatures["serving_default"](clip_bytes=tf.constant(sounds))
+
+    found = [each.decode() for each in answer["label"].numpy()]
+    assert np.mean([one == other for one, other in zip(found, classes, strict=True)]) > 0.9
+    assert kinds_of_operations(version) <= set(tf.raw_ops.__dict__) | {"NoOp"}
+
+
+def test_streamed_stopped_and_resumed_it_ends_with_the_same_weights(spec: SpecBuilder, tmp_path: Path) -> None:
+    short, streamed = spec.with_fit(epochs=2).with_checkpoint(everySteps=5), {"TRAINYARD_CACHE_BYTES": "400000"}
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    undisturbed.mkdir()
+    disturbed.mkdir()
+    whole = run(short, undisturbed, streamed)
+    with stop_at_checkpoint(disturbed):
+        assert run(short, disturbed, streamed).code == names.EXIT_STOPPED
+
+    again = run(short, disturbed, streamed)
+
+    assert "streamed" in whole.the("data")["message"]
+    assert again.the("resumed")["step"] < again.report["steps"]
+    expected, found = weights(undisturbed), weights(disturbed)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+GOOD = wav(tone(440))
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (b"", "Data too short"),
+        (b"ID3\x04 an mp3 file, perhaps", "Expected RIFF but found ID3"),
+        (GOOD[:1000], "Data too short"),
+        (wav(tone(440), width=1), "received 8"),
+        (wav(tone(440), width=3), "received 24"),
+    ],
+    ids=["empty", "other", "truncated", "8-bit", "24-bit"],
+)
+def test_a_file_that_cannot_be_served_is_named_before_training(
+    broken: bytes, why: str, spec: SpecBuilder, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "t.parquet", [GOOD] * 120 + [broken] + [GOOD] * 9, ["a", "b"] * 65)
+
+    result = run(spec.with_data(source={"uri": str(path)}), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
+    assert "row 121 of t.parquet is not a WAV file with 16-bit PCM samples" in result.report["message"]
+    assert why in result.report["message"]
+    assert "ffmpeg" in result.report["message"]
+
+
+@pytest.mark.parametrize(
+    ("sounds", "audio", "message"),
+    [
+        ([wav(np.zeros(0))] * 40, {}, "the files in column 'clip' hold no sound: each is empty"),
+        ([GOOD] * 40, {"maxFreq": 5000}, "8000 samples a second, which holds frequencies up to 4000 Hz, but"),
+        ([GOOD] * 40, {"maxFreq": 10}, "maxFreq must be higher than minFreq"),
+        (["a text"] * 40, {}, "learns from one column with the bytes of WAV files, but the features are clip (text)"),
+    ],
+)
+def test_sounds_and_settings_that_do_not_fit_are_bad_input(
+    sounds: list[Any], audio: dict[str, Any], message: str, spec: SpecBuilder, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "t.parquet", sounds, ["a", "b"] * 20)
+
+    result = run(spec.with_data(source={"uri": str(path)}).with_keras(audio=audio), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
+    assert message in result.report["message"]

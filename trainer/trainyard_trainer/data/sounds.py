@@ -1,0 +1,149 @@
+"""WAV files as a feature: what a model has to know of them before it hears them."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainyard_operator.api.audio import Audio
+from trainyard_operator.api.program import KerasProgram
+from trainyard_trainer.data.schema import Schema
+from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.errors import BadInput, listed, one_line
+
+SOUNDS = "sounds"
+"""Name of the feature array: the bytes of WAV files."""
+MAX_SECONDS = 10.0
+PERCENTILE = 95
+_WINDOW_SECONDS = 0.04
+_ROW_BYTES = 64 << 10
+_HUNDREDTHS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class SoundFacts:
+    """How the sounds of one column are turned into spectrograms, without anything left open.
+
+    `samples` is how much of each sound counts, at `rate` samples a second. Frequencies are in Hz.
+    """
+
+    column: str
+    rate: int
+    samples: int
+    fft_length: int
+    stride: int
+    mel_bins: int
+    lowest: float
+    highest: float
+
+    @property
+    def frames(self) -> int:
+        """Columns of a spectrogram."""
+        # Half a window of mirrored sound is put at each end.
+        return 1 + (self.samples - self.fft_length % 2) // self.stride
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory of a sound, as a file or a spectrogram."""
+        return max(2 * self.samples, 4 * self.frames * self.mel_bins)
+
+    @property
+    def digest(self) -> bytes:
+        """All settings: the model's input depends on nothing else."""
+        return repr(self).encode()
+
+    def arrays(self, raw: RawRows) -> dict[str, Any]:
+        """Return the files of raw rows."""
+        return {SOUNDS: _files(raw, self.column)}
+
+
+class SoundCounter:
+    """Decodes every WAV file once, and collects sampling rates and lengths of those to train on.
+
+    Raises:
+        BadInput: the data has not exactly one column of files to learn from.
+    """
+
+    def __init__(self, program: KerasProgram, schema: Schema) -> None:
+        kinds = {each.name: each.kind for each in schema.features}
+        if list(kinds.values()) != ["bytes"]:
+            raise BadInput(
+                "family audioClassifier learns from one column with the bytes of WAV files, but the features are "
+                f"{listed([f'{name} ({kind})' for name, kind in kinds.items()])}: name that column in data.features"
+            )
+        (self._column,) = kinds
+        self._audio = program.audio or Audio()
+        self._rates: Counter[int] = Counter()
+        self._lengths = np.zeros(_HUNDREDTHS + 1, np.int64)
+        self.row_bytes = _ROW_BYTES
+
+    def add(self, raw: RawRows, training: Any) -> dict[str, Any]:
+        """Take in rows; returns their files as they are."""
+        files = _files(raw, self._column)
+        for row, file in enumerate(files):
+            rate, samples = _measure(file, raw.where(row))
+            if training[row]:
+                self._rates[rate] += 1
+                self._lengths[min(math.ceil(100 * samples / rate), _HUNDREDTHS)] += 1
+        return {SOUNDS: files}
+
+    def finish(self, training_rows: int) -> SoundFacts:
+        """Return the settings, with what was left open filled in.
+
+        Raises:
+            BadInput: the sounds are all empty, or the settings do not fit their sampling rate.
+        """
+        audio = self._audio
+        rate = audio.sampling_rate or max(self._rates, key=lambda each: (self._rates[each], each))
+        fft_length = audio.fft_length or 1 << math.ceil(math.log2(_WINDOW_SECONDS * rate))
+        highest = audio.max_freq or rate / 2
+        if not audio.min_freq < highest <= rate / 2:
+            raise BadInput(
+                f"the sounds have {rate} samples a second, which holds frequencies up to {rate // 2} Hz, but "
+                f"audio.minFreq is {audio.min_freq:g} and audio.maxFreq {highest:g}: lower them, or set samplingRate"
+            )
+        return SoundFacts(
+            column=self._column,
+            rate=rate,
+            samples=max(round(self._seconds() * rate), fft_length),
+            fft_length=fft_length,
+            stride=audio.sequence_stride or fft_length // 4,
+            mel_bins=audio.num_mel_bins,
+            lowest=audio.min_freq,
+            highest=highest,
+        )
+
+    def settle(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return kept files as they are."""
+        return kept
+
+    def _seconds(self) -> float:
+        if not self._lengths[1:].any():
+            raise BadInput(f"the files in column {self._column!r} hold no sound: each is empty")
+        reached = np.cumsum(self._lengths) * 100 >= self._lengths.sum() * PERCENTILE
+        return self._audio.seconds or min(float(np.argmax(reached)) / 100, MAX_SECONDS)
+
+
+def _files(raw: RawRows, column: str) -> Any:
+    return np.array([each or b"" for each in raw.media[column].to_pylist()], object)
+
+
+def _measure(file: bytes, where: str) -> tuple[int, int]:
+    """Return sampling rate and number of samples of a WAV file.
+
+    The operation that decodes it here is the one that is served, so both take and refuse the same files.
+    """
+    import tensorflow as tf  # set up by now: see inputs.needs_tensorflow
+
+    try:
+        sound = tf.audio.decode_wav(file)
+    except tf.errors.InvalidArgumentError as error:
+        why = one_line(error.message.partition("}} ")[2].partition(" [Op:")[0], 200)
+        raise BadInput(
+            f"{where} is not a WAV file with 16-bit PCM samples ({why}): convert it, for example with "
+            "ffmpeg -i FILE -c:a pcm_s16le FILE.wav, or remove it"
+        ) from error
+    return int(sound.sample_rate), int(sound.audio.shape[0])

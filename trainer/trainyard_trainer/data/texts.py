@@ -1,0 +1,91 @@
+"""A column of texts as a feature: its words, and how many of them count."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainyard_operator.api.program import KerasProgram
+from trainyard_operator.api.text import Text
+from trainyard_trainer.data.schema import Schema
+from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.words import WordCounter
+from trainyard_trainer.errors import BadInput, listed
+
+TEXTS = "texts"
+"""Name of the feature array: the bytes of texts, in UTF-8 but for faults."""
+_ROW_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class TextFacts:
+    """How the texts of one column become `length` ids each."""
+
+    column: str
+    text: Text
+    vocabulary: tuple[str, ...]
+    length: int
+    row_bytes: int
+
+    @property
+    def digest(self) -> bytes:
+        """A digest of everything the model's input depends on."""
+        return hashlib.sha256(repr((self.vocabulary, self.length)).encode()).digest()
+
+    def arrays(self, raw: RawRows) -> dict[str, Any]:
+        """Return the texts of raw rows; a missing one is empty."""
+        return {TEXTS: _texts(raw)}
+
+
+class TextCounter:
+    """Learns the words of the training texts while they stream by.
+
+    Raises:
+        BadInput: the data has not exactly one column of texts to learn from.
+    """
+
+    def __init__(self, program: KerasProgram, schema: Schema) -> None:
+        kinds = {each.name: each.kind for each in schema.features}
+        if list(kinds.values()) != ["text"]:
+            raise BadInput(
+                "family textClassifier learns from one column of texts, but the features are "
+                f"{listed([f'{name} ({kind})' for name, kind in kinds.items()])}: name that column in data.features"
+            )
+        (self._column,) = kinds
+        self._text = program.text or Text()
+        self._words = WordCounter(self._column, self._text)
+        self._bytes = 0
+        self.row_bytes = _ROW_BYTES
+
+    def add(self, raw: RawRows, training: Any) -> dict[str, Any]:
+        """Take in rows; returns their texts as they are."""
+        texts = _texts(raw)
+        self._words.add(each.decode("utf-8", "replace") for each in texts[training])
+        self._bytes += sum(map(len, texts[training]))
+        return {TEXTS: texts}
+
+    def finish(self, training_rows: int) -> TextFacts:
+        """Return the vocabulary and the length.
+
+        Raises:
+            BadInput: the texts have nothing to learn from.
+        """
+        vocabulary, length = self._words.vocabulary(), self._words.length()
+        row_bytes = max(4 * length, self._bytes // max(training_rows, 1))
+        return TextFacts(self._column, self._text, vocabulary, length, row_bytes)
+
+    def settle(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return kept texts as they are."""
+        return kept
+
+
+def _texts(raw: RawRows) -> Any:
+    (column,) = raw.texts
+    texts = np.empty(len(raw), object)
+    # As bytes, because nobody has checked yet that texts from Parquet are UTF-8.
+    texts[:] = pc.fill_null(pc.cast(column, pa.binary()), b"").to_pylist()
+    return texts
