@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from trainyard_operator.api.meta import parse_duration
@@ -34,12 +34,13 @@ _MAX_BLOCK_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model with the weights to export, and where its training ended."""
+    """A model with the weights to export, where its training ended, and what else the manifest says of it."""
 
     model: Any
     encoder: Encoder
     task: Task
     end: Position
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def fit(

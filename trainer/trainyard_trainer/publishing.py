@@ -48,7 +48,7 @@ def publish_model(
         run,
         signatures=signatures,
         metrics=trained.end.metrics,
-        training=training | ({"tuning": tuning} if tuning else {}),
+        training=training | dict(trained.facts) | ({"tuning": tuning} if tuning else {}),
         data=describe_data(prepared.table.source, prepared.profile),
     )
     (staging / MODEL_CARD_FILE).write_text(model_card(manifest), encoding="utf-8")

@@ -47,8 +47,9 @@ class KerasProgram(ApiModel):
                 "only family gradientBoostedTrees has shrinkage and subsample",
             ),
             rule(
-                f"!({_TREES}) || (self.hidden == [128, 64] && self.activation == 'relu' && self.dropout == 0.0)",
-                "trees have no layers: leave hidden, activation and dropout out",
+                f"!({_TREES}) || (self.hidden == [128, 64] && self.activation == 'relu' && self.dropout == 0.0 && "
+                "!has(self.normalization))",
+                "trees have no layers: leave hidden, activation, normalization and dropout out",
             ),
             rule("self.family != 'randomForest' || !has(self.l2)", "family randomForest has no penalty", ".l2"),
             rule(

@@ -98,8 +98,8 @@ _LEFT_OUT = (
     f"self.fit.epochs == {Fit().epochs} && self.fit.batchSize == {Fit().batch_size} && "
     f"self.fit.optimizer.name == '{Fit().optimizer.name}' && "
     f"self.fit.optimizer.learningRate == {Fit().optimizer.learning_rate} && "
-    "![has(self.fit.optimizer.momentum), has(self.fit.optimizer.weightDecay), has(self.fit.optimizer.schedule)]"
-    ".exists(x, x)"
+    "![has(self.fit.optimizer.momentum), has(self.fit.optimizer.weightDecay), has(self.fit.optimizer.schedule), "
+    "has(self.fit.loss)].exists(x, x)"
 )
 """CEL: the fields of `fit` that mean nothing for trees have their defaults."""
 
@@ -147,7 +147,7 @@ class TrainingJobSpec(ApiModel):
             ),
             rule(
                 f"!has(self.program.keras) || !(self.program.keras.family in {list(TREE_FAMILIES)}) || ({_LEFT_OUT})",
-                "trees have no epochs, batches or optimizer: leave fit.epochs, fit.batchSize and fit.optimizer out; "
+                "trees have no epochs, batches, optimizer or loss: leave those fields of fit out; "
                 "numTrees and shrinkage in program.keras are their knobs",
                 ".fit",
             ),

@@ -10,6 +10,8 @@ from trainyard_trainer.data.categories import FIRST, MISSING, UNKNOWN
 from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableFacts
 from trainyard_trainer.features import DENSE, SLOTS, FeatureEncoder
 
+SHOWN = 100
+"""Features whose importance is told."""
 OUT_OF_VOCABULARY = 0
 """What ydf calls a category of no training row."""
 
@@ -33,3 +35,14 @@ class TreeEncoder(FeatureEncoder):
         gone = tf.cast(tf.logical_not(tf.gather(there, self._indicators, axis=1)), tf.float32)
         dense = tf.concat([tf.where(there, numbers, np.float32(np.nan)), gone], axis=1)
         return {DENSE: dense, SLOTS: tf.where(slots < FIRST, tf.gather(self._items, tf.minimum(slots, 1)), slots)}
+
+    def importances(self, scores: Any) -> dict[str, float]:
+        """Return each feature's share of what all splits together have improved, largest first.
+
+        `scores` holds that for each column of the model's input.
+        """
+        names = [*self._number_names, *(self._number_names[i] for i in self._indicators), *self._text_names]
+        found = dict.fromkeys(names, 0.0)
+        for name, score in zip(names, scores, strict=True):
+            found[name] += float(score) / (float(np.sum(scores)) or 1.0)
+        return dict(sorted(found.items(), key=lambda each: -each[1])[:SHOWN])

@@ -47,30 +47,32 @@ def fit_forest(
         Diverged: a number is not finite.
         Stopped: on request, after a checkpoint.
     """
-    spec, facts = run.job.spec, prepared.profile
+    spec, profile = run.job.spec, prepared.profile
     settings, task, encoder = (
         TreeSettings.of(run.program),
-        task_for(facts.labels, run.program),
-        TreeEncoder(cast(TableFacts, facts.features)),
+        task_for(profile.labels, run.program, spec.fit),
+        TreeEncoder(cast(TableFacts, profile.features)),
     )
     shape = ForestShape(encoder.inputs, task.outputs, combine(run.program))
     with tf.device("/CPU:0"):
-        training, validation = (_block(rows, encoder) for rows in (facts.kept.take_training(), facts.kept.validation))
+        training, validation = (
+            _block(rows, encoder) for rows in (profile.kept.take_training(), profile.kept.validation)
+        )
         grower = grower_for(
             settings,
             training,
             encoder.inputs,
-            labels=facts.labels,
+            labels=profile.labels,
             weights=prepared.class_weights,
             seed=spec.fit.seed,
         )
         loop = TreeLoop(
             TreePlan(
-                slice=rounds_per_slice(facts.training_rows, shape.columns),
+                slice=rounds_per_slice(profile.training_rows, shape.columns),
                 trees_per_round=shape.trees_per_round,
-                rows=facts.training_rows,
+                rows=profile.training_rows,
                 interval=Interval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
-                digest=plan_digest(run, facts),
+                digest=plan_digest(run, profile),
                 store=run.folders.model.parent,
             ),
             Surroundings(board, journal, History(run.folders.logs, prepared.metrics), stop, checkpoints),
@@ -86,7 +88,8 @@ def fit_forest(
         )
         position, forest = loop.run()
         _announce(run, forest, journal)
-        return Trained(ForestModel(forest, shape, grower.start), encoder, task, position)
+        facts = {"featureImportances": encoder.importances(forest.scores.sum(axis=0))}
+        return Trained(ForestModel(forest, shape, grower.start), encoder, task, position, facts)
 
 
 _AVERAGED: Mapping[str, Combine] = {

@@ -41,6 +41,7 @@ class _Nodes:
     def __init__(self) -> None:
         self._rows: list[tuple[int, float, bool, int, int, int]] = []
         self._words: list[Any] = []
+        self._count = 0
         self._values: list[Any] = []
 
     def add_leaf(self, at: int, value: Any) -> None:
@@ -63,8 +64,8 @@ class _Nodes:
     def _add_set(self, condition: Any, width: int) -> int:
         bits = np.zeros(-(-width // WORD_BITS) * WORD_BITS, np.uint8)
         bits[list(condition.mask)] = 1
-        begin = sum(map(len, self._words))
         self._words.append(np.packbits(bits, bitorder="little").view("<i4"))
+        begin, self._count = self._count, self._count + len(self._words[-1])
         return begin
 
     def forest(self, *, depth: int, scores: Any) -> Forest:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from tensorflow.core.protobuf import saved_model_pb2
 
-from support.trainer_runs import a_spec, a_tree_spec, run, start
+from support.trainer_runs import SpecBuilder, a_spec, a_tree_spec, run, start
 from trainyard_operator.api import names
 
 ROOT = Path(__file__).parents[4]
@@ -102,20 +104,27 @@ def test_every_task_learns_an_easy_rule(family: str, task: str, label: Any, tmp_
         np.testing.assert_allclose(np.sum(answer["probabilities"], axis=1), 1, atol=1e-5)
 
 
-def test_boosting_stops_when_it_no_longer_improves_and_the_best_trees_are_kept(tmp_path: Path) -> None:
-    data = ROOT / "examples" / "quickstart" / "breast-cancer.csv"
-    spec = a_tree_spec(data, "gradientBoostedTrees", numTrees=300).with_data(label="diagnosis")
+def test_the_example_stops_when_it_no_longer_improves_and_keeps_the_best_trees(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "trees.md").read_text(), re.DOTALL)
+    spec = SpecBuilder(yaml.safe_load(example)).named("sample")
+    data = str(ROOT / "examples" / "quickstart" / "breast-cancer.csv")
 
-    result = run(spec.with_fit(stopWhen={"noImprovement": {"epochs": 10}}), tmp_path)
+    result = run(spec, tmp_path, {names.DATA_DIR_ENV: data})
 
-    assert result.report["reason"] == "EarlyStopping"
+    assert (result.code, result.report["reason"]) == (0, "EarlyStopping"), result.stderr
     assert result.report["metrics"]["val_accuracy"] > 0.93
+    assert result.report["metrics"]["val_precision"] > 0.9
     with next((tmp_path / "store").rglob("history.csv")).open() as stream:
-        history = list(csv.DictReader(stream))
-    best = min(history, key=lambda row: float(row["val_loss"]))
-    assert result.the("model")["trees"] == int(best["epoch"]) == len(history) - 10
+        rows = list(csv.DictReader(stream))
+    best = min(rows, key=lambda row: float(row["val_loss"]))
+    assert result.the("model")["trees"] == int(best["epoch"]) == len(rows) - 20
     assert result.report["metrics"] == pytest.approx({k: float(best[k]) for k in result.report["metrics"]})
-    assert result.report["steps"] == len(history) < 300
+    assert result.report["steps"] == len(rows) < 300
+    manifest = json.loads((tmp_path / "store" / "sample" / "1" / names.MANIFEST_FILE).read_text())
+    importances = manifest["training"]["featureImportances"]
+    assert len(importances) == 30
+    assert sum(importances.values()) == pytest.approx(1)
+    assert max(importances, key=importances.__getitem__).endswith("_worst")
 
 
 def test_a_loss_threshold_and_a_number_of_steps_end_it_too(riddle: Path, tmp_path: Path) -> None:
@@ -195,8 +204,9 @@ def bad(change: Any, message: str) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        bad(lambda s: s.with_fit(epochs=3), "trees have no epochs, batches or optimizer"),
+        bad(lambda s: s.with_fit(epochs=3), "trees have no epochs, batches, optimizer or loss"),
         bad(lambda s: s.with_fit(optimizer={"name": "sgd"}), "numTrees and shrinkage in program.keras"),
+        bad(lambda s: s.with_fit(loss="hinge"), "trees have no epochs, batches, optimizer or loss: leave"),
         bad(lambda s: s.with_keras(hidden=[3]), "trees have no layers"),
         bad(lambda s: s.with_keras(family="randomForest", l2=0.1), "family randomForest has no penalty"),
         bad(lambda s: s.with_keras(family="randomForest", shrinkage=0.1), "only family gradientBoostedTrees has"),
