@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from trainyard_trainer.data.images import ImageFacts
 from trainyard_trainer.data.inputs import FeatureFacts
 from trainyard_trainer.data.sounds import SoundFacts
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.data.tabular import TableFacts
 from trainyard_trainer.data.texts import TextFacts
 from trainyard_trainer.features import FeatureEncoder
+from trainyard_trainer.images import ImageEncoder
 from trainyard_trainer.sounds import SoundEncoder
 from trainyard_trainer.texts import TextEncoder
 
@@ -33,6 +35,7 @@ class Encoder(Protocol):
 
 
 _ENCODERS: Mapping[type, Callable[[Any], Encoder]] = {
+    ImageFacts: ImageEncoder,
     SoundFacts: SoundEncoder,
     TableFacts: FeatureEncoder,
     TextFacts: TextEncoder,

@@ -54,7 +54,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
         check_key(run.signing_key)
     cache_bytes = run.cache_bytes if run.cache_bytes is not None else min(_MAX_CACHE, usable_memory() // 8)
     table = open_data_set(
-        find(run.data_location, data.format, run.data_access), label=data.label, features=data.features
+        find(run.data_location, data.format, run.data_access), label=data.label_name, features=data.features
     )
     facts = profile(
         table,

@@ -64,13 +64,27 @@ class Data(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "!has(self.features) || !(self.label in self.features)", "label cannot be one of the features", ".label"
+                "!has(self.features) || !has(self.label) || !(self.label in self.features)",
+                "label cannot be one of the features",
+                ".label",
+            ),
+            rule(
+                "has(self.label) || self.format == 'directory'",
+                "label is missing: name the column to predict (in format directory it is the folders' names)",
+                ".label",
             ),
         )
     )
     source: DataSource = Field(description="Where the data is.")
-    format: Literal["auto", "csv", "parquet"] = Field(default="auto", description="Format; auto goes by the file name.")
-    label: Column = Field(description="The column to predict.")
+    format: Literal["auto", "csv", "parquet", "npz", "directory"] = Field(
+        default="auto",
+        description="Format; auto goes by the file name. directory is a folder for each class, with images, texts or "
+        "WAV files in it.",
+    )
+    label: Column | None = Field(
+        default=None,
+        description="The column to predict; in format directory, where it may be left out, the name to give to it.",
+    )
     features: list[Column] | None = Field(
         default=None,
         min_length=1,
@@ -79,3 +93,8 @@ class Data(ApiModel):
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     validation: Validation = Field(default=Validation(), description="Which rows are held back.")
+
+    @property
+    def label_name(self) -> str:
+        """The label's name."""
+        return self.label or "label"

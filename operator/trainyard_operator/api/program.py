@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from trainyard_operator.api.audio import Audio
+from trainyard_operator.api.images import Image
 from trainyard_operator.api.meta import ApiModel, rule, rules
 from trainyard_operator.api.text import Text
 
@@ -14,7 +15,9 @@ Activation = Literal[
     "celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "linear", "mish",
     "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softsign", "tanh",
 ]  # fmt: skip
-Family = Literal["linear", "mlp", "svm", "gradientBoostedTrees", "randomForest", "textClassifier", "audioClassifier"]
+Family = Literal[
+    "linear", "mlp", "svm", "gradientBoostedTrees", "randomForest", "textClassifier", "audioClassifier", "cnn",
+]  # fmt: skip
 TREE_FAMILIES: tuple[Family, ...] = ("gradientBoostedTrees", "randomForest")
 Units = Annotated[int, Field(ge=1, le=1048576)]
 _TREES = f"self.family in {list(TREE_FAMILIES)}"
@@ -33,8 +36,8 @@ class KerasProgram(ApiModel):
             ),
             rule("self.kernel == 'linear' || self.family == 'svm'", "only family svm has a kernel", ".kernel"),
             rule(
-                "!has(self.normalization) || self.family == 'mlp'",
-                "only the hidden layers of family mlp have a normalization",
+                "!has(self.normalization) || self.family in ['mlp', 'cnn']",
+                "only the layers of an mlp or a cnn have a normalization",
                 ".normalization",
             ),
             rule("!has(self.gamma) || self.kernel == 'rbf'", "only kernel rbf has a gamma", ".gamma"),
@@ -60,13 +63,14 @@ class KerasProgram(ApiModel):
                 "audio is for family audioClassifier only",
                 ".audio",
             ),
+            rule("!has(self.image) || self.family == 'cnn'", "image is for family cnn only", ".image"),
         )
     )
     family: Family = Field(
         default="mlp",
         description="Kind of model: linear (logistic or linear regression), mlp (a stack of dense layers), svm "
         "(a support vector machine, for classes only), gradientBoostedTrees, randomForest, textClassifier (one "
-        "column of texts), or audioClassifier (WAV files).",
+        "column of texts), audioClassifier (WAV files), or cnn (a convolutional network for images).",
     )
     task: Task = Field(description="What is predicted: one of two classes, one of several, or a number.")
     hidden: list[Units] = Field(
@@ -76,9 +80,10 @@ class KerasProgram(ApiModel):
         description="Units of each hidden layer of an mlp, or of a classifier behind its pooling, first to last.",
     )
     activation: Activation = Field(default="relu", description="Activation of the hidden layers.")
-    normalization: Literal["batchNormalization", "layerNormalization"] | None = Field(
+    normalization: Literal["batchNormalization", "groupNormalization", "layerNormalization", "none"] | None = Field(
         default=None,
-        description="Normalisation before the activation of each hidden layer of an mlp; none where absent.",
+        description="Normalisation before the activation of each hidden layer of an mlp, none where absent, or of each "
+        "convolution of a cnn, groupNormalization where absent.",
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of units dropped after each hidden layer.")
     l2: float | None = Field(
@@ -131,6 +136,7 @@ class KerasProgram(ApiModel):
     )
     text: Text | None = Field(default=None, description="How a textClassifier reads texts.")
     audio: Audio | None = Field(default=None, description="How an audioClassifier reads WAV files.")
+    image: Image | None = Field(default=None, description="How a cnn reads images, and its size.")
 
 
 class ContainerProgram(ApiModel):

@@ -132,7 +132,7 @@ def test_a_family_learns_from_numbers_and_categories_and_is_served_as_it_was_tra
     [
         ({"family": "svm", "task": "regression"}, "family svm predicts classes only; use linear or mlp"),
         ({"family": "mlp", "kernel": "rbf"}, "only family svm has a kernel"),
-        ({"family": "linear", "normalization": "batchNormalization"}, "only the hidden layers of family mlp have"),
+        ({"family": "linear", "normalization": "batchNormalization"}, "only the layers of an mlp or a cnn have"),
         ({"family": "svm", "gamma": 0.5}, "spec.program.keras.gamma: only kernel rbf has a gamma"),
     ],
 )

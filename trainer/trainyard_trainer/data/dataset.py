@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from trainyard_trainer.data.arrays import ArrayTable
+from trainyard_trainer.data.directory import DirectoryTable
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.source import Source
 from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Table, Unit
@@ -27,4 +29,5 @@ def open_data_set(source: Source, *, label: str, features: Sequence[str] | None)
     Raises:
         BadInput: a file cannot be read as what it should be, or the columns do not fit the spec.
     """
-    return Table(source, label=label, features=features)
+    kinds: dict[str, type[DataSet]] = {"directory": DirectoryTable, "npz": ArrayTable}
+    return kinds.get(source.format, Table)(source, label=label, features=features)

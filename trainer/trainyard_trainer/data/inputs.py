@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from trainyard_operator.api.program import KerasProgram
+from trainyard_trainer.data.images import ImageCounter
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.sounds import SoundCounter
 from trainyard_trainer.data.table import RawRows
@@ -51,11 +52,12 @@ class FeatureCounter(Protocol):
 
 _COUNTERS: Mapping[str, Callable[[KerasProgram, Schema], FeatureCounter]] = {
     "audioClassifier": SoundCounter,
+    "cnn": ImageCounter,
     "textClassifier": TextCounter,
 }
 """Families that learn from something else than a table."""
 
-_IN_GRAPH = frozenset({"audioClassifier"})
+_IN_GRAPH = frozenset({"audioClassifier", "cnn"})
 """Families whose rows are prepared by TensorFlow already while the data is looked at."""
 
 

@@ -19,12 +19,13 @@ class Column:
     """A column that training uses.
 
     Booleans and integers are numbers; texts are categories, or what a family reads; bytes are files such as images. A
-    row of an array has the given shape.
+    row of an array has the given shape and type.
     """
 
     name: str
     kind: Kind
     shape: tuple[int, ...] = ()
+    dtype: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ from trainyard_trainer.stores.faults import explained
 from trainyard_trainer.stores.filesystems import open_location
 from trainyard_trainer.stores.uri import shown
 
-Format = Literal["csv", "parquet"]
+Format = Literal["csv", "parquet", "npz", "directory"]
 
-_SUFFIXES: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+_SUFFIXES: dict[str, Format] = {
+    ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet", ".npz": "npz",
+}  # fmt: skip
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
 _PARQUET_MAGIC = b"PAR1"
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -58,7 +60,7 @@ class Source:
         return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
 
 
-def find(location: str, declared: Literal["auto", "csv", "parquet"], access: Access | None = None) -> Source:
+def find(location: str, declared: Format | Literal["auto"], access: Access | None = None) -> Source:
     """Find the files at a path or URI.
 
     Files and folders whose names start with `_` or `.` (`_SUCCESS`, `_temporary`, `.crc`) are not data, and empty
@@ -82,6 +84,8 @@ def _find(filesystem: Any, root: str, location: str, declared: str) -> Source:
         found = _walk(filesystem, info.path)
         if not found:
             raise BadInput(f"{location} holds no files (names that start with _ or . do not count): put data files in")
+    if declared == "directory":
+        return Source(location, filesystem, declared, tuple(found))
     data = [each for each in found if each.size > 0]
     if not data:
         raise BadInput(f"{location} is empty: expected a table with a header and at least one row")
@@ -128,13 +132,12 @@ def _partition(name: PurePosixPath) -> tuple[tuple[str, str | None], ...]:
 
 
 def _of_one_format(
-    filesystem: Any, files: list[SourceFile], declared: str, location: str
+    filesystem: Any, files: list[SourceFile], declared: Format | Literal["auto"], location: str
 ) -> tuple[Format, list[SourceFile]]:
     named = [(each, _format_by_name(each.name)) for each in files]
     known = {kind for _, kind in named if kind}
     if declared != "auto":
-        wanted: Format = "csv" if declared == "csv" else "parquet"
-        return wanted, [each for each, kind in named if kind == wanted] if wanted in known else files
+        return declared, [each for each, kind in named if kind == declared] if declared in known else files
     if len(known) > 1:
         raise BadInput(f"{location} holds files of several formats ({listed(sorted(known))}): set data.format")
     if known:

@@ -7,12 +7,9 @@ import keras
 
 from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.models.normalization import normalized
 
 MAX_EMBEDDING = 16
-_NORMALIZATIONS = {
-    "batchNormalization": keras.layers.BatchNormalization,
-    "layerNormalization": keras.layers.LayerNormalization,
-}
 
 
 def build_mlp(program: KerasProgram, inputs: ModelInputs, outputs: int) -> Any:
@@ -28,9 +25,7 @@ def build_mlp(program: KerasProgram, inputs: ModelInputs, outputs: int) -> Any:
     regularizer = keras.regularizers.L2(program.l2) if program.l2 else None
     for units in program.hidden:
         x = keras.layers.Dense(units, kernel_regularizer=regularizer)(x)
-        if program.normalization:
-            x = _NORMALIZATIONS[program.normalization]()(x)
-        x = keras.layers.Activation(program.activation)(x)
+        x = keras.layers.Activation(program.activation)(normalized(x, program.normalization))
         if program.dropout:
             x = keras.layers.Dropout(program.dropout)(x)
     return keras.Model({DENSE: dense, SLOTS: slots}, keras.layers.Dense(outputs, kernel_regularizer=regularizer)(x))

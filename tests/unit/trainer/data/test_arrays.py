@@ -1,0 +1,134 @@
+"""NPZ files."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainyard_trainer.data.dataset import DataSet, open_data_set
+from trainyard_trainer.data.source import find
+from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.errors import BadInput
+
+COUNT = 10
+LABELS = np.array(["no", "yes"] * 5)
+
+
+def open_arrays(path: Path, label: str = "label", features: list[str] | None = None) -> DataSet:
+    return open_data_set(find(str(path), "auto"), label=label, features=features)
+
+
+def read(data_set: DataSet, batch_rows: int = 4) -> list[RawRows]:
+    return [raw for unit in data_set.units() for raw in data_set.read(unit, batch_rows=batch_rows)]
+
+
+def together(parts: list[Any]) -> list[Any]:
+    return [value for part in parts for value in part.to_pylist()]
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_are_columns_and_tables_and_images(save: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    arrays = {
+        "age": np.arange(COUNT),
+        "smoker": np.arange(COUNT) % 3 == 0,
+        "town": np.array([f"tøwn {i}" for i in range(COUNT)]),
+        "code": np.array([b"a", b"bc"] * 5),
+        "signal": rng.normal(size=(COUNT, 3)),
+        "column_major": np.asfortranarray(rng.normal(size=(COUNT, 2))),
+        "photo": rng.integers(0, 255, (COUNT, 4, 5, 3)).astype(np.uint8),
+        "map": rng.normal(size=(COUNT, 4, 5)),
+    }
+    save(tmp_path / "t.npz", **arrays, label=LABELS)
+
+    data_set = open_arrays(tmp_path / "t.npz")
+    parts = read(data_set)
+
+    assert [len(each) for each in parts] == [4, 4, 2]
+    assert [each.first_row for each in parts] == [0, 4, 8]
+    assert data_set.schema.numbers == (
+        "age", "smoker", "signal_0", "signal_1", "signal_2", "column_major_0", "column_major_1",
+    )  # fmt: skip
+    expected = np.column_stack([arrays[name] for name in ("age", "smoker", "signal", "column_major")])
+    np.testing.assert_array_equal(np.concatenate([each.numbers for each in parts]), expected.astype(np.float32))
+    assert together([each.texts[0] for each in parts]) == arrays["town"].tolist()
+    assert together([each.texts[1] for each in parts]) == ["a", "bc"] * 5
+    assert together([each.label for each in parts]) == LABELS.tolist()
+    for name, dtype in (("photo", np.uint8), ("map", np.float32)):
+        found = np.concatenate([each.media[name] for each in parts])
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, arrays[name].astype(dtype))
+
+
+def test_only_the_arrays_that_are_used_have_to_fit_each_other(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "t.npz",
+        x_train=np.zeros((COUNT, 2)),
+        y_train=np.arange(COUNT).reshape(-1, 1),
+        x_test=np.zeros((3, 2)),
+        y_test=np.zeros((3, 1)),
+        version=np.array(3),
+    )
+
+    data_set = open_arrays(tmp_path / "t.npz", label="y_train", features=["x_train"])
+
+    assert data_set.schema.numbers == ("x_train_0", "x_train_1")
+    assert together([each.label for each in read(data_set)]) == list(range(COUNT))
+
+
+def test_many_files_read_as_one(tmp_path: Path) -> None:
+    for part in range(3):
+        np.savez(tmp_path / f"part-{part}.npz", a=np.full(COUNT, part), label=LABELS)
+
+    numbers = np.concatenate([each.numbers for each in read(open_arrays(tmp_path))])
+
+    assert numbers[:, 0].tolist() == [0] * COUNT + [1] * COUNT + [2] * COUNT
+
+
+def pickled() -> Any:
+    return np.array([{"a": 1}] * COUNT, dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a": np.zeros(3)}, "have different numbers of rows (a 3, label 10)"),
+        ({"a": pickled()}, "column 'a' holds Python objects: expected numbers"),
+        ({"a": np.zeros(COUNT, complex)}, "column 'a' holds complex128: expected numbers"),
+        ({"a": np.zeros(COUNT, "datetime64[s]")}, "column 'a' holds datetime64[s]"),
+        ({}, "has no column beside the label 'label'"),
+    ],
+)
+def test_arrays_one_cannot_learn_from_are_refused(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", **arrays, label=LABELS)
+
+    with pytest.raises(BadInput) as raised:
+        read(open_arrays(tmp_path / "t.npz"))
+
+    assert message in str(raised.value)
+
+
+def test_files_whose_rows_differ_in_shape_are_refused(tmp_path: Path) -> None:
+    for part in (4, 5):
+        np.savez(tmp_path / f"part-{part}.npz", a=np.zeros((COUNT, part, part)), label=LABELS)
+
+    with pytest.raises(BadInput, match=r"a row of 'a' has shape \(5, 5\) in part-5.npz and \(4, 4\) in part-4.npz"):
+        open_arrays(tmp_path)
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    np.savez(whole, a=np.arange(1000), label=np.arange(1000))
+    (tmp_path / "cut.npz").write_bytes(whole.getvalue()[:-50])
+    with zipfile.ZipFile(tmp_path / "short.npz", "w") as archive:
+        for name in ("a", "label"):
+            with zipfile.ZipFile(whole) as good:
+                archive.writestr(f"{name}.npy", good.read(f"{name}.npy")[:-8])
+    (tmp_path / "text.npz").write_text("not a zip file")
+
+    for name in ("cut", "short", "text"):
+        with pytest.raises(BadInput, match=f"cannot read {name}.npz"):
+            read(open_arrays(tmp_path / f"{name}.npz"))

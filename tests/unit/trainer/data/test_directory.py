@@ -1,0 +1,101 @@
+"""A folder for each class."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainyard_trainer.data.dataset import DataSet, open_data_set
+from trainyard_trainer.data.directory import UNIT_FILES
+from trainyard_trainer.data.source import find
+from trainyard_trainer.errors import BadInput
+
+
+def put(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def open_folder(folder: Path, features: list[str] | None = None) -> DataSet:
+    return open_data_set(find(str(folder), "directory"), label="label", features=features)
+
+
+def rows(data_set: DataSet, column: str, batch_rows: int = 1000) -> dict[str, tuple[Any, Any]]:
+    """Return content and label of each file."""
+    found = {}
+    for unit in data_set.units():
+        for raw in data_set.read(unit, batch_rows=batch_rows):
+            values = raw.media[column] if raw.media else raw.texts[0]
+            assert len(raw) <= batch_rows
+            assert raw.where(0) == raw.files[0]
+            found |= dict(zip(raw.files, zip(values.to_pylist(), raw.label.to_pylist(), strict=True), strict=True))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("suffix", "column", "kind"),
+    [(".png", "image", "bytes"), (".JPEG", "image", "bytes"), (".wav", "audio", "bytes"), (".txt", "text", "text")],
+)
+def test_a_row_is_what_is_in_a_file_and_its_label_the_name_of_the_folder(
+    suffix: str, column: str, kind: str, tmp_path: Path
+) -> None:
+    put(tmp_path, {f"cat/a{suffix}": b"1", f"cat/b{suffix}": b"", f"dog/a{suffix}": b"3"})
+    put(tmp_path, {".hidden/x.mp3": b"", "_SUCCESS": b"", "cat/.DS_Store": b"junk"})
+
+    data_set = open_folder(tmp_path)
+
+    assert [(each.name, each.kind) for each in data_set.schema.features] == [(column, kind)]
+    contents = {name: (value if kind == "bytes" else value.encode(), label) for name, (value, label) in
+                rows(data_set, column).items()}  # fmt: skip
+    assert contents == {
+        f"cat/a{suffix}": (b"1", "cat"), f"cat/b{suffix}": (b"", "cat"), f"dog/a{suffix}": (b"3", "dog"),
+    }  # fmt: skip
+
+
+def test_folders_named_by_numbers_are_numbers(tmp_path: Path) -> None:
+    data_set = open_folder(put(tmp_path, {"9/a.png": b"", "10/a.png": b""}))
+
+    assert sorted(label for _, label in rows(data_set, "image").values()) == [9.0, 10.0]
+
+
+def test_folders_whose_names_only_look_like_numbers_are_texts(tmp_path: Path) -> None:
+    data_set = open_folder(put(tmp_path, {"007/a.png": b"", "10/a.png": b""}))
+
+    assert sorted(label for _, label in rows(data_set, "image").values()) == ["007", "10"]
+
+
+def test_the_order_is_always_the_same_and_mixes_the_classes(tmp_path: Path) -> None:
+    names = [f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(UNIT_FILES)]
+    put(tmp_path, dict.fromkeys(names, b""))
+    data_set = open_folder(tmp_path)
+
+    order = list(rows(data_set, "image", batch_rows=50))
+
+    assert len(data_set.units()) == 2
+    assert sorted(order) == sorted(names)
+    assert order == list(rows(open_folder(tmp_path), "image", batch_rows=7))
+    assert 0.3 < np.mean([name.startswith("cat") for name in order[:UNIT_FILES]]) < 0.7
+
+
+@pytest.mark.parametrize(
+    ("files", "features", "message"),
+    [
+        ({"cat/a.png": b"", "readme.png": b""}, None, "readme.png is not in the folder of a class"),
+        ({"cat/kittens/a.png": b""}, None, "cat/kittens/a.png is not in the folder of a class"),
+        ({"cat/a.png": b"", "dog/a.txt": b""}, None, "of different kinds, such as cat/a.png and dog/a.txt"),
+        ({"cat/a.png": b"", "dog/notes.md": b""}, None, "dog/notes.md is not a file to learn from: expected one"),
+        ({"cat/a.png": b""}, ["picture"], "data.features is 'picture', which is not a column"),
+        ({"cat/a.txt": b"\xff\xfe"}, None, "cat/a.txt is not a text in UTF-8"),
+        ({}, None, "holds no files"),
+    ],
+)
+def test_what_does_not_belong_there_is_named(
+    files: dict[str, bytes], features: list[str] | None, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput) as raised:
+        rows(open_folder(put(tmp_path, files), features), "text")
+
+    assert message in str(raised.value)

@@ -1,0 +1,125 @@
+"""A folder for each class, with images, texts or WAV files in it."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainyard_trainer.data.labels import class_name
+from trainyard_trainer.data.schema import Schema, choose, is_number
+from trainyard_trainer.data.source import Source, SourceFile
+from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Unit
+from trainyard_trainer.errors import BadInput, listed
+
+UNIT_FILES = 128
+_READERS = 16
+"""Files read at a time: what costs time with small files in a remote store is the wait for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FileKind:
+    feature: str
+    holds: Literal["bytes", "text"]
+    suffixes: tuple[str, ...]
+
+
+_KINDS = (
+    _FileKind("image", "bytes", (".png", ".jpg", ".jpeg", ".bmp", ".gif")),
+    _FileKind("text", "text", (".txt",)),
+    _FileKind("audio", "bytes", (".wav",)),
+)
+
+
+class DirectoryTable:
+    """One row a file: what is in it, and the name of its folder as the label.
+
+    The files come in an order drawn from their names, so that each piece of the data has all classes in it.
+
+    Raises:
+        BadInput: a file is not in the folder of a class, or is not of the one kind that the others are.
+    """
+
+    def __init__(self, source: Source, *, label: str, features: Sequence[str] | None) -> None:
+        self.source = source
+        self._kind = _kind_of(source)
+        folders = {_folder(each) for each in source.files}
+        numbers = all(is_number(each) and class_name(float(each)) == each for each in folders)
+        kinds = {self._kind.feature: self._kind.holds, label: "number" if numbers else "text"}
+        self.schema: Schema = choose(kinds, label=label, wanted=features, where=source.location)
+
+    def units(self) -> list[Unit]:
+        """Return the files in groups, in a fixed order."""
+        files = sorted(self.source.files, key=lambda each: hashlib.sha256(each.name.encode()).digest())
+        groups = [tuple(files[i : i + UNIT_FILES]) for i in range(0, len(files), UNIT_FILES)]
+        return [Unit(group[0], group, sum(each.size for each in group)) for group in groups]
+
+    def read(self, unit: Unit, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawRows]:
+        """Yield the files of a group, at most `batch_rows` at a time."""
+        with ThreadPoolExecutor(_READERS) as pool:
+            for begin in range(0, len(unit.fragment), batch_rows):
+                files = unit.fragment[begin : begin + batch_rows]
+                yield self._rows(files, begin, list(pool.map(self._content, files)))
+
+    def _content(self, file: SourceFile) -> bytes:
+        with self.source.filesystem.open_input_stream(file.path, compression=None) as stream:
+            return bytes(stream.read())
+
+    def _rows(self, files: Sequence[SourceFile], first_row: int, contents: list[bytes]) -> RawRows:
+        label = pa.array([_folder(each) for each in files], pa.string())
+        text = self._kind.holds == "text"
+        return RawRows(
+            file=self.source.location,
+            first_row=first_row,
+            numbers=np.zeros((len(files), 0), np.float32),
+            texts=(_decoded(files, contents),) if text else (),
+            label=label if self.schema.label.kind == "text" else pc.cast(label, pa.float64()),
+            media={} if text else {self._kind.feature: pa.array(contents, pa.binary())},
+            files=tuple(each.name for each in files),
+        )
+
+
+def _decoded(files: Sequence[SourceFile], contents: list[bytes]) -> Any:
+    try:
+        return pa.array([each.decode("utf-8-sig") for each in contents], pa.string())
+    except UnicodeDecodeError:
+        wrong = next(file.name for file, each in zip(files, contents, strict=True) if not _is_utf8(each))
+        raise BadInput(f"{wrong} is not a text in UTF-8: convert it, or leave it out") from None
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _folder(file: SourceFile) -> str:
+    return PurePosixPath(file.name).parts[0]
+
+
+def _kind_of(source: Source) -> _FileKind:
+    found: dict[str, str] = {}
+    for file in source.files:
+        path = PurePosixPath(file.name)
+        if len(path.parts) != 2:
+            raise BadInput(
+                f"{file.name} is not in the folder of a class: format directory expects "
+                f"<folder>/<class>/<file> and nothing above or below; move or remove it"
+            )
+        found.setdefault(path.suffix.lower(), file.name)
+    for suffix, name in found.items():
+        if not any(suffix in kind.suffixes for kind in _KINDS):
+            known = listed(each for kind in _KINDS for each in kind.suffixes)
+            raise BadInput(f"{name} is not a file to learn from: expected one of {known}; convert or remove it")
+    (first, *others) = [kind for kind in _KINDS if any(suffix in kind.suffixes for suffix in found)]
+    if others:
+        one, other = (next(found[s] for s in kind.suffixes if s in found) for kind in (first, others[0]))
+        raise BadInput(f"the files are of different kinds, such as {one} and {other}: keep one kind only")
+    return first

@@ -1,0 +1,118 @@
+"""A column of images: files of any usual format, or arrays of numbers."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from trainyard_operator.api.images import Image
+from trainyard_operator.api.program import KerasProgram
+from trainyard_trainer.data.labels import Tally
+from trainyard_trainer.data.schema import Column, Schema
+from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.errors import BadInput, listed
+
+PIXELS = "pixels"
+"""Name of the feature array: [rows, height, width, channels], uint8 for files and bytes, else float32."""
+DEFAULT_SIDE, DEFAULT_CHANNELS = 64, 3
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What a model of images has to know. Bytes run from 0 to 255; of other numbers `mean` and `deviation` are known.
+
+    `read` returns the pixels of raw rows, by the very operations that are saved with the model.
+    """
+
+    column: Column
+    shape: tuple[int, int, int]
+    dtype: str
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    read: Callable[[RawRows], Any] = field(compare=False, repr=False)
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory of an image."""
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+    @property
+    def digest(self) -> bytes:
+        """A digest of everything the model's input depends on."""
+        return hashlib.sha256(repr(self).encode()).digest()
+
+    def arrays(self, raw: RawRows) -> dict[str, Any]:
+        """Return the pixels of raw rows."""
+        return {PIXELS: self.read(raw)}
+
+
+class ImageCounter:
+    """Reads each image once, so that a bad one is found before the training starts.
+
+    Raises:
+        BadInput: there is not one column of images, or it has another shape than the spec says.
+    """
+
+    def __init__(self, program: KerasProgram, schema: Schema) -> None:
+        from trainyard_trainer.images import reader  # loads TensorFlow, which decodes images as the server will
+
+        self._column = _image_column(schema)
+        self._shape = _shape(program.image or Image(), self._column)
+        self._dtype = self._column.dtype or "uint8"
+        self._read = reader(self._column, self._shape)
+        self._tally = Tally(self._shape[2])
+        self.row_bytes = int(np.prod(self._shape)) * np.dtype(self._dtype).itemsize
+
+    def add(self, raw: RawRows, training: Any) -> dict[str, Any]:
+        """Take in rows; returns their pixels."""
+        pixels = self._read(raw)
+        if self._dtype != "uint8":
+            self._tally.add(pixels[training].reshape(-1, self._shape[2]).astype(np.float64))
+        return {PIXELS: pixels}
+
+    def finish(self, training_rows: int) -> ImageFacts:
+        """Return what is known now."""
+        known = self._dtype != "uint8"
+        deviation = np.where(self._tally.deviation > 0, self._tally.deviation, 1.0)
+        return ImageFacts(
+            column=self._column,
+            shape=self._shape,
+            dtype=self._dtype,
+            mean=tuple(self._tally.mean.tolist()) if known else (),
+            deviation=tuple(deviation.tolist()) if known else (),
+            read=self._read,
+        )
+
+    def settle(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return kept pixels as they are."""
+        return kept
+
+
+def _image_column(schema: Schema) -> Column:
+    images = [each for each in schema.features if each.name in schema.media]
+    if len(images) != 1 or len(schema.features) > 1:
+        found = listed((f"{each.name} ({each.kind})" for each in schema.features), 5)
+        raise BadInput(
+            f"family cnn expects one column of images, but the features are {found}: name the column of images in "
+            "data.features, or use family mlp for a table of numbers and texts"
+        )
+    return images[0]
+
+
+def _shape(wanted: Image, column: Column) -> tuple[int, int, int]:
+    if column.kind == "bytes":
+        return wanted.height or DEFAULT_SIDE, wanted.width or DEFAULT_SIDE, wanted.channels or DEFAULT_CHANNELS
+    if len(column.shape) > 3 or (len(column.shape) == 3 and column.shape[2] not in (1, 3)):
+        raise BadInput(
+            f"a row of {column.name!r} has shape {column.shape}: expected an image as (height, width), or as "
+            "(height, width, channels) with 1 or 3 channels"
+        )
+    height, width, channels = (*column.shape, 1)[:3]
+    if wanted.channels not in (None, channels):
+        raise BadInput(
+            f"program.keras.image.channels is {wanted.channels}, but the arrays of {column.name!r} have {channels}: "
+            "leave it out, or convert the data"
+        )
+    return wanted.height or height, wanted.width or width, channels

@@ -1,0 +1,19 @@
+"""The normalisations that a layer can have before its activation, by their names in Keras."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+_GROUPS = 8
+_LAYERS: Mapping[str, Callable[[int], Any]] = {
+    "batchNormalization": lambda channels: keras.layers.BatchNormalization(),
+    "groupNormalization": lambda channels: keras.layers.GroupNormalization(math.gcd(_GROUPS, channels)),
+    "layerNormalization": lambda channels: keras.layers.LayerNormalization(),
+}
+
+
+def normalized(x: Any, name: str | None) -> Any:
+    """Return what a layer puts out, normalised as asked for; with `none`, or nothing asked for, as it is."""
+    return _LAYERS[name](x.shape[-1])(x) if name in _LAYERS else x
