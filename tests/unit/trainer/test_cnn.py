@@ -97,7 +97,8 @@ def test_arrays_in_an_npz_file_train_as_well_where_they_do_not_fit_in_memory(tmp
     image = (light[:, None, None] * 100 + noise).astype(np.float32)
     np.savez(tmp_path / "t.npz", image=image, id=np.arange(180), label=100 + 50 * light)
     spec = a_cnn(tmp_path / "t.npz", task="regression", height=8, width=8, filters=[8])
-    spec = spec.with_keras(normalization="none").with_data(features=["image"]).with_fit(epochs=30, optimizer={"name": "adam", "learningRate": 0.02})
+    spec = spec.with_keras(normalization="none").with_data(features=["image"])
+    spec = spec.with_fit(epochs=30, optimizer={"name": "adam", "learningRate": 0.02})
 
     result = run(spec, tmp_path, {"TRAINYARD_CACHE_BYTES": "30000"})
 

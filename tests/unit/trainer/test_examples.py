@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+import pytest
 import yaml
 
 from trainyard_operator.api import names
@@ -15,6 +16,7 @@ from trainyard_operator.api.program import Task
 from trainyard_trainer.metrics import metric_names
 from trainyard_trainer.progress import Progress
 from trainyard_trainer.report import ModelVersion, termination_message
+from trainyard_trainer.spec import parse_job
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -53,6 +55,14 @@ def test_dense_100_is_the_network_it_says() -> None:
     }
     assert (spec["fit"]["epochs"], spec["fit"]["batchSize"]) == (10, 32)
     assert spec["fit"]["optimizer"]["name"] == "adam"
+
+
+@pytest.mark.parametrize("page", sorted((EXAMPLES.parent / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_every_training_job_in_the_documentation_is_a_good_one(page: Path) -> None:
+    for text in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+        for document in yaml.safe_load_all(text):
+            if document.get("kind") == "TrainingJob":
+                assert parse_job(document).model_name
 
 
 def test_the_documentation_names_every_metric() -> None:
