@@ -69,8 +69,8 @@ def test_the_documentation_names_every_metric() -> None:
     page = (EXAMPLES.parent / "docs" / "trainer.md").read_text()
 
     for task in get_args(Task):
-        (row,) = [line for line in page.splitlines() if line.startswith(f"| {task} ")]
-        assert row.endswith(f"| {', '.join(metric_names(task, validation=True))} |")
+        rows = [line for line in page.splitlines() if line.startswith(f"| {task} ")]
+        assert any(row.endswith(f"| {', '.join(metric_names(task, validation=True))} |") for row in rows)
 
 
 def test_the_contract_shows_a_report_as_the_trainer_writes_it() -> None:

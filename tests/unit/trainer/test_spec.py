@@ -74,7 +74,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         (changed("spec.program.keras.hiden", [3]), "unknown field spec.program.keras.hiden; did you mean 'hidden'?"),
         (changed("spec.program.keras.activation", "rellu"), "spec.program.keras.activation: Input should be"),
         (changed("spec.fit.epochs", 0), "spec.fit.epochs: Input should be greater than or equal to 1, got 0"),
-        (changed("spec.data", {"source": {"uri": "x"}}), "spec.data.label: label is missing: name the column to predict"),
+        (changed("spec.data", {"source": {"uri": "x"}}), "spec.data.label: label is missing: name the column"),
         (changed("metadata", {}), "metadata.name is missing"),
         (changed("kind", "ModelService"), "kind: Input should be 'TrainingJob'"),
     ],
