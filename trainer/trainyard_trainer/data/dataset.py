@@ -29,5 +29,8 @@ def open_data_set(source: Source, *, label: str, features: Sequence[str] | None)
     Raises:
         BadInput: a file cannot be read as what it should be, or the columns do not fit the spec.
     """
-    kinds: dict[str, type[DataSet]] = {"directory": DirectoryTable, "npz": ArrayTable}
-    return kinds.get(source.format, Table)(source, label=label, features=features)
+    if source.format == "directory":
+        return DirectoryTable(source, label=label, features=features)
+    if source.format == "npz":
+        return ArrayTable(source, label=label, features=features)
+    return Table(source, label=label, features=features)

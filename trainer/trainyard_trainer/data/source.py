@@ -76,7 +76,7 @@ def find(location: str, declared: Format | Literal["auto"], access: Access | Non
         return _find(filesystem, root, shown(location), declared)
 
 
-def _find(filesystem: Any, root: str, location: str, declared: str) -> Source:
+def _find(filesystem: Any, root: str, location: str, declared: Format | Literal["auto"]) -> Source:
     info = _info(filesystem, root, location)
     if info.type == pa_fs.FileType.File:
         found = [_source_file(info, PurePosixPath(PurePosixPath(info.path).name), filesystem)]

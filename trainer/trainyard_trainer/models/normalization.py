@@ -16,4 +16,5 @@ _LAYERS: Mapping[str, Callable[[int], Any]] = {
 
 def normalized(x: Any, name: str | None) -> Any:
     """Return what a layer puts out, normalised as asked for; with `none`, or nothing asked for, as it is."""
-    return _LAYERS[name](x.shape[-1])(x) if name in _LAYERS else x
+    layer = _LAYERS.get(name or "none")
+    return layer(x.shape[-1])(x) if layer else x
