@@ -41,6 +41,9 @@ class SpecBuilder:
     def with_output(self, **fields: Any) -> "SpecBuilder":
         return self._with("output", self.manifest["spec"]["output"] | fields)
 
+    def with_store(self, uri: str) -> "SpecBuilder":
+        return self._with("output", {"store": {"uri": uri}})
+
     def with_checkpoint(self, **fields: Any) -> "SpecBuilder":
         return self._with("checkpoint", fields)
 

@@ -15,8 +15,8 @@ from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.report import ModelVersion
 from trainyard_trainer.signing import sign
 from trainyard_trainer.spec import Run
+from trainyard_trainer.stores.models import ModelStore
 from trainyard_trainer.verify import Verifier
-from trainyard_trainer.versions import new_staging, publish
 from trainyard_trainer.warmup import write_warmup
 
 
@@ -26,6 +26,7 @@ def publish_model(
     trained: Trained,
     devices: Devices,
     *,
+    store: ModelStore,
     steps: int,
     journal: Journal,
     tuning: Mapping[str, Any] | None = None,
@@ -37,7 +38,7 @@ def publish_model(
         OSError: the store fails.
     """
     with Verifier() as verifier:  # it loads TensorFlow while the model is being written
-        staging = new_staging(run.folders.model, run.uid)
+        staging = store.new_staging()
         signatures = save(ServingModel(trained.model, trained.encoder, trained.task), staging)
         inputs, answers = samples(prepared.table, trained)
         write_warmup(staging, model_name=run.job.model_name, specs=trained.encoder.signature(), rows=inputs)
@@ -53,4 +54,4 @@ def publish_model(
     )
     (staging / MODEL_CARD_FILE).write_text(model_card(manifest), encoding="utf-8")
     sign_with_key = partial(sign, key=run.signing_key) if run.signing_key else None
-    return publish(staging, run.folders.model, manifest | {"files": list_files(staging)}, sign_with_key)
+    return store.publish(staging, manifest | {"files": list_files(staging)}, sign_with_key)

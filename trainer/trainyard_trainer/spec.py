@@ -41,6 +41,7 @@ class Run:
     program: KerasProgram
     data_location: str
     data_access: Access
+    store_access: Access
     folders: Folders
     port: int | None
     cache_bytes: int | None
@@ -80,6 +81,7 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         program=_keras_program(job),
         data_location=_data_location(job, env),
         data_access=_access(names.DATA_SECRET_DIR_ENV, env),
+        store_access=_access(names.STORE_SECRET_DIR_ENV, env),
         folders=_folders(job.model_name, uid, env),
         port=_number(names.PORT_ENV, env, most=65535),
         cache_bytes=_number(CACHE_ENV, env, most=1 << 50),

@@ -3,17 +3,18 @@
 import shutil
 from dataclasses import dataclass
 
-from trainyard_trainer.checkpoint import CheckpointFolder
 from trainyard_trainer.data.inputs import needs_tensorflow
 from trainyard_trainer.devices import Devices, quiet
+from trainyard_trainer.errors import TrainerError, one_line
 from trainyard_trainer.journal import Journal
 from trainyard_trainer.prepare import prepare
 from trainyard_trainer.progress import ProgressBoard
 from trainyard_trainer.report import ModelVersion
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
+from trainyard_trainer.stores.models import ModelStore, model_store
 from trainyard_trainer.trees.settings import grows_trees
-from trainyard_trainer.versions import Complete, find_by_uid
+from trainyard_trainer.versions import Complete
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,17 @@ def train(run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal,
         TrainerError: BadInput, Diverged, Stopped or ExportFailed.
         OSError: a folder or the network fails.
     """
-    if done := find_by_uid(run.folders.model, run.uid):
-        _clear(run)
-        return _report_done(run, done, board)
+    store = model_store(run, local=trial)
+    if done := store.find():
+        _clear(run, store)
+        return _report_done(store, done, board)
+    store.check()
     original, tuned = run, None
     if run.job.spec.tuning:
         from trainyard_trainer.tuning.search import Search  # Optuna's import is for those who search
 
         run, tuned = Search(run, board=board, journal=journal, stop=stop).best()
-    checkpoints = CheckpointFolder(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep)
+    checkpoints = store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep)
     devices = _devices(run) if needs_tensorflow(run.program.family) else None
     prepared = prepare(run, board=board, journal=journal)
     devices = devices or _devices(run)  # takes seconds: bad input has been reported by now where possible
@@ -61,17 +64,23 @@ def train(run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal,
         return Outcome(reason, f"trained in {trained.end.epoch} epochs", None)
     board.update(phase="exporting")
     journal.write("exporting", f"training ended ({reason}); exporting the model", reason=reason)
-    version = publish_model(run, prepared, trained, devices, steps=board.current.step, journal=journal, tuning=tuned)
-    _clear(original)
+    version = publish_model(
+        run, prepared, trained, devices, store=store, steps=board.current.step, journal=journal, tuning=tuned
+    )
+    try:
+        store.keep_logs(run.folders.logs)
+        _clear(original, store)
+    except TrainerError as error:  # the version is complete: that counts
+        journal.write("not-tidied", f"the logs were not kept or the checkpoints not removed: {one_line(error)}")
     board.update(phase="done", last_checkpoint=None)
     end = trained.end
     length = f"{end.epoch} epochs" + (f" and {end.step} steps" if end.step else "")
     return Outcome(reason, f"trained {version.name} version {version.version} in {length}", version)
 
 
-def _clear(run: Run) -> None:
+def _clear(run: Run, store: ModelStore) -> None:
     shutil.rmtree(tuning_folder(run), ignore_errors=True)
-    CheckpointFolder(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep).clear()
+    store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep).clear()
 
 
 def _devices(run: Run) -> Devices:
@@ -79,13 +88,13 @@ def _devices(run: Run) -> Devices:
         return Devices(run.job.spec.fit.seed)
 
 
-def _report_done(run: Run, done: Complete, board: ProgressBoard) -> Outcome:
+def _report_done(store: ModelStore, done: Complete, board: ProgressBoard) -> Outcome:
     version, training, metrics = done.version, done.manifest["training"], done.manifest["metrics"]
     board.update(
         phase="done", epoch=training["epochs"], step=training["steps"], metrics=metrics, loss=metrics.get("loss")
     )
     message = (
         f"{version.name} version {version.version} is what this TrainingJob trained before: nothing to do "
-        f"(to train it again, remove {run.folders.model / str(version.version)})"
+        f"(to train it again, remove {store.where(version.version)})"
     )
     return Outcome(str(training["reason"]), message, version)

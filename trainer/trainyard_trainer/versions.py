@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,24 @@ class Complete:
 def find_by_uid(folder: Path, uid: str) -> Complete | None:
     """Return the newest complete version that the training with this uid made, if it made one."""
     for number in sorted(_numbers(folder), reverse=True):
-        path = folder / str(number) / MANIFEST_FILE
-        try:
-            content = path.read_bytes()
-            manifest = json.loads(content)
-            if manifest["trainingJob"]["uid"] == uid:
-                return Complete(_version(manifest, content), manifest)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        with suppress(OSError):
+            if found := complete((folder / str(number) / MANIFEST_FILE).read_bytes(), uid):
+                return found
     return None
+
+
+def complete(content: bytes, uid: str) -> Complete | None:
+    """Return the version that a manifest describes, if the training with this uid made it."""
+    try:
+        manifest = json.loads(content)
+        return Complete(_version(manifest, content), manifest) if manifest["trainingJob"]["uid"] == uid else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def final_manifest(manifest: Mapping[str, Any], number: int) -> bytes:
+    """Return the content of the manifest of the version with this number."""
+    return json.dumps(dict(manifest) | {"version": number}, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def new_staging(folder: Path, uid: str) -> Path:
@@ -58,7 +68,7 @@ def publish(
     number = max(_numbers(folder), default=0) + 1
     sync_tree(staging)
     while True:
-        content = json.dumps(dict(manifest) | {"version": number}, indent=2, sort_keys=True).encode() + b"\n"
+        content = final_manifest(manifest, number)
         write_atomically(staging / MANIFEST_FILE, lambda stream, written=content: stream.write(written))  # type: ignore[misc]
         if sign:
             sign(staging)

@@ -37,6 +37,16 @@ DataUri = Annotated[
     ),
 ]
 
+StoreUri = Annotated[
+    str,
+    Field(
+        pattern=r"^(s3|gs|abfss?|hdfs)://[^/?#]+(/[^?#]*)?$",
+        min_length=1,
+        max_length=900,
+        json_schema_extra=rules(*_SAFE),
+    ),
+]
+
 
 class SecretRef(ApiModel):
     """A Secret in the same namespace, whose keys the pod sees as files."""

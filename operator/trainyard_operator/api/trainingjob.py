@@ -21,6 +21,7 @@ from trainyard_operator.api.meta import (
 )
 from trainyard_operator.api.pods import GPU_RULES, PodTemplate, Resources
 from trainyard_operator.api.program import TREE_FAMILIES, Program
+from trainyard_operator.api.stores import SecretRef, StoreUri
 from trainyard_operator.api.tuning import Tuning
 
 KIND, PLURAL, SINGULAR, SHORT = "TrainingJob", "trainingjobs", "trainingjob", "tj"
@@ -65,9 +66,24 @@ class ClaimStore(ApiModel):
 
 
 class Store(ApiModel):
-    """Where model versions are kept."""
+    """Where model versions are kept; exactly one of persistentVolumeClaim and uri."""
 
-    persistent_volume_claim: ClaimStore = Field(description="A claim in the same namespace.")
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.uri) != has(self.persistentVolumeClaim)", "set exactly one of uri and persistentVolumeClaim"
+            ),
+            rule("!has(self.secretRef) || has(self.uri)", "only uri takes a secretRef", ".secretRef"),
+        )
+    )
+    persistent_volume_claim: ClaimStore | None = Field(default=None, description="A claim in the same namespace.")
+    uri: StoreUri | None = Field(
+        default=None, description="A store reached over the network: s3://bucket/prefix, gs://, abfss:// or hdfs://."
+    )
+    secret_ref: SecretRef | None = Field(
+        default=None,
+        description="Credentials for the URI: a Secret with keys such as AWS_ACCESS_KEY_ID (docs/stores.md).",
+    )
 
 
 class SecretKeyRef(ApiModel):

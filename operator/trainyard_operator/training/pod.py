@@ -2,18 +2,13 @@
 
 from typing import Any
 
-from trainyard_operator.api.data import DataSource
 from trainyard_operator.api.names import (
     CHECKPOINT_DIR_ENV,
     DATA_DIR_ENV,
-    DATA_MOUNT,
     IMAGE_ENV,
     LOG_DIR_ENV,
     MODEL_DIR_ENV,
     PORT_ENV,
-    SIGNING_KEY_ENV,
-    SIGNING_KEY_FILE,
-    SIGNING_MOUNT,
     SPEC_ENV,
     SPEC_FILE,
     SPEC_MOUNT,
@@ -25,14 +20,13 @@ from trainyard_operator.api.names import (
 from trainyard_operator.api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
+from trainyard_operator.training.volumes import data_path, mounts, secrets, volumes
 
 CONTAINER = "trainer"
 GRACE_PERIOD = 60
 """Seconds from the request to stop to the end: time to write a checkpoint."""
 _USER = 65532
 """One user for all that write or read a store, also where the storage knows no fsGroup."""
-
-_OWN_GROUP_READS = 0o440
 
 
 def pod_template(job: TrainingJob, attempt: int, *, trainer_image: str) -> Manifest:
@@ -54,7 +48,7 @@ def pod_template(job: TrainingJob, attempt: int, *, trainer_image: str) -> Manif
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(job, trainer_image)],
-        "volumes": _volumes(job),
+        "volumes": volumes(job),
     }
     spec |= _present(
         nodeSelector=template.node_selector,
@@ -85,7 +79,7 @@ def _container(job: TrainingJob, trainer_image: str) -> Manifest:
         "terminationMessagePath": TERMINATION_MESSAGE_PATH,
         # A program that dies without a last word is known by the end of its log.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": _mounts(job),
+        "volumeMounts": mounts(job),
     }
     return container | (_present(command=program.command, args=program.args) if program else {})
 
@@ -107,19 +101,9 @@ def environment(job: TrainingJob, image: str) -> list[Manifest]:
         PORT_ENV: str(TRAINER_PORT),
         TERMINATION_MESSAGE_ENV: TERMINATION_MESSAGE_PATH,
     } | _present(**{DATA_DIR_ENV: data_path(job.spec.data.source)})
-    if job.spec.output.signing:
-        contract[SIGNING_KEY_ENV] = f"{SIGNING_MOUNT}/{SIGNING_KEY_FILE}"
+    contract |= {each.variable: each.path for each in secrets(job)}
     own = {each["name"]: each for each in job.spec.roles.worker.template.env or []}
     return list((_variables(defaults) | own | _variables(contract)).values())
-
-
-def data_path(source: DataSource) -> str | None:
-    """Return where the data is inside the pod, or None where the program finds it itself, by its URI."""
-    if source.config_map is not None:
-        return "/".join(filter(None, (DATA_MOUNT, source.config_map.key)))
-    if source.persistent_volume_claim is not None:
-        return "/".join(filter(None, (DATA_MOUNT, source.persistent_volume_claim.path.rstrip("/"))))
-    return None
 
 
 def _variables(values: dict[str, str]) -> dict[str, Manifest]:
@@ -133,44 +117,6 @@ def _resources(job: TrainingJob) -> Manifest:
     wanted = {"requests": (worker.resources.requests or {}) | gpus, "limits": (worker.resources.limits or {}) | gpus}
     # Quantities are strings to the API server; a number would come back as one.
     return {name: {key: str(amount) for key, amount in amounts.items()} for name, amounts in wanted.items() if amounts}
-
-
-def _volumes(job: TrainingJob) -> list[Manifest]:
-    source, claim = job.spec.data.source, job.spec.output.store.persistent_volume_claim.claim_name
-    volumes: list[Manifest] = [
-        {"name": "spec", "configMap": {"name": identity.spec_name(job.metadata["name"])}},
-        {"name": "store", "persistentVolumeClaim": {"claimName": claim}},
-        {"name": "tmp", "emptyDir": {}},
-    ]
-    if source.config_map is not None:
-        key = source.config_map.key
-        items = {"items": [{"key": key, "path": key}]} if key else {}
-        volumes.append({"name": "data", "configMap": {"name": source.config_map.name} | items})
-    elif source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name != claim:
-        name = source.persistent_volume_claim.claim_name
-        volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": name, "readOnly": True}})
-    if signing := job.spec.output.signing:
-        ref = signing.secret_key_ref
-        file = {"key": ref.key, "path": SIGNING_KEY_FILE}
-        secret = {"secretName": ref.name, "items": [file], "defaultMode": _OWN_GROUP_READS}
-        volumes.append({"name": "signing", "secret": secret})
-    return volumes
-
-
-def _mounts(job: TrainingJob) -> list[Manifest]:
-    source, store = job.spec.data.source, job.spec.output.store.persistent_volume_claim.claim_name
-    mounts: list[Manifest] = [
-        {"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True},
-        {"name": "store", "mountPath": STORE_MOUNT},
-        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-    ]
-    if source.uri is None:
-        # Data in the store's own claim: one volume, mounted twice.
-        same = source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name == store
-        mounts.append({"name": "store" if same else "data", "mountPath": DATA_MOUNT, "readOnly": True})
-    if job.spec.output.signing:
-        mounts.append({"name": "signing", "mountPath": SIGNING_MOUNT, "readOnly": True})
-    return mounts
 
 
 def _present(**fields: Any) -> dict[str, Any]:

@@ -13,8 +13,9 @@ STORE_NOT_FOUND = "StoreNotFound"
 async def missing_input(cluster: Cluster, job: TrainingJob) -> Problem | None:
     """Return the first thing the TrainingJob names and the namespace does not have."""
     namespace = job.metadata["namespace"]
-    store = job.spec.output.store.persistent_volume_claim.claim_name
-    if await _find(cluster, CLAIM, namespace, store) is None:
+    volume = job.spec.output.store.persistent_volume_claim
+    store = volume.claim_name if volume else None
+    if store is not None and await _find(cluster, CLAIM, namespace, store) is None:
         return Problem(STORE_NOT_FOUND, _absent(CLAIM, store, namespace, "spec.output.store"))
     source = job.spec.data.source
     if source.persistent_volume_claim is not None:

@@ -7,6 +7,7 @@ from trainyard_operator.api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.runtime.clock import from_rfc3339
 from trainyard_operator.training.result import clean
+from trainyard_operator.training.volumes import secrets
 
 UNSCHEDULABLE = "Unschedulable"
 NO_POD = "NoPod"
@@ -33,7 +34,7 @@ def of_job(spec: TrainingJob, job: Manifest, pod: Manifest | None, *, now: datet
     """Return what keeps the pod of a Job from running, or None where it runs or is about to."""
     if pod is None:
         return _no_pod(job, now)
-    return _unschedulable(spec, pod) or _waiting(spec, pod)
+    return _unschedulable(spec, pod) or _waiting(spec, pod) or _mounting(spec, job, pod, now)
 
 
 def _no_pod(job: Manifest, now: datetime) -> Problem | None:
@@ -66,6 +67,27 @@ def _unschedulable(spec: TrainingJob, pod: Manifest) -> Problem | None:
                 passing=True,
             )
     return None
+
+
+def _mounting(spec: TrainingJob, job: Manifest, pod: Manifest, now: datetime) -> Problem | None:
+    """Say what a pod may be waiting for that only its events tell.
+
+    The operator may not read Secrets, so it names those that the pod cannot start without.
+    """
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    creating = any(
+        (each.get("state", {}).get("waiting") or {}).get("reason") == "ContainerCreating" for each in statuses
+    )
+    started, names = job.get("status", {}).get("startTime"), sorted({each.name for each in secrets(spec)})
+    if not creating or not names or started is None or now - from_rfc3339(started) < _PATIENCE:
+        return None
+    return Problem(
+        WAITING,
+        f"the pod has waited for its image or its volumes for more than {_PATIENCE.seconds} s. It needs the Secret "
+        f"{' and the Secret '.join(map(repr, names))} of its spec: if that does not exist, create it, and the pod "
+        f"starts by itself; `kubectl describe pod {pod['metadata']['name']}` says more",
+        passing=True,
+    )
 
 
 def _waiting(spec: TrainingJob, pod: Manifest) -> Problem | None:

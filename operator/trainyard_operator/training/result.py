@@ -139,11 +139,12 @@ def model_status(job: TrainingJob, report: Report) -> ModelStatus | str:
     expected = f"{job.model_name}/{model.version}"
     if (model.name, model.path.strip("/")) != (job.model_name, expected):
         return f"it wrote model {clean(model.name, 100)!r} at {clean(model.path, 100)!r}; expected {expected!r}"
-    claim = job.spec.output.store.persistent_volume_claim.claim_name
+    store = job.spec.output.store
+    root = f"pvc://{store.persistent_volume_claim.claim_name}" if store.persistent_volume_claim else store.uri or ""
     return ModelStatus(
         name=model.name,
         version=model.version,
-        uri=f"pvc://{claim}/{expected}",
+        uri=f"{root.rstrip('/')}/{expected}",
         digest=model.digest,
         size_bytes=model.size_bytes,
         metrics={name: decimal(value) for name, value in report.metrics.items()},

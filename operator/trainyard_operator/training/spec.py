@@ -42,6 +42,9 @@ def _contradiction(job: TrainingJob) -> Problem | None:
         return Problem("InvalidSpec", "spec.program: set exactly one of keras and container")
     if sum(each is not None for each in (source.uri, source.config_map, source.persistent_volume_claim)) != 1:
         return Problem("InvalidSpec", "spec.data.source: set exactly one of uri, configMap and persistentVolumeClaim")
+    store = job.spec.output.store
+    if (store.uri is None) == (store.persistent_volume_claim is None):
+        return Problem("InvalidSpec", "spec.output.store: set exactly one of uri and persistentVolumeClaim")
     return None
 
 

@@ -59,6 +59,8 @@ def fault(error: BaseException, where: str, access: Access | None = None) -> Tra
     """
     if isinstance(error, TrainerError):
         return error
+    if isinstance(error, OSError) and (error.errno is not None or isinstance(error, FileNotFoundError)):
+        return None
     said = _said(error)
     for pattern, text in _MISTAKES:
         if pattern.search(said):

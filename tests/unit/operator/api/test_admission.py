@@ -97,6 +97,10 @@ BAD_URIS = [
 ]
 
 
+def store(**fields):
+    return a_training_job(output={"store": fields})
+
+
 @pytest.mark.parametrize("document", SAMPLES)
 def test_every_example_is_accepted(document):
     assert refusals(document) == []
@@ -123,6 +127,8 @@ def test_every_example_is_accepted(document):
         data(source={"persistentVolumeClaim": {"claimName": "rows", "path": "a/b..c/d.csv"}}),
         *(data(source={"uri": uri}) for uri in GOOD_URIS),
         data(source={"uri": "s3://lake/churn/", "secretRef": {"name": "lake"}}),
+        *(store(uri=uri) for uri in ("s3://models", "gs://b/p/", "abfss://box@account.dfs.core.windows.net/m")),
+        store(uri="s3://models/prod", secretRef={"name": "models"}),
         worker(gpus=2, resources={"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"memory": "2e9"}}),
         worker(template={"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}),
         worker(template={"affinity": {"nodeAffinity": {}}, "tolerations": [{"operator": "Exists"}]}),
@@ -187,6 +193,14 @@ def test_good_input_is_accepted(resource):
         (data(source={"uri": "/d", "configMap": {"name": "d"}}), "set exactly one of uri, configMap and"),
         *((data(source={"uri": uri}), words) for uri, words in BAD_URIS),
         (data(source={"configMap": {"name": "d"}, "secretRef": {"name": "s"}}), "only uri takes a secretRef"),
+        (store(), "set exactly one of uri and persistentVolumeClaim"),
+        (store(uri="s3://m", persistentVolumeClaim={"claimName": "m"}), "set exactly one of uri and persistent"),
+        (store(persistentVolumeClaim={"claimName": "m"}, secretRef={"name": "s"}), "only uri takes a secretRef"),
+        (store(uri="https://host/models"), "does not match"),
+        (store(uri="/models"), "does not match"),
+        (store(uri="s3://m/?endpoint_override=evil"), "does not match"),
+        (store(uri="s3://m/a/../b"), "remove '..'"),
+        (store(uri="s3://AKID:secret@m/a"), "no place for credentials"),
         (data(features=["rooms", "price"]), "label cannot be one of the features"),
         (data(features=[]), "should be non-empty"),
         (data(source={"persistentVolumeClaim": {"claimName": "c", "path": "/etc"}}), "'/etc' does not match"),

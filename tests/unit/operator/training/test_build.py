@@ -69,6 +69,9 @@ VARIANTS = {
             "signing": {"secretKeyRef": {"name": "keys", "key": "churn.pem"}},
         }
     ),
+    "store": a_training_job()
+    .with_data(uri="s3://lake/churn/", secretRef={"name": "lake"})
+    .with_spec(output={"store": {"uri": "s3://models/prod/", "secretRef": {"name": "models"}}}),
     "container": a_training_job().with_container(image="me/train:1", command=["python"], args=["train.py"]),
 }
 
@@ -231,3 +234,24 @@ def test_the_service_gives_names_to_pods_that_are_not_ready() -> None:
 
     assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", True)
     assert pod_of(builder)["subdomain"] == "churn-training"
+
+
+def test_credentials_are_files_that_only_the_program_reads_and_no_variables() -> None:
+    pod, env = pod_of(VARIANTS["store"]), env_of(VARIANTS["store"])
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    mounts = {each["mountPath"]: (each["name"], each.get("readOnly")) for each in pod["containers"][0]["volumeMounts"]}
+
+    assert volumes["data-secret"]["secret"] == {"secretName": "lake", "defaultMode": 0o440}
+    assert volumes["store-secret"]["secret"] == {"secretName": "models", "defaultMode": 0o440}
+    assert mounts[env["TRAINYARD_DATA_SECRET_DIR"]] == ("data-secret", True)
+    assert mounts[env["TRAINYARD_STORE_SECRET_DIR"]] == ("store-secret", True)
+    assert "envFrom" not in pod["containers"][0]
+    assert not any("SECRET" in name for name in env_of(VARIANTS["plain"]))
+
+
+def test_work_for_a_store_that_is_no_volume_is_done_on_the_pods_own_disk() -> None:
+    pod = pod_of(VARIANTS["store"])
+
+    assert {"name": "store", "emptyDir": {}} in pod["volumes"]
+    assert {"name": "store", "mountPath": "/trainyard/store"} in pod["containers"][0]["volumeMounts"]
+    assert env_of(VARIANTS["store"])["TRAINYARD_MODEL_DIR"] == "/trainyard/store/churn"

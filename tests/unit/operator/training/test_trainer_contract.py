@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from support.training import DIGEST, a_training_job
 from trainyard_operator.api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.training.progress import parse as parse_progress
@@ -54,6 +56,26 @@ def test_the_result_is_understood() -> None:
     status = model_status(job, report)
     assert not isinstance(status, str)
     assert (status.uri, status.digest, status.metrics) == ("pvc://models/churn/7", DIGEST, {"val_loss": "0.5"})
+
+
+@pytest.mark.parametrize(
+    ("store", "uri"),
+    [
+        ("s3://models", "s3://models/churn/7"),
+        ("abfss://box@account.dfs.core.windows.net/a/", "abfss://box@account.dfs.core.windows.net/a/churn/7"),
+    ],
+)
+def test_the_result_in_a_store_is_where_the_store_is(store: str, uri: str) -> None:
+    model = ModelVersion(name="churn", version=7, digest=DIGEST, size_bytes=1234)
+    report = read(termination_message("MaxEpochs", "done", PROGRESS, model))
+    job = parse(a_training_job().with_spec(output={"store": {"uri": store}}).build(), TrainingJobStatus())
+    assert isinstance(report, Report)
+    assert isinstance(job, TrainingJob)
+
+    status = model_status(job, report)
+
+    assert not isinstance(status, str)
+    assert status.uri == uri
 
 
 def test_a_failure_with_an_endless_message_is_understood() -> None:

@@ -143,6 +143,24 @@ async def test_a_container_that_cannot_start_says_why(reason: str, says: str) ->
     assert world.events()[-1] == f"Warning {reason}"
 
 
+async def test_a_pod_that_waits_for_a_secret_for_a_minute_says_which() -> None:
+    source = {"uri": "s3://lake/churn/", "secretRef": {"name": "lake"}}
+    store = {"store": {"uri": "s3://models", "secretRef": {"name": "models"}}}
+    world = World().put(a_training_job().with_data(**source).with_spec(output=store))
+    await world.settle()
+    state = {"waiting": {"reason": "ContainerCreating"}}
+    world.create_pod(containerStatuses=[{"name": "trainer", "state": state}])
+
+    await world.settle()
+    assert "Secret" not in str(world.conditions())
+    await world.later(seconds=61).settle()
+
+    assert "the Secret 'lake' and the Secret 'models' of its spec: if that does not exist, create it" in str(
+        world.conditions()
+    )
+    assert not any(event.startswith("Warning") for event in world.events())
+
+
 async def test_a_job_without_a_pod_for_a_minute_points_to_its_events() -> None:
     world = World().put(a_training_job())
     await world.settle()

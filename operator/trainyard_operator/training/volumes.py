@@ -1,0 +1,110 @@
+"""What the pod that trains sees: its spec, data, store, and the Secrets that open them, each as files."""
+
+from dataclasses import dataclass
+
+from trainyard_operator.api.data import DataSource
+from trainyard_operator.api.names import (
+    DATA_MOUNT,
+    DATA_SECRET_DIR_ENV,
+    DATA_SECRET_MOUNT,
+    SIGNING_KEY_ENV,
+    SIGNING_KEY_FILE,
+    SIGNING_MOUNT,
+    SPEC_MOUNT,
+    STORE_MOUNT,
+    STORE_SECRET_DIR_ENV,
+    STORE_SECRET_MOUNT,
+)
+from trainyard_operator.api.trainingjob import TrainingJob
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.training import identity
+
+_OWN_GROUP_READS = 0o440
+"""Nobody else does: fsGroup makes the program's group that of the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class MountedSecret:
+    """A Secret that the program sees as files, each named like its key; or one `key` of it as the file `file`.
+
+    The variable says where.
+    """
+
+    name: str
+    volume: str
+    mount: str
+    variable: str
+    key: str | None = None
+    file: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The folder, or the file."""
+        return "/".join(filter(None, (self.mount, self.file)))
+
+    def to_volume(self) -> Manifest:
+        """Return the volume."""
+        items = {"items": [{"key": self.key, "path": self.file}]} if self.key else {}
+        return {"name": self.volume, "secret": {"secretName": self.name, "defaultMode": _OWN_GROUP_READS} | items}
+
+
+def secrets(job: TrainingJob) -> list[MountedSecret]:
+    """Return the Secrets that a TrainingJob names."""
+    data, output = job.spec.data.source.secret_ref, job.spec.output
+    found = []
+    if data:
+        found.append(MountedSecret(data.name, "data-secret", DATA_SECRET_MOUNT, DATA_SECRET_DIR_ENV))
+    if store := output.store.secret_ref:
+        found.append(MountedSecret(store.name, "store-secret", STORE_SECRET_MOUNT, STORE_SECRET_DIR_ENV))
+    if output.signing:
+        ref = output.signing.secret_key_ref
+        found.append(MountedSecret(ref.name, "signing", SIGNING_MOUNT, SIGNING_KEY_ENV, ref.key, SIGNING_KEY_FILE))
+    return found
+
+
+def data_path(source: DataSource) -> str | None:
+    """Return where the data is inside the pod, or None where the program finds it itself, by its URI."""
+    if source.config_map is not None:
+        return "/".join(filter(None, (DATA_MOUNT, source.config_map.key)))
+    if source.persistent_volume_claim is not None:
+        return "/".join(filter(None, (DATA_MOUNT, source.persistent_volume_claim.path.rstrip("/"))))
+    return None
+
+
+def volumes(job: TrainingJob) -> list[Manifest]:
+    """Return the volumes of the pod."""
+    source, claim = job.spec.data.source, _claim(job)
+    found: list[Manifest] = [
+        {"name": "spec", "configMap": {"name": identity.spec_name(job.metadata["name"])}},
+        # What goes to a store that is no volume is made on the pod's own disk.
+        {"name": "store"} | ({"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}),
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    if source.config_map is not None:
+        key = source.config_map.key
+        items = {"items": [{"key": key, "path": key}]} if key else {}
+        found.append({"name": "data", "configMap": {"name": source.config_map.name} | items})
+    elif source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name != claim:
+        name = source.persistent_volume_claim.claim_name
+        found.append({"name": "data", "persistentVolumeClaim": {"claimName": name, "readOnly": True}})
+    return found + [each.to_volume() for each in secrets(job)]
+
+
+def mounts(job: TrainingJob) -> list[Manifest]:
+    """Return the volume mounts of the container."""
+    source = job.spec.data.source
+    found: list[Manifest] = [
+        {"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True},
+        {"name": "store", "mountPath": STORE_MOUNT},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+    ]
+    if source.uri is None:
+        # Data in the store's own claim: one volume, mounted twice.
+        same = source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name == _claim(job)
+        found.append({"name": "store" if same else "data", "mountPath": DATA_MOUNT, "readOnly": True})
+    return found + [{"name": each.volume, "mountPath": each.mount, "readOnly": True} for each in secrets(job)]
+
+
+def _claim(job: TrainingJob) -> str | None:
+    volume = job.spec.output.store.persistent_volume_claim
+    return volume.claim_name if volume else None

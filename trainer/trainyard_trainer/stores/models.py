@@ -1,0 +1,114 @@
+"""Where model versions go: a folder, or a store that is reached over the network."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from trainyard_trainer.checkpoint import CheckpointFolder
+from trainyard_trainer.report import ModelVersion
+from trainyard_trainer.spec import Run
+from trainyard_trainer.stores.checkpoints import StoredCheckpoints
+from trainyard_trainer.stores.objects import Objects
+from trainyard_trainer.stores.versions import StoredVersions
+from trainyard_trainer.versions import Complete, find_by_uid, new_staging, publish
+
+Sign = Callable[[Path], None]
+
+
+class ModelStore(Protocol):
+    """The versions of one model, and what the training that makes the next one leaves beside them."""
+
+    def where(self, number: int) -> str:
+        """Return where a version is, for a person."""
+
+    def check(self) -> None:
+        """Find out before hours of training whether a store that is no folder takes anything, and lets go of it.
+
+        Raises:
+            BadInput: it does not.
+        """
+
+    def find(self) -> Complete | None:
+        """Return the newest complete version that this training made, if it made one."""
+
+    def new_staging(self) -> Path:
+        """Return an empty local folder to write a version to."""
+
+    def publish(self, staging: Path, manifest: Mapping[str, Any], sign: Sign | None = None) -> ModelVersion:
+        """Make a version of a folder: all of it can be seen then, and before that nothing that counts.
+
+        `sign` is called when everything it signs is in the folder.
+        """
+
+    def checkpoints(self, folder: Path, *, keep: int) -> CheckpointFolder:
+        """Return the checkpoints of this training."""
+
+    def keep_logs(self, folder: Path) -> None:
+        """Put the logs where they outlive the pod."""
+
+
+def model_store(run: Run, *, local: bool = False) -> ModelStore:
+    """Return the store that the spec names; the model folder alone for a volume, or where it has to be `local`."""
+    uri = run.job.spec.output.store.uri
+    if uri is None or local:
+        return _Folder(run.folders.model, run.uid)
+    objects = Objects(f"{uri.rstrip('/')}/{run.job.model_name}", run.store_access)
+    return _Remote(objects, run.folders.model, run.uid)
+
+
+class _Folder:
+    def __init__(self, folder: Path, uid: str) -> None:
+        self._folder, self._uid = folder, uid
+
+    def where(self, number: int) -> str:
+        return str(self._folder / str(number))
+
+    def check(self) -> None: ...
+
+    def find(self) -> Complete | None:
+        return find_by_uid(self._folder, self._uid)
+
+    def new_staging(self) -> Path:
+        return new_staging(self._folder, self._uid)
+
+    def publish(self, staging: Path, manifest: Mapping[str, Any], sign: Sign | None = None) -> ModelVersion:
+        return publish(staging, self._folder, manifest, sign)
+
+    def checkpoints(self, folder: Path, *, keep: int) -> CheckpointFolder:
+        return CheckpointFolder(folder, keep=keep)
+
+    def keep_logs(self, folder: Path) -> None: ...
+
+
+class _Remote:
+    def __init__(self, objects: Objects, work: Path, uid: str) -> None:
+        self._objects, self._work, self._uid = objects, work, uid
+        self._versions = StoredVersions(objects, uid)
+        self._training = f".training/{uid}"
+
+    def where(self, number: int) -> str:
+        return self._objects.shown(str(number))
+
+    def check(self) -> None:
+        probe = f"{self._training}/probe"
+        self._objects.write(probe, b"")
+        self._objects.delete(probe)
+
+    def find(self) -> Complete | None:
+        return self._versions.find()
+
+    def new_staging(self) -> Path:
+        return new_staging(self._work, self._uid)
+
+    def publish(self, staging: Path, manifest: Mapping[str, Any], sign: Sign | None = None) -> ModelVersion:
+        version = self._versions.publish(staging, manifest, sign)
+        shutil.rmtree(staging, ignore_errors=True)
+        return version
+
+    def checkpoints(self, folder: Path, *, keep: int) -> CheckpointFolder:
+        return StoredCheckpoints(folder, self._objects, f"{self._training}/checkpoints", keep=keep)
+
+    def keep_logs(self, folder: Path) -> None:
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            self._objects.upload(path, f"{self._training}/logs/{path.relative_to(folder).as_posix()}")
