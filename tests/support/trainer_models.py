@@ -8,6 +8,7 @@ import numpy as np
 from trainyard_operator.api.fit import Optimizer, Schedule
 from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels
+from trainyard_trainer.execution import Execution
 from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.models import FAMILIES
 from trainyard_trainer.optimizers import make_optimizer
@@ -43,13 +44,14 @@ class Sample:
         schedule: Schedule | None = None,
         class_weights: Any = None,
         strategy: Any = None,
+        execution: Execution = Execution(),
     ) -> None:
         keras.utils.set_random_seed(1)
         program = KerasProgram(task="binaryClassification", hidden=hidden or [8], dropout=dropout)
         self.task: Task = task_for(TWO, program)
         self.model = FAMILIES["mlp"](program, ModelInputs(dense, slots), 1)
         wanted = Optimizer(name=optimizer, learning_rate=learning_rate, schedule=schedule)  # type: ignore[arg-type]
-        self.optimizer = make_optimizer(wanted, self.model)
+        self.optimizer = make_optimizer(wanted, self.model, precision=execution.precision)
         self.runner = StepRunner(
             self.model,
             self.optimizer,
@@ -57,6 +59,7 @@ class Sample:
             batch_size=batch_size,
             strategy=strategy,
             class_weights=class_weights,
+            execution=execution,
         )
 
     def weights(self) -> list[Any]:

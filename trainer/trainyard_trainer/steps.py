@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainyard_trainer.data.rows import Rows
+from trainyard_trainer.execution import Execution, computing_in
 from trainyard_trainer.tasks import COUNT, LOSS, Task
 
 LABELS = "labels"
@@ -42,11 +43,13 @@ class StepRunner:
         batch_size: int,
         strategy: Any = None,
         class_weights: Any = None,
+        execution: Execution = Execution(),
     ) -> None:
         self._model, self._optimizer, self._task = model, optimizer, task
         self._batch_size, self._strategy, self._class_weights = batch_size, strategy, class_weights
         self._weights = [each.value for each in model.weights if each.dtype.startswith(("float", "bfloat"))]
-        self._train: Any = None
+        self._execution = execution
+        self._train: dict[bool, Any] = {}
         self._validate: Any = None
 
     def zero_totals(self) -> dict[str, Any]:
@@ -59,13 +62,27 @@ class StepRunner:
         The totals are carried through the graph in double precision, so they do not depend on how the steps of an
         epoch are cut into calls.
         """
-        if self._train is None:
+        whole = min(steps, (len(order) - first) // self._batch_size) if self._execution.jit_compile else 0
+        done = StepsDone(totals, -1, True)
+        # XLA knows shapes that never change only, so a last batch that is short goes the other way.
+        for compiled, count in ((True, whole), (False, steps - whole)):
+            if count and done.bad_step < 0:
+                done = self._call(block, order, first, count, done.totals, compiled=compiled)
+                first += count * self._batch_size
+        return done
+
+    def _call(self, block: Any, order: Any, first: int, steps: int, totals: Any, *, compiled: bool) -> StepsDone:
+        if compiled not in self._train:
             specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in block.items()}
             scalars = {name: tf.TensorSpec([], tf.float64) for name in totals}
             counts = tf.TensorSpec([], tf.int32)
-            signature = [specs, tf.TensorSpec([None], tf.int32), counts, counts, scalars]
-            self._train = tf.function(self._train_steps, input_signature=signature, autograph=False)
-        totals, bad_step, finite = self._train(block, order, np.int32(first), np.int32(steps), totals)
+            self._train[compiled] = tf.function(
+                lambda *arguments: self._train_steps(*arguments, compiled=compiled),
+                input_signature=[specs, tf.TensorSpec([None], tf.int32), counts, counts, scalars],
+                jit_compile=compiled,
+                autograph=False,
+            )
+        totals, bad_step, finite = self._train[compiled](block, order, np.int32(first), np.int32(steps), totals)
         return StepsDone({name: value.numpy() for name, value in totals.items()}, int(bad_step), bool(finite))
 
     def validate(self, block: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,10 +92,13 @@ class StepRunner:
             self._validate = tf.function(self._validate_rows, input_signature=[specs], autograph=False)
         return {name: value.numpy() for name, value in self._validate(block).items()}
 
-    def _train_steps(self, block: Any, order: Any, first: Any, steps: Any, totals: Any) -> Any:
+    def _train_steps(self, block: Any, order: Any, first: Any, steps: Any, totals: Any, *, compiled: bool) -> Any:
+        size = self._batch_size
+
         def one_step(i: Any, bad_step: Any, totals: Any) -> Any:
-            begin = first + i * self._batch_size
-            sums = self._step(block, order[begin : begin + self._batch_size])
+            begin = first + i * size
+            which = tf.slice(order, [begin], [size]) if compiled else order[begin : begin + size]
+            sums = self._step(block, which)
             bad = tf.logical_and(bad_step < 0, tf.logical_not(tf.math.is_finite(sums[LOSS])))
             added = {name: totals[name] + tf.cast(sums[name], tf.float64) for name in totals}
             return i + 1, tf.where(bad, i, bad_step), added
@@ -107,7 +127,8 @@ class StepRunner:
         labels = rows.pop(LABELS)
         variables = self._model.trainable_variables
         with tf.GradientTape() as tape:
-            outputs = self._model(rows, training=True)
+            with computing_in(self._model, self._execution.precision):
+                outputs = tf.cast(self._model(rows, training=True), tf.float32)
             losses = self._task.loss(labels, outputs)
             if self._class_weights is not None:
                 losses *= tf.gather(self._class_weights, labels)
@@ -115,6 +136,7 @@ class StepRunner:
             loss = tf.reduce_sum(losses) / tf.cast(batch, tf.float32)
             if self._model.losses:
                 loss += share * tf.add_n(self._model.losses)
+            loss = self._optimizer.scale_loss(loss)
         self._optimizer.apply(tape.gradient(loss, variables), variables)
         return self._sums(labels, losses, self._task.sums(labels, outputs))
 

@@ -31,6 +31,9 @@ Metric = Literal[
     "f1_score", "mean_absolute_percentage_error", "mean_squared_error", "precision", "r2_score", "recall",
     "root_mean_squared_error", "top_k_categorical_accuracy",
 ]  # fmt: skip
+# As Keras names its dtype policies: https://keras.io/api/mixed_precision/policy
+Precision = Literal["Auto", "float32", "mixed_bfloat16", "mixed_float16"]
+BatchSize = Annotated[int, Field(ge=1, le=1048576)] | Annotated[str, Field(pattern=r"^Auto$", max_length=7)]
 ClassWeight = Annotated[float, Field(ge=0, le=1000000)]
 
 
@@ -119,7 +122,11 @@ class Fit(ApiModel):
     """How to train."""
 
     epochs: int = Field(default=10, ge=1, le=1000000, description="Passes over the training rows, at most.")
-    batch_size: int = Field(default=32, ge=1, le=1048576, description="Rows a step.")
+    batch_size: BatchSize = Field(
+        default=32,
+        description="Rows a step, or Auto: the largest that fits into memory and makes training faster, measured at "
+        "the start.",
+    )
     optimizer: Optimizer = Field(default=Optimizer(), description="The optimizer.")
     loss: Loss | None = Field(
         default=None,
@@ -134,6 +141,16 @@ class Fit(ApiModel):
     )
     class_weights: ClassWeights | None = Field(
         default=None, description="How much the rows of each class count; all alike where absent."
+    )
+    precision: Precision = Field(
+        default="Auto",
+        description="Precision of the steps: a dtype policy of Keras, or Auto: the fastest that keeps the loss, "
+        "measured at the start. Weights and the exported model are float32.",
+    )
+    jit_compile: bool | None = Field(
+        default=None,
+        description="Whether XLA compiles the steps, as in Keras; where absent, if that is faster, measured at the "
+        "start.",
     )
     stop_when: StopWhen = Field(default=StopWhen(), description="Reasons to stop before the last epoch.")
     seed: int = Field(

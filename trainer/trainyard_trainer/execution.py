@@ -1,0 +1,44 @@
+"""How training steps are computed: in which precision, and whether XLA compiles them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+FLOAT32, BFLOAT16, FLOAT16 = "float32", "mixed_bfloat16", "mixed_float16"
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Names of Keras: a dtype policy, and `jit_compile`."""
+
+    precision: str = FLOAT32
+    jit_compile: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.precision} {'with' if self.jit_compile else 'without'} XLA"
+
+
+@contextmanager
+def computing_in(model: Any, precision: str) -> Iterator[None]:
+    """While inside, have the layers of a model compute in a precision; its variables are float32 all the time.
+
+    So the same model is trained in one precision, and validated and exported in float32. The last layer stays in
+    float32, as https://keras.io/api/mixed_precision asks for outputs that go into a loss.
+    """
+    if precision == FLOAT32:
+        yield
+        return
+    policy = keras.dtype_policies.get(precision)
+    # Keras has no public way to the layers inside of layers.
+    layers = [each for each in model._flatten_layers(include_self=False) if each is not model.layers[-1]]
+    before = [each.dtype_policy for each in layers]
+    for each in layers:
+        each.dtype_policy = policy
+    try:
+        yield
+    finally:
+        for each, own in zip(layers, before, strict=True):
+            each.dtype_policy = own
