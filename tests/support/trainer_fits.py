@@ -13,6 +13,7 @@ import numpy as np
 
 from support.trainer_runs import SpecBuilder, environment
 from trainyard_trainer.checkpoint import CheckpointFolder
+from trainyard_trainer.choices import Choices
 from trainyard_trainer.clock import Clock
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.fitting import Trained, fit
@@ -35,6 +36,11 @@ class Fitted:
     def digest(self) -> str:
         """A digest of the weights."""
         return digest(self.trained.model)
+
+    @property
+    def choices(self) -> Choices:
+        """What the training settled for itself."""
+        return Choices.from_wire(self.trained.facts)
 
     def the(self, event: str) -> dict[str, Any]:
         (only,) = [each for each in self.events if each["event"] == event]

@@ -8,7 +8,7 @@ import numpy as np
 from trainyard_operator.api.fit import Optimizer, Schedule
 from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels
-from trainyard_trainer.execution import Execution
+from trainyard_trainer.execution import PLAIN, Execution
 from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.models import FAMILIES
 from trainyard_trainer.optimizers import make_optimizer
@@ -44,7 +44,7 @@ class Sample:
         schedule: Schedule | None = None,
         class_weights: Any = None,
         strategy: Any = None,
-        execution: Execution = Execution(),
+        execution: Execution = PLAIN,
     ) -> None:
         keras.utils.set_random_seed(1)
         program = KerasProgram(task="binaryClassification", hidden=hidden or [8], dropout=dropout)

@@ -1,6 +1,7 @@
 """What the training runs on: CPU or GPUs, and how TensorFlow is set up for it."""
 
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -50,10 +51,25 @@ class Devices:
         self.strategy: Any = tf.distribute.MirroredStrategy() if len(gpus) > 1 else None
         self.gpus = len(gpus)
         self.description = f"{len(gpus)} GPU(s)" if gpus else f"{usable_cpus()} CPU thread(s)"
+        self.gpus = len(gpus)
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        self.kind = f"{len(gpus)} x {details[0].get('device_name', 'GPU')}" if gpus else "CPU"
+        """What speed depends on: a training that comes back on another kind has to measure again."""
+        self.has_bfloat16 = (
+            all(each.get("compute_capability", (0, 0)) >= (8, 0) for each in details) if gpus else _cpu_has_bfloat16()
+        )
 
     def scope(self) -> AbstractContextManager[Any]:
         """Return the context in which variables are to be made."""
         return self.strategy.scope() if self.strategy else nullcontext()
+
+
+def _cpu_has_bfloat16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def usable_cpus() -> int:
@@ -74,3 +90,9 @@ def usable_memory() -> int:
     except OSError:
         return machine
     return machine if limit == "max" else min(machine, int(limit))
+
+
+def peak_memory() -> int:
+    """Return the most bytes this process has had in memory so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -21,6 +21,10 @@ class Execution:
         return f"{self.precision} {'with' if self.jit_compile else 'without'} XLA"
 
 
+PLAIN = Execution()
+"""How TensorFlow computes if told nothing."""
+
+
 @contextmanager
 def computing_in(model: Any, precision: str) -> Iterator[None]:
     """While inside, have the layers of a model compute in a precision; its variables are float32 all the time.

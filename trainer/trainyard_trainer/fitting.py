@@ -2,18 +2,22 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from trainyard_operator.api.meta import parse_duration
 from trainyard_trainer.checkpoint import CheckpointFolder
+from trainyard_trainer.choices import batch_limit
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, validation_blocks
 from trainyard_trainer.data.profile import Profile, rows_in
 from trainyard_trainer.data.rows import Rows
 from trainyard_trainer.data.table import BATCH_ROWS
+from trainyard_trainer.deciding import Decider, Maker, rows_a_block
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.encoders import Encoder, encoder_for
+from trainyard_trainer.execution import Execution
 from trainyard_trainer.history import History
 from trainyard_trainer.journal import Journal
 from trainyard_trainer.loop import Loop, Surroundings
@@ -22,7 +26,7 @@ from trainyard_trainer.optimizers import make_optimizer
 from trainyard_trainer.plan import Plan, Position
 from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.progress import ProgressBoard
-from trainyard_trainer.saving import Interval
+from trainyard_trainer.saving import Interval, newest
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run
 from trainyard_trainer.state import ModelState
@@ -62,43 +66,66 @@ def fit(
     spec, facts = run.job.spec, prepared.profile
     task = task_for(facts.labels, run.program, spec.fit)
     encoder = encoder_for(facts.features)
-    plan = Plan(
-        epochs=spec.fit.epochs,
-        batch_size=spec.fit.batch_size,
-        rows=facts.training_rows,
-        interval=Interval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
-        digest=plan_digest(run, facts),
-        store=run.folders.model.parent,
-        learning_rate=spec.fit.optimizer.learning_rate,
-    )
+    digest = plan_digest(run, facts)
+    found = newest(checkpoints, digest, journal)
     with devices.scope():
         model = FAMILIES[run.program.family](run.program, encoder.inputs, task.outputs)
-        optimizer = make_optimizer(
-            spec.fit.optimizer, model, steps_per_epoch=plan.steps_per_epoch, epochs=spec.fit.epochs
-        )
     _announce(run, model, devices, journal)
 
     def to_block(rows: Rows) -> dict[str, Any]:
         return as_block(rows, encoder.encode)
 
+    limit = batch_limit(facts.training_rows, most=_block_bytes(prepared) // facts.row_bytes)
+    rows = training_rows(run, prepared, to_block, rows_a_block(spec.fit, limit))
+    maker = _maker(run, prepared, devices, model=model, task=task)
+    decided = Decider(spec.fit, maker, devices=devices, rows=rows, limit=limit).decide(
+        found[0] if found else None,
+        steps=lambda size: prepared.policy.steps_left(0, steps_per_epoch=math.ceil(facts.training_rows / size)),
+        journal=journal,
+    )
+    plan = Plan(
+        epochs=spec.fit.epochs,
+        choices=decided.choices,
+        rows=facts.training_rows,
+        interval=Interval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
+        digest=digest,
+        store=run.folders.model.parent,
+        learning_rate=spec.fit.optimizer.learning_rate,
+    )
     loop = Loop(
         plan,
         Surroundings(board, journal, History(run.folders.logs, prepared.metrics), stop, checkpoints),
-        state=ModelState(model, optimizer),
-        runner=StepRunner(
+        state=ModelState(model, decided.optimizer),
+        runner=decided.runner,
+        task=task,
+        policy=prepared.policy,
+        rows=rows,
+        validation=_validation(prepared, to_block),
+        found=found,
+    )
+    return Trained(model, encoder, task, loop.run(), decided.choices.to_wire())
+
+
+def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: Task) -> Maker:
+    fit, rows = run.job.spec.fit, prepared.profile.training_rows
+
+    def optimizer(batch_size: int, precision: str) -> Any:
+        steps = math.ceil(rows / batch_size)
+        with devices.scope():
+            return make_optimizer(fit.optimizer, model, steps_per_epoch=steps, epochs=fit.epochs, precision=precision)
+
+    def runner(optimizer: Any, batch_size: int, execution: Execution) -> StepRunner:
+        return StepRunner(
             model,
             optimizer,
             task,
-            batch_size=spec.fit.batch_size,
+            batch_size=batch_size,
             strategy=devices.strategy,
             class_weights=prepared.class_weights,
-        ),
-        task=task,
-        policy=prepared.policy,
-        rows=training_rows(run, prepared, to_block),
-        validation=_validation(prepared, to_block),
-    )
-    return Trained(model, encoder, task, loop.run())
+            execution=execution,
+        )
+
+    return Maker(model, optimizer, runner)
 
 
 def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:
@@ -113,7 +140,7 @@ def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:
     )
 
 
-def training_rows(run: Run, prepared: Prepared, to_block: Callable[[Rows], Any]) -> TrainingRows:
+def training_rows(run: Run, prepared: Prepared, to_block: Callable[[Rows], Any], batch_size: int) -> TrainingRows:
     """Return the rows to train on: from memory where they are there, else from the files."""
     seed, facts = run.job.spec.fit.seed, prepared.profile
     kept = facts.kept.take_training()
@@ -123,10 +150,14 @@ def training_rows(run: Run, prepared: Prepared, to_block: Callable[[Rows], Any])
         prepared.table,
         facts,
         seed=seed,
-        batch_size=run.job.spec.fit.batch_size,
-        block_bytes=min(_MAX_BLOCK_BYTES, prepared.cache_bytes // 8),
+        batch_size=batch_size,
+        block_bytes=_block_bytes(prepared),
         prepare=to_block,
     )
+
+
+def _block_bytes(prepared: Prepared) -> int:
+    return min(_MAX_BLOCK_BYTES, prepared.cache_bytes // 8)
 
 
 def _validation(prepared: Prepared, to_block: Callable[[Rows], Any]) -> Callable[[], Iterator[Any]] | None:

@@ -51,10 +51,11 @@ class Loop:
         policy: StopPolicy,
         rows: TrainingRows,
         validation: Callable[[], Iterator[Any]] | None,
+        found: tuple[Snapshot, Path] | None,
     ) -> None:
         self._plan, self._around = plan, around
         self._state, self._runner, self._task, self._policy = state, runner, task, policy
-        self._rows, self._validation = rows, validation
+        self._rows, self._validation, self._found = rows, validation, found
         self._clock = around.board.clock
         self._pace = Pace(self._clock.now())
         self._line_due = 0.0
@@ -63,7 +64,7 @@ class Loop:
         )
 
     def run(self) -> Position:
-        """Train from the newest checkpoint, or from the start, to the end.
+        """Train from the checkpoint that was found, or from the start, to the end.
 
         Raises:
             Diverged: a number is not finite.
@@ -89,14 +90,11 @@ class Loop:
         return position
 
     def _resume(self) -> Position:
-        def skipped(path: Path, why: str) -> None:
-            self._around.journal.write("checkpoint-skipped", f"skipped checkpoint {path.name}: {why}", path=str(path))
-
-        found = self._around.checkpoints.load_newest(self._plan.digest, skipped)
-        if found is None:
+        if self._found is None:
             self._around.history.resume(0)
             return Position(totals=self._runner.zero_totals())
-        snapshot, path = found
+        snapshot, path = self._found
+        self._found = None  # a copy of all weights
         self._state.restore(snapshot.arrays)
         position = Position.from_wire(snapshot.state)
         self._around.history.resume(position.epochs_begun if position.reason else position.epoch)
@@ -121,19 +119,19 @@ class Loop:
 
     def _train_epoch(self, position: Position) -> Generator[Position]:
         """Run the steps of the running epoch that are left, and yield where it is after each call."""
-        with closing(self._rows.epoch(position.epoch, position.step * self._plan.batch_size)) as blocks:
+        with closing(self._rows.epoch(position.epoch, position.step * self._plan.choices.batch_size)) as blocks:
             for block in blocks:
                 first = block.start
                 while first < len(block.order):
                     position, taken = self._call(position, block, first)
-                    first += taken * self._plan.batch_size
+                    first += taken * self._plan.choices.batch_size
                     yield position
 
     def _call(self, position: Position, block: Any, first: int) -> tuple[Position, int]:
         """Run as many steps as one call should, and check what came of them."""
         plan = self._plan
         done = self._steps_done(position)
-        in_block = math.ceil((len(block.order) - first) / plan.batch_size)
+        in_block = math.ceil((len(block.order) - first) / plan.choices.batch_size)
         left = self._policy.steps_left(done, steps_per_epoch=plan.steps_per_epoch)
         steps = min(self._pace.steps_per_call, in_block, left, self._saver.steps_until_due(done))
         began = self._clock.now()
@@ -221,7 +219,10 @@ class Loop:
         raise Stopped(f"stopped on request in epoch {position.epoch + 1} after a checkpoint at step {done}")
 
     def _checkpoint(self, position: Position) -> None:
-        state = asdict(position) | {"totals": {name: float(value) for name, value in position.totals.items()}}
+        state = asdict(position) | {
+            "totals": {name: float(value) for name, value in position.totals.items()},
+            "choices": self._plan.choices.to_wire(),
+        }
         self._saver.submit(Snapshot(self._steps_done(position), self._plan.digest, state, self._state.arrays()))
 
     def _steps_done(self, position: Position) -> int:

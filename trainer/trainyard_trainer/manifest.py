@@ -61,7 +61,6 @@ def describe_training(run: Run, end: Position, *, steps: int, devices: Devices) 
         "seconds": round(end.seconds, 3),
         "gpuSeconds": round(end.seconds * devices.gpus, 3),
         "devices": devices.description,
-        "batchSize": run.job.spec.fit.batch_size,
         "seed": run.job.spec.fit.seed,
         "family": run.program.family,
         "task": run.program.task,

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from trainyard_trainer.choices import Choices
 from trainyard_trainer.saving import Interval
 from trainyard_trainer.stopping import Reason, StopState
 
@@ -36,7 +37,8 @@ class Position:
     @classmethod
     def from_wire(cls, state: Mapping[str, Any]) -> "Position":
         """Return the position a checkpoint holds."""
-        return cls(**(dict(state) | {"stop": StopState(**state["stop"])}))
+        own = {each.name: state[each.name] for each in fields(cls)}
+        return cls(**(own | {"stop": StopState(**own["stop"])}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Plan:
     """The fixed numbers of a training. `digest` tells which checkpoints fit it, `store` where paths are relative to."""
 
     epochs: int
-    batch_size: int
+    choices: Choices
     rows: int
     interval: Interval
     digest: str
@@ -54,4 +56,4 @@ class Plan:
     @property
     def steps_per_epoch(self) -> int:
         """Steps of an epoch; the last one may be on fewer rows."""
-        return math.ceil(self.rows / self.batch_size)
+        return math.ceil(self.rows / self.choices.batch_size)

@@ -67,7 +67,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     )
     if grows_trees(run.program):
         require_rows_in_memory(facts, limit=cache_bytes)
-    elif fit.batch_size > facts.training_rows:
+    elif isinstance(fit.batch_size, int) and fit.batch_size > facts.training_rows:
         raise BadInput(
             f"fit.batchSize is {fit.batch_size}, but there are only {facts.training_rows} training rows: "
             f"use at most {facts.training_rows}"

@@ -10,6 +10,15 @@ from trainyard_trainer.journal import Journal, rfc3339
 from trainyard_trainer.progress import CheckpointNote, ProgressBoard
 
 
+def newest(folder: CheckpointFolder, plan: str, journal: Journal) -> tuple[Snapshot, Path] | None:
+    """Return the newest checkpoint that is whole and of this plan; of those that are not the journal tells."""
+
+    def skipped(path: Path, why: str) -> None:
+        journal.write("checkpoint-skipped", f"skipped checkpoint {path.name}: {why}", path=str(path))
+
+    return folder.load_newest(plan, skipped)
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """At most how much may be lost: in steps, where there is a number of them, and in seconds."""

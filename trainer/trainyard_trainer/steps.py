@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainyard_trainer.data.rows import Rows
-from trainyard_trainer.execution import Execution, computing_in
+from trainyard_trainer.execution import PLAIN, Execution, computing_in
 from trainyard_trainer.tasks import COUNT, LOSS, Task
 
 LABELS = "labels"
@@ -43,7 +43,7 @@ class StepRunner:
         batch_size: int,
         strategy: Any = None,
         class_weights: Any = None,
-        execution: Execution = Execution(),
+        execution: Execution = PLAIN,
     ) -> None:
         self._model, self._optimizer, self._task = model, optimizer, task
         self._batch_size, self._strategy, self._class_weights = batch_size, strategy, class_weights
