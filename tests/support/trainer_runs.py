@@ -18,6 +18,7 @@ import numpy as np
 
 from trainyard_operator.api import names
 from trainyard_trainer.__main__ import Program
+from trainyard_trainer.verify import Verifier
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,30 @@ def environment(folder: Path, model: str = "sample") -> dict[str, str]:
     }
 
 
+_verifiers: list[Verifier] = []
+
+
+@contextlib.contextmanager
+def shared_verifier() -> Iterator[Verifier]:
+    """Yield one process for the exports of all tests: a fresh one each takes most of the time of a small training."""
+    if not _verifiers or not _verifiers[-1].alive:
+        _verifiers.append(Verifier())
+    yield _verifiers[-1]
+
+
+def end_verifiers() -> None:
+    """End the processes that tests have shared."""
+    while _verifiers:
+        with _verifiers.pop():
+            pass
+
+
 def run(spec: SpecBuilder, folder: Path, extra: Mapping[str, str] | None = None) -> Result:
     """Run the trainer in this process, with a store in `folder`."""
     env = environment(folder, spec.manifest["spec"].get("modelName") or spec.manifest["metadata"]["name"])
     out, err = io.StringIO(), io.StringIO()
     with _signals_kept(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = Program(env | dict(extra or {})).run(str(spec.write(folder)))
+        code = Program(env | dict(extra or {}), verifier=shared_verifier).run(str(spec.write(folder)))
     events = [json.loads(line) for line in out.getvalue().splitlines()]
     return Result(code, json.loads((folder / "termination-log").read_text()), events, err.getvalue())
 

@@ -8,7 +8,8 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from trainyard_operator.api import names
 from trainyard_trainer.errors import Stopped, TrainerError, one_line
@@ -18,6 +19,7 @@ from trainyard_trainer.report import ModelVersion, termination_message, write_re
 from trainyard_trainer.signals import StopSignal, end_with_parent
 from trainyard_trainer.spec import read_run
 from trainyard_trainer.trees.settings import most_epochs
+from trainyard_trainer.verify import Verifier
 
 EXIT_FAILED = 1
 
@@ -25,8 +27,10 @@ EXIT_FAILED = 1
 class Program:
     """One run of the trainer: everything it says, and its exit code."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
+    def __init__(
+        self, env: Mapping[str, str], *, verifier: Callable[[], AbstractContextManager[Verifier]] = Verifier
+    ) -> None:
+        self._env, self._verifier = env, verifier
         self._board = ProgressBoard()
         self._journal = Journal(sys.stdout)
         self._stop = StopSignal(leave=self._leave)
@@ -44,7 +48,14 @@ class Program:
             self._journal.write("starting", f"training {run.job.model_name}", job=run.name, uid=run.uid)
             from trainyard_trainer.train import train  # Arrow's import is not waited for before progress is served
 
-            outcome = train(run, board=self._board, journal=self._journal, stop=self._stop, trial=trial)
+            outcome = train(
+                run,
+                board=self._board,
+                journal=self._journal,
+                stop=self._stop,
+                trial=trial,
+                verifier=self._verifier,
+            )
         except TrainerError as error:
             return self._end(error.reason, str(error), error.exit_code)
         except Exception as error:  # the outermost frame: whatever it is must reach the log and the operator

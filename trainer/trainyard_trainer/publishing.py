@@ -25,6 +25,7 @@ def publish_model(
     prepared: Prepared,
     trained: Trained,
     devices: Devices,
+    verifier: Verifier,
     *,
     store: ModelStore,
     steps: int,
@@ -37,12 +38,11 @@ def publish_model(
         ExportFailed: what was written does not answer like the trained model.
         OSError: the store fails.
     """
-    with Verifier() as verifier:  # it loads TensorFlow while the model is being written
-        staging = store.new_staging()
-        signatures = save(ServingModel(trained.model, trained.encoder, trained.task), staging)
-        inputs, answers = samples(prepared.table, trained)
-        write_warmup(staging, model_name=run.job.model_name, specs=trained.encoder.signature(), rows=inputs)
-        operations = verifier.check(staging, inputs, answers)
+    staging = store.new_staging()
+    signatures = save(ServingModel(trained.model, trained.encoder, trained.task), staging)
+    inputs, answers = samples(prepared.table, trained)
+    write_warmup(staging, model_name=run.job.model_name, specs=trained.encoder.signature(), rows=inputs)
+    operations = verifier.check(staging, inputs, answers)
     journal.write("verified", "a fresh process loaded the model and answered alike", operations=operations)
     training = describe_training(run, trained.end, steps=steps, devices=devices)
     manifest = describe(

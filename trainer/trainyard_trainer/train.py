@@ -1,6 +1,8 @@
 """One training from its spec to a complete model version: the order of things, and nothing else."""
 
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from trainyard_trainer.data.inputs import needs_tensorflow
@@ -14,6 +16,7 @@ from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
 from trainyard_trainer.stores.models import ModelStore, model_store
 from trainyard_trainer.trees.settings import grows_trees
+from trainyard_trainer.verify import Verifier
 from trainyard_trainer.versions import Complete
 
 
@@ -26,10 +29,19 @@ class Outcome:
     model: ModelVersion | None
 
 
-def train(run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal, trial: bool = False) -> Outcome:
+def train(
+    run: Run,
+    *,
+    board: ProgressBoard,
+    journal: Journal,
+    stop: StopSignal,
+    trial: bool = False,
+    verifier: Callable[[], AbstractContextManager[Verifier]] = Verifier,
+) -> Outcome:
     """Train, export and publish; what an earlier run of the same training has done is not done again.
 
-    A trial of a search is only trained: its last checkpoint is what it leaves behind.
+    A trial of a search is only trained: its last checkpoint is what it leaves behind. `verifier` starts what checks the
+    export.
 
     Raises:
         TrainerError: BadInput, Diverged, Stopped or ExportFailed.
@@ -64,9 +76,18 @@ def train(run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal,
         return Outcome(reason, f"trained in {trained.end.epoch} epochs", None)
     board.update(phase="exporting")
     journal.write("exporting", f"training ended ({reason}); exporting the model", reason=reason)
-    version = publish_model(
-        run, prepared, trained, devices, store=store, steps=board.current.step, journal=journal, tuning=tuned
-    )
+    with verifier() as fresh:  # it loads TensorFlow while the model is being written
+        version = publish_model(
+            run,
+            prepared,
+            trained,
+            devices,
+            fresh,
+            store=store,
+            steps=board.current.step,
+            journal=journal,
+            tuning=tuned,
+        )
     try:
         store.keep_logs(run.folders.logs)
         _clear(original, store)

@@ -1,9 +1,9 @@
 """Checks an exported model in a fresh process that has TensorFlow alone, as a server has.
 
-Run as a program it reads one JSON document from stdin (`path`, `inputs`, `expected`) and prints one to stdout (`error`,
-null where all is well, and `operations`, how many kinds the graph uses). Bytes are written as TensorFlow Serving's
-REST interface takes them, {"b64": ...}. It is started early, so that TensorFlow is loaded by the time the model is
-written.
+Run as a program it reads JSON documents from stdin, one a line (`path`, `inputs`, `expected`), and prints one for each
+to stdout (`error`, null where all is well, and `operations`, how many kinds the graph uses). Bytes are written as
+TensorFlow Serving's REST interface takes them, {"b64": ...}. It is started early, so that TensorFlow is loaded by the
+time the model is written.
 """
 
 import base64
@@ -11,7 +11,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,14 +32,19 @@ class Verifier:
     def __init__(self) -> None:
         # No GPU: the trainer may have taken all of its memory.
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        self._noise = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "trainyard_trainer.verify"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._noise,
             env=environment,
-            text=True,
         )
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked still."""
+        return self._process.poll() is None
 
     def __enter__(self) -> "Verifier":
         return self
@@ -45,7 +53,9 @@ class Verifier:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.kill()
-        self._process.communicate()
+        with suppress(BrokenPipeError):  # a process that has ended early takes no more
+            self._process.communicate()
+        self._noise.close()
 
     def check(self, model: Path, inputs: Mapping[str, Any], expected: Mapping[str, Any]) -> int:
         """Have the model answer `inputs`; returns how many kinds of operation its graph uses.
@@ -54,16 +64,37 @@ class Verifier:
             ExportFailed: it cannot be loaded, or answers otherwise than expected.
         """
         request = json.dumps({"path": str(model), "inputs": inputs, "expected": expected}, default=_in_base64)
-        try:
-            answer, noise = self._process.communicate(request, timeout=TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired as error:
-            raise ExportFailed(f"the exported model was not loaded within {TIMEOUT_SECONDS} s") from error
-        if self._process.returncode != 0 or not answer:
-            raise ExportFailed(f"the exported model cannot be loaded by TensorFlow alone: {one_line(noise[-800:])}")
+        if not (answer := self._ask(request.encode())):
+            self._noise.seek(-min(800, self._noise.seek(0, os.SEEK_END)), os.SEEK_END)
+            noise = one_line(self._noise.read().decode(errors="replace"))
+            raise ExportFailed(f"the exported model cannot be loaded by TensorFlow alone: {noise}")
         result = json.loads(answer)
         if result["error"]:
             raise ExportFailed(f"the exported model does not answer like the trained one: {result['error']}")
         return int(result["operations"])
+
+    def _ask(self, request: bytes) -> bytes:
+        """Return the line that the process answers, or nothing where it has ended."""
+        assert self._process.stdin
+        assert self._process.stdout
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            self._process.kill()
+
+        overdue = threading.Timer(TIMEOUT_SECONDS, give_up)
+        overdue.start()
+        try:
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(request + b"\n")
+                self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        finally:
+            overdue.cancel()
+        if late.is_set():
+            raise ExportFailed(f"the exported model was not loaded within {TIMEOUT_SECONDS} s")
+        return answer
 
 
 def _in_base64(content: bytes) -> dict[str, str]:
@@ -104,13 +135,20 @@ def _scale(values: Any) -> float:
 
 
 def main() -> None:
-    """Serve one request from stdin."""
+    """Serve requests from stdin until it ends."""
     sys.modules["keras"] = None  # type: ignore[assignment]  # a server has none: fail rather than lean on it
+    import tensorflow  # noqa: F401 - while the first request is still being made
+
+    for line in sys.stdin:
+        print(json.dumps(_answer(json.loads(line, object_hook=_from_base64))), flush=True)
+    os._exit(0)
+
+
+def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     import tensorflow as tf
 
     from trainyard_trainer.tf_examples import serialize
 
-    request = json.loads(sys.stdin.read(), object_hook=_from_base64)
     # A session loads the graph, restores the variables and feeds by signature exactly as TensorFlow Serving does.
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], request["path"])
@@ -129,9 +167,7 @@ def main() -> None:
         if EXAMPLES_SIGNATURE in loaded.signature_def and not error:
             error = difference(answer(EXAMPLES_SIGNATURE, {EXAMPLES_INPUT: serialize(inputs)}), everything)
             error = error and f"{EXAMPLES_SIGNATURE}: {error}"
-    print(json.dumps({"error": error, "operations": len(_operations(loaded.graph_def))}))
-    sys.stdout.flush()
-    os._exit(0)
+    return {"error": error, "operations": len(_operations(loaded.graph_def))}
 
 
 def _operations(graph: Any) -> set[str]:

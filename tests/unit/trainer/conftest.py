@@ -1,18 +1,21 @@
 """What the trainer's tests share."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.trainer_runs import write_table
+from support.trainer_runs import end_verifiers, write_table
 from trainyard_trainer.devices import Devices
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _tensorflow() -> None:
+def _tensorflow() -> Iterator[None]:
     """Set TensorFlow up as the trainer does, before any test starts it otherwise."""
     Devices(seed=0)
+    yield
+    end_verifiers()
 
 
 @pytest.fixture
