@@ -1,0 +1,41 @@
+"""docs/stores.md: its examples are accepted, and it names what the code knows."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trainyard_trainer.spec import parse_job
+from trainyard_trainer.stores.filesystems import _OPENERS
+
+ROOT = Path(__file__).parents[4]
+PAGE = (ROOT / "docs" / "stores.md").read_text()
+CODE = "".join(each.read_text() for each in (ROOT / "trainer" / "trainyard_trainer" / "stores").glob("*.py"))
+
+
+def test_the_example_is_accepted() -> None:
+    job, secret = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+
+    spec = parse_job(job).spec
+
+    assert spec.data.source.secret_ref is not None
+    assert spec.data.source.secret_ref.name == secret["metadata"]["name"]
+    assert spec.output.store.uri == "s3://models/prod"
+    assert set(secret["stringData"]) <= used()
+
+
+def used() -> set[str]:
+    """Return the names that the code asks for."""
+    calls = re.findall(r'access\.(?:get|file)\(([^)]*)\)|variable = ("[A-Z_]+")', CODE)
+    return {name for call in calls for name in re.findall(r'"([A-Z_0-9]+)"', "".join(call))}
+
+
+@pytest.mark.parametrize("name", sorted(used() - {"AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION"}))
+def test_every_key_is_explained(name: str) -> None:
+    assert f"`{name}`" in PAGE or name in {"AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY"}
+
+
+@pytest.mark.parametrize("scheme", sorted(set(_OPENERS) - {"abfs"}))
+def test_every_scheme_is_explained(scheme: str) -> None:
+    assert f"{scheme}://" in PAGE
