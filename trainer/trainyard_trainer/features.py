@@ -38,8 +38,7 @@ class FeatureEncoder(tf.Module):
     def __init__(self, facts: TableFacts) -> None:
         super().__init__()
         self._facts, schema = facts, facts.schema
-        self._features = schema.features
-        self._number_names, self._text_names = schema.numbers, schema.texts
+        self._features, self._dense, self._text_names = schema.features, schema.dense, schema.texts
         self._mean = np.asarray(facts.mean, np.float32)
         self._deviation = np.asarray(facts.deviation, np.float32)
         self._indicators = np.flatnonzero(facts.missing).astype(np.int32)
@@ -50,9 +49,9 @@ class FeatureEncoder(tf.Module):
         self.tables = [_table(each) for each in facts.vocabularies]
 
     def signature(self) -> dict[str, Any]:
-        """Return what a client sends: one vector of numbers or texts for each feature column."""
-        kinds = {"number": tf.float32, "text": tf.string}
-        return {each.name: tf.TensorSpec([None], kinds[each.kind]) for each in self._features}
+        """Return what a client sends: a number, text or vector a row for each feature column."""
+        kinds = {"number": tf.float32, "vector": tf.float32, "text": tf.string}
+        return {each.name: tf.TensorSpec([None, *each.shape], kinds[each.kind]) for each in self._features}
 
     def encode(self, features: Mapping[str, Any]) -> dict[str, Any]:
         """Return the model's input for numbers and category slots as the data side delivers them."""
@@ -68,11 +67,11 @@ class FeatureEncoder(tf.Module):
         """Return the model's input for what a client sent."""
         some = next(iter(columns.values()))
         rows = tf.shape(some)[0]
-        numbers = [columns[name] for name in self._number_names]
+        numbers = [tf.reshape(columns[each.name], [-1, *(each.shape or (1,))]) for each in self._dense]
         slots = [table.lookup(columns[name]) for name, table in zip(self._text_names, self.tables, strict=True)]
         return self.encode(
             {
-                NUMBERS: tf.stack(numbers, axis=1) if numbers else tf.zeros([rows, 0]),
+                NUMBERS: tf.concat(numbers, axis=1) if numbers else tf.zeros([rows, 0]),
                 CATEGORIES: tf.stack(slots, axis=1) if slots else tf.zeros([rows, 0], tf.int32),
             }
         )
@@ -80,7 +79,12 @@ class FeatureEncoder(tf.Module):
     def samples(self, raw: RawRows) -> tuple[dict[str, list[Any]], dict[str, Any]]:
         """Return rows twice, with one where everything is missing and one with texts never seen."""
         odd = _with_odd_rows(raw)
-        sent: dict[str, list[Any]] = {name: odd.numbers[:, i].tolist() for i, name in enumerate(self._number_names)}
+        sent: dict[str, list[Any]] = {}
+        first = 0
+        for each in self._dense:
+            width = each.shape[0] if each.shape else 1
+            sent[each.name] = odd.numbers[:, first : first + width].reshape(-1, *each.shape).tolist()
+            first += width
         sent |= {
             name: pc.fill_null(texts, "").to_pylist() for name, texts in zip(self._text_names, odd.texts, strict=True)
         }

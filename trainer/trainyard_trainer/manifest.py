@@ -8,6 +8,7 @@ from typing import Any
 
 from trainyard_operator.api.meta import API_VERSION
 from trainyard_operator.api.names import MANIFEST_FILE
+from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.source import Source
 from trainyard_trainer.devices import Devices
@@ -67,8 +68,9 @@ def describe_training(run: Run, end: Position, *, steps: int, devices: Devices) 
     }
 
 
-def describe_data(source: Source, profile: Profile) -> dict[str, Any]:
+def describe_data(table: DataSet, profile: Profile) -> dict[str, Any]:
     """Return what the model was trained on."""
+    source = table.source
     return {
         "location": source.location,
         "format": source.format,
@@ -76,11 +78,16 @@ def describe_data(source: Source, profile: Profile) -> dict[str, Any]:
         "bytes": source.size,
         "fingerprint": source.fingerprint,
         "rows": profile.rows,
+        "badRows": len(table.bad_rows),
         "trainingRows": profile.training_rows,
         "validationRows": profile.validation_rows,
         "label": profile.schema.label.name,
         "features": [each.name for each in profile.schema.features],
-    }
+    } | ({"validation": _validation(table.validation)} if table.validation else {})
+
+
+def _validation(source: Source) -> dict[str, Any]:
+    return {"location": source.location, "fingerprint": source.fingerprint}
 
 
 def versions() -> dict[str, str]:

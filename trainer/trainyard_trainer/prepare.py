@@ -9,7 +9,8 @@ from trainyard_trainer.class_weights import class_weights
 from trainyard_trainer.data.dataset import DataSet, open_data_set
 from trainyard_trainer.data.inputs import counter_for
 from trainyard_trainer.data.profile import Profile, profile
-from trainyard_trainer.data.source import find
+from trainyard_trainer.data.source import Source, find, validation_files
+from trainyard_trainer.data.table import Reading
 from trainyard_trainer.devices import usable_memory
 from trainyard_trainer.errors import BadInput, one_line
 from trainyard_trainer.journal import Journal
@@ -46,20 +47,18 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     """
     fit, data = run.job.spec.fit, run.job.spec.data
     policy = StopPolicy(fit.stop_when, epochs=most_epochs(run.job.spec))
-    metrics = metric_names(run.program.task, validation=data.validation.fraction > 0, further=fit.metrics)
+    metrics = metric_names(run.program.task, validation=data.validation.wanted, further=fit.metrics)
     policy.check(metrics)
     for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs):
         _ensure_writable(folder)
     if run.signing_key:
         check_key(run.signing_key)
     cache_bytes = run.cache_bytes if run.cache_bytes is not None else min(_MAX_CACHE, usable_memory() // 8)
-    table = open_data_set(
-        find(run.data_location, data.format, run.data_access), label=data.label_name, features=data.features
-    )
+    table = _open(run)
     facts = profile(
         table,
         task=run.program.task,
-        fraction=data.validation.fraction,
+        fraction=data.validation.share,
         seed=fit.seed,
         cache_bytes=cache_bytes,
         watch=lambda rows: board.step_ended(),
@@ -77,13 +76,36 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     return Prepared(table, facts, policy, metrics, cache_bytes, weights)
 
 
+def _open(run: Run) -> DataSet:
+    data = run.job.spec.data
+    source = find(run.data_location, data.format, run.data_access, require_success=data.source.require_success)
+    reading = Reading(
+        validation=_validation_files(run, source),
+        validation_column=data.validation.column,
+        max_bad_rows=data.max_bad_rows,
+    )
+    return open_data_set(source, label=data.label_name, features=data.features, reading=reading)
+
+
+def _validation_files(run: Run, source: Source) -> Source | None:
+    uri = run.job.spec.data.validation.uri
+    return validation_files(source, uri, beside=run.data_location, access=run.data_access) if uri else None
+
+
 def _announce(table: DataSet, facts: Profile, journal: Journal) -> None:
     journal.write(
         "data",
         f"{facts.training_rows:,} rows to train on and {facts.validation_rows:,} to validate with, "
         f"{len(table.schema.features)} features, {'in memory' if facts.kept.training else 'streamed'}",
-        **{name: value for name, value in describe_data(table.source, facts).items() if name != "features"},
+        **{name: value for name, value in describe_data(table, facts).items() if name != "features"},
     )
+    if table.bad_rows:
+        journal.write(
+            "bad-rows",
+            f"{len(table.bad_rows):,} rows that cannot be used are left out, as data.maxBadRows allows: "
+            + "; ".join(table.bad_rows.first),
+            count=len(table.bad_rows),
+        )
 
 
 def _ensure_writable(folder: Path) -> None:

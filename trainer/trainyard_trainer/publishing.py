@@ -50,7 +50,7 @@ def publish_model(
         signatures=signatures,
         metrics=trained.end.metrics,
         training=training | dict(trained.facts) | ({"tuning": tuning} if tuning else {}),
-        data=describe_data(prepared.table.source, prepared.profile),
+        data=describe_data(prepared.table, prepared.profile),
     )
     (staging / MODEL_CARD_FILE).write_text(model_card(manifest), encoding="utf-8")
     sign_with_key = partial(sign, key=run.signing_key) if run.signing_key else None

@@ -96,7 +96,9 @@ def train(
     board.update(phase="done", last_checkpoint=None)
     end = trained.end
     length = f"{end.epoch} epochs" + (f" and {end.step} steps" if end.step else "")
-    return Outcome(reason, f"trained {version.name} version {version.version} in {length}", version)
+    bad = len(prepared.table.bad_rows)
+    left_out = f"; {bad:,} bad rows were left out" if bad else ""
+    return Outcome(reason, f"trained {version.name} version {version.version} in {length}{left_out}", version)
 
 
 def _clear(run: Run, store: ModelStore) -> None:

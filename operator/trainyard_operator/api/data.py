@@ -50,12 +50,50 @@ class DataSource(ApiModel):
     )
     config_map: ConfigMapSource | None = Field(default=None, description="A ConfigMap in the same namespace.")
     persistent_volume_claim: VolumeSource | None = Field(default=None, description="A claim in the same namespace.")
+    require_success: bool = Field(
+        default=False,
+        description="Refuse a folder without the file _SUCCESS, which Spark and Hadoop write last.",
+    )
 
 
 class Validation(ApiModel):
-    """Which rows are held back to judge the model by."""
+    """Which rows are held back to judge the model by; at most one of its fields."""
 
-    fraction: float = Field(default=0.1, ge=0, le=0.9, description="Share of the rows, chosen by the seed.")
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "[has(self.fraction), has(self.uri), has(self.column)].filter(x, x).size() <= 1",
+                "set at most one of fraction, uri and column",
+            ),
+        )
+    )
+    fraction: float | None = Field(
+        default=None, ge=0, le=0.9, description="Share of the rows, chosen by the seed; 0.1 where nothing is set here."
+    )
+    uri: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2048,
+        description="A file or folder with rows of the same columns: a path or URI; a relative path starts in the "
+        "folder that the data of data.source is in.",
+    )
+    column: Column | None = Field(
+        default=None,
+        description="A column that says of each row whether it is held back: true or false, 1 or 0, validation or "
+        "train. It is no feature then.",
+    )
+
+    @property
+    def share(self) -> float:
+        """The share of the rows of data.source to hold back at random."""
+        if self.fraction is not None:
+            return self.fraction
+        return 0.1 if self.uri is None and self.column is None else 0.0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any rows are held back."""
+        return self.fraction != 0
 
 
 class Data(ApiModel):
@@ -73,10 +111,16 @@ class Data(ApiModel):
                 "label is missing: name the column to predict (in format directory it is the folders' names)",
                 ".label",
             ),
+            rule(
+                "!has(self.validation.column) || (!has(self.label) || self.validation.column != self.label) && "
+                "(!has(self.features) || !(self.validation.column in self.features))",
+                "the column that chooses the validation rows can be neither the label nor one of the features",
+                ".validation.column",
+            ),
         )
     )
     source: DataSource = Field(description="Where the data is.")
-    format: Literal["auto", "csv", "parquet", "npz", "directory"] = Field(
+    format: Literal["auto", "csv", "parquet", "tfrecord", "npz", "directory"] = Field(
         default="auto",
         description="Format; auto goes by the file name. directory is a folder for each class, with images, texts or "
         "WAV files in it.",
@@ -93,6 +137,13 @@ class Data(ApiModel):
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     validation: Validation = Field(default=Validation(), description="Which rows are held back.")
+    max_bad_rows: int = Field(
+        default=0,
+        ge=0,
+        le=1000000,
+        description="Rows that may be left out because they cannot be used: a number or label that is none, a wrong "
+        "number of fields, a vector of another length, a text that is not UTF-8. One more is an error.",
+    )
 
     @property
     def label_name(self) -> str:

@@ -9,9 +9,11 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
+from trainyard_trainer.data.bad_rows import BadRows
+from trainyard_trainer.data.readers import Unit
 from trainyard_trainer.data.schema import Column, Schema, choose, merge
 from trainyard_trainer.data.source import Source, SourceFile
-from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Unit
+from trainyard_trainer.data.table import BATCH_ROWS, RawRows
 from trainyard_trainer.errors import BadInput, one_line
 
 _READ_BYTES = 1 << 20
@@ -52,7 +54,8 @@ class ArrayTable:
     """
 
     def __init__(self, source: Source, *, label: str, features: Sequence[str] | None) -> None:
-        self.source = source
+        self.source, self.bad_rows = source, BadRows(0)
+        self.validation: Source | None = None
         headers = {file.name: self._headers(file) for file in source.files}
         first_file, first = next(iter(headers.items()))
         self._places = {column: place for name, header in first.items() for column, place in _columns(name, header)}

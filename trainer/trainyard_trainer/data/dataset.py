@@ -4,17 +4,24 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from trainyard_trainer.data.arrays import ArrayTable
+from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.directory import DirectoryTable
+from trainyard_trainer.data.readers import Unit
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.source import Source
-from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Table, Unit
+from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Reading, Table
+from trainyard_trainer.errors import BadInput
 
 
 class DataSet(Protocol):
     """Rows in a fixed order, in units that can be read in any order."""
 
     source: Source
+    validation: Source | None
+    """Where the rows to validate with are, if that is another place."""
     schema: Schema
+    bad_rows: BadRows
+    """The rows that are left out, as far as they have been read."""
 
     def units(self) -> list[Unit]:
         """Return the pieces of the data set, in a fixed order."""
@@ -23,14 +30,19 @@ class DataSet(Protocol):
         """Yield the rows of a piece, in order, at most `batch_rows` at a time."""
 
 
-def open_data_set(source: Source, *, label: str, features: Sequence[str] | None) -> DataSet:
+def open_data_set(
+    source: Source, *, label: str, features: Sequence[str] | None, reading: Reading | None = None
+) -> DataSet:
     """Return the data set that is made of the source's files.
 
     Raises:
         BadInput: a file cannot be read as what it should be, or the columns do not fit the spec.
     """
-    if source.format == "directory":
-        return DirectoryTable(source, label=label, features=features)
-    if source.format == "npz":
-        return ArrayTable(source, label=label, features=features)
-    return Table(source, label=label, features=features)
+    if source.format in ("npz", "directory"):
+        if reading and (reading.validation or reading.validation_column):
+            raise BadInput(
+                f"data.validation.uri and data.validation.column are for tables, not for format {source.format}: use "
+                "data.validation.fraction"
+            )
+        return (ArrayTable if source.format == "npz" else DirectoryTable)(source, label=label, features=features)
+    return Table(source, label=label, features=features, reading=reading)

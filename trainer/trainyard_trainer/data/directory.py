@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.labels import class_name
+from trainyard_trainer.data.readers import Unit
 from trainyard_trainer.data.schema import Schema, choose, is_number
 from trainyard_trainer.data.source import Source, SourceFile
-from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Unit
+from trainyard_trainer.data.table import BATCH_ROWS, RawRows
 from trainyard_trainer.errors import BadInput, listed
 
 UNIT_FILES = 128
@@ -46,7 +48,8 @@ class DirectoryTable:
     """
 
     def __init__(self, source: Source, *, label: str, features: Sequence[str] | None) -> None:
-        self.source = source
+        self.source, self.bad_rows = source, BadRows(0)
+        self.validation: Source | None = None
         self._kind = _kind_of(source)
         folders = {_folder(each) for each in source.files}
         numbers = all(is_number(each) and class_name(float(each)) == each for each in folders)

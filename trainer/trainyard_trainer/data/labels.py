@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainyard_trainer.data.stored_rows import unusable
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.errors import BadInput, listed
 
@@ -87,6 +88,12 @@ class ClassCounter:
                 f"the label {self._label!r} has one class only ({named[0]!r} in every row): "
                 "there is nothing to learn to tell apart; check data.label and the data"
             )
+        for value, name in zip(values, named, strict=True):
+            if not self._counts[self._codes[value]]:
+                raise BadInput(
+                    f"the class {name!r} of the label {self._label!r} is in validation rows only: a model cannot learn "
+                    "it; add rows of it to train on, or remove those"
+                )
         if task == "binaryClassification" and len(values) != 2:
             wrong = "regression" if len(values) > 50 and isinstance(values[0], float) else "multiclassClassification"
             raise BadInput(
@@ -173,16 +180,10 @@ def class_name(value: Any) -> str:
 
 
 def _refuse_missing(rows: RawRows, label: str) -> None:
-    column = rows.label
-    bad = column.is_null(nan_is_null=True)
-    if pa.types.is_floating(column.type):
-        bad = pc.or_(bad, pc.invert(pc.is_finite(pc.fill_null(column, 0.0))))
-    else:
-        bad = pc.or_(bad, pc.equal(pc.fill_null(column, ""), ""))
-    where = pc.index(bad, True).as_py()
-    if where >= 0:
+    bad = np.flatnonzero(unusable(rows.label))
+    if len(bad):
         raise BadInput(
-            f"the label {label!r} is missing or not a number one can use in {rows.where(where)}: "
+            f"the label {label!r} is missing or not a number one can use in {rows.where(bad[0])}: "
             "fill it in, or remove the row"
         )
 

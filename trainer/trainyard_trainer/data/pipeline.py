@@ -10,8 +10,9 @@ import numpy as np
 
 from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.profile import Profile
+from trainyard_trainer.data.readers import Unit
 from trainyard_trainer.data.rows import Rows, concatenate
-from trainyard_trainer.data.table import BATCH_ROWS, Unit
+from trainyard_trainer.data.table import BATCH_ROWS
 
 T = TypeVar("T")
 

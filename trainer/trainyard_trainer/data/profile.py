@@ -129,6 +129,12 @@ class _Pass:
             raise BadInput(
                 f"data.validation.fraction {fraction:g} of {rows} rows is less than a row: use a larger fraction, or 0"
             )
+        column = self._table.schema.validation
+        if column and held_back in (0, rows):
+            raise BadInput(
+                f"column {column!r} chooses {'every' if held_back else 'no'} row for validation: expected both rows to "
+                "train on and rows to validate with; correct it, or use data.validation.fraction"
+            )
         labels = self._labels.finish(self._task)
         features = self._features.finish(rows - held_back)
         return Profile(
@@ -145,7 +151,7 @@ class _Pass:
     def _add(self, raw: RawRows) -> Any:
         """Take in a batch; returns which of its rows are for validation."""
         strata = self._labels.codes(raw)
-        held_back = self._splitter.validation(strata)
+        held_back = self._splitter.validation(strata) if raw.held_back is None else raw.held_back
         training = ~held_back
         self._labels.count(raw, strata, training)
         whole = Rows(self._features.add(raw, training), self._labels.kept(raw, strata))

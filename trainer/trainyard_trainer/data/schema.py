@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from trainyard_trainer.data.vectors import is_vector
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
 
-Kind = Literal["number", "text", "bytes", "array"]
+Kind = Literal["number", "vector", "text", "texts", "bytes", "array"]
 _KINDS: dict[str, Kind] = {
-    "number": "number", "boolean": "number", "empty": "number", "text": "text", "bytes": "bytes", "array": "array",
+    "number": "number", "boolean": "number", "empty": "number", "vector": "vector", "text": "text", "bytes": "bytes",
+    "array": "array",
 }  # fmt: skip
 
 
@@ -18,8 +20,9 @@ _KINDS: dict[str, Kind] = {
 class Column:
     """A column that training uses.
 
-    Booleans and integers are numbers; texts are categories, or what a family reads; bytes are files such as images. A
-    row of an array has the given shape and type.
+    Booleans and integers are numbers; a vector is a list of as many numbers in every row; texts are categories, or what
+    a family reads; bytes are files such as images. A row of an array, or of vectors, has the given shape and type. Only
+    a label may be a list of texts.
     """
 
     name: str
@@ -34,11 +37,18 @@ class Schema:
 
     label: Column
     features: tuple[Column, ...]
+    validation: str | None = None
+    """The column that chooses the validation rows."""
+
+    @property
+    def dense(self) -> tuple[Column, ...]:
+        """The features that are numbers or vectors."""
+        return tuple(each for each in self.features if each.kind in ("number", "vector"))
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """Names of the features that are numbers."""
-        return tuple(each.name for each in self.features if each.kind == "number")
+        """A name for each number of a row, those of vectors too: `age`, `pixels[0]`, `pixels[1]`."""
+        return tuple(name for each in self.dense for name in _numbers_of(each))
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -53,7 +63,11 @@ class Schema:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns to read."""
-        return (*(each.name for each in self.features), self.label.name)
+        return (*(each.name for each in self.features), self.label.name, *filter(None, [self.validation]))
+
+
+def _numbers_of(column: Column) -> list[str]:
+    return [f"{column.name}[{i}]" for i in range(column.shape[0])] if column.shape else [column.name]
 
 
 def kind_of(type_: Any) -> str:
@@ -70,6 +84,10 @@ def kind_of(type_: Any) -> str:
         return "text"
     if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_):
         return "bytes"
+    if is_vector(type_):
+        return "vector"
+    if (pa.types.is_list(type_) or pa.types.is_large_list(type_)) and kind_of(type_.value_type) == "text":
+        return "texts"
     return str(type_)
 
 
@@ -102,38 +120,72 @@ def _both(name: str, one: str, other: str, file: str) -> str:
         return other
     if {one, other} == {"number", "boolean"}:
         return "number"
+    for single, several in (("number", "vector"), ("text", "texts")):
+        if {one, other} == {single, several}:  # a TFRecord file does not tell a list of one value from a value
+            return several
     raise BadInput(f"column {name!r} has mixed types: it holds {other}s in {file} and {one}s before; make them alike")
 
 
-def choose(kinds: Mapping[str, str], *, label: str, wanted: Sequence[str] | None, where: str) -> Schema:
-    """Return the label and the features.
+def choose(
+    kinds: Mapping[str, str],
+    *,
+    label: str,
+    wanted: Sequence[str] | None,
+    where: str,
+    validation: str | None = None,
+    several_labels: bool = False,
+) -> Schema:
+    """Return the label and the features. The length of vectors is not known yet.
 
     Raises:
         BadInput: one of them is not a column, or there is no feature left.
     """
-    if label not in kinds:
-        raise BadInput(_no_such_column("data.label", label, kinds, where))
-    for each in wanted or ():
+    named = [("data.label", label), *(("data.features", each) for each in wanted or ())]
+    for field, each in [*named, *([("data.validation.column", validation)] if validation else [])]:
         if each not in kinds:
-            raise BadInput(_no_such_column("data.features", each, kinds, where))
+            raise BadInput(_no_such_column(field, each, kinds, where))
     if wanted is not None and label in wanted:
         raise BadInput(f"data.features lists the label {label!r} itself: take it out, or the model would only copy it")
-    features = dict.fromkeys(wanted if wanted is not None else (name for name in kinds if name != label))
+    features = dict.fromkeys(
+        wanted if wanted is not None else (name for name in kinds if name not in (label, validation))
+    )
     if not features:
         raise BadInput(f"{where} has no column beside the label {label!r}: there is nothing to predict it from")
-    for name in (*features, label):
+    for name in features:
         if kinds[name] not in _KINDS:
+            moment = kinds[name].startswith(("timestamp", "date", "time", "duration"))
+            convert = "derive what matters of it, such as the hour or the age in days" if moment else "convert it"
             raise BadInput(
-                f"column {name!r} holds {kinds[name]}: expected numbers, true and false, or texts; "
-                "convert it, or leave it out by listing the other columns in data.features"
+                f"column {name!r} holds {_described(kinds[name])}: expected numbers, true and false, texts, or lists "
+                f"of numbers; {convert}, or leave it out by listing the other columns in data.features"
             )
-    if kinds[label] in ("bytes", "array"):
-        raise BadInput(f"the label {label!r} holds {kinds[label]}: expected texts or numbers; name another column")
-    label_kind: Kind = "text" if kinds[label] in ("text", "boolean") else "number"
     return Schema(
-        label=Column(label, label_kind),
+        label=Column(label, _label_kind(label, kinds[label], several=several_labels)),
         features=tuple(Column(name, _KINDS[kinds[name]]) for name in features),
+        validation=validation,
     )
+
+
+def _label_kind(label: str, kind: str, *, several: bool) -> Kind:
+    if several:
+        if kind not in ("text", "texts", "empty"):
+            raise BadInput(
+                f"the label {label!r} holds {_described(kind)}: task multilabelClassification expects a list of texts "
+                "a row, or one text with data.labelSeparator between its labels"
+            )
+        return "texts"
+    if kind == "texts":
+        raise BadInput(
+            f"the label {label!r} holds a list of texts in each row: use task multilabelClassification, or name "
+            "another column in data.label"
+        )
+    if kind not in ("number", "boolean", "empty", "text"):
+        raise BadInput(f"the label {label!r} holds {_described(kind)}: expected texts or numbers; name another column")
+    return "text" if kind in ("text", "boolean") else "number"
+
+
+def _described(kind: str) -> str:
+    return {"texts": "a list of texts", "vector": "a list of numbers"}.get(kind, kind)
 
 
 def _no_such_column(field: str, name: str, kinds: Mapping[str, str], where: str) -> str:

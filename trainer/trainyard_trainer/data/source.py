@@ -1,23 +1,25 @@
 """Which files a data set is made of: one file, or a folder as Spark, Hadoop or a ConfigMap leaves it."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal
 from urllib.parse import unquote
 
 import pyarrow.fs as pa_fs
 
+from trainyard_trainer.data.tfrecord import is_record_file, open_records
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.faults import explained
 from trainyard_trainer.stores.filesystems import open_location
 from trainyard_trainer.stores.uri import shown
 
-Format = Literal["csv", "parquet", "npz", "directory"]
+Format = Literal["csv", "parquet", "tfrecord", "npz", "directory"]
 
 _SUFFIXES: dict[str, Format] = {
     ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet", ".npz": "npz",
+    ".tfrecord": "tfrecord", ".tfrecords": "tfrecord", ".tfrec": "tfrecord",
 }  # fmt: skip
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
 _PARQUET_MAGIC = b"PAR1"
@@ -60,11 +62,20 @@ class Source:
         return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
 
 
-def find(location: str, declared: Format | Literal["auto"], access: Access | None = None) -> Source:
+def find(
+    location: str,
+    declared: Format | Literal["auto"],
+    access: Access | None = None,
+    *,
+    require_success: bool = False,
+) -> Source:
     """Find the files at a path or URI.
 
     Files and folders whose names start with `_` or `.` (`_SUCCESS`, `_temporary`, `.crc`) are not data, and empty
     files hold none.
+
+    A folder that Spark or Hadoop has begun to write and not finished is refused; with `require_success`, any that has
+    no file `_SUCCESS`.
 
     Raises:
         BadInput: nothing is there, nothing in it is data, its format is not clear, or the store refuses.
@@ -73,14 +84,17 @@ def find(location: str, declared: Format | Literal["auto"], access: Access | Non
     access = access or Access({})
     with explained(location, access):
         filesystem, root = open_location(location, access)
-        return _find(filesystem, root, shown(location), declared)
+        return _find(filesystem, root, shown(location), declared, require_success=require_success)
 
 
-def _find(filesystem: Any, root: str, location: str, declared: Format | Literal["auto"]) -> Source:
+def _find(
+    filesystem: Any, root: str, location: str, declared: Format | Literal["auto"], *, require_success: bool
+) -> Source:
     info = _info(filesystem, root, location)
     if info.type == pa_fs.FileType.File:
         found = [_source_file(info, PurePosixPath(PurePosixPath(info.path).name), filesystem)]
     else:
+        _check_complete(filesystem, info.path, location, require_success=require_success)
         found = _walk(filesystem, info.path)
         if not found:
             raise BadInput(f"{location} holds no files (names that start with _ or . do not count): put data files in")
@@ -91,6 +105,32 @@ def _find(filesystem: Any, root: str, location: str, declared: Format | Literal[
         raise BadInput(f"{location} is empty: expected a table with a header and at least one row")
     chosen, files = _of_one_format(filesystem, data, declared, location)
     return Source(location, filesystem, chosen, tuple(files))
+
+
+def validation_files(training: Source, uri: str, *, beside: str, access: Access | None = None) -> Source:
+    """Find the files to validate with, in the format of those to train on.
+
+    A relative path starts in the folder of `beside`, the place of those to train on.
+
+    Raises:
+        BadInput: nothing is there, or it is a part of what is trained on.
+        StoreUnavailable: the store fails.
+    """
+    location = uri
+    if "://" not in uri and not uri.startswith("/"):
+        location = "".join(beside.rstrip("/").rpartition("/")[:2]) + uri
+    found = find(location, training.format, access)
+    shared = {each.path for each in training.files} & {each.path for each in found.files}
+    if shared:
+        raise BadInput(
+            f"data.validation.uri {uri} holds {sorted(shared)[0]}, which is trained on too: keep them in separate "
+            "folders"
+        )
+    name = PurePosixPath(found.location.rstrip("/")).name
+    return replace(
+        found,
+        files=tuple(each if each.name == name else replace(each, name=f"{name}/{each.name}") for each in found.files),
+    )
 
 
 def _info(filesystem: Any, root: str, location: str) -> Any:
@@ -109,6 +149,23 @@ def _beside(filesystem: Any, path: PurePosixPath) -> list[str]:
         return [PurePosixPath(each.path).name for each in filesystem.get_file_info(pa_fs.FileSelector(str(folder)))]
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _check_complete(filesystem: Any, root: str, location: str, *, require_success: bool) -> None:
+    success, temporary = (
+        each.type != pa_fs.FileType.NotFound
+        for each in filesystem.get_file_info([f"{root}/_SUCCESS", f"{root}/_temporary"])
+    )
+    if temporary and not success:
+        raise BadInput(
+            f"{location} is half written: it has a folder _temporary and no file _SUCCESS; wait for what writes it, "
+            "write it again if that failed, or remove _temporary if the data is whole"
+        )
+    if require_success and not success:
+        raise BadInput(
+            f"{location} has no file _SUCCESS, which Spark and Hadoop write last: wait for what writes it, or set "
+            "data.source.requireSuccess to false"
+        )
 
 
 def _walk(filesystem: Any, root: str) -> list[SourceFile]:
@@ -143,8 +200,15 @@ def _of_one_format(
     if known:
         only = known.pop()
         return only, [each for each, kind in named if kind == only]
-    with filesystem.open_input_stream(files[0].path, compression=None) as stream:
-        return ("parquet" if stream.read(4) == _PARQUET_MAGIC else "csv"), files
+    return _format_by_content(filesystem, files[0]), files
+
+
+def _format_by_content(filesystem: Any, file: SourceFile) -> Format:
+    with open_records(filesystem, file.path) as stream:
+        start = stream.read(16)
+    if start.startswith(_PARQUET_MAGIC):
+        return "parquet"
+    return "tfrecord" if is_record_file(start) else "csv"
 
 
 def _format_by_name(name: str) -> Format | None:

@@ -1,47 +1,49 @@
-"""Reads CSV and Parquet files through Arrow: batch by batch, in a fixed order, with errors that name the file."""
+"""Tables: rows with the columns that training uses, whatever the format of the files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.dataset as pa_dataset
 
-from trainyard_trainer.data.schema import Schema, choose, is_number, kind_of, merge
+from trainyard_trainer.data import vectors
+from trainyard_trainer.data.bad_rows import BadRow, BadRows
+from trainyard_trainer.data.categories import empty_column
+from trainyard_trainer.data.csv_files import CsvReader
+from trainyard_trainer.data.example_files import ExampleReader
+from trainyard_trainer.data.parquet_files import ParquetReader
+from trainyard_trainer.data.readers import Batch, Reader, Unit, blaming
+from trainyard_trainer.data.schema import Column, choose, is_number, kind_of, merge
 from trainyard_trainer.data.source import Source, SourceFile
-from trainyard_trainer.errors import BadInput, one_line
-from trainyard_trainer.stores.faults import fault
+from trainyard_trainer.data.stored_rows import StoredRows
+from trainyard_trainer.errors import BadInput
 
 BATCH_ROWS = 16_384
-_READ_BYTES = 1 << 20
 _INSPECTED_FILES = 200
-_INSPECTED_BYTES = 8 << 20
-"""How much of a CSV file decides the types of its columns."""
-_CORRUPT = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """The piece in which a table is read and shuffled: a Parquet row group, or a CSV file.
+class Reading:
+    """How to read a data set, beside its label and features.
 
-    `open_bytes` is about what it takes in memory while it is read: a row group is decoded as a whole.
+    `validation` are files whose rows are all held back, `validation_column` says it of each row. With a
+    `label_separator` a row has any number of labels.
     """
 
-    file: SourceFile
-    fragment: Any
-    open_bytes: int
+    validation: Source | None = None
+    validation_column: str | None = None
+    label_separator: str | None = None
+    max_bad_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RawRows:
     """Some rows as they came: numbers with NaN where missing, texts and label as Arrow arrays.
 
-    `media` holds, by name, columns of bytes (Arrow) or arrays (numpy, one entry a row). `files` names the file of each
-    row where each has one of its own.
+    `first_row` counts from the beginning of the unit, without rows that were left out, and `rows` are the rows' numbers
+    in their file. `media` holds, by name, columns of bytes (Arrow) or arrays (numpy, one entry a row). `files` names
+    the file of each row where each has one of its own. `held_back` tells the validation rows where the data say so.
     """
 
     file: str
@@ -51,13 +53,17 @@ class RawRows:
     label: Any
     media: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    rows: Any = None
+    held_back: Any = None
 
     def __len__(self) -> int:
         return len(self.label)
 
     def where(self, row: int) -> str:
         """Return where a row comes from, for a message."""
-        return self.files[row] if self.files else f"row {self.first_row + row + 1} of {self.file}"
+        if self.files:
+            return self.files[row]
+        return f"row {(self.first_row + row if self.rows is None else self.rows[row]) + 1} of {self.file}"
 
 
 class Table:
@@ -67,114 +73,126 @@ class Table:
         BadInput: a file cannot be read as what it should be, or the columns do not fit the spec.
     """
 
-    def __init__(self, source: Source, *, label: str, features: Sequence[str] | None) -> None:
-        self.source = source
-        self._csv = _CsvFormats(source) if source.format == "csv" else None
-        kinds = merge(self._inspect(each) for each in source.files[:_INSPECTED_FILES])
-        kinds |= _partition_kinds(source.files)
-        where = source.location if len(source.files) > 1 else source.files[0].name
-        self.schema: Schema = choose(kinds, label=label, wanted=features, where=where)
-        if self._csv:
-            self._csv.fix_types(kinds)
+    def __init__(
+        self, source: Source, *, label: str, features: Sequence[str] | None, reading: Reading | None = None
+    ) -> None:
+        self._reading = reading or Reading()
+        self.source, self.validation = source, self._reading.validation
+        self.bad_rows = BadRows(self._reading.max_bad_rows)
+        self._files = [(each, False) for each in source.files]
+        if self.validation:
+            self._files += [(each, True) for each in self.validation.files]
+        self._readers = {held_back: self._reader(held_back) for _, held_back in self._files}
+        kinds = merge(self._inspect(*each) for each in self._inspected())
+        kinds |= _partition_kinds(each for each, _ in self._files)
+        for reader in self._readers.values():
+            reader.settle(kinds)
+        schema = choose(
+            kinds,
+            label=label,
+            wanted=features,
+            where=source.location if len(source.files) > 1 else source.files[0].name,
+            validation=self._reading.validation_column,
+            several_labels=self._reading.label_separator is not None,
+        )
+        self.schema = replace(schema, features=tuple(map(self._with_length, schema.features)))
 
     def units(self) -> list[Unit]:
         """Return the pieces of the table, in a fixed order."""
-        units = []
-        for file in self.source.files:
-            with _blaming(file.name):
-                fragment = self._fragment(file)
-                if self.source.format == "parquet":
-                    groups = fragment.split_by_row_group()
-                    units += [Unit(file, each, 2 * each.row_groups[0].total_byte_size) for each in groups]
-                else:
-                    units.append(Unit(file, fragment, 2 * _READ_BYTES))
-        return units
+        return [unit for file, held_back in self._files for unit in self._units(file, held_back)]
 
     def read(self, unit: Unit, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawRows]:
-        """Yield the rows of a piece, in order, at most `batch_rows` at a time."""
-        stored = [name for name in self.schema.columns if name not in dict(unit.file.partition)]
-        first_row = 0
-        with _blaming(unit.file.name):
-            # By default Arrow reads 16 batches ahead, of every piece that is open.
-            for batch in unit.fragment.to_batches(columns=stored, batch_size=batch_rows, batch_readahead=1):
-                if batch.num_rows:
-                    yield self._raw(batch, unit.file, first_row)
-                    first_row += batch.num_rows
+        """Yield the rows of a piece, in order, at most `batch_rows` at a time.
 
-    def _inspect(self, file: SourceFile) -> tuple[str, dict[str, str]]:
-        with _blaming(file.name):
-            types = self._csv.inspect(file) if self._csv else self._fragment(file).physical_schema
+        Raises:
+            BadInput: more rows are bad than may be left out.
+        """
+        first_row = 0
+        held_back = self._held_back(unit.file)
+        for batch in self._batches(unit, self.schema.columns, batch_rows):
+            raw = self._raw(batch, unit.file, first_row, held_back)
+            if len(raw):
+                yield raw
+                first_row += len(raw)
+
+    def _reader(self, held_back: bool) -> Reader:
+        source = self.validation if held_back and self.validation else self.source
+        if source.format == "csv":
+            return CsvReader(source, self.bad_rows, tolerant=self._reading.max_bad_rows > 0)
+        if source.format == "tfrecord":
+            return ExampleReader(source.filesystem, self.bad_rows)
+        return ParquetReader(source.filesystem)
+
+    def _inspected(self) -> Iterator[tuple[SourceFile, bool]]:
+        for wanted in (False, True):
+            yield from [each for each in self._files if each[1] == wanted][:_INSPECTED_FILES]
+
+    def _inspect(self, file: SourceFile, held_back: bool) -> tuple[str, dict[str, str]]:
+        with blaming(file.name):
+            types = self._readers[held_back].inspect(file)
         if len(set(types.names)) < len(types.names):
             twice = next(name for name in types.names if types.names.count(name) > 1)
             raise BadInput(f"{file.name} has two columns named {twice!r}: give every column a name of its own")
         return file.name, {field.name: kind_of(field.type) for field in types}
 
-    def _fragment(self, file: SourceFile) -> Any:
-        format_ = self._csv.of(file) if self._csv else pa_dataset.ParquetFileFormat()
-        return format_.make_fragment(file.path, self.source.filesystem)
+    def _units(self, file: SourceFile, held_back: bool) -> list[Unit]:
+        with blaming(file.name):
+            return list(self._readers[held_back].units(file))
 
-    def _raw(self, batch: Any, file: SourceFile, first_row: int) -> RawRows:
-        constants = dict(file.partition)
+    def _batches(self, unit: Unit, columns: Sequence[str], batch_rows: int) -> Iterator[Batch]:
+        stored = [name for name in columns if name not in dict(unit.file.partition)]
+        with blaming(unit.file.name):
+            for batch in self._readers[bool(self._held_back(unit.file))].read(unit, stored, batch_rows=batch_rows):
+                if len(batch.rows):
+                    yield batch
 
-        def column(name: str) -> Any:
-            if name not in constants:
-                return batch.column(name)
-            return pa.array([constants[name]] * batch.num_rows, pa.string())
+    def _held_back(self, file: SourceFile) -> bool | None:
+        """Return whether all rows of a file are for validation, or none are, or that the file does not decide it."""
+        return None if self.validation is None else file in self.validation.files
 
-        numbers = [_as_numbers(name, column(name), file.name) for name in self.schema.numbers]
-        label = column(self.schema.label.name)
-        return RawRows(
+    def _with_length(self, column: Column) -> Column:
+        if column.kind != "vector":
+            return column
+        for file, held_back in self._files:
+            for unit in self._units(file, held_back):
+                for batch in self._batches(unit, [column.name], 256):
+                    length = vectors.length_of(batch.columns.column(column.name))
+                    if length:
+                        return replace(column, shape=(length,))
+        raise BadInput(empty_column(column.name))
+
+    def _raw(self, batch: Batch, file: SourceFile, first_row: int, held_back: bool | None) -> RawRows:
+        stored = StoredRows(batch, file, self.schema, separator=self._reading.label_separator)
+        numbers = [stored.numbers(each) for each in self.schema.dense]
+        raw = RawRows(
             file=file.name,
             first_row=first_row,
-            numbers=np.stack(numbers, axis=1) if numbers else np.zeros((batch.num_rows, 0), np.float32),
-            texts=tuple(_as_texts(column(name)) for name in self.schema.texts),
-            label=_as_texts(label) if self.schema.label.kind == "text" else pc.cast(label, pa.float64(), safe=False),
-            media={name: pc.cast(column(name), pa.binary()) for name in self.schema.media},
+            numbers=np.concatenate(numbers, axis=1) if numbers else np.zeros((len(batch.rows), 0), np.float32),
+            texts=tuple(stored.texts(name) for name in self.schema.texts),
+            label=stored.label(),
+            media={name: stored.bytes(name) for name in self.schema.media},
+            rows=batch.rows,
+            held_back=stored.held_back() if held_back is None else np.full(len(batch.rows), held_back),
         )
+        if not stored.bad:
+            return raw
+        self.bad_rows.add(BadRow(file.name, int(batch.rows[i]), why) for i, why in sorted(stored.bad.items()))
+        return _without(raw, stored.bad)
 
 
-class _CsvFormats:
-    """How to read each CSV file: its delimiter, and the same column types in all of them."""
-
-    def __init__(self, source: Source) -> None:
-        self._filesystem = source.filesystem
-        self._delimiter = self._sniff(source.files[0])
-        self._types: dict[str, Any] = {}
-
-    def _sniff(self, file: SourceFile) -> str:
-        with _blaming(file.name), self._filesystem.open_input_stream(file.path) as stream:
-            header = stream.read(65_536).split(b"\n", 1)[0].decode("utf-8", "replace")
-        return max(",\t;|", key=header.count)
-
-    def of(self, file: SourceFile, block_size: int = _READ_BYTES) -> Any:
-        return pa_dataset.CsvFileFormat(
-            parse_options=pa_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
-            read_options=pa_csv.ReadOptions(block_size=block_size),
-            convert_options=pa_csv.ConvertOptions(strings_can_be_null=True, column_types=self._types),
-        )
-
-    def inspect(self, file: SourceFile) -> Any:
-        return self.of(file, _INSPECTED_BYTES).inspect(file.path, self._filesystem)
-
-    def fix_types(self, kinds: dict[str, str]) -> None:
-        # Whole numbers may get fractions, and an empty column numbers, after the part that was inspected.
-        arrow = {"number": pa.float64(), "empty": pa.float64(), "boolean": pa.bool_(), "text": pa.string()}
-        self._types = {name: arrow[kind] for name, kind in kinds.items() if kind in arrow}
-
-
-@contextmanager
-def _blaming(name: str) -> Iterator[None]:
-    """Turn what Arrow says about a bad file into a message that names the file."""
-    try:
-        yield
-    except (*_CORRUPT, OSError) as error:
-        if found := fault(error, name):
-            raise found from error
-        # Arrow reports a damaged file as an OSError without a number; one with a number is the system's, and may pass.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        text = one_line((str(error).partition("': ")[2] or str(error)).removeprefix("Invalid: "), 400)
-        raise BadInput(f"cannot read {name}: {text}; correct the file, or leave it out") from error
+def _without(raw: RawRows, bad: Iterable[int]) -> RawRows:
+    keep = np.ones(len(raw), bool)
+    keep[list(bad)] = False
+    which = pa.array(keep)
+    return replace(
+        raw,
+        numbers=raw.numbers[keep],
+        texts=tuple(each.filter(which) for each in raw.texts),
+        label=raw.label.filter(which),
+        media={name: each.filter(which) for name, each in raw.media.items()},
+        rows=raw.rows[keep],
+        held_back=None if raw.held_back is None else raw.held_back[keep],
+    )
 
 
 def _partition_kinds(files: Iterable[SourceFile]) -> dict[str, str]:
@@ -183,18 +201,3 @@ def _partition_kinds(files: Iterable[SourceFile]) -> dict[str, str]:
         for name, value in file.partition:
             values.setdefault(name, []).extend([value] if value is not None else [])
     return {name: "number" if all(map(is_number, each)) else "text" for name, each in values.items()}
-
-
-def _as_numbers(name: str, column: Any, file: str) -> Any:
-    if pa.types.is_boolean(column.type):
-        column = pc.cast(column, pa.uint8())
-    try:
-        return pc.cast(column, pa.float32(), safe=False).to_numpy(zero_copy_only=False)
-    except _CORRUPT as error:
-        raise BadInput(
-            f"column {name!r} has mixed types: {one_line(error)} in {file}, where numbers were before"
-        ) from error
-
-
-def _as_texts(column: Any) -> Any:
-    return pc.cast(column, pa.string())

@@ -34,7 +34,7 @@ class TableFacts:
     @property
     def row_bytes(self) -> int:
         """Memory of a row."""
-        return 4 * len(self.schema.features)
+        return 4 * (len(self.schema.numbers) + len(self.schema.texts))
 
     @property
     def digest(self) -> bytes:
@@ -65,7 +65,7 @@ class TableCounter:
         self._tally = Tally(len(schema.numbers))
         self._texts = [CategoryCounter(name) for name in schema.texts]
         self._slots: list[Any] = []
-        self.row_bytes = 4 * len(schema.features)
+        self.row_bytes = 4 * (len(schema.numbers) + len(schema.texts))
 
     def add(self, raw: RawRows, training: Any) -> dict[str, Any]:
         """Take in rows; returns their numbers, and codes for their texts."""

@@ -1,0 +1,171 @@
+"""Whole trainings on data as others leave them: what is learnt, what is served, and what is said about bad rows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+
+from support.tables import MLLIB_VECTOR, full, sparse, write_records
+from support.trainer_runs import SpecBuilder, a_spec, run
+from trainyard_operator.api import names
+
+ROWS = 160
+
+
+def learnable(count: int = ROWS, seed: int = 5) -> tuple[Any, list[int]]:
+    """Return vectors of three numbers, and labels that follow from the second and third."""
+    vectors = np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32)
+    return vectors, (vectors[:, 1] + vectors[:, 2] > 0).astype(int).tolist()
+
+
+def spec_for(data: Path) -> SpecBuilder:
+    return a_spec(data).with_fit(epochs=25, optimizer={"name": "adam", "learningRate": 0.03})
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "store" / "sample" / "1" / names.MANIFEST_FILE).read_text()))
+
+
+def as_spark_vectors(folder: Path, vectors: Any, labels: list[int]) -> None:
+    column = [
+        full(*map(float, each)) if each[0] > 0 else sparse(3, dict(enumerate(map(float, each)))) for each in vectors
+    ]
+    for part in range(2):
+        rows = slice(part * ROWS // 2, (part + 1) * ROWS // 2)
+        table = pa.table({"v": pa.array(column[rows], MLLIB_VECTOR), "label": labels[rows]})
+        pq.write_table(table, folder / f"part-{part}.parquet")
+    (folder / "_SUCCESS").touch()
+
+
+def as_records(folder: Path, vectors: Any, labels: list[int]) -> None:
+    records = [{"v": list(map(float, each)), "label": label} for each, label in zip(vectors, labels, strict=True)]
+    write_records(folder / "part-r-00000.gz", records[: ROWS // 2], "GZIP")
+    write_records(folder / "part-r-00001.gz", records[ROWS // 2 :], "GZIP")
+
+
+@pytest.mark.parametrize(("write", "cache"), [(as_spark_vectors, ""), (as_records, "1")])
+def test_vectors_are_learnt_from_and_served_as_vectors(write: Any, cache: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write(tmp_path / "data", *learnable())
+
+    result = run(spec_for(tmp_path / "data"), tmp_path, {"TRAINYARD_CACHE_BYTES": cache})
+
+    assert result.code == 0, result.stderr
+    assert result.report["metrics"]["val_accuracy"] > 0.9
+    assert manifest(tmp_path)["signatures"]["serving_default"]["inputs"] == {
+        "v": {"dtype": "float32", "shape": [None, 3]}
+    }
+    predict = tf.saved_model.load(str(tmp_path / "store/sample/1")).signatures["serving_default"]
+    answer = predict(v=tf.constant([[0.0, 2.0, 2.0], [0.0, -2.0, -2.0], [np.nan] * 3]))
+    assert answer["label"].numpy().tolist()[:2] == [b"1", b"0"]
+
+
+def write_csv(path: Path, rows: list[str]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["a,b,c,label", *rows]) + "\n")
+    return path
+
+
+def csv_rows(seed: int = 5) -> list[str]:
+    vectors, labels = learnable(seed=seed)
+    return [",".join(f"{each:.3f}" for each in row) + f",{label}" for row, label in zip(vectors, labels, strict=True)]
+
+
+def test_bad_rows_up_to_the_limit_are_left_out_and_said(tmp_path: Path) -> None:
+    rows = csv_rows()
+    path = write_csv(tmp_path / "t.csv", ["lots,1,1,1", *rows[:50], "1,2", *rows[50:]])
+
+    result = run(spec_for(path).with_data(maxBadRows=2), tmp_path)
+
+    assert result.code == 0, result.stderr
+    assert result.the("bad-rows")["count"] == 2
+    assert (
+        "row 1 of t.csv: column 'a': 'lots' is not a number; row 52 of t.csv: it has 2 fields"
+        in (result.the("bad-rows")["message"])
+    )
+    assert result.report["message"].endswith("; 2 bad rows were left out")
+    assert {name: manifest(tmp_path)["data"][name] for name in ("rows", "badRows")} == {"rows": ROWS, "badRows": 2}
+
+
+def test_one_bad_row_too_many_ends_with_the_first_few(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", ["1,2", *csv_rows(), "1,2,3,", "x,2,3,1"])
+
+    result = run(spec_for(path).with_data(maxBadRows=2), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
+    assert result.report["message"].startswith(
+        "more than 2 rows cannot be used, which is what data.maxBadRows allows: row"
+    )
+
+
+def test_files_of_their_own_are_what_the_model_is_judged_by(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train" / "t.csv", csv_rows())
+    write_csv(tmp_path / "held back" / "v.csv", [f"{row[:-1]}{1 - int(row[-1])}" for row in csv_rows(seed=6)])
+
+    result = run(spec_for(tmp_path / "train").with_data(validation={"uri": "held back/"}), tmp_path)
+
+    assert result.code == 0, result.stderr
+    assert result.the("data")["trainingRows"] == result.the("data")["validationRows"] == ROWS
+    assert result.report["metrics"]["accuracy"] > 0.9
+    assert result.report["metrics"]["val_accuracy"] < 0.1  # their labels say the opposite
+    assert manifest(tmp_path)["data"]["validation"]["location"] == f"{tmp_path}/held back/"
+
+
+def test_a_column_chooses_the_rows_to_validate_with_and_is_no_feature(tmp_path: Path) -> None:
+    rows = [f"{'train' if i % 4 else 'Validation'},{row}" for i, row in enumerate(csv_rows())]
+    (tmp_path / "t.csv").write_text("\n".join(["split,a,b,c,label", *rows]) + "\n")
+
+    result = run(spec_for(tmp_path / "t.csv").with_data(validation={"column": "split"}), tmp_path)
+
+    assert result.code == 0, result.stderr
+    assert (result.the("data")["trainingRows"], result.the("data")["validationRows"]) == (ROWS * 3 // 4, ROWS // 4)
+    assert sorted(manifest(tmp_path)["signatures"]["serving_default"]["inputs"]) == ["a", "b", "c"]
+
+
+def wrong(name: str, validation: dict[str, Any], files: dict[str, list[str]], message: str) -> Any:
+    return pytest.param(validation, files, message, id=name)
+
+
+@pytest.mark.parametrize(
+    ("validation", "files", "message"),
+    [
+        wrong("no file", {"uri": "v.csv"}, {}, "v.csv does not exist"),
+        wrong("the same file", {"uri": "t.csv"}, {}, "t.csv, which is trained on too: keep them in separate folders"),
+        wrong(
+            "other columns", {"uri": "v.csv"}, {"v.csv": ["x,label", "1,0"]}, "column 'a' is in t.csv but not in v.csv"
+        ),
+        wrong(
+            "a new class", {"uri": "v.csv"}, {"v.csv": ["a,label", "1,7"]}, "the class '7' of the label 'label' is in"
+        ),
+        wrong(
+            "no column", {"column": "split"}, {}, "data.validation.column is 'split', which is not a column of t.csv"
+        ),
+        wrong(
+            "another word",
+            {"column": "split"},
+            {"t.csv": ["split,a,label", "train,1,1", "test,2,0"]},
+            "row 2 of t.csv: column 'split' says 'test', which does not tell whether the row is for validation",
+        ),
+        wrong(
+            "no row",
+            {"column": "split"},
+            {"t.csv": ["split,a,label", "train,1,1", "train,2,0"]},
+            "column 'split' chooses no row for validation",
+        ),
+    ],
+)
+def test_validation_rows_that_cannot_be_had_are_refused(
+    validation: dict[str, Any], files: dict[str, list[str]], message: str, tmp_path: Path
+) -> None:
+    for name, lines in ({"t.csv": ["a,label", *[f"{i},{i % 2}" for i in range(20)]]} | files).items():
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+
+    result = run(a_spec(tmp_path / "t.csv").with_data(validation=validation), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
+    assert message in result.report["message"]

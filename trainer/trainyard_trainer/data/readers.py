@@ -1,0 +1,68 @@
+"""What a format of tables has to be able to do. Each gives Arrow record batches, whatever its files are made of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from trainyard_trainer.data.source import SourceFile
+from trainyard_trainer.errors import BadInput, one_line
+from trainyard_trainer.stores.faults import fault
+
+CORRUPT = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeDecodeError)
+"""What Arrow raises about files, beside OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The piece in which a table is read and shuffled: a Parquet row group, or a file of another format.
+
+    `open_bytes` is about what it takes in memory while it is read: a row group is decoded as a whole. `first_row` is
+    the number of its first row in the file.
+    """
+
+    file: SourceFile
+    fragment: Any
+    open_bytes: int
+    first_row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some rows as they are stored, and the number of each in its file, from 0."""
+
+    columns: Any
+    rows: Any
+
+
+class Reader(Protocol):
+    """Reads the files of one format."""
+
+    def inspect(self, file: SourceFile) -> Any:
+        """Return the Arrow schema of a file."""
+
+    def settle(self, kinds: Mapping[str, str]) -> None:
+        """Take in what each column holds in all files together."""
+
+    def units(self, file: SourceFile) -> Iterator[Unit]:
+        """Yield the pieces of a file, in order."""
+
+    def read(self, unit: Unit, columns: Sequence[str], *, batch_rows: int) -> Iterator[Batch]:
+        """Yield the rows of a piece, in order, without those that are bad by the format's own rules."""
+
+
+@contextmanager
+def blaming(name: str) -> Iterator[None]:
+    """Turn what Arrow says about a bad file into a message that names the file."""
+    try:
+        yield
+    except (*CORRUPT, OSError) as error:
+        if found := fault(error, name):
+            raise found from error
+        # Arrow reports a damaged file as an OSError without a number; one with a number is the system's, and may pass.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        text = one_line((str(error).partition("': ")[2] or str(error)).removeprefix("Invalid: "), 400)
+        raise BadInput(f"cannot read {name}: {text}; correct the file, or leave it out") from error
