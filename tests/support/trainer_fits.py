@@ -5,14 +5,14 @@ import io
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from support.trainer_runs import SpecBuilder, environment
-from trainyard_trainer.checkpoint import CheckpointFolder
+from trainyard_trainer.checkpoint import CheckpointFolder, Snapshot
 from trainyard_trainer.choices import Choices
 from trainyard_trainer.clock import Clock
 from trainyard_trainer.devices import Devices
@@ -55,6 +55,26 @@ def digest(model: Any) -> str:
 def checkpoint_folder(folder: Path) -> Path:
     """Where the checkpoints of a training in `folder` are."""
     return folder / "store" / "sample" / ".training" / "uid-of-sample" / "checkpoints"
+
+
+def newest_snapshot(folder: Path) -> Snapshot:
+    """Return what the newest checkpoint of a training in `folder` holds."""
+    path = max(checkpoint_folder(folder).glob("step-*.ckpt"))
+    content = path.read_bytes()
+    plan = json.loads(content[16 : 16 + int.from_bytes(content[8:16], "little")])["plan"]
+    found = CheckpointFolder(path.parent, keep=100).load_newest(plan, _refuse)
+    assert found is not None
+    return found[0]
+
+
+def rewrite(folder: Path, **state: Any) -> None:
+    """Have the newest checkpoint tell another story."""
+    found = newest_snapshot(folder)
+    CheckpointFolder(checkpoint_folder(folder), keep=100).save(replace(found, state=dict(found.state) | state))
+
+
+def _refuse(path: Path, why: str) -> None:
+    raise AssertionError(f"skipped {path}: {why}")
 
 
 def fitted(

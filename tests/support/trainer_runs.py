@@ -98,6 +98,24 @@ def write_table(path: Path) -> Path:
     return path
 
 
+def a_stateful_spec(path: Path, *, epochs: int) -> SpecBuilder:
+    """Seconds of training with everything that has a state: dropout, categories, adam, schedule, the best weights."""
+    rng = np.random.default_rng(2)
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["a", "b", "c", "label"])
+        for _ in range(2000):
+            a, b, c = rng.normal(), rng.normal(), rng.choice(["x", "y", "z"])
+            writer.writerow([a, b, c, int(a * b + (c == "x") + rng.normal() / 2 > 0)])
+    return (
+        a_spec(path)
+        .with_keras(hidden=[16, 8], dropout=0.2)
+        .with_fit(optimizer={"name": "adam", "learningRate": 0.01, "schedule": {"name": "cosineDecay"}})
+        .with_fit(epochs=epochs, stopWhen={"noImprovement": {"metric": "val_loss", "epochs": epochs}})
+        .with_checkpoint(everySteps=100, keep=2)
+    )
+
+
 @dataclass(frozen=True)
 class Result:
     """What a run of the trainer left behind."""

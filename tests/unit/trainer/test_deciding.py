@@ -10,10 +10,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from support.trainer_fits import checkpoint_folder, digest, fitted
+from support.trainer_fits import checkpoint_folder, digest, fitted, rewrite
 from support.trainer_runs import SpecBuilder, a_spec, run
 from trainyard_operator.api import names
-from trainyard_trainer.checkpoint import CheckpointFolder, Snapshot
 from trainyard_trainer.execution import Execution
 
 
@@ -90,22 +89,11 @@ def test_float16_without_a_gpu_is_bad_input(table: Path, tmp_path: Path) -> None
 def test_a_training_that_comes_back_on_another_device_measures_again_and_says_so(table: Path, tmp_path: Path) -> None:
     spec = a_spec(table).with_fit(batchSize="Auto").with_checkpoint(everySteps=5, keep=2)
     first = fitted(spec, tmp_path)
-    move(checkpoint_folder(tmp_path), device="1 x NVIDIA H100", precision="mixed_bfloat16", jit=True)
+    gpu = replace(first.choices, device="1 x NVIDIA H100", execution=Execution("mixed_bfloat16", True))
+    rewrite(tmp_path, choices=gpu.to_wire())
 
     again = fitted(spec, tmp_path)
 
     assert "now on CPU, before on 1 x NVIDIA H100" in again.the("settings")["message"]
     assert again.choices == replace(first.choices, execution=Execution())
     assert digest(again.trained.model) == first.digest
-
-
-def move(folder: Path, *, device: str, precision: str, jit: bool) -> None:
-    """Have the newest checkpoint tell of another device."""
-    newest = max(folder.iterdir())
-    content = newest.read_bytes()
-    plan = json.loads(content[16 : 16 + int.from_bytes(content[8:16], "little")])["plan"]
-    checkpoints = CheckpointFolder(folder, keep=2)
-    found = checkpoints.load_newest(plan, lambda path, why: pytest.fail(why))
-    assert found is not None
-    choices = found[0].state["choices"] | {"device": device, "precision": precision, "jitCompile": jit}
-    checkpoints.save(Snapshot(found[0].step, plan, dict(found[0].state) | {"choices": choices}, found[0].arrays))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from support.trainer_runs import SpecBuilder, a_spec, run, start, weights
+from support.trainer_runs import SpecBuilder, a_stateful_spec, run, start, weights
 from trainyard_operator.api import names
 
 EPOCHS = 40
@@ -23,22 +23,7 @@ MEMORY = "1000000000"
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> SpecBuilder:
-    """Seconds of training with everything that has a state: dropout, categories, adam, schedule, the best weights."""
-    rng = np.random.default_rng(2)
-    path = tmp_path_factory.mktemp("data") / "rows.csv"
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["a", "b", "c", "label"])
-        for _ in range(2000):
-            a, b, c = rng.normal(), rng.normal(), rng.choice(["x", "y", "z"])
-            writer.writerow([a, b, c, int(a * b + (c == "x") + rng.normal() / 2 > 0)])
-    return (
-        a_spec(path)
-        .with_keras(hidden=[16, 8], dropout=0.2)
-        .with_fit(optimizer={"name": "adam", "learningRate": 0.01, "schedule": {"name": "cosineDecay"}})
-        .with_fit(epochs=EPOCHS, stopWhen={"noImprovement": {"metric": "val_loss", "epochs": EPOCHS}})
-        .with_checkpoint(everySteps=100, keep=2)
-    )
+    return a_stateful_spec(tmp_path_factory.mktemp("data") / "rows.csv", epochs=EPOCHS)
 
 
 @pytest.fixture(scope="module")

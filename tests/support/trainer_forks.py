@@ -1,0 +1,111 @@
+"""Many short-lived trainer processes for the price of one: TensorFlow is imported once, and each of them is a fork.
+
+They are real processes that can really be killed. Forking is sound because importing TensorFlow does not start it yet.
+A trainer runs as a trial, which trains and exports nothing; what it leaves behind is its last checkpoint.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from support.trainer_runs import SpecBuilder, environment
+from trainyard_operator.api import names
+
+GRACE_SECONDS = 30.0
+"""How long Kubernetes waits after SIGTERM, by default."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trainer ended, and what it said."""
+
+    code: int
+    events: list[dict[str, Any]]
+    report: Mapping[str, Any]
+
+    def all(self, event: str) -> list[dict[str, Any]]:
+        return [each for each in self.events if each["event"] == event]
+
+
+class Trainers:
+    """Starts one trainer after the other."""
+
+    def __enter__(self) -> "Trainers":
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "support.trainer_forks"],
+            cwd=Path(__file__).parents[1],
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server.stdin is not None
+        self._server.stdin.close()
+        self._server.wait(GRACE_SECONDS)
+        assert self._server.stdout is not None
+        self._server.stdout.close()
+
+    def run(
+        self, spec: SpecBuilder, folder: Path, *, send: signal.Signals | None = None, after: str = "", delay: float = 0
+    ) -> Ended:
+        """Train in `folder`; a signal is sent so many seconds after an event of the trainer's log."""
+        log, message = folder / "log", Path(environment(folder)[names.TERMINATION_MESSAGE_ENV])
+        log.write_text("")
+        message.unlink(missing_ok=True)
+        pid = self._ask({"spec": str(spec.write(folder)), "folder": str(folder), "log": str(log)})
+        if send is not None:
+            deadline = time.monotonic() + GRACE_SECONDS
+            while f'"{after}"' not in log.read_text() and time.monotonic() < deadline:
+                time.sleep(0.005)
+            time.sleep(delay)
+            os.kill(pid, send)  # the server takes note of its end only when it is asked, so the pid is still its own
+        code = self._ask({"wait": pid})
+        events = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+        return Ended(code, events, json.loads(message.read_text()) if message.exists() else {})
+
+    def _ask(self, order: Mapping[str, Any]) -> int:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        print(json.dumps(order), file=self._server.stdin, flush=True)
+        return int(self._server.stdout.readline())
+
+
+def _serve() -> None:
+    import trainyard_trainer.fitting
+    import trainyard_trainer.train  # noqa: F401
+
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "wait" in order:
+            print(os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1]), flush=True)
+            continue
+        pid = os.fork()
+        if pid == 0:
+            _train(order)
+        print(pid, flush=True)
+
+
+def _train(order: Mapping[str, str]) -> None:
+    from trainyard_trainer.__main__ import Program
+
+    with open(order["log"], "w", buffering=1) as sys.stdout, open(os.devnull, "w") as sys.stderr:
+        code = Program(environment(Path(order["folder"]))).run(order["spec"], trial=True)
+        sys.stdout.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve()
