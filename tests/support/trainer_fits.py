@@ -18,16 +18,19 @@ from trainyard_trainer.clock import Clock
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.fitting import Trained, fit
 from trainyard_trainer.journal import Journal
-from trainyard_trainer.prepare import prepare
+from trainyard_trainer.prepare import Prepared, prepare
 from trainyard_trainer.progress import Progress, ProgressBoard
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import read_run
+from trainyard_trainer.trees.fit import fit_forest
+from trainyard_trainer.trees.settings import grows_trees
 
 
 @dataclass(frozen=True)
 class Fitted:
     """What a training came to, and what it said."""
 
+    prepared: Prepared
     trained: Trained
     progress: Progress
     events: list[dict[str, Any]]
@@ -96,7 +99,7 @@ def fitted(
     journal = Journal(log)
     prepared = prepare(run, board=board, journal=journal)
     keep = run.job.spec.checkpoint.keep
-    trained = fit(
+    trained = (fit_forest if grows_trees(run.program) else fit)(
         run,
         prepared,
         Devices(run.job.spec.fit.seed),
@@ -107,4 +110,4 @@ def fitted(
         journal=journal,
         stop=stop or StopSignal(leave=lambda: None),
     )
-    return Fitted(trained, board.current, [json.loads(line) for line in log.getvalue().splitlines()])
+    return Fitted(prepared, trained, board.current, [json.loads(line) for line in log.getvalue().splitlines()])

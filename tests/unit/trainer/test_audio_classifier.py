@@ -25,6 +25,13 @@ def glides(count: int, seed: int = 1) -> tuple[list[bytes], list[str]]:
     return [wav(glide(CLASSES[each], rng, rate=rate), rate) for each, rate in zip(classes, rates, strict=True)], classes
 
 
+def write_folders(folder: Path, sounds: list[bytes], classes: list[str]) -> Path:
+    for number, (sound, class_) in enumerate(zip(sounds, classes, strict=True)):
+        (folder / class_).mkdir(parents=True, exist_ok=True)
+        (folder / class_ / f"{number}.wav").write_bytes(sound)
+    return folder
+
+
 def write(path: Path, sounds: list[bytes], labels: list[str]) -> Path:
     pq.write_table(pa.table({"clip": sounds, "label": labels}), path, row_group_size=150)
     return path
@@ -33,7 +40,7 @@ def write(path: Path, sounds: list[bytes], labels: list[str]) -> Path:
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> SpecBuilder:
     """The example of the documentation."""
-    path = write(tmp_path_factory.mktemp("data") / "glides.parquet", *glides(360))
+    path = write_folders(tmp_path_factory.mktemp("data"), *glides(360))
     return (
         spec_in("texts-and-sounds.md", "glides")
         .with_data(source={"uri": str(path)}, validation={"fraction": 0.2})
@@ -55,7 +62,7 @@ def test_sounds_are_served_as_they_were_trained_with_core_operations_only(traine
     version = trained / "store" / "glides" / "1"
     sounds, classes = glides(150, seed=9)
 
-    answer = tf.saved_model.load(str(version)).signatures["serving_default"](clip_bytes=tf.constant(sounds))
+    answer = tf.saved_model.load(str(version)).signatures["serving_default"](audio_bytes=tf.constant(sounds))
 
     found = [each.decode() for each in answer["label"].numpy()]
     assert np.mean([one == other for one, other in zip(found, classes, strict=True)]) > 0.9
@@ -88,6 +95,20 @@ def test_sounds_that_do_not_fit_into_memory_are_streamed_in_blocks(spec: SpecBui
 GOOD = wav(tone(440))
 
 
+def in_parquet(spec: SpecBuilder, path: Path) -> SpecBuilder:
+    return spec.with_data(source={"uri": str(path)}, format="parquet", label="label")
+
+
+def test_a_file_in_a_folder_that_is_no_sound_is_named(spec: SpecBuilder, tmp_path: Path) -> None:
+    data = write_folders(tmp_path / "data", [GOOD] * 20, ["a", "b"] * 10)
+    (data / "b" / "notes.wav").write_text("not a sound")
+
+    result = run(spec.with_data(source={"uri": str(data)}), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
+    assert result.report["message"].startswith("b/notes.wav is not a WAV file with 16-bit PCM samples")
+
+
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
@@ -104,7 +125,7 @@ def test_a_file_that_cannot_be_served_is_named_before_training(
 ) -> None:
     path = write(tmp_path / "t.parquet", [GOOD] * 120 + [broken] + [GOOD] * 9, ["a", "b"] * 65)
 
-    result = run(spec.with_data(source={"uri": str(path)}), tmp_path)
+    result = run(in_parquet(spec, path), tmp_path)
 
     assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
     assert "row 121 of t.parquet is not a WAV file with 16-bit PCM samples" in result.report["message"]
@@ -126,7 +147,7 @@ def test_sounds_and_settings_that_do_not_fit_are_bad_input(
 ) -> None:
     path = write(tmp_path / "t.parquet", sounds, ["a", "b"] * 20)
 
-    result = run(spec.with_data(source={"uri": str(path)}).with_keras(audio=audio), tmp_path)
+    result = run(in_parquet(spec, path).with_keras(audio=audio), tmp_path)
 
     assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
     assert message in result.report["message"]
