@@ -1,5 +1,6 @@
 """Preprocessing for trees: numbers as they are, for a threshold needs no scale, and categories as ydf counts them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,7 +42,8 @@ class TreeEncoder(FeatureEncoder):
 
         `scores` holds that for each column of the model's input.
         """
-        names = [*self._number_names, *(self._number_names[i] for i in self._indicators), *self._text_names]
+        numbers = [each.name for each in self._dense for _ in range(math.prod(each.shape))]
+        names = [*numbers, *(numbers[i] for i in self._indicators), *self._text_names]
         found = dict.fromkeys(names, 0.0)
         for name, score in zip(names, scores, strict=True):
             found[name] += float(score) / (float(np.sum(scores)) or 1.0)
