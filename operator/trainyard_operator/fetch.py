@@ -1,192 +1,59 @@
-"""`python -m trainyard_operator.fetch`: brings one model version to its server, and nothing that is not exactly it.
+"""`python -m trainyard_operator.fetch`: brings a model version from a volume to its server (api/fetching.py).
 
-The init container of a serving pod. It imports nothing but the standard library, so that it starts at once, and trusts
-nothing it reads: a manifest may name any path, and a store may hold half a model.
+The init container of a serving pod whose model is on a PersistentVolumeClaim.
 """
 
-import argparse
-import hashlib
-import json
-import os
-import re
-import shutil
 import signal
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import BinaryIO
 
-from trainyard_operator.api.names import MANIFEST_FILE, TERMINATION_MESSAGE_ENV
-
-_MANIFEST_LIMIT = 64 * 2**20
-_CHUNK = 2**20
-_POLL = 0.5
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+from trainyard_operator.api import fetching
+from trainyard_operator.api.fetching import MANIFEST_LIMIT, FetchError
+from trainyard_operator.api.names import MANIFEST_FILE
 
 
-class FetchError(Exception):
-    """The model version cannot be served.
+class Folder:
+    """A model version in a folder."""
 
-    Attributes:
-        reason: Why, as one CamelCase word: it becomes the reason of a condition.
-    """
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+    def __str__(self) -> str:
+        return str(self._path)
 
+    def manifest(self) -> bytes | None:
+        """Return the manifest, or as much of it as tells that it is too large."""
+        path = self._path / MANIFEST_FILE
+        if not path.is_file():
+            return None
+        with path.open("rb") as stream:
+            return stream.read(MANIFEST_LIMIT + 1)
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """One file of a model version, as its manifest has it; `path` is relative and stays inside the version."""
+    def open(self, path: PurePosixPath) -> BinaryIO:
+        """Open a file of the version; links are followed, so where they end decides."""
+        origin = self._path / path
+        if not origin.resolve().is_relative_to(self._path.resolve()):
+            raise FetchError("BadManifest", f"{origin} is a link that leads out of the version")
+        if not origin.is_file():
+            raise FileNotFoundError(origin)
+        return origin.open("rb")
 
-    path: PurePosixPath
-    size: int
-    sha256: str
-
-
-def fetch(source: Path, target: Path, *, digest: str | None = None, wait: float = 0.0) -> list[File]:
-    """Copy a model version, verifying every byte; `target` appears complete or not at all.
-
-    Args:
-        source: Folder of the version in the store.
-        target: Folder to create. One that is there from an earlier run is replaced.
-        digest: `sha256:<hex>` that the version's manifest must have.
-        wait: Seconds to wait for the version to appear: the store may be a network file system that lags behind.
-
-    Raises:
-        FetchError: the version is absent, incomplete, altered or unsafe.
-        OSError: the store cannot be read or the target not be written.
-    """
-    content = _read_manifest(source, wait)
-    _check_digest(source, content, digest)
-    files = parse_manifest(content, where=source / MANIFEST_FILE)
-    staging = target.parent / f".staging-{target.name}"
-    for leftover in (staging, target):
-        shutil.rmtree(leftover, ignore_errors=True)
-    for file in files:
-        _copy(source, staging, file)
-    (staging / MANIFEST_FILE).write_bytes(content)
-    # TensorFlow Serving loads a version as soon as its folder has a number for a name.
-    staging.rename(target)
-    return files
-
-
-def parse_manifest(content: bytes, *, where: Path) -> list[File]:
-    """Return the files of a manifest.
-
-    Raises:
-        FetchError: it is not a manifest of a SavedModel, or names something outside of the version.
-    """
-    try:
-        manifest = json.loads(content)
-        files = [_parse_file(each) for each in manifest["files"]]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise FetchError("BadManifest", f"{where} is not a model manifest ({error}); export the model again") from error
-    paths = [file.path for file in files]
-    if len(set(paths)) != len(paths) or PurePosixPath(MANIFEST_FILE) in paths:
-        raise FetchError("BadManifest", f"{where} lists a file twice, or itself; export the model again")
-    if PurePosixPath("saved_model.pb") not in paths:
-        raise FetchError("BadManifest", f"{where} lists no saved_model.pb; only a SavedModel can be served")
-    return files
-
-
-def _parse_file(entry: dict[str, Any]) -> File:
-    path, size, sha256 = entry["path"], entry["size"], entry["sha256"]
-    if not isinstance(path, str) or not isinstance(size, int) or not _SHA256.fullmatch(sha256):
-        raise ValueError(f"a file entry is malformed: {entry!r:.200}")
-    relative = PurePosixPath(path)
-    if not relative.parts or relative.is_absolute() or ".." in relative.parts or "\0" in path:
-        raise ValueError(f"path {path!r:.200} leads out of the version")
-    return File(relative, size, sha256)
-
-
-def _read_manifest(source: Path, wait: float) -> bytes:
-    path = source / MANIFEST_FILE
-    deadline = time.monotonic() + wait
-    while not path.is_file():
-        if time.monotonic() >= deadline:
-            raise FetchError("ModelNotFound", _not_found(source))
-        time.sleep(_POLL)
-    if path.stat().st_size > _MANIFEST_LIMIT:
-        raise FetchError("BadManifest", f"{path} is larger than {_MANIFEST_LIMIT} bytes")
-    return path.read_bytes()
-
-
-def _not_found(source: Path) -> str:
-    """Say how far the path does exist, which is where the mistake is."""
-    if source.is_dir():
-        return (
-            f"{source} has no {MANIFEST_FILE}: the version is incomplete, so wait for its training or export it again"
-        )
-    there = next((each for each in source.parents if each.is_dir()), source.parent)
-    beside = sorted(each.name for each in there.iterdir() if not each.name.startswith("."))[:10]
-    return f"{source} does not exist; {there} has: {', '.join(beside) or 'nothing'}"
-
-
-def _check_digest(source: Path, content: bytes, digest: str | None) -> None:
-    found = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    if digest is not None and digest != found:
-        raise FetchError(
-            "DigestMismatch",
-            f"{source / MANIFEST_FILE} has digest {found}, expected {digest}: "
-            "the version was changed after its training; train again, or restore it",
-        )
-
-
-def _copy(source: Path, target: Path, file: File) -> None:
-    origin = source / file.path
-    # Links are followed by the copy, so where they end decides.
-    if not origin.resolve().is_relative_to(source.resolve()):
-        raise FetchError("BadManifest", f"{origin} is a link that leads out of the version")
-    if not origin.is_file():
-        raise FetchError("IncompleteModel", f"{origin} is missing; restore the version, or train again")
-    destination = target / file.path
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    checksum, size = hashlib.sha256(), 0
-    with origin.open("rb", buffering=0) as reader, destination.open("wb") as writer:
-        # One byte more than announced is enough to know; a file that never ends must not fill the disk.
-        while size <= file.size and (chunk := reader.read(_CHUNK)):
-            checksum.update(chunk)
-            writer.write(chunk)
-            size += len(chunk)
-    if size != file.size or checksum.hexdigest() != file.sha256:
-        raise FetchError(
-            "CorruptModel",
-            f"{origin} is not the file that was exported: expected {file.size} bytes with SHA-256 {file.sha256}, "
-            f"got {size if size <= file.size else 'more'} bytes with {checksum.hexdigest()}; "
-            "restore the version, or train again",
-        )
+    def missing(self) -> str:
+        """Say how far the path does exist, which is where the mistake is."""
+        if self._path.is_dir():
+            return (
+                f"{self} has no {MANIFEST_FILE}: the version is incomplete, so wait for its training or export it again"
+            )
+        there = next((each for each in self._path.parents if each.is_dir()), self._path.parent)
+        beside = sorted(each.name for each in there.iterdir() if not each.name.startswith("."))[:10]
+        return f"{self} does not exist; {there} has: {', '.join(beside) or 'nothing'}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fetch from the command line; the last word goes into the pod's termination message."""
-    parser = argparse.ArgumentParser(prog="python -m trainyard_operator.fetch", description=fetch.__doc__)
-    parser.add_argument("--source", type=Path, required=True, help="folder of the model version in the store")
-    parser.add_argument("--target", type=Path, required=True, help="folder to create")
-    parser.add_argument("--digest", help="sha256:<hex> that the version's trainyard.json must have")
-    parser.add_argument("--wait", type=float, default=10.0, help="seconds to wait for the version to appear")
-    options = parser.parse_args(arguments)
-    started = time.monotonic()
-    try:
-        files = fetch(options.source, options.target, digest=options.digest, wait=options.wait)
-    except FetchError as error:
-        return _fail(f"{error.reason}: {error}")
-    except OSError as error:
-        return _fail(f"FetchFailed: {error}")
-    total = sum(file.size for file in files)
-    print(f"Fetched {len(files)} files, {total} bytes, verified, in {time.monotonic() - started:.2f} s")
-    return 0
-
-
-def _fail(message: str) -> int:
-    print(message, file=sys.stderr)
-    if path := os.environ.get(TERMINATION_MESSAGE_ENV):
-        # The kubelet reads 4096 bytes.
-        Path(path).write_bytes(message.encode(errors="replace")[:4096])
-    return 1
+    """Fetch from the command line."""
+    return fetching.command("trainyard_operator.fetch", lambda source: Folder(Path(source)), arguments)
 
 
 if __name__ == "__main__":

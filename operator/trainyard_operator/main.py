@@ -20,6 +20,7 @@ from trainyard_operator.runtime.resync import Resync
 from trainyard_operator.runtime.router import Router
 from trainyard_operator.runtime.workers import Workers
 from trainyard_operator.serving.model_status import GrpcModelStatus
+from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
 from trainyard_operator.settings import Settings, load
 from trainyard_operator.training.progress import HttpProgressReader
@@ -57,7 +58,7 @@ async def run(settings: Settings) -> int:
                 "ModelService": ModelServiceReconciler(
                     cluster=cluster,
                     model_status=GrpcModelStatus(),
-                    fetch_image=settings.operator_image,
+                    fetch_images=FetchImages(volume=settings.operator_image, store=settings.trainer_image),
                     drain=timedelta(seconds=settings.drain),
                     reported=metrics.reported,
                 ),

@@ -12,6 +12,7 @@ from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.runtime.clock import to_rfc3339
 from trainyard_operator.runtime.outcome import Key, Outcome
 from trainyard_operator.serving.model_status import Answer
+from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
 
 NAMESPACE = "team"
@@ -116,7 +117,7 @@ class World:
     cluster: FakeCluster = field(default_factory=FakeCluster)
     pods: FakeModelStatus = field(default_factory=FakeModelStatus)
     now: datetime = START
-    fetch_image: str = "operator:test"
+    fetch_images: FetchImages = field(default_factory=lambda: FetchImages("operator:test", "trainer:test"))
 
     def __post_init__(self) -> None:
         self.cluster.put(CLAIM, {"metadata": {"name": "models", "namespace": NAMESPACE}, "spec": {}})
@@ -139,7 +140,7 @@ class World:
         reconciler = ModelServiceReconciler(
             cluster=self.cluster,
             model_status=self.pods,
-            fetch_image=self.fetch_image,
+            fetch_images=self.fetch_images,
             drain=DRAIN,
             clock=lambda: self.now,
         )

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from trainyard_operator.api.meta import NAME_RULE, ApiModel, Conditions, LabelValue, ResourceName, rule, rules
 from trainyard_operator.api.pods import GPU_RULES, PodTemplate, Resources
+from trainyard_operator.api.stores import ModelUri, SecretRef
 
 KIND, PLURAL, SINGULAR, SHORT = "ModelService", "modelservices", "modelservice", "ms"
 
@@ -30,15 +31,23 @@ class Model(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule("has(self.fromTraining) != has(self.uri)", "set exactly one of fromTraining and uri"),
+            rule(
+                "!has(self.secretRef) || !has(self.uri) || !self.uri.startsWith('pvc://')",
+                "a PersistentVolumeClaim takes no secretRef",
+                ".secretRef",
+            ),
         )
     )
     from_training: FromTraining | None = Field(default=None, description="Follow the newest succeeded TrainingJob.")
-    uri: str | None = Field(
+    uri: ModelUri | None = Field(
         default=None,
-        pattern=r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[^/].*[0-9]/?$",
-        max_length=1024,
-        json_schema_extra=rules(rule("!self.contains('/../')", "the path must stay inside the claim: remove '..'")),
-        description="One model version: pvc://<claim>/<model>/<version>, as in a TrainingJob's status.model.uri.",
+        description="One model version, as in a TrainingJob's status.model.uri: pvc://<claim>/<model>/<version>, "
+        "s3://<bucket>/<model>/<version>, or the like with gs, abfs, abfss and hdfs.",
+    )
+    secret_ref: SecretRef | None = Field(
+        default=None,
+        description="Credentials for a store that is no claim: a Secret with keys such as AWS_ACCESS_KEY_ID "
+        "(docs/stores.md).",
     )
 
 

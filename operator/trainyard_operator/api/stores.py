@@ -47,6 +47,15 @@ StoreUri = Annotated[
     ),
 ]
 
+ModelUri = Annotated[
+    str,
+    Field(
+        pattern=r"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?|(s3|gs|abfss?|hdfs)://[^/?#]+)/[^/?#][^?#]*[0-9]/?$",
+        max_length=1024,
+        json_schema_extra=rules(*_SAFE),
+    ),
+]
+
 
 class SecretRef(ApiModel):
     """A Secret in the same namespace, whose keys the pod sees as files."""

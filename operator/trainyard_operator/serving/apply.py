@@ -8,6 +8,7 @@ from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE, Ki
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.serving import build
 from trainyard_operator.serving.observe import Observed
+from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.problems import CLEANUP, Problem
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Plan
@@ -23,7 +24,7 @@ class Children:
 
     cluster: Cluster
     owner: Manifest
-    fetch_image: str
+    fetch_images: FetchImages
 
     async def carry_out(
         self, plan: Plan, observed: Observed, *, target: Revision | None, replicas: int
@@ -58,7 +59,7 @@ class Children:
         if target.id in observed.deployments:
             await self._scale(observed.deployments[target.id], replicas)
         else:
-            wanted = build.deployment(self.owner, target, replicas=replicas, fetch_image=self.fetch_image)
+            wanted = build.deployment(self.owner, target, replicas=replicas, fetch_images=self.fetch_images)
             await ensure(self.cluster, DEPLOYMENT, wanted, None)
 
     async def _scale(self, live: Manifest, replicas: int) -> None:

@@ -12,7 +12,7 @@ from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE, Ki
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.runtime.clock import to_rfc3339
 from trainyard_operator.serving import identity
-from trainyard_operator.serving.pod import METRICS_PATH, START_LIMIT, annotations, pod_template
+from trainyard_operator.serving.pod import METRICS_PATH, START_LIMIT, FetchImages, annotations, pod_template
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Route
 
@@ -24,7 +24,7 @@ def config_map(owner: Manifest, revision: Revision) -> Manifest:
     return child | {"immutable": True, "data": {MONITORING_CONFIG_FILE: text}}
 
 
-def deployment(owner: Manifest, revision: Revision, *, replicas: int, fetch_image: str) -> Manifest:
+def deployment(owner: Manifest, revision: Revision, *, replicas: int, fetch_images: FetchImages) -> Manifest:
     """Return the Deployment of a revision, which is created once; after that only `scale` is applied.
 
     So a newer operator that would build another pod template restarts nobody's pods.
@@ -40,7 +40,7 @@ def deployment(owner: Manifest, revision: Revision, *, replicas: int, fetch_imag
             # Longer than the pods' own time to start, so that a large model is not taken for a broken one.
             "progressDeadlineSeconds": START_LIMIT + 600,
             "revisionHistoryLimit": 0,
-            "template": pod_template(service, revision, fetch_image=fetch_image),
+            "template": pod_template(service, revision, fetch_images=fetch_images),
         }
     }
 

@@ -1,6 +1,7 @@
 """The pod that serves: an init container that brings and verifies the model, and TensorFlow Serving."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from trainyard_operator.api.names import (
@@ -12,6 +13,8 @@ from trainyard_operator.api.names import (
     SERVING_CONFIG_MOUNT,
     SERVING_MODELS_MOUNT,
     STORE_MOUNT,
+    STORE_SECRET_DIR_ENV,
+    STORE_SECRET_MOUNT,
     TERMINATION_MESSAGE_ENV,
     TERMINATION_MESSAGE_PATH,
     TRAINING_JOB_ANNOTATION,
@@ -42,7 +45,15 @@ _CONFINED = {
 _TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 (an emptyDir of the pod's own)
 
 
-def pod_template(service: str, revision: Revision, *, fetch_image: str) -> Manifest:
+@dataclass(frozen=True, slots=True)
+class FetchImages:
+    """Images that bring a model: from a volume with the operator's, from other stores with one that reaches them."""
+
+    volume: str
+    store: str
+
+
+def pod_template(service: str, revision: Revision, *, fetch_images: FetchImages) -> Manifest:
     """Return the pod template of a revision; it satisfies the `restricted` pod security standard."""
     template = revision.server.template
     spec: Manifest = {
@@ -58,10 +69,10 @@ def pod_template(service: str, revision: Revision, *, fetch_image: str) -> Manif
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "initContainers": [_fetch(service, revision.model, fetch_image)],
+        "initContainers": [_fetch(service, revision, fetch_images)],
         "containers": [_server(service, revision)],
         "volumes": [
-            {"name": "store", "persistentVolumeClaim": {"claimName": revision.model.claim, "readOnly": True}},
+            *_store(revision),
             {"name": "models", "emptyDir": {}},
             {"name": "config", "configMap": {"name": identity.revision_name(service, revision.id)}},
             {"name": "tmp", "emptyDir": {}},
@@ -93,26 +104,39 @@ def annotations(model: ModelVersion) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
-def _fetch(service: str, model: ModelVersion, image: str) -> Manifest:
-    command = ["python", "-m", "trainyard_operator.fetch"]
+def _store(revision: Revision) -> list[Manifest]:
+    if revision.model.claim is not None:
+        return [{"name": "store", "persistentVolumeClaim": {"claimName": revision.model.claim, "readOnly": True}}]
+    if revision.secret is None:
+        return []
+    # Read by the pod's group, and so by the init container alone: the server does not mount it.
+    return [{"name": "store", "secret": {"secretName": revision.secret, "defaultMode": 0o440}}]
+
+
+def _fetch(service: str, revision: Revision, images: FetchImages) -> Manifest:
+    model, remote = revision.model, revision.model.claim is None
+    mount = STORE_SECRET_MOUNT if remote else STORE_MOUNT
     arguments = {
-        "--source": f"{STORE_MOUNT}/{model.model}/{model.folder}",
+        "--source": model.uri if remote else f"{STORE_MOUNT}/{model.model}/{model.folder}",
         "--target": f"{SERVING_MODELS_MOUNT}/{service}/{model.version}",
         "--digest": model.digest,
     }
+    variables = {TERMINATION_MESSAGE_ENV: TERMINATION_MESSAGE_PATH}
+    if revision.secret:
+        variables[STORE_SECRET_DIR_ENV] = mount
     return {
         "name": FETCH,
-        "image": image,
-        "command": command,
+        "image": images.store if remote else images.volume,
+        "command": ["python", "-m", "trainyard_trainer.fetch" if remote else "trainyard_operator.fetch"],
         "args": [word for pair in arguments.items() if pair[1] for word in pair],
-        "env": [{"name": TERMINATION_MESSAGE_ENV, "value": TERMINATION_MESSAGE_PATH}],
+        "env": [{"name": name, "value": value} for name, value in variables.items()],
         # The model passes through, so it needs no more than a buffer; a quota may ask for limits.
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi" if remote else "256Mi"}},
         "securityContext": _CONFINED,
         "terminationMessagePath": TERMINATION_MESSAGE_PATH,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
-            {"name": "store", "mountPath": STORE_MOUNT, "readOnly": True},
+            *({"name": each["name"], "mountPath": mount, "readOnly": True} for each in _store(revision)),
             {"name": "models", "mountPath": SERVING_MODELS_MOUNT},
             _TMP,
         ],

@@ -14,6 +14,7 @@ from trainyard_operator.runtime.outcome import DONE, Key, Outcome
 from trainyard_operator.serving import observe, pods, problems, wanted
 from trainyard_operator.serving.apply import Children
 from trainyard_operator.serving.model_status import Answer, ModelStatus
+from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.problems import Problem
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Plan, Rollout
@@ -35,14 +36,14 @@ class ModelServiceReconciler:
     """See `runtime.outcome.Reconciler`.
 
     Attributes:
-        fetch_image: Image with `python -m trainyard_operator.fetch`.
+        fetch_images: Images whose fetch commands bring models to their servers.
         drain: How long a revision goes on after it lost the traffic.
         reported: Told of the kind and the event, whenever one was emitted.
     """
 
     cluster: Cluster
     model_status: ModelStatus
-    fetch_image: str
+    fetch_images: FetchImages
     drain: timedelta = timedelta(seconds=15)
     clock: Clock = utc_now
     reported: Reported = lambda *_: None
@@ -68,7 +69,7 @@ class ModelServiceReconciler:
             drain=self.drain,
             now=facts.now,
         ).plan()
-        children = Children(self.cluster, manifest, self.fetch_image)
+        children = Children(self.cluster, manifest, self.fetch_images)
         refused = await children.carry_out(plan, facts.observed, target=facts.target, replicas=facts.replicas)
         facts = facts.refused(refused) if refused else replace(facts, route=plan.route)
         await self._report(manifest, before, compute(before, facts))

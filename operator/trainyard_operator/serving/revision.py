@@ -10,10 +10,11 @@ from trainyard_operator.serving.source import ModelVersion
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What the pods of one revision run."""
+    """What the pods of one revision run. `secret` opens the store that the model comes from."""
 
     model: ModelVersion
     server: Server
+    secret: str | None = None
 
     @property
     def id(self) -> str:
@@ -24,6 +25,12 @@ class Revision:
         releases while the API server keeps what it filled in.
         """
         server = self.server.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"image"})
-        content = {"uri": self.model.uri, "digest": self.model.digest, "image": self.server.image, "server": server}
+        content: dict[str, object] = {
+            "uri": self.model.uri,
+            "digest": self.model.digest,
+            "image": self.server.image,
+            "server": server,
+        }
+        content |= {"secret": self.secret} if self.secret else {}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]

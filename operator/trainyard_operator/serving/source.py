@@ -12,7 +12,10 @@ from trainyard_operator.api.trainingjob import TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.problems import Problem
 
-_URI = re.compile(r"pvc://(?P<claim>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)/(?P<model>[^/].*)/(?P<version>[0-9]{1,18})/?")
+_URI = re.compile(
+    r"(pvc://(?P<claim>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)|(?P<store>(s3|gs|abfss?|hdfs)://[^/?#]+))"
+    r"/(?P<model>[^/?#][^?#]*)/(?P<version>[0-9]{1,18})/?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +23,14 @@ class ModelVersion:
     """One version of a model in a store.
 
     Attributes:
-        claim: PersistentVolumeClaim of the store.
+        store: Name of the store's PersistentVolumeClaim; or scheme and bucket of one that is reached over the network.
         model: Path of the model in the store.
         folder: Name of the version's folder: its number, perhaps with leading zeros.
         digest: Digest of its manifest, where known.
         training_job: Name of the TrainingJob that made it, where known.
     """
 
-    claim: str
+    store: str
     model: str
     folder: str
     digest: str | None = None
@@ -36,7 +39,13 @@ class ModelVersion:
     @property
     def uri(self) -> str:
         """The form in `spec.model.uri`."""
-        return f"pvc://{self.claim}/{self.model}/{self.folder}"
+        root = self.store if self.claim is None else f"pvc://{self.claim}"
+        return f"{root}/{self.model}/{self.folder}"
+
+    @property
+    def claim(self) -> str | None:
+        """The PersistentVolumeClaim that it is on, if it is on one."""
+        return None if "://" in self.store else self.store
 
     @property
     def version(self) -> int:
@@ -45,7 +54,7 @@ class ModelVersion:
 
     def succeeds(self, other: "ModelVersion") -> bool:
         """Return whether it is to be preferred to the other: a later version, or of another model altogether."""
-        same_model = (self.claim, self.model) == (other.claim, other.model)
+        same_model = (self.store, self.model) == (other.store, other.model)
         return not same_model or self.version > other.version
 
 
@@ -53,8 +62,12 @@ def parse_uri(uri: str, *, digest: str | None = None, training_job: str | None =
     """Return the model version at a URI, or what is wrong with the URI."""
     match = _URI.fullmatch(uri)
     if match is None or ".." in match["model"].split("/"):
-        return Problem("InvalidModelUri", f"expected pvc://<claim>/<model>/<version> with a whole number, got {uri!r}")
-    return ModelVersion(match["claim"], match["model"], match["version"], digest, training_job)
+        return Problem(
+            "InvalidModelUri",
+            "expected pvc://<claim>/<model>/<version>, or s3://<bucket>/<model>/<version> and the like, "
+            f"with a whole number, got {uri!r}",
+        )
+    return ModelVersion(match["claim"] or match["store"], match["model"], match["version"], digest, training_job)
 
 
 def from_status(revision: RevisionStatus | None) -> ModelVersion | None:

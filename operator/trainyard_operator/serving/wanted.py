@@ -36,7 +36,8 @@ async def wanted_revision(cluster: Cluster, service: ModelService, before: Model
             raise NotYet(model, patient=False)
     else:
         model = await _followed(cluster, service, before)
-    return Revision(model, service.spec.server)
+    secret = service.spec.model.secret_ref
+    return Revision(model, service.spec.server, secret.name if secret and model.claim is None else None)
 
 
 async def _followed(cluster: Cluster, service: ModelService, before: ModelServiceStatus) -> ModelVersion:
@@ -69,6 +70,8 @@ async def _is_gone(cluster: Cluster, namespace: str, model: ModelVersion) -> boo
 
 async def missing_store(cluster: Cluster, namespace: str, model: ModelVersion) -> Problem | None:
     """Return that the claim of a model's store does not exist; pods that want it would only say "pending"."""
+    if model.claim is None:
+        return None
     try:
         await cluster.get(CLAIM, namespace, model.claim)
     except NotFound:

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from support.eventually import eventually
-from trainyard_operator.fetch import FetchError, fetch, main
+from trainyard_operator.api import fetching
+from trainyard_operator.api.fetching import FetchError
+from trainyard_operator.fetch import Folder, main
 
 FILES = {
     "saved_model.pb": b"graph",
@@ -51,6 +53,10 @@ def source(tmp_path: Path) -> Path:
 def target(tmp_path: Path) -> Path:
     (tmp_path / "models").mkdir()
     return tmp_path / "models" / "churn" / "3"
+
+
+def fetch(source: Path, target: Path, **options: Any) -> None:
+    fetching.fetch(Folder(source), target, **options)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

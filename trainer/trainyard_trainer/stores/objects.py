@@ -29,9 +29,10 @@ class Objects:
 
     def names(self, folder: str = "", *, recursive: bool = False) -> dict[str, int | None]:
         """Return the names in a folder with their sizes, those of folders without; nothing where there is none."""
-        base = self._path(folder)
-        with explained(self.shown(folder), self._access):
-            found = self._filesystem.get_file_info(pa_fs.FileSelector(base, allow_not_found=True, recursive=recursive))
+        base, found = self._path(folder), []
+        # Not `allow_not_found`: a bucket that does not exist would be an empty one.
+        with suppress(FileNotFoundError), explained(self.shown(folder), self._access):
+            found = self._filesystem.get_file_info(pa_fs.FileSelector(base, recursive=recursive))
         files = {each.path: each.size if each.type == pa_fs.FileType.File else None for each in found}
         return {path[len(base) :].strip("/"): size for path, size in files.items()}
 
@@ -41,6 +42,15 @@ class Objects:
         with suppress(FileNotFoundError), explained(self.shown(name), self._access):
             return bytes(self._filesystem.open_input_stream(path, compression=None).read())
         return None
+
+    def open(self, name: str) -> Any:
+        """Open an object for reading.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        with explained(self.shown(name), self._access):
+            return self._filesystem.open_input_stream(self._path(name), compression=None)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small object: all of it, or nothing."""

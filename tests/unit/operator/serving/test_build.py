@@ -10,6 +10,7 @@ from support.serving import START, a_model_service
 from trainyard_operator.api.modelservice import Server
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.build import config_map, deployment, scale, stable_service
+from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Route
 from trainyard_operator.serving.source import ModelVersion
@@ -21,7 +22,7 @@ KUBERNETES = "1.31"
 
 def a_deployment(model: ModelVersion = MODEL, *, replicas: int = 1, **server: Any) -> Manifest:
     revision = Revision(model, Server.model_validate(server))
-    return deployment(OWNER, revision, replicas=replicas, fetch_image="operator:1")
+    return deployment(OWNER, revision, replicas=replicas, fetch_images=FetchImages("operator:1", "trainer:1"))
 
 
 def the_pod(**server: Any) -> Manifest:
@@ -133,6 +134,33 @@ def test_the_init_container_brings_the_version_and_checks_its_digest() -> None:
     assert fetch["args"] == [
         "--source", "/trainyard/store/churn/7", "--target", "/models/churn/7", "--digest", "sha256:ab",
     ]  # fmt: skip
+
+
+def test_from_a_store_the_trainers_image_brings_the_version_and_the_server_never_sees_the_credentials() -> None:
+    model = ModelVersion("s3://lake", "prod/churn", "7", "sha256:ab")
+    found = deployment(
+        OWNER, Revision(model, Server(), "s3"), replicas=1, fetch_images=FetchImages("operator:1", "trainer:1")
+    )
+    kubernetes_validate.validate(found, KUBERNETES, strict=True)
+    pod = found["spec"]["template"]["spec"]
+    (fetch,) = pod["initContainers"]
+    (server,) = pod["containers"]
+
+    assert violations(pod) == []
+    assert (fetch["image"], fetch["command"][-1]) == ("trainer:1", "trainyard_trainer.fetch")
+    assert fetch["args"] == [
+        "--source", "s3://lake/prod/churn/7", "--target", "/models/churn/7", "--digest", "sha256:ab",
+    ]  # fmt: skip
+    assert {"name": "store", "secret": {"secretName": "s3", "defaultMode": 0o440}} in pod["volumes"]
+    mount = next(each for each in fetch["volumeMounts"] if each["name"] == "store")
+    assert {"name": "TRAINYARD_STORE_SECRET_DIR", "value": mount["mountPath"]} in fetch["env"]
+    assert "store" not in [each["name"] for each in server["volumeMounts"]]
+
+
+def test_a_store_without_a_secret_needs_no_volume() -> None:
+    pod = a_deployment(ModelVersion("gs://lake", "churn", "7"))["spec"]["template"]["spec"]
+
+    assert "store" not in [each["name"] for each in pod["volumes"]]
 
 
 def test_without_a_digest_none_is_asked_for() -> None:

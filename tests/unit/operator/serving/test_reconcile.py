@@ -3,6 +3,7 @@
 from support.serving import DRAIN, LABELS, NAMESPACE, World, a_model_service, a_succeeded_job, a_world_serving
 from trainyard_operator.api.names import MODEL_VERSION_LABEL, REVISION_LABEL
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE
+from trainyard_operator.serving.pod import FetchImages
 
 LISTS = [("list", "services"), ("list", "deployments"), ("list", "configmaps"), ("list", "pods")]
 LOOK = [("get", "modelservices"), *LISTS]
@@ -307,7 +308,7 @@ async def test_no_replicas_is_stopped_and_can_be_started_again() -> None:
 
 async def test_an_upgrade_of_the_operator_touches_no_pod() -> None:
     world = await a_world_serving()
-    world.fetch_image = "operator:next"
+    world.fetch_images = FetchImages("operator:next", "trainer:next")
     world.cluster.calls.clear()
 
     await world.settle()
@@ -318,7 +319,7 @@ async def test_an_upgrade_of_the_operator_touches_no_pod() -> None:
 async def test_scaling_after_an_upgrade_leaves_the_pod_template_as_it_was() -> None:
     world = await a_world_serving()
     template = world.cluster.peek(DEPLOYMENT)[0]["spec"]["template"]
-    world.fetch_image = "operator:next"
+    world.fetch_images = FetchImages("operator:next", "trainer:next")
     world.update(FOLLOWING.with_replicas(2))
 
     await world.settle()

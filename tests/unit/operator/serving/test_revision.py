@@ -45,6 +45,10 @@ def test_other_settings_of_the_server_are_another_revision(server: dict[str, Any
     assert the_id(**server) != the_id()
 
 
+def test_another_secret_is_another_revision() -> None:
+    assert len({the_id(), Revision(MODEL, Server(), "one").id, Revision(MODEL, Server(), "two").id}) == 3
+
+
 def test_defaults_that_the_api_server_filled_in_change_nothing() -> None:
     filled_in = Server().model_dump(mode="json", by_alias=True)
 

@@ -27,7 +27,24 @@ def test_a_uri_names_claim_model_and_version(uri: str, claim: str, model: str, v
 @pytest.mark.parametrize(
     "uri",
     [
-        "", "s3://models/churn/1", "pvc://models/churn", "pvc://models/1", "pvc://models/churn/v1", "pvc:///churn/1",
+        "s3://lake/churn/1",
+        "gs://b/a/churn/0042",
+        "abfss://box@account.dfs.core.windows.net/p/churn/3",
+        "hdfs://n:1/m/c/2",
+    ],
+)
+def test_a_version_in_a_store_that_is_no_claim_keeps_its_uri(uri: str) -> None:
+    found = parse_uri(uri)
+
+    assert isinstance(found, ModelVersion)
+    assert (found.uri, found.claim) == (uri, None)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "", "ftp://models/churn/1", "s3://models/1", "s3:///churn/1", "s3://lake/churn/1?x=2", "s3://a/../b/1",
+        "pvc://models/churn", "pvc://models/1", "pvc://models/churn/v1", "pvc:///churn/1",
         "pvc://models/../other/1", "pvc://models/churn/../../1", "pvc://models//churn/1", "pvc://models/churn/-1",
     ],
 )  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from trainyard_operator.api.modelservice import ModelService
 from trainyard_trainer.spec import parse_job
 from trainyard_trainer.stores.filesystems import _OPENERS
 
@@ -14,8 +15,8 @@ PAGE = (ROOT / "docs" / "stores.md").read_text()
 CODE = "".join(each.read_text() for each in (ROOT / "trainer" / "trainyard_trainer" / "stores").glob("*.py"))
 
 
-def test_the_example_is_accepted() -> None:
-    job, secret = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+def test_the_examples_are_accepted() -> None:
+    job, secret, service = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
 
     spec = parse_job(job).spec
 
@@ -23,6 +24,7 @@ def test_the_example_is_accepted() -> None:
     assert spec.data.source.secret_ref.name == secret["metadata"]["name"]
     assert spec.output.store.uri == "s3://models/prod"
     assert set(secret["stringData"]) <= used()
+    assert ModelService.model_validate(service, extra="forbid").spec.model.secret_ref is not None
 
 
 def used() -> set[str]:

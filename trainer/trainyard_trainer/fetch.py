@@ -1,0 +1,71 @@
+"""`python -m trainyard_trainer.fetch`: brings a model version from S3, GCS, Azure or HDFS to its server.
+
+The init container of a serving pod whose model is in such a store: this image has what reaches it.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from trainyard_operator.api import fetching
+from trainyard_operator.api.fetching import FetchError
+from trainyard_operator.api.names import MANIFEST_FILE, STORE_SECRET_DIR_ENV
+from trainyard_trainer.errors import TrainerError
+from trainyard_trainer.stores.access import Access
+from trainyard_trainer.stores.objects import Objects
+
+
+class StoredVersion:
+    """A model version in a store that is reached over the network."""
+
+    def __init__(self, uri: str, access: Access) -> None:
+        self._uri, self._objects = uri.rstrip("/"), Objects(uri.rstrip("/"), access)
+
+    def __str__(self) -> str:
+        return self._uri
+
+    def manifest(self) -> bytes | None:
+        """Return the manifest."""
+        with _told():
+            return self._objects.read(MANIFEST_FILE)
+
+    def open(self, path: PurePosixPath) -> BinaryIO:
+        """Open a file of the version."""
+        with _told():
+            return self._objects.open(str(path))
+
+    def missing(self) -> str:
+        """Say whether nothing is there, or something incomplete."""
+        with _told():
+            if self._objects.names():
+                return f"{self} has no {MANIFEST_FILE}: the version is incomplete, so wait for its training"
+            return f"{self} does not exist: check the address"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except TrainerError as error:
+        raise FetchError(error.reason, str(error)) from error
+
+
+def main(arguments: Sequence[str] | None = None, env: Mapping[str, str] = os.environ) -> int:
+    """Fetch from the command line."""
+    secret = env.get(STORE_SECRET_DIR_ENV)
+
+    def find(uri: str) -> StoredVersion:
+        with _told():
+            return StoredVersion(uri, Access(env, Path(secret) if secret else None))
+
+    return fetching.command("trainyard_trainer.fetch", find, arguments)
+
+
+if __name__ == "__main__":
+    # The first process of a container has no default reaction to SIGTERM.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.exit(main())
