@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-
 FLOAT32, BFLOAT16, FLOAT16 = "float32", "mixed_bfloat16", "mixed_float16"
 
 
@@ -35,6 +33,8 @@ def computing_in(model: Any, precision: str) -> Iterator[None]:
     if precision == FLOAT32:
         yield
         return
+    import keras  # loads TensorFlow, which those who only read what was chosen can do without
+
     policy = keras.dtype_policies.get(precision)
     # Keras has no public way to the layers inside of layers.
     layers = [each for each in model._flatten_layers(include_self=False) if each is not model.layers[-1]]

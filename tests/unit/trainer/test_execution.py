@@ -1,5 +1,7 @@
 """Steps in other precisions and compiled by XLA train the same model as plain ones."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -56,3 +58,11 @@ def test_a_model_computes_in_its_own_precision_again_afterwards() -> None:
     assert model.layers[-1].compute_dtype == "float32"
     np.testing.assert_array_equal(np.array(model(features)), before)
     assert 0 < np.abs(inside - before).max() < 0.05
+
+
+def test_what_is_checked_before_training_is_checked_before_tensorflow_is_loaded() -> None:
+    loaded = "import sys, trainyard_trainer.train; print(sorted({'keras', 'tensorflow'} & sys.modules.keys()))"
+
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
