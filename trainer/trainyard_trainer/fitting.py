@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trainyard_operator.api.meta import parse_duration
@@ -17,7 +17,8 @@ from trainyard_trainer.data.table import BATCH_ROWS
 from trainyard_trainer.deciding import Decider, Maker, rows_a_block
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.encoders import Encoder, encoder_for
-from trainyard_trainer.execution import Execution
+from trainyard_trainer.errors import BadInput
+from trainyard_trainer.execution import FLOAT32, Execution
 from trainyard_trainer.history import History
 from trainyard_trainer.journal import Journal
 from trainyard_trainer.loop import Loop, Surroundings
@@ -25,6 +26,7 @@ from trainyard_trainer.models import FAMILIES
 from trainyard_trainer.optimizers import make_optimizer
 from trainyard_trainer.plan import Plan, Position
 from trainyard_trainer.prepare import Prepared
+from trainyard_trainer.privacy.plan import EPSILON
 from trainyard_trainer.progress import ProgressBoard
 from trainyard_trainer.saving import Interval, newest
 from trainyard_trainer.signals import StopSignal
@@ -33,6 +35,8 @@ from trainyard_trainer.state import ModelState
 from trainyard_trainer.steps import StepRunner, as_block
 from trainyard_trainer.tasks import Task, task_for
 
+PLAINLY = {"precision": FLOAT32, "jit_compile": False}
+"""How private steps are computed: lower precision could let a gradient exceed its norm."""
 _MAX_BLOCK_BYTES = 64 << 20
 
 
@@ -78,7 +82,8 @@ def fit(
     limit = batch_limit(facts.training_rows, most=_block_bytes(prepared) // facts.row_bytes)
     rows = training_rows(run, prepared, to_block, rows_a_block(spec.fit, limit))
     maker = _maker(run, prepared, devices, model=model, task=task)
-    decided = Decider(spec.fit, maker, devices=devices, rows=rows, limit=limit).decide(
+    settings = spec.fit.model_copy(update=PLAINLY) if prepared.privacy else spec.fit
+    decided = Decider(settings, maker, devices=devices, rows=rows, limit=limit).decide(
         found[0] if found else None,
         steps=lambda size: prepared.policy.steps_left(0, steps_per_epoch=math.ceil(facts.training_rows / size)),
         journal=journal,
@@ -95,7 +100,7 @@ def fit(
     loop = Loop(
         plan,
         Surroundings(board, journal, History(run.folders.logs, prepared.metrics), stop, checkpoints),
-        state=ModelState(model, decided.optimizer),
+        state=ModelState(model, decided.optimizer, decided.runner.state),
         runner=decided.runner,
         task=task,
         policy=prepared.policy,
@@ -103,7 +108,14 @@ def fit(
         validation=_validation(prepared, to_block),
         found=found,
     )
-    return Trained(model, encoder, task, loop.run(), decided.choices.to_wire())
+    end, chosen = loop.run(), decided.choices.to_wire()
+    if prepared.privacy is None:
+        return Trained(model, encoder, task, end, chosen)
+    spent = prepared.privacy.describe(board.current.step)
+    journal.write("privacy", "epsilon {epsilon:.4g} at delta {delta:.3g} was spent".format(**spent), **spent)
+    end = replace(end, metrics={**end.metrics, EPSILON: spent[EPSILON]})
+    board.update(metrics=dict(end.metrics))
+    return Trained(model, encoder, task, end, chosen | {"privacy": spent})
 
 
 def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: Task) -> Maker:
@@ -113,6 +125,13 @@ def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: 
         steps = math.ceil(rows / batch_size)
         with devices.scope():
             return make_optimizer(fit.optimizer, model, steps_per_epoch=steps, epochs=fit.epochs, precision=precision)
+
+    def private(optimizer: Any, batch_size: int, execution: Execution) -> StepRunner:
+        from trainyard_trainer.privacy.steps import PrivateStepRunner
+
+        if devices.strategy is not None or prepared.privacy is None:
+            raise BadInput("a private training draws its rows for one device: let it see one GPU only")
+        return PrivateStepRunner(model, optimizer, task, prepared.privacy, class_weights=prepared.class_weights)
 
     def runner(optimizer: Any, batch_size: int, execution: Execution) -> StepRunner:
         return StepRunner(
@@ -125,7 +144,7 @@ def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: 
             execution=execution,
         )
 
-    return Maker(model, optimizer, runner)
+    return Maker(model, optimizer, private if prepared.privacy else runner)
 
 
 def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:
@@ -175,4 +194,6 @@ def plan_digest(run: Run, facts: Profile) -> str:
     """Tell apart trainings whose checkpoints do not fit each other."""
     spec = run.job.spec
     settings = [spec.program.to_wire(), spec.data.to_wire(), spec.fit.to_wire()]
+    if spec.privacy:
+        settings.append(spec.privacy.to_wire())
     return hashlib.sha256((json.dumps(settings, sort_keys=True) + facts.digest).encode()).hexdigest()

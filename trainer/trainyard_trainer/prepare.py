@@ -1,5 +1,6 @@
 """Everything that can be checked and learnt before TensorFlow is loaded: folders, data, settings."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ from trainyard_trainer.errors import BadInput, one_line
 from trainyard_trainer.journal import Journal
 from trainyard_trainer.manifest import describe_data
 from trainyard_trainer.metrics import metric_names
+from trainyard_trainer.privacy.plan import PrivacyPlan, plan_privacy
 from trainyard_trainer.progress import ProgressBoard
 from trainyard_trainer.signing import check_key
-from trainyard_trainer.spec import Run
+from trainyard_trainer.spec import CACHE_ENV, Run
 from trainyard_trainer.stopping import StopPolicy
 from trainyard_trainer.trees.memory import require_rows_in_memory
 from trainyard_trainer.trees.settings import grows_trees, most_epochs
@@ -37,6 +39,7 @@ class Prepared:
     metrics: tuple[str, ...]
     cache_bytes: int
     class_weights: Any
+    privacy: PrivacyPlan | None
 
 
 def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
@@ -71,9 +74,25 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
             f"fit.batchSize is {fit.batch_size}, but there are only {facts.training_rows} training rows: "
             f"use at most {facts.training_rows}"
         )
+    privacy = _privacy(run, facts, policy)
     weights = class_weights(fit.class_weights, facts.labels)
     _announce(table, facts, journal)
-    return Prepared(table, facts, policy, metrics, cache_bytes, weights)
+    return Prepared(table, facts, policy, metrics, cache_bytes, weights, privacy)
+
+
+def _privacy(run: Run, facts: Profile, policy: StopPolicy) -> PrivacyPlan | None:
+    wanted, batch_size, rows = run.job.spec.privacy, run.job.spec.fit.batch_size, facts.training_rows
+    if wanted is None:
+        return None
+    if not isinstance(batch_size, int):
+        raise BadInput(f"a private training needs a number in fit.batchSize, got {batch_size!r}")
+    if facts.kept.training is None:
+        raise BadInput(
+            f"a private training draws each row of each step from all {rows:,}, so they have to be in memory: "
+            f"they do not fit {CACHE_ENV}; give the pod more memory, or use fewer rows or columns"
+        )
+    steps = policy.steps_left(0, steps_per_epoch=math.ceil(rows / batch_size))
+    return plan_privacy(wanted, rows=rows, batch_size=batch_size, steps=steps)
 
 
 def _open(run: Run) -> DataSet:

@@ -41,7 +41,8 @@ def publish_model(
     staging = store.new_staging()
     signatures = save(ServingModel(trained.model, trained.encoder, trained.task), staging)
     inputs, answers = samples(prepared.table, trained)
-    write_warmup(staging, model_name=run.job.model_name, specs=trained.encoder.signature(), rows=inputs)
+    if prepared.privacy is None:  # those are rows of the data
+        write_warmup(staging, model_name=run.job.model_name, specs=trained.encoder.signature(), rows=inputs)
     operations = verifier.check(staging, inputs, answers)
     journal.write("verified", "a fresh process loaded the model and answered alike", operations=operations)
     training = describe_training(run, trained.end, steps=steps, devices=devices)

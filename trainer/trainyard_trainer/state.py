@@ -1,6 +1,6 @@
 """All numbers a training changes: weights, random states and the optimizer's memory, and a copy of the best weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _BEST = "best/"
@@ -9,10 +9,11 @@ _BEST = "best/"
 class ModelState:
     """Reads and writes the variables of a model and its optimizer. Keras decides their order, from the architecture."""
 
-    def __init__(self, model: Any, optimizer: Any) -> None:
+    def __init__(self, model: Any, optimizer: Any, further: Sequence[Any] = ()) -> None:
         # `variables` is more than `weights`: it has the states of dropout's random generators too.
         self._variables = {f"model/{i}": each for i, each in enumerate(model.variables)}
         self._variables |= {f"optimizer/{i}": each for i, each in enumerate(optimizer.variables)}
+        self._variables |= {f"further/{i}": each for i, each in enumerate(further)}
         self._weights = list(model.weights)
         self._optimizer = optimizer
         self._best: list[Any] = []

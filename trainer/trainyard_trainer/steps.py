@@ -50,6 +50,8 @@ class StepRunner:
         self._weights = [each.value for each in model.weights if each.dtype.startswith(("float", "bfloat"))]
         self._execution = execution
         self._train: dict[bool, Any] = {}
+        self.state: tuple[Any, ...] = ()
+        """Variables beside those of model and optimizer that a checkpoint has to keep."""
         self._validate: Any = None
 
     def zero_totals(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from trainyard_operator.api.meta import (
     rules,
 )
 from trainyard_operator.api.pods import GPU_RULES, PodTemplate, Resources
+from trainyard_operator.api.privacy import PRIVACY_RULES, Privacy
 from trainyard_operator.api.program import TREE_FAMILIES, Program
 from trainyard_operator.api.stores import SecretRef, StoreUri
 from trainyard_operator.api.tuning import Tuning
@@ -115,7 +116,7 @@ _LEFT_OUT = (
     f"self.fit.optimizer.name == '{Fit().optimizer.name}' && "
     f"self.fit.optimizer.learningRate == {Fit().optimizer.learning_rate} && "
     "![has(self.fit.optimizer.momentum), has(self.fit.optimizer.weightDecay), has(self.fit.optimizer.schedule), "
-    "has(self.fit.loss)].exists(x, x)"
+    "has(self.fit.loss), has(self.fit.jitCompile)].exists(x, x) && self.fit.precision == 'Auto'"
 )
 """CEL: the fields of `fit` that mean nothing for trees have their defaults."""
 
@@ -159,11 +160,12 @@ class TrainingJobSpec(ApiModel):
                     _FIXED.format(field),
                     f".{field}",
                 )
-                for field in ("modelName", "tuning")
+                for field in ("modelName", "tuning", "privacy")
             ),
+            *PRIVACY_RULES,
             rule(
                 f"!has(self.program.keras) || !(self.program.keras.family in {list(TREE_FAMILIES)}) || ({_LEFT_OUT})",
-                "trees have no epochs, batches, optimizer or loss: leave those fields of fit out; "
+                "trees have no epochs, batches, optimizer, loss or precision: leave those fields of fit out; "
                 "numTrees and shrinkage in program.keras are their knobs",
                 ".fit",
             ),
@@ -178,6 +180,9 @@ class TrainingJobSpec(ApiModel):
     data: Data = Field(description="The data set.")
     fit: Fit = Field(default=Fit(), description="How to train.")
     tuning: Tuning | None = Field(default=None, description="A search for the best settings; none where absent.")
+    privacy: Privacy | None = Field(
+        default=None, description="Differentially private training, with a bound on what the weights tell of a row."
+    )
     checkpoint: Checkpoint = Field(default=Checkpoint(), description="How often work is saved.")
     roles: Roles = Field(default=Roles(), description="The pods.")
     run_policy: RunPolicy = Field(default=RunPolicy(), description="How the training is run.")

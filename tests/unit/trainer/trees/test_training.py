@@ -204,9 +204,9 @@ def bad(change: Any, message: str) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        bad(lambda s: s.with_fit(epochs=3), "trees have no epochs, batches, optimizer or loss"),
+        bad(lambda s: s.with_fit(epochs=3), "trees have no epochs, batches, optimizer, loss or precision"),
         bad(lambda s: s.with_fit(optimizer={"name": "sgd"}), "numTrees and shrinkage in program.keras"),
-        bad(lambda s: s.with_fit(loss="hinge"), "trees have no epochs, batches, optimizer or loss: leave"),
+        bad(lambda s: s.with_fit(loss="hinge"), "trees have no epochs, batches, optimizer, loss or precision: leave"),
         bad(lambda s: s.with_keras(hidden=[3]), "trees have no layers"),
         bad(lambda s: s.with_keras(family="randomForest", l2=0.1), "family randomForest has no penalty"),
         bad(lambda s: s.with_keras(family="randomForest", shrinkage=0.1), "only family gradientBoostedTrees has"),

@@ -1,0 +1,154 @@
+"""Private steps: what is drawn, cut and added is what the promise is about."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from support.trainer_models import TWO, rows
+from trainyard_operator.api.fit import Optimizer
+from trainyard_operator.api.program import KerasProgram
+from trainyard_trainer.features import DENSE, ModelInputs
+from trainyard_trainer.models import FAMILIES
+from trainyard_trainer.optimizers import make_optimizer
+from trainyard_trainer.privacy.plan import PrivacyPlan
+from trainyard_trainer.privacy.steps import PrivateStepRunner, new_key
+from trainyard_trainer.state import ModelState
+from trainyard_trainer.steps import LABELS
+from trainyard_trainer.tasks import task_for
+
+CLIP = 0.5
+
+
+class Private:
+    """A small network with categories, and its private steps."""
+
+    def __init__(self, *, noise: float = 1.0, batch_size: int = 20, rows: int = 200, l2: float | None = None) -> None:
+        keras.utils.set_random_seed(1)
+        program = KerasProgram(task="binaryClassification", hidden=[8], l2=l2)
+        self.task = task_for(TWO, program)
+        self.model = FAMILIES["mlp"](program, ModelInputs(4, (3, 5)), 1)
+        self.optimizer = make_optimizer(Optimizer(name="sgd", learning_rate=1.0), self.model)
+        self.plan = PrivacyPlan(noise, CLIP, 1e-4, rows, batch_size, 100)
+        self.runner = PrivateStepRunner(self.model, self.optimizer, self.task, self.plan, key=[1, 2])
+
+    def sum_of(self, block: dict[str, Any], seed: Any) -> Any:
+        return flat(self.runner.draw(block, seed).gradients)
+
+    def weights(self) -> Any:
+        return flat(self.model.get_weights())
+
+    def train(self, block: dict[str, Any], steps: int) -> None:
+        order = np.arange(200, dtype=np.int32)
+        self.runner.train(block, order, first=0, steps=steps, totals=self.runner.zero_totals())
+
+
+def flat(arrays: Any) -> Any:
+    return np.concatenate([np.ravel(each) for each in arrays])
+
+
+def block_of(count: int = 200) -> dict[str, Any]:
+    return {name: tf.constant(each) for name, each in rows(count, slots=(3, 5)).items()}
+
+
+def seed(number: int) -> Any:
+    return tf.constant([number, 7], tf.int64)
+
+
+def test_one_row_more_or_less_changes_the_sum_by_no_more_than_the_clip() -> None:
+    private, block = Private(batch_size=200), block_of()  # every row is drawn
+
+    whole = private.sum_of(block, seed(0))
+    changes = []
+    for gone in range(0, 200, 20):
+        rest = {name: tf.concat([each[:gone], each[gone + 1 :]], axis=0) for name, each in block.items()}
+        changes.append(np.linalg.norm(whole - private.sum_of(rest, seed(0))))
+
+    assert max(changes) <= CLIP * 1.001
+    assert max(changes) > CLIP * 0.8
+
+
+def test_a_row_with_an_endless_gradient_counts_for_nothing() -> None:
+    private, block = Private(batch_size=200), block_of()
+    numbers = block[DENSE].numpy()
+    numbers[3] = np.inf
+    rest = {name: tf.concat([each[:3], each[4:]], axis=0) for name, each in block.items()}
+
+    broken = private.sum_of(block | {DENSE: tf.constant(numbers)}, seed(0))
+
+    np.testing.assert_allclose(broken, private.sum_of(rest, seed(0)), atol=1e-4)
+
+
+def test_gradients_below_the_clip_are_those_of_plain_training() -> None:
+    private, block = Private(batch_size=200), block_of()
+    private.runner._plan = PrivacyPlan(1.0, 1e6, 1e-4, 200, 200, 100)
+    inputs = {name: each for name, each in block.items() if name != LABELS}
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(private.task.loss(block[LABELS], private.model(inputs, training=True)))
+    plain = [tf.convert_to_tensor(each) for each in tape.gradient(loss, private.model.trainable_variables)]
+
+    np.testing.assert_allclose(private.sum_of(block, seed(0)), flat(plain), rtol=1e-3, atol=1e-4)
+
+
+def test_each_row_is_drawn_on_its_own_with_the_same_chance() -> None:
+    private, block = Private(batch_size=20), block_of()
+    draws = np.zeros((600, 200))
+    draw = tf.function(lambda number: private.runner.draw(block, tf.stack([number, 7])).rows)
+    for i in range(len(draws)):
+        draws[i, draw(tf.constant(i, tf.int64)).numpy()] = 1
+
+    sizes = draws.sum(axis=1)
+    assert sizes.mean() == pytest.approx(20, abs=1)
+    assert sizes.var() == pytest.approx(200 * 0.1 * 0.9, rel=0.25)  # of a binomial distribution: not a fixed size
+    assert draws.mean(axis=0).max() < 0.16
+    assert draws.mean(axis=0).min() > 0.05
+    together = np.corrcoef(draws.T)[np.triu_indices(200, 1)]
+    assert abs(together.mean()) < 0.01
+
+
+def test_a_step_that_draws_no_row_adds_noise_alone() -> None:
+    private, block = Private(batch_size=1, rows=200), block_of(200)
+    empty = next(i for i in range(50) if not len(private.runner.draw(block, seed(i)).rows))
+
+    assert np.abs(private.sum_of(block, seed(empty))).max() == 0
+
+
+def test_the_noise_has_the_deviation_that_the_accountant_counts_with() -> None:
+    private = Private(noise=3.0)
+
+    noise = np.array([flat(private.runner.noise(seed(i))) for i in range(300)])
+
+    assert noise.std() == pytest.approx(3.0 * CLIP, rel=0.02)
+    assert abs(noise.mean()) < 0.02
+    assert abs(np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1]) < 0.02
+
+
+def test_a_penalty_is_neither_cut_nor_noisy() -> None:
+    private = Private(noise=1e-9, batch_size=1, rows=10**9, l2=0.1)  # so that no row is ever drawn
+    kernel = private.model.layers[-1].kernel
+    before = kernel.numpy()
+
+    private.train(block_of(), 5)
+
+    np.testing.assert_allclose(kernel.numpy(), before * 0.8**5, rtol=1e-4)
+
+
+def test_steps_after_a_resume_repeat_the_noise_of_an_undisturbed_training() -> None:
+    block, whole = block_of(), Private()
+    whole.train(block, 6)
+    first = Private()
+    first.train(block, 3)
+    saved = ModelState(first.model, first.optimizer, first.runner.state).arrays()
+
+    second = Private()
+    second.runner._key.assign([5, 5])
+    ModelState(second.model, second.optimizer, second.runner.state).restore(saved)
+    second.train(block, 3)
+
+    np.testing.assert_array_equal(second.weights(), whole.weights())
+
+
+def test_keys_come_from_the_operating_system() -> None:
+    assert len({tuple(new_key()) for _ in range(10)}) == 10

@@ -1,0 +1,1 @@
+"""Differentially private training: what it costs (`plan`), and its steps (`steps`)."""

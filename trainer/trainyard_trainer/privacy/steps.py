@@ -1,0 +1,117 @@
+"""Steps of differentially private stochastic gradient descent.
+
+After Abadi et al., "Deep learning with differential privacy" (2016): rows drawn independently of each other, the
+gradient of each cut to a norm, and noise added to their sum.
+"""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainyard_trainer.privacy.plan import PrivacyPlan
+from trainyard_trainer.steps import LABELS, StepRunner
+from trainyard_trainer.tasks import Task
+
+_ROWS, _NOISE = 0, 1
+
+
+def new_key() -> Any:
+    """Return a key for the draws and the noise of a training, from the operating system: nobody may foresee them."""
+    return np.frombuffer(secrets.token_bytes(16), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The rows of a step: their numbers, labels, outputs and losses, and the sum of their gradients after the cut."""
+
+    rows: Any
+    labels: Any
+    outputs: Any
+    losses: Any
+    gradients: list[Any]
+
+
+class PrivateStepRunner(StepRunner):
+    """Runs private steps. The order of the rows that it is given means nothing: each step draws its own.
+
+    The draws of a step follow from `key` and the optimizer's count of steps; both are in the checkpoint. So a resumed
+    training repeats the very noise of before, and nothing of it counts twice.
+    """
+
+    def __init__(
+        self, model: Any, optimizer: Any, task: Task, plan: PrivacyPlan, *, class_weights: Any = None, key: Any = None
+    ) -> None:
+        super().__init__(model, optimizer, task, batch_size=plan.batch_size, class_weights=class_weights)
+        self._plan = plan
+        value = new_key() if key is None else np.asarray(key, np.int64)
+        self._key = keras.Variable(value, dtype="int64", trainable=False, name="privacy_key")
+        self.state = (self._key,)
+
+    def _step(self, block: Any, which: Any) -> dict[str, Any]:
+        seed = tf.random.experimental.stateless_fold_in(self._key.value, self._optimizer.iterations.value)
+        drawn = self.draw(block, seed)
+        variables = self._model.trainable_variables
+        with tf.GradientTape() as tape:  # the penalty knows no rows, so it needs no noise
+            penalty = tf.add_n(self._model.losses) if self._model.losses else tf.constant(0.0)
+        penalties = tape.gradient(
+            penalty, [each.value for each in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        noisy = [
+            (each + noise) / self._plan.batch_size + tf.convert_to_tensor(extra)
+            for each, noise, extra in zip(drawn.gradients, self.noise(seed), penalties, strict=True)
+        ]
+        self._optimizer.apply(noisy, variables)
+        return self._sums(drawn.labels, drawn.losses, self._task.sums(drawn.labels, drawn.outputs))
+
+    def draw(self, block: Any, seed: Any) -> Drawn:
+        """Draw the rows of a step, and add up their gradients."""
+        count = tf.shape(block[LABELS])[0]
+        chance = tf.random.stateless_uniform([count], tf.random.experimental.stateless_fold_in(seed, _ROWS))
+        chosen = tf.cast(tf.where(chance < self._plan.sampling_rate)[:, 0], tf.int32)
+        # A row that does not count stands at the end, because there may be no other.
+        padded = tf.concat([chosen, [0]], axis=0)
+        rows = {name: tf.gather(value, padded) for name, value in block.items()}
+        outputs, losses, gradients = tf.vectorized_map(self._row, rows)
+        norms = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(_flat(each)), axis=1) for each in gradients]))
+        counts = tf.logical_and(tf.math.is_finite(norms), tf.range(tf.size(padded)) < tf.size(chosen))
+        factors = tf.where(counts, tf.minimum(1.0, self._plan.clip / tf.maximum(norms, 1e-12)), 0.0)
+        sums = [_weighted_sum(factors, counts, each) for each in gradients]
+        return Drawn(chosen, rows[LABELS][:-1], outputs[:-1], losses[:-1], sums)
+
+    def noise(self, seed: Any) -> list[Any]:
+        """Return the noise of a step, for each of the model's trainable variables."""
+        seeds = tf.random.experimental.stateless_split(
+            tf.random.experimental.stateless_fold_in(seed, _NOISE), len(self._model.trainable_variables)
+        )
+        deviation = self._plan.noise * self._plan.clip
+        return [
+            tf.random.stateless_normal(each.shape, seeds[i], stddev=deviation)
+            for i, each in enumerate(self._model.trainable_variables)
+        ]
+
+    def _row(self, row: Any) -> tuple[Any, Any, list[Any]]:
+        """Return the outputs, the loss and the gradient of one row."""
+        batch = {name: value[None] for name, value in row.items()}
+        labels, variables = batch.pop(LABELS), self._model.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs = self._model(batch, training=True)
+            losses = self._task.loss(labels, outputs)
+            if self._class_weights is not None:
+                losses *= tf.gather(self._class_weights, labels)
+        gradients = tape.gradient(
+            losses, [each.value for each in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return outputs[0], losses[0], [tf.convert_to_tensor(each) for each in gradients]
+
+
+def _flat(gradients: Any) -> Any:
+    return tf.reshape(gradients, [tf.shape(gradients)[0], -1])
+
+
+def _weighted_sum(factors: Any, counts: Any, gradients: Any) -> Any:
+    flat = tf.where(counts[:, None], _flat(gradients), 0.0)  # what is not a number stays so when it is multiplied by 0
+    return tf.reshape(tf.linalg.matvec(flat, factors, transpose_a=True), tf.shape(gradients)[1:])
