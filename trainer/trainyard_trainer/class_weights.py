@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from trainyard_operator.api.fit import ClassWeights
+from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import ClassLabels, Labels
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
 
@@ -17,6 +18,8 @@ def class_weights(wanted: ClassWeights | None, labels: Labels) -> Any:
     """
     if wanted is None:
         return None
+    if isinstance(labels, LabelSets):
+        raise BadInput("fit.classWeights is for tasks where each row has one class: take it out")
     if not isinstance(labels, ClassLabels):
         raise BadInput("fit.classWeights is for classification: in task regression there are no classes")
     if wanted.balanced:

@@ -12,6 +12,7 @@ from trainyard_trainer.encoders import Encoder
 from trainyard_trainer.fitting import Trained
 from trainyard_trainer.input_names import plain_names, restore_names
 from trainyard_trainer.tasks import Task
+from trainyard_trainer.verify import plain
 
 SAMPLE_ROWS = 32
 
@@ -72,8 +73,4 @@ def samples(data_set: DataSet, trained: Trained) -> tuple[dict[str, Any], dict[s
     # On the CPU, where the check runs too: a GPU may multiply in lower precision.
     with tf.device("/CPU:0"):
         answers = trained.task.serve(trained.model(trained.encoder.encode(features), training=False))
-    return inputs, {name: _listed(each.numpy()) for name, each in answers.items()}
-
-
-def _listed(values: Any) -> list[Any]:
-    return [each.decode() if isinstance(each, bytes) else each for each in values.tolist()]
+    return inputs, {name: plain(each.numpy().tolist()) for name, each in answers.items()}

@@ -9,8 +9,8 @@ from typing import Any
 from trainyard_operator.api.meta import API_VERSION
 from trainyard_operator.api.names import MANIFEST_FILE
 from trainyard_trainer.data.dataset import DataSet
+from trainyard_trainer.data.labels import NumberLabels
 from trainyard_trainer.data.profile import Profile
-from trainyard_trainer.data.source import Source
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.files import sha256
 from trainyard_trainer.journal import rfc3339
@@ -71,7 +71,8 @@ def describe_training(run: Run, end: Position, *, steps: int, devices: Devices) 
 def describe_data(table: DataSet, profile: Profile) -> dict[str, Any]:
     """Return what the model was trained on."""
     source = table.source
-    return {
+    labels = profile.labels
+    described = {
         "location": source.location,
         "format": source.format,
         "files": len(source.files),
@@ -83,11 +84,12 @@ def describe_data(table: DataSet, profile: Profile) -> dict[str, Any]:
         "validationRows": profile.validation_rows,
         "label": profile.schema.label.name,
         "features": [each.name for each in profile.schema.features],
-    } | ({"validation": _validation(table.validation)} if table.validation else {})
-
-
-def _validation(source: Source) -> dict[str, Any]:
-    return {"location": source.location, "fingerprint": source.fingerprint}
+    }
+    if not isinstance(labels, NumberLabels):
+        described["classes"] = list(labels.names)
+    if other := table.validation:
+        described["validation"] = {"location": other.location, "fingerprint": other.fingerprint}
+    return described
 
 
 def versions() -> dict[str, str]:

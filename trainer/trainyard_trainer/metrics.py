@@ -7,10 +7,20 @@ from trainyard_operator.api.program import Task
 _TRAINING: dict[Task, tuple[str, ...]] = {
     "binaryClassification": ("loss", "accuracy"),
     "multiclassClassification": ("loss", "accuracy"),
+    "multilabelClassification": ("loss", "binary_accuracy", "precision", "recall", "f1_score"),
     "regression": ("loss", "mae"),
 }
 _VALIDATION_ONLY: dict[Task, tuple[str, ...]] = {"binaryClassification": ("auc",)}
-_HIGHER = ("accuracy", "auc", "f1_score", "precision", "r2_score", "recall", "top_k_categorical_accuracy")
+_HIGHER = (
+    "accuracy",
+    "auc",
+    "binary_accuracy",
+    "f1_score",
+    "precision",
+    "r2_score",
+    "recall",
+    "top_k_categorical_accuracy",
+)
 
 
 def metric_names(task: Task, *, validation: bool, further: Sequence[str] = ()) -> tuple[str, ...]:

@@ -98,9 +98,11 @@ def _privacy(run: Run, facts: Profile, policy: StopPolicy) -> PrivacyPlan | None
 def _open(run: Run) -> DataSet:
     data = run.job.spec.data
     source = find(run.data_location, data.format, run.data_access, require_success=data.source.require_success)
+    several_labels = run.program.task == "multilabelClassification"
     reading = Reading(
         validation=_validation_files(run, source),
         validation_column=data.validation.column,
+        label_separator=data.label_separator if several_labels else None,
         max_bad_rows=data.max_bad_rows,
     )
     return open_data_set(source, label=data.label_name, features=data.features, reading=reading)
@@ -116,7 +118,7 @@ def _announce(table: DataSet, facts: Profile, journal: Journal) -> None:
         "data",
         f"{facts.training_rows:,} rows to train on and {facts.validation_rows:,} to validate with, "
         f"{len(table.schema.features)} features, {'in memory' if facts.kept.training else 'streamed'}",
-        **{name: value for name, value in describe_data(table, facts).items() if name != "features"},
+        **{name: value for name, value in describe_data(table, facts).items() if name not in ("features", "classes")},
     )
     if table.bad_rows:
         journal.write(

@@ -13,8 +13,10 @@ import tensorflow as tf
 
 from trainyard_operator.api.fit import Fit
 from trainyard_operator.api.program import KerasProgram
+from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
 from trainyard_trainer.losses import BINARY, MULTICLASS, REGRESSION
+from trainyard_trainer.multilabel import MultilabelClassification
 from trainyard_trainer.scores import ClassScores, NumberScores, Scores
 
 COUNT, LOSS = "count", "loss"
@@ -201,6 +203,8 @@ def task_for(labels: Labels, program: KerasProgram, fit: Fit | None = None) -> T
     """Return the program's task for these labels, with the loss and the metrics of the spec."""
     further = fit.metrics if fit else []
     named = {"loss": fit.loss} if fit and fit.loss else {}
+    if isinstance(labels, LabelSets):
+        return MultilabelClassification(labels)
     if isinstance(labels, NumberLabels):
         return Regression(labels, further=further, **named)
     hinge = program.family == "svm"

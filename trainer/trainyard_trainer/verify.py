@@ -118,7 +118,7 @@ def difference(answers: Mapping[str, Any], expected: Mapping[str, Any]) -> str |
     for name, wanted in expected.items():
         if len(answers[name]) != len(wanted):
             return f"{name} has {len(answers[name])} rows, expected {len(wanted)}"
-        if isinstance(wanted[0], str):
+        if isinstance(wanted[0][0] if isinstance(wanted[0], list) else wanted[0], str):
             same = np.mean([one == other for one, other in zip(answers[name], wanted, strict=True)])
             if same < 0.9 or (len(wanted) == 1 and same < 1):
                 return f"{name} is the same in only {same:.0%} of the rows"
@@ -157,7 +157,7 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
             signature = loaded.signature_def[name]
             feeds = {tensor.name: inputs[name] for name, tensor in signature.inputs.items()}
             values = session.run({name: tensor.name for name, tensor in signature.outputs.items()}, feeds)
-            return {name: _plain(value.tolist()) for name, value in values.items()}
+            return {name: plain(value.tolist()) for name, value in values.items()}
 
         inputs = request["inputs"]
         everything = answer(SIGNATURE, inputs)
@@ -179,8 +179,11 @@ def _first(columns: Mapping[str, Any]) -> dict[str, Any]:
     return {name: each[:1] for name, each in columns.items()}
 
 
-def _plain(values: list[Any]) -> list[Any]:
-    return [each.decode() if isinstance(each, bytes) else each for each in values]
+def plain(value: Any) -> Any:
+    """Return what `tolist` gives with texts instead of bytes, however deep they are."""
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return value.decode() if isinstance(value, bytes) else value
 
 
 if __name__ == "__main__":

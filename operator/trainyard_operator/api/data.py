@@ -137,6 +137,12 @@ class Data(ApiModel):
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     validation: Validation = Field(default=Validation(), description="Which rows are held back.")
+    label_separator: str = Field(
+        default="|",
+        min_length=1,
+        max_length=8,
+        description="What stands between the labels of a row in task multilabelClassification, where they are a text.",
+    )
     max_bad_rows: int = Field(
         default=0,
         ge=0,

@@ -13,11 +13,13 @@ OptimizerName = Literal[
 LOSSES = {
     "binaryClassification": ["binary_crossentropy", "binary_focal_crossentropy"],
     "multiclassClassification": ["categorical_crossentropy", "categorical_focal_crossentropy"],
+    "multilabelClassification": ["binary_crossentropy"],
     "regression": ["mean_squared_error", "mean_absolute_error", "huber", "log_cosh"],
 }
 METRICS = {
     "binaryClassification": ["precision", "recall", "f1_score"],
     "multiclassClassification": ["precision", "recall", "f1_score", "top_k_categorical_accuracy"],
+    "multilabelClassification": [],
     "regression": [
         "mean_squared_error", "root_mean_squared_error", "mean_absolute_percentage_error", "r2_score",
     ],

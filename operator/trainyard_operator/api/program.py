@@ -9,7 +9,7 @@ from trainyard_operator.api.images import Image
 from trainyard_operator.api.meta import ApiModel, rule, rules
 from trainyard_operator.api.text import Text
 
-Task = Literal["binaryClassification", "multiclassClassification", "regression"]
+Task = Literal["binaryClassification", "multiclassClassification", "multilabelClassification", "regression"]
 # The names are Keras': https://keras.io/api/layers/activations and https://keras.io/api/optimizers
 Activation = Literal[
     "celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "linear", "mish",
@@ -32,6 +32,11 @@ class KerasProgram(ApiModel):
             rule(
                 "self.family != 'svm' || self.task != 'regression'",
                 "family svm predicts classes only; use linear or mlp for task regression",
+                ".task",
+            ),
+            rule(
+                f"self.task != 'multilabelClassification' || !(self.family == 'svm' || {_TREES})",
+                "trees and family svm give each row one class; use linear or mlp for task multilabelClassification",
                 ".task",
             ),
             rule("self.kernel == 'linear' || self.family == 'svm'", "only family svm has a kernel", ".kernel"),
@@ -72,7 +77,9 @@ class KerasProgram(ApiModel):
         "(a support vector machine, for classes only), gradientBoostedTrees, randomForest, textClassifier (one "
         "column of texts), audioClassifier (WAV files), or cnn (a convolutional network for images).",
     )
-    task: Task = Field(description="What is predicted: one of two classes, one of several, or a number.")
+    task: Task = Field(
+        description="What is predicted: one of two classes, one of several, any number of labels, or a number."
+    )
     hidden: list[Units] = Field(
         default=[128, 64],
         min_length=0,

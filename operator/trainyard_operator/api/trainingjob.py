@@ -124,7 +124,7 @@ _FIXED = "{} cannot change once the job exists; create a new TrainingJob to trai
 
 
 def _by_task(names: Mapping[str, Sequence[str]]) -> str:
-    return ", ".join(f"{' or '.join(each)} for {task}" for task, each in names.items())
+    return ", ".join(f"{' or '.join(each)} for {task}" for task, each in names.items() if each)
 
 
 class TrainingJobSpec(ApiModel):

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
+from support.documentation import spec_in
 from support.tables import MLLIB_VECTOR, full, sparse, write_records
 from support.trainer_runs import SpecBuilder, a_spec, run
 from trainyard_operator.api import names
@@ -105,15 +106,19 @@ def test_one_bad_row_too_many_ends_with_the_first_few(tmp_path: Path) -> None:
 
 def test_files_of_their_own_are_what_the_model_is_judged_by(tmp_path: Path) -> None:
     write_csv(tmp_path / "train" / "t.csv", csv_rows())
-    write_csv(tmp_path / "held back" / "v.csv", [f"{row[:-1]}{1 - int(row[-1])}" for row in csv_rows(seed=6)])
+    (tmp_path / "train" / "_SUCCESS").touch()
+    write_csv(tmp_path / "held-back" / "v.csv", [f"{row[:-1]}{1 - int(row[-1])}" for row in csv_rows(seed=6)])
 
-    result = run(spec_for(tmp_path / "train").with_data(validation={"uri": "held back/"}), tmp_path)
+    spec = spec_in("data.md", "loans").named("sample")
+    result = run(
+        spec.with_data(source={"uri": str(tmp_path / "train"), "requireSuccess": True}, label="label"), tmp_path
+    )
 
     assert result.code == 0, result.stderr
     assert result.the("data")["trainingRows"] == result.the("data")["validationRows"] == ROWS
     assert result.report["metrics"]["accuracy"] > 0.9
     assert result.report["metrics"]["val_accuracy"] < 0.1  # their labels say the opposite
-    assert manifest(tmp_path)["data"]["validation"]["location"] == f"{tmp_path}/held back/"
+    assert manifest(tmp_path)["data"]["validation"]["location"] == f"{tmp_path}/held-back"
 
 
 def test_a_column_chooses_the_rows_to_validate_with_and_is_no_feature(tmp_path: Path) -> None:

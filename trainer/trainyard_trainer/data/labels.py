@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainyard_operator.api.program import Task
+from trainyard_trainer.data.label_sets import LabelSetCounter, LabelSets
 from trainyard_trainer.data.stored_rows import unusable
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.errors import BadInput, listed
@@ -192,5 +194,12 @@ def _first(column: Any) -> Any:
     return next((value for value in column.to_pylist() if value), "")
 
 
-Labels = ClassLabels | NumberLabels
-LabelCounter = ClassCounter | NumberTally
+Labels = ClassLabels | LabelSets | NumberLabels
+LabelCounter = ClassCounter | LabelSetCounter | NumberTally
+
+
+def counter_of(task: Task, label: str) -> LabelCounter:
+    """Return the counter of the labels of a task."""
+    if task == "regression":
+        return NumberTally(label)
+    return LabelSetCounter(label) if task == "multilabelClassification" else ClassCounter(label)

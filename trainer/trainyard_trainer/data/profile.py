@@ -10,7 +10,8 @@ import numpy as np
 from trainyard_operator.api.program import Task
 from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.inputs import FeatureCounter, FeatureFacts
-from trainyard_trainer.data.labels import ClassCounter, LabelCounter, Labels, NumberTally
+from trainyard_trainer.data.label_sets import LabelSets
+from trainyard_trainer.data.labels import LabelCounter, Labels, counter_of
 from trainyard_trainer.data.rows import Rows, gather
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.split import Splitter
@@ -66,7 +67,7 @@ class Profile:
     @property
     def row_bytes(self) -> int:
         """Memory of a row with its label, about."""
-        return self.features.row_bytes + 4
+        return self.features.row_bytes + (len(self.labels.names) if isinstance(self.labels, LabelSets) else 4)
 
     def encode(self, raw: RawRows) -> Rows:
         """Return raw rows as the arrays the training side takes."""
@@ -109,7 +110,7 @@ class _Pass:
     ) -> None:
         self._table, self._task, self._features, self._splitter = table, task, features, splitter
         label = table.schema.label.name
-        self._labels: LabelCounter = NumberTally(label) if task == "regression" else ClassCounter(label)
+        self._labels = counter_of(task, label)
         self._caches = {False: _Cache(cache_bytes), True: _Cache(cache_bytes // 4)}
 
     def run(self, fraction: float, watch: Callable[[int], None]) -> Profile:

@@ -38,7 +38,7 @@ def gather(parts: list[Rows]) -> Rows:
     count, first = sum(len(part) for part in parts), parts[0]
     whole = Rows(
         {name: np.empty((count, *values.shape[1:]), values.dtype) for name, values in first.features.items()},
-        np.empty(count, first.labels.dtype),
+        np.empty((count, *first.labels.shape[1:]), first.labels.dtype),
     )
     parts.reverse()
     begin = 0

@@ -130,6 +130,7 @@ def test_every_example_is_accepted(document):
         output(signing={"secretKeyRef": {"name": "keys", "key": "private.pem"}}),
         data(format="tfrecord", maxBadRows=10, validation={"uri": "validation/"}),
         data(validation={"column": "split"}),
+        a_training_job(program={"keras": {"task": "multilabelClassification"}}),
         data(validation={"fraction": 0}),
         data(source={"persistentVolumeClaim": {"claimName": "rows", "path": "a/b..c/d.csv"}}),
         *(data(source={"uri": uri}) for uri in GOOD_URIS),
@@ -236,6 +237,14 @@ def test_good_input_is_accepted(resource):
         (data(validation={"uri": "v.csv", "column": "split"}), "set at most one of fraction, uri and column"),
         (data(validation={"column": "price"}), "validation rows can be neither the label nor one of the features"),
         (data(validation={"column": "a"}, features=["a"]), "validation rows can be neither the label nor one of the"),
+        (
+            a_training_job(program={"keras": {"task": "multilabelClassification", "family": "svm"}}),
+            "trees and family svm give each row one class",
+        ),
+        (
+            a_training_job(program={"keras": {"task": "multilabelClassification"}}, fit={"metrics": ["precision"]}),
+            "a metric has to fit the task",
+        ),
         (data(maxBadRows=-1), "-1 is less than the minimum of 0"),
         (worker(gpus=-1), "-1 is less than the minimum of 0"),
         (worker(gpuResource="gpu"), "'gpu' does not match"),

@@ -30,7 +30,7 @@ def test_every_object_has_a_section_with_a_row_for_each_of_its_fields(kind, path
     [
         "| `epochs` | integer, 1 to 1000000 | `10` | Passes over the training rows, at most. |",
         "| `learningRate` | number, above 0 to 100 | `0.001` | Step size. |",
-        "| `task` | `binaryClassification`, `multiclassClassification`, `regression` | required |",
+        "`multiclassClassification`, `multilabelClassification`, `regression` | required | What is predicted",
         "| `suspend` | boolean | `false` |",
         "| `requests` | map of quantity |  | What the scheduler reserves. |",
         "| `started` | time |  |",

@@ -1,0 +1,67 @@
+"""Task multilabelClassification: each label of a row is there or not, whatever the others are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from trainyard_trainer.data.label_sets import LabelSets
+
+_COUNT, _LOSS = "count", "loss"
+
+
+class MultilabelClassification:
+    """Any number of labels. The outputs are the log-odds of each, in sorted order.
+
+    Precision, recall and F1 are those of all answers for all labels together (micro averages).
+    """
+
+    totals: tuple[str, ...] = ("right", "hits", "guessed", "there")
+
+    def __init__(self, labels: LabelSets) -> None:
+        self._names = list(labels.names)
+        self.outputs = len(self._names)
+
+    def loss(self, labels: Any, outputs: Any) -> Any:
+        """Return the binary cross-entropy, averaged over the labels."""
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(labels, tf.float32), logits=outputs)
+        return tf.reduce_mean(losses, axis=1)
+
+    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+        """Return the share of right answers of each row, summed up, and the counts that precision and recall need."""
+        there, guessed = labels > 0, outputs > 0
+        return {
+            "right": _sum(there == guessed) / self.outputs,
+            "hits": _sum(tf.logical_and(there, guessed)),
+            "guessed": _sum(guessed),
+            "there": _sum(there),
+        }
+
+    def validation_sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+        """Return the same."""
+        return self.sums(labels, outputs)
+
+    def metrics(self, totals: Mapping[str, Any]) -> dict[str, float]:
+        """Return loss, accuracy, precision, recall and F1; without anything to find these are 0, as in Keras."""
+        rows, hits, guessed, there = (float(totals[name]) for name in (_COUNT, "hits", "guessed", "there"))
+        return {
+            "loss": float(totals[_LOSS]) / rows,
+            "binary_accuracy": float(totals["right"]) / rows,
+            "precision": hits / guessed if guessed else 0.0,
+            "recall": hits / there if there else 0.0,
+            "f1_score": 2 * hits / (guessed + there) if guessed + there else 0.0,
+        }
+
+    def serve(self, outputs: Any) -> dict[str, Any]:
+        """Return the probability of each label in sorted order, and its name where it is above a half, else no text.
+
+        A list of another length in each row could not be served.
+        """
+        return {
+            "labels": tf.where(outputs > 0, tf.constant([self._names]), ""),
+            "probabilities": tf.sigmoid(outputs),
+        }
+
+
+def _sum(which: Any) -> Any:
+    return tf.reduce_sum(tf.cast(which, tf.float32))
