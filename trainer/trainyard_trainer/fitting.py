@@ -99,7 +99,7 @@ def fit(
     )
     loop = Loop(
         plan,
-        Surroundings(board, journal, History(run.folders.logs, prepared.metrics), stop, checkpoints),
+        Surroundings(board, journal, History(run.folders.logs, prepared.metrics, journal), stop, checkpoints),
         state=ModelState(model, decided.optimizer, decided.runner.state),
         runner=decided.runner,
         task=task,

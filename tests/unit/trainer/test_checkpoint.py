@@ -74,6 +74,21 @@ def test_a_damaged_one_is_skipped_with_a_reason_and_the_one_before_is_used(damag
     assert not newest.exists()
 
 
+def test_one_that_is_cut_anywhere_is_never_taken_for_whole(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep=3)
+    folder.save(a_snapshot(10))
+    content = folder.save(a_snapshot(20)).read_bytes()
+    skipped: list[str] = []
+
+    for length in range(len(content)):
+        (tmp_path / "step-000000000020.ckpt").write_bytes(content[:length])
+        found = folder.load_newest("plan", lambda path, why: skipped.append(path.name))
+        assert found is not None
+        assert found[0].step == 10
+
+    assert skipped == ["step-000000000020.ckpt"] * len(content)
+
+
 def test_one_of_other_data_or_settings_is_skipped(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep=3)
     folder.save(a_snapshot(10, plan="another"))

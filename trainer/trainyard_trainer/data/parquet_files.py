@@ -40,4 +40,7 @@ class ParquetReader:
             first_row += batch.num_rows
 
     def _fragment(self, file: SourceFile) -> Any:
-        return pa_dataset.ParquetFileFormat().make_fragment(file.path, self._filesystem)
+        # Spark writes a checksum for every page, which Arrow looks at only if it is asked to.
+        checked = pa_dataset.ParquetFragmentScanOptions(page_checksum_verification=True)
+        format_ = pa_dataset.ParquetFileFormat(default_fragment_scan_options=checked)
+        return format_.make_fragment(file.path, self._filesystem)

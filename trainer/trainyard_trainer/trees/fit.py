@@ -75,7 +75,7 @@ def fit_forest(
                 digest=plan_digest(run, profile),
                 store=run.folders.model.parent,
             ),
-            Surroundings(board, journal, History(run.folders.logs, prepared.metrics), stop, checkpoints),
+            Surroundings(board, journal, History(run.folders.logs, prepared.metrics, journal), stop, checkpoints),
             grower=grower,
             scores=Scores(
                 task,
