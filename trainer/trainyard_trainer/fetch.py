@@ -41,7 +41,7 @@ class StoredVersion:
     def missing(self) -> str:
         """Say whether nothing is there, or something incomplete."""
         with _told():
-            if self._objects.names():
+            if self._objects.names(recursive=True):
                 return f"{self} has no {MANIFEST_FILE}: the version is incomplete, so wait for its training"
             return f"{self} does not exist: check the address"
 

@@ -18,7 +18,7 @@ class StoreUnavailable(TrainerError):
 
 
 _DENIED = "the credentials are refused, or do not allow it"
-_NO_BUCKET = "there is no such bucket or container: check its name, and the endpoint"
+NO_BUCKET = "there is no such bucket or container: check its name, and the endpoint"
 _TLS = (
     "TLS fails: use http:// in the endpoint if the store speaks no TLS, "
     "or give its certificate authority in AWS_CA_BUNDLE (HTTP_CA_BUNDLE for http)"
@@ -31,7 +31,7 @@ _REGION = "the bucket is in another region, or the request was not understood: c
 _MISTAKES = [
     (re.compile(pattern), text)
     for pattern, text in (
-        (r"NO_SUCH_BUCKET|NoSuchBucket|ContainerNotFound|bucket does not exist|Bucket '[^']*' not found", _NO_BUCKET),
+        (r"NO_SUCH_BUCKET|NoSuchBucket|ContainerNotFound|bucket does not exist|Bucket '[^']*' not found", NO_BUCKET),
         (
             r"ACCESS_DENIED|INVALID_ACCESS_KEY_ID|INVALID_CLIENT_TOKEN_ID|SIGNATURE_DOES_NOT_MATCH|EXPIRED_TOKEN"
             r"|UNRECOGNIZED_CLIENT|InvalidAccessKeyId|SignatureDoesNotMatch|HTTP status 40[13]\b"
@@ -87,5 +87,5 @@ def explained(location: str, access: Access) -> Iterator[None]:
 
 def _said(error: BaseException) -> str:
     """Return the words of an error without what differs from try to try, or should not be read."""
-    text = re.sub(r"\s*\(Request ID: [^)]*\)", "", one_line(error, 400))
+    text = re.sub(r"\s*\(Request ID: [^)]*\)|\s*RequestId:\S+( Time:\S+)?", "", one_line(error, 400))
     return re.sub(r"(https?://[^\s?'\"]+)\?[^\s'\"]*", r"\1?…", text)

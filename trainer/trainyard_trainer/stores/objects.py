@@ -1,14 +1,16 @@
 """The objects below one address of a store: a few operations, whose errors say what to change or that they may pass."""
 
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow.fs as pa_fs
 
+from trainyard_trainer.errors import BadInput, one_line
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.faults import explained
+from trainyard_trainer.stores.faults import NO_BUCKET, explained
 from trainyard_trainer.stores.filesystems import open_location
 from trainyard_trainer.stores.uri import shown
 
@@ -30,9 +32,12 @@ class Objects:
     def names(self, folder: str = "", *, recursive: bool = False) -> dict[str, int | None]:
         """Return the names in a folder with their sizes, those of folders without; nothing where there is none."""
         base, found = self._path(folder), []
-        # Not `allow_not_found`: a bucket that does not exist would be an empty one.
+        # S3 takes a bucket that does not exist for an empty one if it may, and GCS says "not found" like nobody else.
+        lenient = self._filesystem.type_name != "s3"
         with suppress(FileNotFoundError), explained(self.shown(folder), self._access):
-            found = self._filesystem.get_file_info(pa_fs.FileSelector(base, recursive=recursive))
+            found = self._filesystem.get_file_info(
+                pa_fs.FileSelector(base, recursive=recursive, allow_not_found=lenient)
+            )
         files = {each.path: each.size if each.type == pa_fs.FileType.File else None for each in found}
         return {path[len(base) :].strip("/"): size for path, size in files.items()}
 
@@ -54,12 +59,12 @@ class Objects:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small object: all of it, or nothing."""
-        with explained(self.shown(name), self._access), self._writing(name) as stream:
+        with self._writing(name) as stream:
             stream.write(content)
 
     def upload(self, path: Path, name: str) -> None:
         """Copy a local file into the store."""
-        with path.open("rb") as source, explained(self.shown(name), self._access), self._writing(name) as stream:
+        with path.open("rb") as source, self._writing(name) as stream:
             shutil.copyfileobj(source, stream, _CHUNK)
 
     def download(self, name: str, path: Path) -> None:
@@ -77,8 +82,16 @@ class Objects:
         with suppress(FileNotFoundError), explained(self.shown(name), self._access):
             self._filesystem.delete_dir(self._path(name))
 
-    def _writing(self, name: str) -> Any:
-        return self._filesystem.open_output_stream(self._path(name), compression=None)
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[Any]:
+        try:
+            with (
+                explained(self.shown(name), self._access),
+                self._filesystem.open_output_stream(self._path(name), compression=None) as stream,
+            ):
+                yield stream
+        except FileNotFoundError as error:
+            raise BadInput(f"cannot use {self.shown(name)}: {NO_BUCKET} ({one_line(error, 200)})") from error
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root

@@ -29,7 +29,7 @@ class StoredVersions:
 
     def find(self) -> Complete | None:
         """Return the newest complete version of this training; what it left half written is removed."""
-        numbers = sorted(self._numbers(), reverse=True)
+        numbers = self._numbers()[::-1]
         with ThreadPoolExecutor(_READERS) as readers:
             manifests = dict(zip(numbers, readers.map(self._manifest, numbers), strict=True))
         for number, content in manifests.items():
@@ -93,7 +93,9 @@ class StoredVersions:
             self._objects.delete_folder(str(number))
 
     def _numbers(self) -> list[int]:
-        return [int(name) for name, size in self._objects.names().items() if size is None and name.isdecimal()]
+        # All names, because GCS lists no folders that were not made as such.
+        names = (name.partition("/") for name in self._objects.names(recursive=True))
+        return sorted({int(folder) for folder, slash, _ in names if slash and folder.isdecimal()})
 
     def _manifest(self, number: int) -> bytes | None:
         return self._objects.read(f"{number}/{MANIFEST_FILE}")
