@@ -16,6 +16,7 @@ from trainyard_trainer.data.rows import Rows
 from trainyard_trainer.data.table import BATCH_ROWS
 from trainyard_trainer.deciding import Decider, Maker, rows_a_block
 from trainyard_trainer.devices import Devices
+from trainyard_trainer.divergence import Suspects
 from trainyard_trainer.encoders import Encoder, encoder_for
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.execution import FLOAT32, Execution
@@ -95,7 +96,6 @@ def fit(
         interval=Interval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
         digest=digest,
         store=run.folders.model.parent,
-        learning_rate=spec.fit.optimizer.learning_rate,
     )
     loop = Loop(
         plan,
@@ -107,6 +107,11 @@ def fit(
         rows=rows,
         validation=_validation(prepared, to_block),
         found=found,
+        suspects=Suspects(
+            spec.fit.optimizer.learning_rate,
+            decided.choices.execution.precision,
+            prepared.table.schema.numbers,
+        ),
     )
     end, chosen = loop.run(), decided.choices.to_wire()
     if prepared.privacy is None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from trainyard_trainer.checkpoint import CheckpointFolder, Snapshot
 from trainyard_trainer.data.pipeline import TrainingRows
+from trainyard_trainer.divergence import Suspects
 from trainyard_trainer.errors import Diverged, Stopped
 from trainyard_trainer.history import LEARNING_RATE, History
 from trainyard_trainer.journal import Journal
@@ -52,10 +53,11 @@ class Loop:
         rows: TrainingRows,
         validation: Callable[[], Iterator[Any]] | None,
         found: tuple[Snapshot, Path] | None,
+        suspects: Suspects,
     ) -> None:
         self._plan, self._around = plan, around
         self._state, self._runner, self._task, self._policy = state, runner, task, policy
-        self._rows, self._validation, self._found = rows, validation, found
+        self._rows, self._validation, self._found, self._suspects = rows, validation, found, suspects
         self._clock = around.board.clock
         self._pace = Pace(self._clock.now())
         self._line_due = 0.0
@@ -138,9 +140,13 @@ class Loop:
         result = self._runner.train(block.rows, block.order, first=first, steps=steps, totals=position.totals)
         now = self._clock.now()
         if result.bad_step >= 0:
-            raise self._diverged(f"the loss is not a finite number any more at step {done + result.bad_step + 1}")
+            raise self._diverged(
+                f"the loss is not a finite number any more at step {done + result.bad_step + 1}", block, first, steps
+            )
         if not result.weights_finite:
-            raise self._diverged(f"a weight is not a finite number any more by step {done + steps}")
+            raise self._diverged(
+                f"a weight is not a finite number any more by step {done + steps}", block, first, steps
+            )
         rows = int(result.totals[COUNT] - position.totals[COUNT])
         self._pace.record(now=now, began=began, steps=steps, rows=rows)
         return replace(position, step=position.step + steps, totals=result.totals, seconds=now - self._began), steps
@@ -228,9 +234,8 @@ class Loop:
     def _steps_done(self, position: Position) -> int:
         return position.epoch * self._plan.steps_per_epoch + position.step
 
-    def _diverged(self, what: str) -> Diverged:
-        rate = self._plan.learning_rate
-        return Diverged(
-            f"{what}: the likeliest cause is a learning rate of {rate:g} that is too high; try {rate / 10:g}. "
-            "No such weights were saved"
-        )
+    def _diverged(self, what: str, block: Any = None, first: int = 0, steps: int = 0) -> Diverged:
+        """Return the end of a training, with the likeliest cause in the rows of its last call or in its settings."""
+        which = block.order[first : first + steps * self._plan.choices.batch_size] if block else ()
+        cause = self._suspects.likeliest(block.rows if block else None, which)
+        return Diverged(f"{what}: the likeliest cause: {cause}. No such weights were saved")

@@ -51,7 +51,6 @@ class Plan:
     interval: Interval
     digest: str
     store: Path
-    learning_rate: float
 
     @property
     def steps_per_epoch(self) -> int:
