@@ -70,10 +70,8 @@ class Validation(ApiModel):
     fraction: float | None = Field(
         default=None, ge=0, le=0.9, description="Share of the rows, chosen by the seed; 0.1 where nothing is set here."
     )
-    uri: str | None = Field(
+    uri: DataUri | None = Field(
         default=None,
-        min_length=1,
-        max_length=2048,
         description="A file or folder with rows of the same columns: a path or URI; a relative path starts in the "
         "folder that the data of data.source is in.",
     )

@@ -28,8 +28,8 @@ DataUri = Annotated[
         json_schema_extra=rules(
             rule(
                 "!self.contains('://') || self.matches('^(file:///|(s3|gs|abfss?|https?|hdfs|s?webhdfs)://[^/?#])')",
-                "expected a path, or a URI that starts with file:///, s3://, gs://, abfss://, https://, http://, "
-                "hdfs://, webhdfs:// or swebhdfs:// and a name",
+                "expected a path, or a URI of a file or folder with the scheme file, s3, gs, abfs, abfss, http, https, "
+                "hdfs, webhdfs or swebhdfs",
             ),
             rule("!self.contains('?') || self.matches('^https?://')", "only http and https URIs have a query"),
             *_SAFE,

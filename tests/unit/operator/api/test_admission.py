@@ -80,9 +80,9 @@ GOOD_URIS = [
     "webhdfs://namenode:9870/churn",
 ]
 BAD_URIS = [
-    ("ftp://host/rows.csv", "expected a path, or a URI that starts with"),
-    ("s3a://lake/churn", "expected a path, or a URI that starts with"),
-    ("s3:///churn", "expected a path, or a URI that starts with"),
+    ("ftp://host/rows.csv", "expected a path, or a URI of a file or folder"),
+    ("s3a://lake/churn", "expected a path, or a URI of a file or folder"),
+    ("s3:///churn", "expected a path, or a URI of a file or folder"),
     ("s3://lake/../other", "remove '..'"),
     ("/data/..", "remove '..'"),
     ("s3://AKID:secret@lake/churn", "no place for credentials"),
@@ -218,6 +218,7 @@ def test_good_input_is_accepted(resource):
         (data(source={}), "set exactly one of uri, configMap and persistentVolumeClaim"),
         (data(source={"uri": "/d", "configMap": {"name": "d"}}), "set exactly one of uri, configMap and"),
         *((data(source={"uri": uri}), words) for uri, words in BAD_URIS),
+        *((data(validation={"uri": uri}), words) for uri, words in BAD_URIS),
         (data(source={"configMap": {"name": "d"}, "secretRef": {"name": "s"}}), "only uri takes a secretRef"),
         (store(), "set exactly one of uri and persistentVolumeClaim"),
         (store(uri="s3://m", persistentVolumeClaim={"claimName": "m"}), "set exactly one of uri and persistent"),
