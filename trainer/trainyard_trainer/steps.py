@@ -139,7 +139,10 @@ class StepRunner:
             if self._model.losses:
                 loss += share * tf.add_n(self._model.losses)
             loss = self._optimizer.scale_loss(loss)
-        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        # An embedding has its gradient in slices, one for each use of a row. Keras squares them one by one, so that
+        # adam's second moment is too small for a row that is used twice; and its steps take longer than on the whole.
+        whole = [None if each is None else tf.convert_to_tensor(each) for each in tape.gradient(loss, variables)]
+        self._optimizer.apply(whole, variables)
         return self._sums(labels, losses, self._task.sums(labels, outputs))
 
     def _validate_rows(self, block: Any) -> dict[str, Any]:

@@ -8,11 +8,16 @@ import keras
 import numpy as np
 import pytest
 
-from support.trainer_models import Sample, rows
+from support.trainer_models import TWO, Sample, rows
+from trainyard_operator.api.fit import Optimizer
+from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.features import DENSE, SLOTS
+from trainyard_trainer.optimizers import make_optimizer
 from trainyard_trainer.state import ModelState
-from trainyard_trainer.steps import LABELS, VALIDATION_BATCH
+from trainyard_trainer.steps import LABELS, VALIDATION_BATCH, StepRunner
+from trainyard_trainer.tasks import task_for
 
+BINARY = KerasProgram(task="binaryClassification")
 BLOCK = rows(100, slots=(3, 5))
 ORDER = np.random.default_rng(5).permutation(100).astype(np.int32)
 
@@ -21,11 +26,11 @@ def a_sample(**changes: Any) -> Sample:
     return Sample(**({"slots": (3, 5), "dropout": 0.3} | changes))
 
 
-def train(sample: Sample, calls: list[int]) -> dict[str, Any]:
+def train(sample: Sample, calls: list[int], block: dict[str, Any] = BLOCK) -> dict[str, Any]:
     """Run the 13 steps of an epoch of 100 rows in calls of the given numbers of steps; returns the totals."""
     totals, first = sample.runner.zero_totals(), 0
     for steps in calls:
-        done = sample.runner.train(BLOCK, ORDER, first=first, steps=steps, totals=totals)
+        done = sample.runner.train(block, ORDER, first=first, steps=steps, totals=totals)
         assert (done.bad_step, done.weights_finite) == (-1, True)
         totals, first = done.totals, first + steps * 8
     return dict(totals)
@@ -44,24 +49,46 @@ def test_the_last_batch_may_be_short_and_counts_by_its_rows() -> None:
     assert train(a_sample(), [13])["count"] == 100
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_it_trains_as_keras_fit_does(optimizer: str) -> None:
-    ours, theirs = (a_sample(optimizer=optimizer, dropout=0.0) for _ in range(2))
+# Keras' adam is not asked about categories: see the next test.
+@pytest.mark.parametrize(("optimizer", "slots"), [("adam", ()), ("sgd", (3, 5))])
+def test_it_trains_as_keras_fit_does(optimizer: str, slots: tuple[int, ...]) -> None:
+    ours, theirs = (a_sample(optimizer=optimizer, slots=slots, dropout=0.0) for _ in range(2))
+    block = rows(100, slots=slots)
     theirs.model.compile(
         theirs.optimizer,
         keras.losses.BinaryCrossentropy(from_logits=True),
         metrics=[keras.metrics.BinaryAccuracy(threshold=0)],
     )
-    inputs = {name: BLOCK[name][ORDER] for name in (DENSE, SLOTS)}
+    inputs = {name: block[name][ORDER] for name in (DENSE, SLOTS)}
 
-    totals = train(ours, [13])
-    history = theirs.model.fit(inputs, BLOCK[LABELS][ORDER], batch_size=8, epochs=1, shuffle=False, verbose=0)
+    totals = train(ours, [13], block)
+    history = theirs.model.fit(inputs, block[LABELS][ORDER], batch_size=8, epochs=1, shuffle=False, verbose=0)
 
     metrics = ours.task.metrics(totals)
     assert metrics["loss"] == pytest.approx(history.history["loss"][0], rel=1e-4)
     assert metrics["accuracy"] == pytest.approx(history.history["binary_accuracy"][0], abs=1e-6)
     for one, other in zip(ours.weights(), theirs.weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_adam_learns_an_embedding_like_the_dense_layer_on_one_hot_columns_that_it_stands_for() -> None:
+    ids = keras.Input((3,), dtype="int32", name=SLOTS)
+    weights = [
+        keras.layers.Embedding(6, 1, embeddings_initializer="zeros"),
+        keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
+    ]
+    outputs = [weights[0](ids), weights[1](keras.ops.one_hot(ids, 6))]
+    rng = np.random.default_rng(3)
+    block = {SLOTS: rng.integers(0, 6, (40, 3)).astype(np.int32), LABELS: rng.integers(0, 2, 40).astype(np.int32)}
+
+    for each in outputs:
+        model = keras.Model({SLOTS: ids}, keras.ops.sum(each, axis=1))
+        runner = StepRunner(model, make_optimizer(Optimizer(), model), task_for(TWO, BINARY), batch_size=8)
+        runner.train(block, np.arange(40, dtype=np.int32), first=0, steps=5, totals=runner.zero_totals())
+
+    embedded, dense = (each.get_weights()[0] for each in weights)
+    np.testing.assert_allclose(embedded, dense, atol=1e-6)
+    assert np.abs(dense).max() > 1e-3
 
 
 def test_a_training_goes_on_from_its_saved_state_bit_for_bit() -> None:
@@ -151,7 +178,9 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from support.trainer_models import Sample, rows
+from support.trainer_models import TWO, Sample, rows
+from trainyard_operator.api.fit import Optimizer
+from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.state import ModelState
 
 block, order = rows(101, slots=(3, 5)), np.random.default_rng(5).permutation(101).astype(np.int32)
