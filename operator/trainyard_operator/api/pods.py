@@ -120,6 +120,10 @@ class PodTemplate(ApiModel):
     affinity: dict[str, Any] | None = Field(default=None, description="Scheduling constraints (core/v1 Affinity).")
     priority_class_name: Name | None = Field(default=None, description="PriorityClass of the pods.")
     runtime_class_name: Name | None = Field(default=None, description="RuntimeClass of the pods, for example nvidia.")
+    service_account_name: Name | None = Field(
+        default=None,
+        description="ServiceAccount of the pods, for stores that know a workload by it. Its token is not mounted.",
+    )
     image_pull_secrets: list[SecretReference] | None = Field(
         default=None, max_length=10, description="Secrets for private registries (core/v1 LocalObjectReference)."
     )

@@ -84,6 +84,7 @@ def pod_template(service: str, revision: Revision, *, fetch_images: FetchImages)
         affinity=template.affinity,
         priorityClassName=template.priority_class_name,
         runtimeClassName=template.runtime_class_name,
+        serviceAccountName=template.service_account_name,
         imagePullSecrets=template.image_pull_secrets,
     )
     scrape = {"prometheus.io/scrape": "true", "prometheus.io/port": str(REST_PORT), "prometheus.io/path": METRICS_PATH}

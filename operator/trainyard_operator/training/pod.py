@@ -56,6 +56,7 @@ def pod_template(job: TrainingJob, attempt: int, *, trainer_image: str) -> Manif
         affinity=template.affinity,
         priorityClassName=template.priority_class_name,
         runtimeClassName=template.runtime_class_name,
+        serviceAccountName=template.service_account_name,
         imagePullSecrets=template.image_pull_secrets,
     )
     metadata = {"labels": (template.labels or {}) | identity.labels(job, attempt)}

@@ -157,6 +157,13 @@ def test_from_a_store_the_trainers_image_brings_the_version_and_the_server_never
     assert "store" not in [each["name"] for each in server["volumeMounts"]]
 
 
+def test_a_server_may_have_an_account_that_its_store_knows() -> None:
+    pod = the_pod(template={"serviceAccountName": "models-reader"})["spec"]
+
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("models-reader", False)
+    assert "serviceAccountName" not in the_pod()["spec"]
+
+
 def test_a_store_without_a_secret_needs_no_volume() -> None:
     pod = a_deployment(ModelVersion("gs://lake", "churn", "7"))["spec"]["template"]["spec"]
 

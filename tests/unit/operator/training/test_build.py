@@ -51,6 +51,7 @@ EVERYTHING = (
             "affinity": {"nodeAffinity": {}},
             "priorityClassName": "high",
             "runtimeClassName": "nvidia",
+            "serviceAccountName": "lake-reader",
             "imagePullSecrets": [{"name": "pull"}],
             "env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
         },
@@ -247,6 +248,13 @@ def test_credentials_are_files_that_only_the_program_reads_and_no_variables() ->
     assert mounts[env["TRAINYARD_STORE_SECRET_DIR"]] == ("store-secret", True)
     assert "envFrom" not in pod["containers"][0]
     assert not any("SECRET" in name for name in env_of(VARIANTS["plain"]))
+
+
+def test_a_workload_may_be_known_by_its_account_and_gets_no_token_of_the_api_server() -> None:
+    pod = pod_of(EVERYTHING)
+
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("lake-reader", False)
+    assert "serviceAccountName" not in pod_of(VARIANTS["plain"])
 
 
 def test_work_for_a_store_that_is_no_volume_is_done_on_the_pods_own_disk() -> None:
