@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from trainyard_trainer.data.categories import FIRST, MISSING, UNKNOWN
+from trainyard_trainer.data.hashing import KEY, Hashed
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableFacts
 
@@ -46,7 +47,7 @@ class FeatureEncoder(tf.Module):
         self._offsets = (np.cumsum(slots) - slots).astype(np.int32)
         self.inputs = ModelInputs(dense=len(self._mean) + len(self._indicators), slots=slots)
         # Tables are resources: they must hang on the module, or the saved graph would refer to nothing.
-        self.tables = [_table(each) for each in facts.vocabularies]
+        self.tables = [_HashedTexts(each) if isinstance(each, Hashed) else _table(each) for each in facts.vocabularies]
 
     def signature(self) -> dict[str, Any]:
         """Return what a client sends: a number, text or vector a row for each feature column."""
@@ -100,6 +101,17 @@ def _with_odd_rows(raw: RawRows) -> RawRows:
         texts=tuple(pa.concat_arrays([each, pa.array([None, _NEVER_SEEN], pa.string())]) for each in raw.texts),
         label=raw.label,
     )
+
+
+class _HashedTexts:
+    """Finds the slots of a hashed column as a table finds those of others."""
+
+    def __init__(self, hashed: Hashed) -> None:
+        self._count = len(hashed)
+
+    def lookup(self, texts: Any) -> Any:
+        buckets = tf.strings.to_hash_bucket_strong(texts, self._count, key=list(KEY))
+        return tf.where(tf.equal(texts, ""), MISSING, FIRST + tf.cast(buckets, tf.int32))
 
 
 def _table(vocabulary: tuple[str, ...]) -> Any:

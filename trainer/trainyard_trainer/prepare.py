@@ -65,7 +65,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
         seed=fit.seed,
         cache_bytes=cache_bytes,
         watch=lambda rows: board.step_ended(),
-        counter=counter_for(run.program, table.schema),
+        counter=counter_for(run.program, table.schema, data.hashing),
     )
     if grows_trees(run.program):
         require_rows_in_memory(facts, limit=cache_bytes)

@@ -1,11 +1,13 @@
 """The data set of a TrainingJob."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from trainyard_operator.api.meta import ApiModel, Column, Name, RelativePath, rule, rules
 from trainyard_operator.api.stores import DataUri, SecretRef
+
+Buckets = Annotated[int, Field(ge=2, le=1000000)]
 
 
 class ConfigMapSource(ApiModel):
@@ -133,6 +135,13 @@ class Data(ApiModel):
         max_length=10000,
         description="The columns to predict from, each once; all but the label where absent.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    hashing: dict[Column, Buckets] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Text columns, each with the number of categories to hash its texts into: for more different texts "
+        "than the 10,000 of a vocabulary, or new ones all the time.",
     )
     validation: Validation = Field(default=Validation(), description="Which rows are held back.")
     label_separator: str = Field(

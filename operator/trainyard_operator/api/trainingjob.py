@@ -144,6 +144,12 @@ class TrainingJobSpec(ApiModel):
                 ".fit.metrics",
             ),
             rule(
+                "!has(self.data.hashing) || !has(self.program.keras) || "
+                "self.program.keras.family in ['linear', 'mlp', 'svm']",
+                "only the families linear, mlp and svm take hashed columns",
+                ".data.hashing",
+            ),
+            rule(
                 "!has(self.tuning) || !has(self.program.container)",
                 "a container program does its own tuning: remove tuning",
                 ".tuning",

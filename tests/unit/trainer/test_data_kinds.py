@@ -121,15 +121,16 @@ def test_files_of_their_own_are_what_the_model_is_judged_by(tmp_path: Path) -> N
     assert manifest(tmp_path)["data"]["validation"]["location"] == f"{tmp_path}/held-back"
 
 
-def test_a_column_chooses_the_rows_to_validate_with_and_is_no_feature(tmp_path: Path) -> None:
-    rows = [f"{'train' if i % 4 else 'Validation'},{row}" for i, row in enumerate(csv_rows())]
-    (tmp_path / "t.csv").write_text("\n".join(["split,a,b,c,label", *rows]) + "\n")
+def test_a_column_chooses_the_rows_to_validate_with_and_another_is_hashed(tmp_path: Path) -> None:
+    rows = [f"{'train' if i % 4 else 'Validation'},street {i},{row}" for i, row in enumerate(csv_rows())]
+    (tmp_path / "t.csv").write_text("\n".join(["split,street,a,b,c,label", *rows]) + "\n")
+    spec = spec_for(tmp_path / "t.csv").with_data(validation={"column": "split"}, hashing={"street": 10})
 
-    result = run(spec_for(tmp_path / "t.csv").with_data(validation={"column": "split"}), tmp_path)
+    result = run(spec, tmp_path)
 
     assert result.code == 0, result.stderr
     assert (result.the("data")["trainingRows"], result.the("data")["validationRows"]) == (ROWS * 3 // 4, ROWS // 4)
-    assert sorted(manifest(tmp_path)["signatures"]["serving_default"]["inputs"]) == ["a", "b", "c"]
+    assert sorted(manifest(tmp_path)["signatures"]["serving_default"]["inputs"]) == ["a", "b", "c", "street"]
 
 
 def wrong(name: str, validation: dict[str, Any], files: dict[str, list[str]], message: str) -> Any:

@@ -29,7 +29,8 @@ class CategoryCounter:
         if len(self._codes) > MAX_CATEGORIES:
             raise BadInput(
                 f"column {self.column!r} has more than {MAX_CATEGORIES} different texts, too many for categories: "
-                "if it names or describes single rows, leave it out by listing the other columns in data.features"
+                "hash it (data.hashing), or, if it names or describes single rows, leave it out by listing the other "
+                "columns in data.features"
             )
         return known.astype(np.int32)[coded.indices.to_numpy(zero_copy_only=False)]
 
@@ -58,6 +59,15 @@ class CategoryCounter:
                 "leave such cells empty where the value is missing, or leave the column out"
             )
         return tuple(texts)
+
+    def settled(self) -> tuple[tuple[str, ...], Any]:
+        """Return the vocabulary, and the slot of each code.
+
+        Raises:
+            BadInput: as `vocabulary` does.
+        """
+        vocabulary = self.vocabulary()
+        return vocabulary, self.slots(vocabulary)
 
     def slots(self, vocabulary: tuple[str, ...]) -> Any:
         """Return, for each code, the slot its text has in the model."""

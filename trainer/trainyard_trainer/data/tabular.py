@@ -9,10 +9,11 @@ import numpy as np
 
 from trainyard_trainer.data import categories
 from trainyard_trainer.data.categories import CategoryCounter, empty_column
+from trainyard_trainer.data.hashing import HashCounter, Hashed, slots_of
 from trainyard_trainer.data.labels import Tally
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawRows
-from trainyard_trainer.errors import BadInput
+from trainyard_trainer.errors import BadInput, did_you_mean, listed
 
 NUMBERS, CATEGORIES = "numbers", "categories"
 """Names of the feature arrays: float32 with NaN where missing, and int32 slots."""
@@ -29,7 +30,7 @@ class TableFacts:
     mean: Any
     deviation: Any
     missing: Any
-    vocabularies: tuple[tuple[str, ...], ...]
+    vocabularies: tuple[tuple[str, ...] | Hashed, ...]
 
     @property
     def row_bytes(self) -> int:
@@ -44,18 +45,31 @@ class TableFacts:
 
     def arrays(self, raw: RawRows) -> dict[str, Any]:
         """Return raw rows as numbers and slots."""
-        slots = list(map(categories.encode, raw.texts, self.vocabularies))
+        slots = list(map(_slots, raw.texts, self.vocabularies))
         return {NUMBERS: raw.numbers, CATEGORIES: _columns(slots, raw)}
+
+
+def _slots(texts: Any, vocabulary: tuple[str, ...] | Hashed) -> Any:
+    return slots_of(texts, vocabulary) if isinstance(vocabulary, Hashed) else categories.encode(texts, vocabulary)
 
 
 class TableCounter:
     """Collects mean, spread and vocabulary of the columns while the data streams by.
 
+    `hashing` gives the number of buckets of the columns whose texts are hashed instead.
+
     Raises:
-        BadInput: a column is neither numbers nor texts.
+        BadInput: a column is neither numbers nor texts, or one that is to be hashed is none of texts.
     """
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, hashing: Mapping[str, int] | None = None) -> None:
+        hashing = hashing or {}
+        for name in hashing:
+            if name not in schema.texts:
+                raise BadInput(
+                    f"data.hashing names {name!r}, which is not a feature that holds texts"
+                    f"{did_you_mean(name, schema.texts)} (those are {listed(schema.texts) or 'none'})"
+                )
         for name in schema.media:
             raise BadInput(
                 f"column {name!r} holds bytes or arrays, and this family learns from numbers and texts: use family cnn "
@@ -63,7 +77,9 @@ class TableCounter:
             )
         self._schema = schema
         self._tally = Tally(len(schema.numbers))
-        self._texts = [CategoryCounter(name) for name in schema.texts]
+        self._texts = [
+            HashCounter(name, hashing[name]) if name in hashing else CategoryCounter(name) for name in schema.texts
+        ]
         self._slots: list[Any] = []
         self.row_bytes = 4 * (len(schema.numbers) + len(schema.texts))
 
@@ -85,14 +101,14 @@ class TableCounter:
         for name, count in zip(self._schema.numbers, self._tally.count, strict=True):
             if not count:
                 raise BadInput(empty_column(name))
-        vocabularies = tuple(each.vocabulary() for each in self._texts)
-        self._slots = [each.slots(known) for each, known in zip(self._texts, vocabularies, strict=True)]
+        settled = [each.settled() for each in self._texts]
+        self._slots = [slots for _, slots in settled]
         return TableFacts(
             schema=self._schema,
             mean=self._tally.mean,
             deviation=np.where(self._tally.deviation > 0, self._tally.deviation, 1.0),
             missing=self._tally.count < training_rows,
-            vocabularies=vocabularies,
+            vocabularies=tuple(known for known, _ in settled),
         )
 
     def settle(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:

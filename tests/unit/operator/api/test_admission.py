@@ -130,6 +130,7 @@ def test_every_example_is_accepted(document):
         output(signing={"secretKeyRef": {"name": "keys", "key": "private.pem"}}),
         data(format="tfrecord", maxBadRows=10, validation={"uri": "validation/"}),
         data(validation={"column": "split"}),
+        data(hashing={"street": 1000}),
         a_training_job(program={"keras": {"task": "multilabelClassification"}}),
         data(validation={"fraction": 0}),
         data(source={"persistentVolumeClaim": {"claimName": "rows", "path": "a/b..c/d.csv"}}),
@@ -245,6 +246,14 @@ def test_good_input_is_accepted(resource):
         (
             a_training_job(program={"keras": {"task": "multilabelClassification"}}, fit={"metrics": ["precision"]}),
             "a metric has to fit the task",
+        ),
+        (data(hashing={"street": 1}), "1 is less than the minimum of 2"),
+        (
+            a_training_job(
+                data={"source": {"uri": "/d.csv"}, "label": "price", "hashing": {"street": 1000}},
+                program={"keras": {"task": "regression", "family": "randomForest"}},
+            ),
+            "only the families linear, mlp and svm take hashed columns",
         ),
         (data(maxBadRows=-1), "-1 is less than the minimum of 0"),
         (worker(gpus=-1), "-1 is less than the minimum of 0"),

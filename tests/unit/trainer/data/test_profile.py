@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainyard_operator.api.program import Task
+from trainyard_trainer.data.categories import FIRST
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels, Tally
 from trainyard_trainer.data.pipeline import read
 from trainyard_trainer.data.profile import Profile, profile
 from trainyard_trainer.data.rows import Rows, concatenate
 from trainyard_trainer.data.source import find
 from trainyard_trainer.data.table import Table
-from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableFacts
+from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableCounter, TableFacts
 from trainyard_trainer.errors import BadInput
 
 
@@ -191,6 +192,38 @@ def test_data_one_cannot_learn_from_is_refused_with_what_to_do(
         look_at(columns, tmp_path, task=task)
 
     assert message in str(raised.value), json.dumps(str(raised.value))
+
+
+def test_hashed_texts_have_slots_without_a_vocabulary(tmp_path: Path) -> None:
+    columns = {"id": [f"id-{i}" for i in range(20_000)], "a": range(20_000), "label": [0, 1] * 10_000}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    table = Table(find(str(tmp_path / "t.parquet"), "auto"), label="label", features=None)
+
+    facts = profile(
+        table,
+        task=BINARY,
+        fraction=0.0,
+        seed=1,
+        cache_bytes=1 << 30,
+        watch=lambda rows: None,
+        counter=TableCounter(table.schema, {"id": 50}),
+    )
+
+    assert facts.kept.training is not None
+    slots = facts.kept.training.features[CATEGORIES][:, 0]
+    assert set(slots) == set(range(FIRST, FIRST + 50))
+    (unit,) = table.units()
+    np.testing.assert_array_equal(
+        np.concatenate([facts.encode(raw).features[CATEGORIES][:, 0] for raw in table.read(unit)]), slots
+    )
+
+
+def test_a_column_that_is_not_there_cannot_be_hashed(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"city": ["x"], "a": [1], "label": [0]}), tmp_path / "t.parquet")
+    table = Table(find(str(tmp_path / "t.parquet"), "auto"), label="label", features=None)
+
+    with pytest.raises(BadInput, match=r"data.hashing names 'citi', which is not .*; did you mean 'city'\?"):
+        TableCounter(table.schema, {"citi": 50})
 
 
 def test_a_fraction_of_less_than_a_row_is_refused(tmp_path: Path) -> None:
