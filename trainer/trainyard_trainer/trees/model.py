@@ -66,13 +66,18 @@ class ForestModel(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return the task's outputs, float32 [rows, outputs], for what the encoder returns."""
-        return self.finish(tf.reduce_sum(self.answers(inputs), axis=1), self.rounds)
+        if self._shape.trees_per_round > 1:
+            return self.finish(tf.reduce_sum(self.answers(inputs), axis=1), self.rounds)
+        with tf.device("/CPU:0"):  # adds up on the way: all answers at once would be rows times trees times classes
+            leaves = self._leaves(inputs)
+            rows = tf.repeat(tf.range(tf.shape(leaves)[0]), self.rounds)
+            return self.finish(tf.sparse.segment_sum(self._values, tf.reshape(leaves, [-1]), rows), self.rounds)
 
     def answers(self, inputs: Any) -> Any:
         """Return what each round says, float32 [rows, rounds, outputs]."""
-        with tf.device("/CPU:0"):  # a chain of small look-ups in integers is not what a GPU is for
-            leaves = tf.gather(self._leaf, self._walk(inputs[DENSE], inputs[SLOTS]))
-            return tf.reshape(tf.gather(self._values, leaves), [-1, self.rounds, self._shape.outputs])
+        with tf.device("/CPU:0"):
+            values = tf.gather(self._values, self._leaves(inputs))
+            return tf.reshape(values, [-1, self.rounds, self._shape.outputs])
 
     def finish(self, sums: Any, rounds: int) -> Any:
         """Return the task's outputs for the sum of the answers of the first `rounds` rounds."""
@@ -85,6 +90,10 @@ class ForestModel(keras.layers.Layer):
         if self._shape.combine == "meanLog":
             return logs
         return logs - tf.math.log(tf.clip_by_value(1 - means, _LEAST, 1.0))
+
+    def _leaves(self, inputs: Any) -> Any:
+        """Return where each row ends in each tree; small look-ups in integers, which a GPU is not for."""
+        return tf.gather(self._leaf, self._walk(inputs[DENSE], inputs[SLOTS]))
 
     def _walk(self, dense: Any, slots: Any) -> Any:
         gone = tf.math.is_nan(dense)

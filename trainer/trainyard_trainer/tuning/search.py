@@ -15,6 +15,7 @@ from trainyard_trainer.metrics import is_better_higher
 from trainyard_trainer.progress import ProgressBoard
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
+from trainyard_trainer.trees.settings import most_epochs
 from trainyard_trainer.tuning.space import Choice, Space
 from trainyard_trainer.tuning.study import Study
 from trainyard_trainer.tuning.trials import Trial, Trials
@@ -37,7 +38,7 @@ class Search:
     def __init__(self, run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal) -> None:
         assert run.job.spec.tuning is not None
         self._run, self._board, self._journal, self._stop = run, board, journal, stop
-        self._tuning, self._epochs = run.job.spec.tuning, run.job.spec.fit.epochs
+        self._tuning, self._epochs = run.job.spec.tuning, most_epochs(run.job.spec)
         objective = self._tuning.objective
         self.metric = objective.name
         self.higher = objective.direction == "max" if objective.direction else is_better_higher(self.metric)
