@@ -82,7 +82,8 @@ def volumes(job: TrainingJob) -> list[Manifest]:
     ]
     if source.config_map is not None:
         key = source.config_map.key
-        items = {"items": [{"key": key, "path": key}]} if key else {}
+        # The rows to validate with are another key, beside that of the rows to train on.
+        items = {"items": [{"key": key, "path": key}]} if key and not job.spec.data.validation.uri else {}
         found.append({"name": "data", "configMap": {"name": source.config_map.name} | items})
     elif source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name != claim:
         name = source.persistent_volume_claim.claim_name

@@ -263,3 +263,15 @@ def test_work_for_a_store_that_is_no_volume_is_done_on_the_pods_own_disk() -> No
     assert {"name": "store", "emptyDir": {}} in pod["volumes"]
     assert {"name": "store", "mountPath": "/trainyard/store"} in pod["containers"][0]["volumeMounts"]
     assert env_of(VARIANTS["store"])["TRAINYARD_MODEL_DIR"] == "/trainyard/store/churn"
+
+
+def test_validation_rows_may_be_another_key_of_the_config_map() -> None:
+    data = {"label": "churned", "source": {"configMap": {"name": "rows", "key": "t.csv"}}}
+
+    def mounted(**more: Any) -> Manifest:
+        pod = pod_of(a_training_job().with_spec(data=data | more))
+        (found,) = [each["configMap"] for each in pod["volumes"] if each["name"] == "data"]
+        return dict(found)
+
+    assert mounted() == {"name": "rows", "items": [{"key": "t.csv", "path": "t.csv"}]}
+    assert mounted(validation={"uri": "v.csv"}) == {"name": "rows"}
