@@ -10,6 +10,7 @@ import tensorflow as tf
 from support.trainer_models import TWO, rows
 from trainyard_operator.api.fit import Optimizer
 from trainyard_operator.api.program import KerasProgram
+from trainyard_trainer.data.labels import ClassLabels, NumberLabels
 from trainyard_trainer.features import DENSE, ModelInputs
 from trainyard_trainer.models import FAMILIES
 from trainyard_trainer.optimizers import make_optimizer
@@ -20,6 +21,7 @@ from trainyard_trainer.steps import LABELS
 from trainyard_trainer.tasks import task_for
 
 CLIP = 0.5
+THREE = ClassLabels(("a", "b", "c"), ("a", "b", "c"), (1, 1, 1))
 
 
 class Private:
@@ -148,6 +150,30 @@ def test_steps_after_a_resume_repeat_the_noise_of_an_undisturbed_training() -> N
     second.train(block, 3)
 
     np.testing.assert_array_equal(second.weights(), whole.weights())
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "labels", "knobs"),
+    [
+        ("linear", "regression", NumberLabels(0.0, 1.0), {}),
+        ("svm", "binaryClassification", TWO, {"kernel": "rbf", "random_features": 16}),
+        ("mlp", "multiclassClassification", THREE, {"hidden": [8], "normalization": "layerNormalization"}),
+    ],
+)
+def test_every_family_that_is_allowed_learns(family: Any, kind: Any, labels: Any, knobs: dict[str, Any]) -> None:
+    keras.utils.set_random_seed(1)
+    program = KerasProgram(family=family, task=kind, **knobs)
+    task, block = task_for(labels, program), block_of()
+    if kind == "regression":
+        block[LABELS] = tf.cast(block[LABELS], tf.float32)
+    model = FAMILIES[family](program, ModelInputs(4, (3, 5)), task.outputs)
+    optimizer = make_optimizer(Optimizer(learning_rate=0.05), model)
+    runner = PrivateStepRunner(model, optimizer, task, PrivacyPlan(0.1, 1.0, 1e-4, 200, 50, 100), key=[1, 2])
+    before = task.metrics(runner.validate(block))["loss"]
+
+    runner.train(block, np.arange(200, dtype=np.int32), first=0, steps=60, totals=runner.zero_totals())
+
+    assert task.metrics(runner.validate(block))["loss"] < 0.7 * before
 
 
 def test_keys_come_from_the_operating_system() -> None:
