@@ -99,7 +99,8 @@ class StepRunner:
 
         def one_step(i: Any, bad_step: Any, totals: Any) -> Any:
             begin = first + i * size
-            which = tf.slice(order, [begin], [size]) if compiled else order[begin : begin + size]
+            # XLA takes where a slice begins for a constant, and would compile anew for every call.
+            which = tf.gather(order, begin + tf.range(size)) if compiled else order[begin : begin + size]
             sums = self._step(block, which)
             bad = tf.logical_and(bad_step < 0, tf.logical_not(tf.math.is_finite(sums[LOSS])))
             added = {name: totals[name] + tf.cast(sums[name], tf.float64) for name in totals}
