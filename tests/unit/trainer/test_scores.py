@@ -57,7 +57,8 @@ def expected_loss(task: str, name: str, labels: np.ndarray, outputs: np.ndarray)
     return unit * float(np.mean(loss((labels[:, None] - 100) / 20, outputs)))
 
 
-@pytest.mark.parametrize(("task", "name"), [(task, name) for task, names in LOSSES.items() for name in names])
+# Task multilabelClassification has one loss, and tests of its own.
+@pytest.mark.parametrize(("task", "name"), [(task, name) for task in LABELS for name in LOSSES[task]])
 def test_a_loss_is_that_of_keras_and_of_every_row(task: str, name: str) -> None:
     labels, outputs = rows(task)
 
