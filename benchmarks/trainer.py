@@ -14,8 +14,8 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Settings:
     data: Path
     rounds: int
     batch_size: int
+    fit: Mapping[str, Any] = field(default_factory=dict)
 
 
 def keras_fit(connection: Connection, settings: Settings) -> None:
@@ -103,7 +104,7 @@ def _job(settings: Settings) -> dict[str, Any]:
         "spec": {
             "program": {"keras": dict(case.program)},
             "data": source,
-            "fit": {"epochs": settings.rounds, "batchSize": settings.batch_size},
+            "fit": {"epochs": settings.rounds, "batchSize": settings.batch_size} | dict(settings.fit),
             "output": {"store": {"persistentVolumeClaim": {"claimName": "models"}}},
         },
     }

@@ -37,19 +37,21 @@ class Trials:
     def __exit__(self, *error: object) -> None:
         self._state.restore(self._before)
 
-    def run(self, runner: StepRunner, steps: int) -> Timing:
-        """Run some steps on the first rows of the block."""
+    def run(self, runner: StepRunner, steps: int, *, first: int = 0) -> Timing:
+        """Run some steps on the rows of the block from the first one."""
         self._state.restore(self._before)
         totals = runner.zero_totals()
         began = time.perf_counter()
-        done = runner.train(self._block.rows, self._block.order, first=0, steps=steps, totals=totals)
+        done = runner.train(self._block.rows, self._block.order, first=first, steps=steps, totals=totals)
         return Timing(
             (time.perf_counter() - began) / steps, float(done.totals[LOSS]) / max(float(done.totals[COUNT]), 1.0)
         )
 
     def steps(self, seconds: float, batch_size: int) -> int:
         """Return how many steps, of so many seconds each, make a call that is long enough to be measured."""
-        return max(1, min(math.ceil(_CALL_SECONDS / max(seconds, 1e-9)), len(self._block.order) // batch_size))
+        return max(
+            1, min(math.ceil(_CALL_SECONDS / max(seconds, 1e-9)), (len(self._block.order) - _ROUNDS) // batch_size)
+        )
 
     def speed(self, batch_size: int) -> float | None:
         """Return rows a second with a batch size, twice the one before; nothing where it does not fit into memory."""
@@ -94,7 +96,8 @@ class ExecutionBench:
         steps = self._trials.steps(self._trials.run(first, 1).seconds, self._batch_size)
         slow = self._trials.run(second, 1).seconds
         rounds = 1 if slow * steps > 10 * _CALL_SECONDS else _ROUNDS
-        pairs = [(self._trials.run(first, steps), self._trials.run(second, steps)) for _ in range(rounds)]
+        # Never from the same row twice: what is compiled for one row only would look well otherwise.
+        pairs = [[self._trials.run(each, steps, first=i) for each in (first, second)] for i in range(1, rounds + 1)]
         return _quickest([a for a, _ in pairs]), _quickest([b for _, b in pairs])
 
 
