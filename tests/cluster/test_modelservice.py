@@ -252,7 +252,7 @@ def test_what_is_missing_is_told(api: Api, operator: OperatorProcess) -> None:
 def test_a_spec_that_cannot_work_is_refused_at_once(api: Api) -> None:
     for spec, said in (
         ({"model": {}}, "exactly one of fromTraining and uri"),
-        ({"model": {"uri": "s3://bucket/line/1"}}, "spec.model.uri"),
+        ({"model": {"uri": "ftp://models/line/1"}}, "spec.model.uri"),
         ({"model": {"uri": f"pvc://{STORE}/../line/1"}}, ".."),
         ({"replicas": -1}, "spec.replicas"),
     ):
