@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from trainyard_operator.api.audio import Audio
+from trainyard_operator.api.code import PythonProgram
 from trainyard_operator.api.images import Image
 from trainyard_operator.api.meta import ApiModel, rule, rules
+from trainyard_operator.api.tasks import Task as Task
 from trainyard_operator.api.text import Text
 
-Task = Literal["binaryClassification", "multiclassClassification", "multilabelClassification", "regression"]
 # The names are Keras': https://keras.io/api/layers/activations and https://keras.io/api/optimizers
 Activation = Literal[
     "celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "linear", "mish",
@@ -161,8 +162,17 @@ class Program(ApiModel):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            rule("has(self.keras) != has(self.container)", "set exactly one of keras and container"),
+            rule(
+                "[has(self.keras), has(self.python), has(self.container)].filter(x, x).size() == 1",
+                "set exactly one of keras, python and container",
+            ),
         )
     )
     keras: KerasProgram | None = Field(default=None, description="A model described by a few knobs.")
+    python: PythonProgram | None = Field(default=None, description="A Keras model that your own function builds.")
     container: ContainerProgram | None = Field(default=None, description="A program of your own.")
+
+    @property
+    def model(self) -> KerasProgram | PythonProgram | None:
+        """The program that the trainer runs; none where the user's image does everything."""
+        return self.keras or self.python

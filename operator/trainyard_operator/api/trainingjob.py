@@ -133,13 +133,15 @@ class TrainingJobSpec(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "!has(self.fit.loss) || !has(self.program.keras) || self.fit.loss in "
-                f"(self.program.keras.family == 'svm' ? {SVM_LOSSES} : {LOSSES}[self.program.keras.task])",
+                "!has(self.fit.loss) || has(self.program.container) || self.fit.loss in (!has(self.program.keras) ? "
+                f"{LOSSES}[self.program.python.task] : self.program.keras.family == 'svm' ? {SVM_LOSSES} : "
+                f"{LOSSES}[self.program.keras.task])",
                 f"a loss has to fit the task: {_by_task(LOSSES)}; {' or '.join(SVM_LOSSES)} for an svm",
                 ".fit.loss",
             ),
             rule(
-                f"!has(self.program.keras) || self.fit.metrics.all(m, m in {METRICS}[self.program.keras.task])",
+                "has(self.program.container) || self.fit.metrics.all(m, m in "
+                f"{METRICS}[has(self.program.keras) ? self.program.keras.task : self.program.python.task])",
                 f"a metric has to fit the task: {_by_task(METRICS)}",
                 ".fit.metrics",
             ),

@@ -4,6 +4,8 @@ from typing import Any
 
 from trainyard_operator.api.names import (
     CHECKPOINT_DIR_ENV,
+    CODE_DIR_ENV,
+    CODE_MOUNT,
     DATA_DIR_ENV,
     IMAGE_ENV,
     LOG_DIR_ENV,
@@ -20,7 +22,7 @@ from trainyard_operator.api.names import (
 from trainyard_operator.api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
-from trainyard_operator.training.volumes import data_path, mounts, secrets, volumes
+from trainyard_operator.training.volumes import code_config_map, data_path, mounts, secrets, volumes
 
 CONTAINER = "trainer"
 GRACE_PERIOD = 60
@@ -65,7 +67,7 @@ def pod_template(job: TrainingJob, attempt: int, *, trainer_image: str) -> Manif
 
 def _container(job: TrainingJob, trainer_image: str) -> Manifest:
     program = job.spec.program.container
-    image = program.image if program else job.spec.roles.worker.image or trainer_image
+    image = own_image(job) or job.spec.roles.worker.image or trainer_image
     container: Manifest = {
         "name": CONTAINER,
         "image": image,
@@ -83,6 +85,12 @@ def _container(job: TrainingJob, trainer_image: str) -> Manifest:
         "volumeMounts": mounts(job),
     }
     return container | (_present(command=program.command, args=program.args) if program else {})
+
+
+def own_image(job: TrainingJob) -> str | None:
+    """Return the image that the program names, where it names one."""
+    program = job.spec.program
+    return program.container.image if program.container else program.python.source.image if program.python else None
 
 
 def environment(job: TrainingJob, image: str) -> list[Manifest]:
@@ -103,6 +111,8 @@ def environment(job: TrainingJob, image: str) -> list[Manifest]:
         TERMINATION_MESSAGE_ENV: TERMINATION_MESSAGE_PATH,
     } | _present(**{DATA_DIR_ENV: data_path(job.spec.data.source)})
     contract |= {each.variable: each.path for each in secrets(job)}
+    if code_config_map(job):
+        contract[CODE_DIR_ENV] = CODE_MOUNT
     own = {each["name"]: each for each in job.spec.roles.worker.template.env or []}
     return list((_variables(defaults) | own | _variables(contract)).values())
 

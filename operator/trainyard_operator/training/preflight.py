@@ -8,6 +8,7 @@ from trainyard_operator.training.problems import Problem
 
 DATA_NOT_FOUND = "DataNotFound"
 STORE_NOT_FOUND = "StoreNotFound"
+CODE_NOT_FOUND = "CodeNotFound"
 
 
 async def missing_input(cluster: Cluster, job: TrainingJob) -> Problem | None:
@@ -17,6 +18,9 @@ async def missing_input(cluster: Cluster, job: TrainingJob) -> Problem | None:
     store = volume.claim_name if volume else None
     if store is not None and await _find(cluster, CLAIM, namespace, store) is None:
         return Problem(STORE_NOT_FOUND, _absent(CLAIM, store, namespace, "spec.output.store"))
+    code = job.spec.program.python.source.config_map if job.spec.program.python else None
+    if code is not None and await _find(cluster, CONFIG_MAP, namespace, code.name) is None:
+        return Problem(CODE_NOT_FOUND, _absent(CONFIG_MAP, code.name, namespace, "spec.program.python.source"))
     source = job.spec.data.source
     if source.persistent_volume_claim is not None:
         claim = source.persistent_volume_claim.claim_name

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from trainyard_operator.api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.runtime.clock import from_rfc3339
+from trainyard_operator.training.pod import own_image
 from trainyard_operator.training.result import clean
 from trainyard_operator.training.volumes import secrets
 
@@ -95,7 +96,7 @@ def _waiting(spec: TrainingJob, pod: Manifest) -> Problem | None:
         waiting = status.get("state", {}).get("waiting") or {}
         reason, detail = waiting.get("reason", ""), clean(waiting.get("message", ""))
         if reason in _IMAGE:
-            image = spec.spec.program.container.image if spec.spec.program.container else status.get("image", "")
+            image = own_image(spec) or status.get("image", "")
             return Problem(
                 reason,
                 f"image {image!r} cannot be pulled ({detail or reason}); "

@@ -38,8 +38,8 @@ def naming_problem(manifest: Manifest) -> Problem | None:
 def _contradiction(job: TrainingJob) -> Problem | None:
     """Return which of the rules across fields is broken that only the API server enforces."""
     program, source = job.spec.program, job.spec.data.source
-    if (program.keras is None) == (program.container is None):
-        return Problem("InvalidSpec", "spec.program: set exactly one of keras and container")
+    if sum(each is not None for each in (program.keras, program.python, program.container)) != 1:
+        return Problem("InvalidSpec", "spec.program: set exactly one of keras, python and container")
     if sum(each is not None for each in (source.uri, source.config_map, source.persistent_volume_claim)) != 1:
         return Problem("InvalidSpec", "spec.data.source: set exactly one of uri, configMap and persistentVolumeClaim")
     store = job.spec.output.store

@@ -184,7 +184,7 @@ def _running_phase(job: TrainingJob, before: TrainingJobStatus, live: Snapshot |
     # No answer: the trainer of ours is importing TensorFlow, or too busy this time; a user's program may have none.
     if before.phase in ("Running", "Exporting"):
         return before.phase
-    return "Starting" if job.spec.program.keras is not None else "Running"
+    return "Starting" if job.spec.program.model is not None else "Running"
 
 
 def is_training(pod: Manifest | None) -> bool:

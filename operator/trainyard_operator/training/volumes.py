@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from trainyard_operator.api.data import DataSource
 from trainyard_operator.api.names import (
+    CODE_MOUNT,
     DATA_MOUNT,
     DATA_SECRET_DIR_ENV,
     DATA_SECRET_MOUNT,
@@ -88,6 +89,8 @@ def volumes(job: TrainingJob) -> list[Manifest]:
     elif source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name != claim:
         name = source.persistent_volume_claim.claim_name
         found.append({"name": "data", "persistentVolumeClaim": {"claimName": name, "readOnly": True}})
+    if code := code_config_map(job):
+        found.append({"name": "code", "configMap": {"name": code}})
     return found + [each.to_volume() for each in secrets(job)]
 
 
@@ -103,7 +106,15 @@ def mounts(job: TrainingJob) -> list[Manifest]:
         # Data in the store's own claim: one volume, mounted twice.
         same = source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name == _claim(job)
         found.append({"name": "store" if same else "data", "mountPath": DATA_MOUNT, "readOnly": True})
+    if code_config_map(job):
+        found.append({"name": "code", "mountPath": CODE_MOUNT, "readOnly": True})
     return found + [{"name": each.volume, "mountPath": each.mount, "readOnly": True} for each in secrets(job)]
+
+
+def code_config_map(job: TrainingJob) -> str | None:
+    """Return the name of the ConfigMap that holds the program's modules, if one does."""
+    source = job.spec.program.python.source if job.spec.program.python else None
+    return source.config_map.name if source and source.config_map else None
 
 
 def _claim(job: TrainingJob) -> str | None:

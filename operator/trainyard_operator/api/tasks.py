@@ -1,0 +1,5 @@
+"""What can be predicted."""
+
+from typing import Literal
+
+Task = Literal["binaryClassification", "multiclassClassification", "regression"]
