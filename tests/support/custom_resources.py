@@ -36,7 +36,7 @@ def with_defaults(value: Any, schema: Json) -> Any:
         inner = schema.get("properties", {})
         return {k: with_defaults(v, inner.get(k, schema.get("additionalProperties", {}))) for k, v in value.items()}
     if isinstance(value, list):
-        return [with_defaults(each, schema["items"]) for each in value]
+        return [with_defaults(each, schema.get("items", {})) for each in value]
     return value
 
 
@@ -64,7 +64,7 @@ def broken_rules(value: Any, old: Any, schema: Json) -> Iterator[str]:
             yield from broken_rules(each, old.get(name) if isinstance(old, dict) else None, inner)
     elif isinstance(value, list):
         for each in value:
-            yield from broken_rules(each, None, schema["items"])
+            yield from broken_rules(each, None, schema.get("items", {}))
 
 
 def _unknown(value: Any, schema: Json, path: str) -> Iterator[str]:

@@ -39,6 +39,9 @@ class SpecBuilder:
     def with_data(self, **fields: Any) -> "SpecBuilder":
         return self._with("data", self.manifest["spec"]["data"] | fields)
 
+    def with_program(self, **program: Any) -> "SpecBuilder":
+        return self._with("program", program)
+
     def with_output(self, **fields: Any) -> "SpecBuilder":
         return self._with("output", self.manifest["spec"]["output"] | fields)
 

@@ -43,6 +43,10 @@ class TrainingJobBuilder:
     def with_container(self, **fields: Any) -> "TrainingJobBuilder":
         return self.with_spec(program={"container": fields})
 
+    def with_python(self, **fields: Any) -> "TrainingJobBuilder":
+        python = {"entryPoint": "model:build", "task": "binaryClassification"} | fields
+        return self.with_spec(program={"python": python})
+
     def with_data(self, **source: Any) -> "TrainingJobBuilder":
         return self.with_spec(data={"label": "churned", "source": source})
 

@@ -4,7 +4,9 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from trainyard_operator.api.names import MANIFEST_FILE
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -39,3 +41,13 @@ def sha256(path: Path) -> str:
     """Return the digest of a file's content in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def list_files(folder: Path) -> list[dict[str, Any]]:
+    """Return path, size and digest of every file below a folder, sorted by path; without the manifest itself."""
+    paths = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return [
+        {"path": path.as_posix(), "size": (folder / path).stat().st_size, "sha256": sha256(folder / path)}
+        for path in paths
+        if path.as_posix() != MANIFEST_FILE
+    ]

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from trainyard_operator.api.code import PythonProgram
 from trainyard_operator.api.meta import parse_duration
+from trainyard_operator.api.program import ModelProgram
 from trainyard_trainer.checkpoint import CheckpointFolder
 from trainyard_trainer.choices import batch_limit
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, validation_blocks
@@ -28,6 +30,7 @@ from trainyard_trainer.optimizers import make_optimizer
 from trainyard_trainer.plan import Plan, Position
 from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.privacy.plan import EPSILON
+from trainyard_trainer.programs.build import build_python, compiled_optimizer, describe_inputs
 from trainyard_trainer.progress import ProgressBoard
 from trainyard_trainer.saving import Interval, newest
 from trainyard_trainer.signals import StopSignal
@@ -74,7 +77,7 @@ def fit(
     digest = plan_digest(run, facts)
     found = newest(checkpoints, digest, journal)
     with devices.scope():
-        model = FAMILIES[run.program.family](run.program, encoder.inputs, task.outputs)
+        model = _build(run.program, facts, encoder, task)
     _announce(run, model, devices, journal)
 
     def to_block(rows: Rows) -> dict[str, Any]:
@@ -129,7 +132,9 @@ def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: 
     def optimizer(batch_size: int, precision: str) -> Any:
         steps = math.ceil(rows / batch_size)
         with devices.scope():
-            return make_optimizer(fit.optimizer, model, steps_per_epoch=steps, epochs=fit.epochs, precision=precision)
+            return compiled_optimizer(model) or make_optimizer(
+                fit.optimizer, model, steps_per_epoch=steps, epochs=fit.epochs, precision=precision
+            )
 
     def private(optimizer: Any, batch_size: int, execution: Execution) -> StepRunner:
         from trainyard_trainer.privacy.steps import PrivateStepRunner
@@ -150,6 +155,12 @@ def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: 
         )
 
     return Maker(model, optimizer, private if prepared.privacy else runner)
+
+
+def _build(program: ModelProgram, facts: Profile, encoder: Encoder, task: Task) -> Any:
+    if isinstance(program, PythonProgram):
+        return build_python(program, describe_inputs(program.task, facts, encoder.inputs, task.outputs))
+    return FAMILIES[program.family](program, encoder.inputs, task.outputs)
 
 
 def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:
@@ -198,7 +209,8 @@ def _validation(prepared: Prepared, to_block: Callable[[Rows], Any]) -> Callable
 def plan_digest(run: Run, facts: Profile) -> str:
     """Tell apart trainings whose checkpoints do not fit each other."""
     spec = run.job.spec
-    settings = [spec.program.to_wire(), spec.data.to_wire(), spec.fit.to_wire()]
+    code = dict(run.code.reference) if run.code else {}
+    settings = [spec.program.to_wire(), code, spec.data.to_wire(), spec.fit.to_wire()]
     if spec.privacy:
         settings.append(spec.privacy.to_wire())
     return hashlib.sha256((json.dumps(settings, sort_keys=True) + facts.digest).encode()).hexdigest()

@@ -3,16 +3,14 @@
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
+from trainyard_operator.api.code import PythonProgram
 from trainyard_operator.api.meta import API_VERSION
-from trainyard_operator.api.names import MANIFEST_FILE
 from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.labels import NumberLabels
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.devices import Devices
-from trainyard_trainer.files import sha256
 from trainyard_trainer.journal import rfc3339
 from trainyard_trainer.plan import Position
 from trainyard_trainer.spec import Run
@@ -39,18 +37,14 @@ def describe(
         "metrics": dict(metrics),
         "training": dict(training),
         "data": dict(data),
-        "code": versions() | ({"image": run.image} if run.image else {}),
+        "code": versions() | ({"image": run.image} if run.image else {}) | _program(run),
     }
 
 
-def list_files(folder: Path) -> list[dict[str, Any]]:
-    """Return path, size and digest of every file below a folder, sorted by path; without the manifest itself."""
-    paths = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return [
-        {"path": path.as_posix(), "size": (folder / path).stat().st_size, "sha256": sha256(folder / path)}
-        for path in paths
-        if path.as_posix() != MANIFEST_FILE
-    ]
+def _program(run: Run) -> dict[str, Any]:
+    if not isinstance(run.program, PythonProgram) or run.code is None:
+        return {}
+    return {"entryPoint": run.program.entry_point, "hyperparameters": run.program.hyperparameters, **run.code.reference}
 
 
 def describe_training(run: Run, end: Position, *, steps: int, devices: Devices) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 from trainyard_operator.api.names import MODEL_CARD_FILE
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.export import ServingModel, samples, save
+from trainyard_trainer.files import list_files
 from trainyard_trainer.fitting import Trained
 from trainyard_trainer.journal import Journal
-from trainyard_trainer.manifest import describe, describe_data, describe_training, list_files
+from trainyard_trainer.manifest import describe, describe_data, describe_training
 from trainyard_trainer.model_card import model_card
 from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.report import ModelVersion

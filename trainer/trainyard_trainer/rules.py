@@ -30,4 +30,4 @@ def _broken(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[str]:
             yield from _broken(each, inner, f"{path}.{name}")
     elif isinstance(value, list):
         for index, each in enumerate(value):
-            yield from _broken(each, schema["items"], f"{path}[{index}]")
+            yield from _broken(each, schema.get("items", {}), f"{path}[{index}]")

@@ -10,9 +10,11 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from trainyard_operator.api import names
-from trainyard_operator.api.program import KerasProgram
+from trainyard_operator.api.code import PythonProgram
+from trainyard_operator.api.program import ModelProgram
 from trainyard_operator.api.trainingjob import KIND, TrainingJob
 from trainyard_trainer.errors import BadInput, did_you_mean, one_line
+from trainyard_trainer.programs.code import Code, find_code
 from trainyard_trainer.rules import broken_rules
 from trainyard_trainer.stores.access import Access
 
@@ -38,7 +40,7 @@ class Run:
 
     job: TrainingJob
     uid: str
-    program: KerasProgram
+    program: ModelProgram
     data_location: str
     data_access: Access
     store_access: Access
@@ -47,6 +49,7 @@ class Run:
     cache_bytes: int | None
     image: str | None = None
     signing_key: Path | None = None
+    code: Code | None = None
 
     @property
     def name(self) -> str:
@@ -75,10 +78,11 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         raise BadInput(f"expected the path of a TrainingJob as the argument or in ${names.SPEC_ENV}, got neither")
     job = parse_job(read_document(Path(path)))
     uid = str(job.metadata.get("uid") or local_uid(job))
+    program = _program(job)
     return Run(
         job=job,
         uid=uid,
-        program=_keras_program(job),
+        program=program,
         data_location=_data_location(job, env),
         data_access=_access(names.DATA_SECRET_DIR_ENV, env),
         store_access=_access(names.STORE_SECRET_DIR_ENV, env),
@@ -87,6 +91,7 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         cache_bytes=_number(CACHE_ENV, env, most=1 << 50),
         image=env.get(names.IMAGE_ENV),
         signing_key=_signing_key(job, env),
+        code=find_code(program, env) if isinstance(program, PythonProgram) else None,
     )
 
 
@@ -166,11 +171,10 @@ def local_uid(job: TrainingJob) -> str:
     return "local-" + hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-def _keras_program(job: TrainingJob) -> KerasProgram:
-    program = job.spec.program
-    if program.keras is None or program.container is not None:
-        raise BadInput("expected spec.program.keras and nothing beside it: this trainer builds models with Keras")
-    return program.keras
+def _program(job: TrainingJob) -> ModelProgram:
+    if job.spec.program.model is None:
+        raise BadInput("spec.program.container brings a program of its own: run that image, not this trainer")
+    return job.spec.program.model
 
 
 def _data_location(job: TrainingJob, env: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainyard_operator.api.fit import Fit
-from trainyard_operator.api.program import KerasProgram
+from trainyard_operator.api.program import ModelProgram
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
 from trainyard_trainer.losses import BINARY, MULTICLASS, REGRESSION
@@ -199,7 +199,7 @@ class Regression:
         return {"value": outputs[:, 0] * self._deviation + self._mean}
 
 
-def task_for(labels: Labels, program: KerasProgram, fit: Fit | None = None) -> Task:
+def task_for(labels: Labels, program: ModelProgram, fit: Fit | None = None) -> Task:
     """Return the program's task for these labels, with the loss and the metrics of the spec."""
     further = fit.metrics if fit else []
     named = {"loss": fit.loss} if fit and fit.loss else {}

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from trainyard_operator.api.code import PythonProgram
 from trainyard_trainer.data.inputs import needs_tensorflow
 from trainyard_trainer.devices import Devices, quiet
 from trainyard_trainer.errors import TrainerError, one_line
 from trainyard_trainer.journal import Journal
 from trainyard_trainer.prepare import prepare
+from trainyard_trainer.programs.code import make_importable
 from trainyard_trainer.progress import ProgressBoard
 from trainyard_trainer.report import ModelVersion
 from trainyard_trainer.signals import StopSignal
@@ -59,6 +61,12 @@ def train(
         run, tuned = Search(run, board=board, journal=journal, stop=stop).best()
     checkpoints = store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep)
     devices = _devices(run) if needs_tensorflow(run.program.family) else None
+    if isinstance(run.program, PythonProgram) and run.code:
+        make_importable(run.code)
+        devices = devices or _devices(run)  # before code that loads TensorFlow in a way of its own
+        from trainyard_trainer.programs.build import entry_point
+
+        entry_point(run.program)  # what is wrong with it is said before the data is read
     prepared = prepare(run, board=board, journal=journal)
     devices = devices or _devices(run)  # takes seconds: bad input has been reported by now where possible
     with quiet():

@@ -23,7 +23,7 @@ class CodeGit(ApiModel):
         description="Where the repository is, by https and without credentials, for example https://host/team/models.",
     )
     commit: str = Field(
-        pattern="^[0-9a-f]{40}$", description="The full SHA-1 of the commit; branches and tags can move."
+        pattern="^[0-9a-f]{40}$", max_length=40, description="The full SHA-1 of the commit; branches and tags can move."
     )
     path: RelativePath = Field(default="", description="Folder in the repository that modules are looked for in.")
 

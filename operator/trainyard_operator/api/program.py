@@ -157,6 +157,10 @@ class ContainerProgram(ApiModel):
     args: list[Argument] | None = Field(default=None, max_length=100, description="Arguments of the command.")
 
 
+ModelProgram = KerasProgram | PythonProgram
+"""What the trainer itself runs."""
+
+
 class Program(ApiModel):
     """What to train; exactly one of its fields."""
 
@@ -173,6 +177,6 @@ class Program(ApiModel):
     container: ContainerProgram | None = Field(default=None, description="A program of your own.")
 
     @property
-    def model(self) -> KerasProgram | PythonProgram | None:
+    def model(self) -> ModelProgram | None:
         """The program that the trainer runs; none where the user's image does everything."""
         return self.keras or self.python

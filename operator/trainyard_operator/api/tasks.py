@@ -2,4 +2,4 @@
 
 from typing import Literal
 
-Task = Literal["binaryClassification", "multiclassClassification", "regression"]
+Task = Literal["binaryClassification", "multiclassClassification", "multilabelClassification", "regression"]

@@ -99,7 +99,11 @@ def test_what_the_api_server_adds_is_not_an_unknown_field() -> None:
         (in_volume(SPEC), {}, "set $TRAINYARD_DATA_DIR to the file or folder to read"),
         (SPEC.with_data(source={}), {}, "set exactly one of uri, configMap and persistentVolumeClaim"),
         (SPEC, {names.PORT_ENV: "eighty"}, "expected a number from 0 to 65535 in $TRAINYARD_PORT, got 'eighty'"),
-        (SPEC._with("program", {"container": {"image": "me"}}), {}, "expected spec.program.keras"),
+        (
+            SPEC._with("program", {"container": {"image": "me"}}),
+            {},
+            "spec.program.container brings a program of its own",
+        ),
     ],
 )
 def test_what_cannot_be_resolved_is_refused(

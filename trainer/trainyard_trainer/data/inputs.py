@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from trainyard_operator.api.program import KerasProgram
+from trainyard_operator.api.program import KerasProgram, ModelProgram
 from trainyard_trainer.data.images import ImageCounter
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.sounds import SoundCounter
@@ -61,14 +61,14 @@ _IN_GRAPH = frozenset({"audioClassifier", "cnn"})
 """Families whose rows are prepared by TensorFlow already while the data is looked at."""
 
 
-def counter_for(program: KerasProgram, schema: Schema, hashing: Mapping[str, int] | None = None) -> FeatureCounter:
+def counter_for(program: ModelProgram, schema: Schema, hashing: Mapping[str, int] | None = None) -> FeatureCounter:
     """Return the counter of the program's family; `hashing` gives the buckets of hashed columns of a table.
 
     Raises:
         BadInput: the columns are not what the family learns from.
     """
     make = _COUNTERS.get(program.family)
-    return make(program, schema) if make else TableCounter(schema, hashing)
+    return make(program, schema) if make and isinstance(program, KerasProgram) else TableCounter(schema, hashing)
 
 
 def needs_tensorflow(family: str) -> bool:

@@ -28,7 +28,7 @@ from trainyard_trainer.trees.grow import grower_for
 from trainyard_trainer.trees.loop import TreeLoop, TreePlan
 from trainyard_trainer.trees.model import Combine, ForestModel, ForestShape
 from trainyard_trainer.trees.score import Scores
-from trainyard_trainer.trees.settings import TreeSettings, rounds_per_slice
+from trainyard_trainer.trees.settings import TreeSettings, grows_trees, rounds_per_slice
 
 
 def fit_forest(
@@ -48,6 +48,7 @@ def fit_forest(
         Stopped: on request, after a checkpoint.
     """
     spec, profile = run.job.spec, prepared.profile
+    assert grows_trees(run.program)
     settings, task, encoder = (
         TreeSettings.of(run.program),
         task_for(profile.labels, run.program, spec.fit),

@@ -1,8 +1,9 @@
 """The knobs of a family of trees, with what they are where a spec leaves them out. Knows neither ydf nor TensorFlow."""
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
-from trainyard_operator.api.program import TREE_FAMILIES, KerasProgram
+from trainyard_operator.api.program import TREE_FAMILIES, KerasProgram, ModelProgram
 from trainyard_operator.api.trainingjob import TrainingJobSpec
 
 _SLICE_CELLS = 10_000_000
@@ -37,7 +38,7 @@ class TreeSettings:
         )
 
 
-def grows_trees(program: KerasProgram) -> bool:
+def grows_trees(program: ModelProgram) -> TypeGuard[KerasProgram]:
     """Return whether a program's family is one of trees."""
     return program.family in TREE_FAMILIES
 

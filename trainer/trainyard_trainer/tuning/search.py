@@ -202,7 +202,7 @@ class Search:
         shutil.copytree(folder.logs, self._run.folders.logs, dirs_exist_ok=True)
         folders = replace(self._run.folders, checkpoints=folder.checkpoints)
         job = self._space.job(best.choice)
-        return replace(self._run, job=job, program=job.spec.program.keras or self._run.program, folders=folders)
+        return replace(self._run, job=job, program=job.spec.program.model or self._run.program, folders=folders)
 
     def _describe(self, ranked: list[Trial]) -> dict[str, Any]:
         return {

@@ -64,6 +64,14 @@ def keras(**fields):
     return a_training_job(program={"keras": {"task": "binaryClassification"} | fields})
 
 
+def python(source, **fields):
+    program = {"entryPoint": "models.churn:build", "task": "regression", "source": source}
+    return a_training_job(program={"python": program | fields})
+
+
+GIT = {"url": "https://host.example/team/models.git", "commit": "0123456789" * 4}
+
+
 def data(**fields):
     return a_training_job(data=a_training_job()["spec"]["data"] | fields)
 
@@ -127,6 +135,9 @@ def test_every_example_is_accepted(document):
         data(features=["rooms", "area"]),
         a_training_job(data={"source": {"uri": "/photos"}, "format": "directory"}),
         keras(family="cnn", image={"height": 32, "width": 48, "augment": {"flip": "horizontal", "zoom": 0.1}}),
+        python({"image": "me/code:1"}, hyperparameters={"units": 8, "sizes": [1, 2], "deep": {"a": True}}),
+        python({"configMap": {"name": "code"}}),
+        python({"git": GIT | {"path": "src/models"}}),
         output(signing={"secretKeyRef": {"name": "keys", "key": "private.pem"}}),
         data(format="tfrecord", maxBadRows=10, validation={"uri": "validation/"}),
         data(validation={"column": "split"}),
@@ -156,10 +167,20 @@ def test_good_input_is_accepted(resource):
     [
         (a_training_job(epochs=3), "unknown field .spec.epochs"),
         (a_training_job(fit={"epoch": 3}), "unknown field .spec.fit.epoch"),
-        (a_training_job(program={}), "set exactly one of keras and container"),
+        (a_training_job(program={}), "set exactly one of keras, python and container"),
+        (python({}), "set exactly one of image, configMap and git"),
+        (python({"image": "a", "git": GIT}), "set exactly one of image, configMap and git"),
+        (python({"image": "a"}, entryPoint="churn.build"), "entryPoint"),
+        (python({"image": "a"}, entryPoint="churn:build; rm"), "entryPoint"),
+        (python({"git": GIT | {"commit": "main"}}), "commit"),
+        (python({"git": GIT | {"url": "http://host/team/models"}}), "url"),
+        (python({"git": GIT | {"url": "https://me:secret@host/team/models"}}), "url"),
+        (python({"git": GIT | {"url": "ext::sh -c id"}}), "url"),
+        (python({"git": GIT | {"url": "https://host/a?token=1"}}), "url"),
+        (python({"git": GIT | {"path": "../.."}}), "remove '..'"),
         (
             a_training_job(program={"keras": {"task": "regression"}, "container": {"image": "i"}}),
-            "set exactly one of keras and container",
+            "set exactly one of keras, python and container",
         ),
         (a_training_job(program={"keras": {"task": "ranking"}}), "'ranking' is not one of"),
         (a_training_job(program={"keras": {"task": "regression", "hidden": [0]}}), "0 is less than the minimum of 1"),

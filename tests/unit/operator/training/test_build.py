@@ -73,6 +73,7 @@ VARIANTS = {
     "store": a_training_job()
     .with_data(uri="s3://lake/churn/", secretRef={"name": "lake"})
     .with_spec(output={"store": {"uri": "s3://models/prod/", "secretRef": {"name": "models"}}}),
+    "python": a_training_job().with_python(source={"configMap": {"name": "modules"}}),
     "container": a_training_job().with_container(image="me/train:1", command=["python"], args=["train.py"]),
 }
 
@@ -175,6 +176,21 @@ def test_the_signing_key_is_mounted_read_only_and_alone() -> None:
         "items": [{"key": "churn.pem", "path": "private.pem"}],
         "defaultMode": 0o440,
     }
+
+
+def test_the_modules_of_a_program_are_mounted_read_only() -> None:
+    mounts = {each["name"]: each for each in container_of(VARIANTS["python"])["volumeMounts"]}
+
+    assert mounts["code"] == {"name": "code", "mountPath": "/etc/trainyard/code", "readOnly": True}
+    assert env_of(VARIANTS["python"])["TRAINYARD_CODE_DIR"] == "/etc/trainyard/code"
+    assert {"name": "code", "configMap": {"name": "modules"}} in pod_of(VARIANTS["python"])["volumes"]
+
+
+def test_a_program_from_an_image_runs_in_it_and_one_from_git_in_the_trainers() -> None:
+    from_git = {"git": {"url": "https://host/team/models", "commit": "ab" * 20}}
+
+    assert container_of(a_training_job().with_python(source={"image": "me/churn:1"}))["image"] == "me/churn:1"
+    assert container_of(a_training_job().with_python(source=from_git))["image"] == "trainer:test"
 
 
 def test_gpus_are_limits_and_equal_requests_and_are_not_hidden() -> None:

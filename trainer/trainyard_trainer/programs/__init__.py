@@ -1,0 +1,1 @@
+"""Code of the user's own: where it comes from, and how it is called."""

@@ -1,0 +1,121 @@
+"""`Progress`: what a Keras program of the user's own needs to be followed from kubectl."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from trainyard_operator.api import names
+from trainyard_operator.api.meta import API_VERSION
+from trainyard_trainer.files import list_files
+from trainyard_trainer.journal import rfc3339
+from trainyard_trainer.progress import ProgressBoard, finite, serve
+from trainyard_trainer.report import ModelVersion, termination_message, write_report
+from trainyard_trainer.versions import find_by_uid, new_staging, publish
+
+
+class Progress(keras.callbacks.Callback):
+    """Shows how far `model.fit` is, and says in the end what came of it.
+
+    `model.fit(x, y, callbacks=[Progress()])`: /progress and /metrics are served on $TRAINYARD_PORT for as long as the
+    program runs, and the result is in the termination message. Where the environment names none of it, nothing happens.
+
+    Args:
+        env: The environment, for tests.
+    """
+
+    def __init__(self, env: Mapping[str, str] = os.environ) -> None:
+        super().__init__()
+        self._env = env
+        self.board = ProgressBoard()
+        self._began, self._first = 0.0, 0
+        port = env.get(names.PORT_ENV)
+        self.port = serve(self.board, int(port)) if port else None
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Learn how much there is to do."""
+        epochs, per_epoch = self.params.get("epochs") or 0, self.params.get("steps") or 0
+        self._began = time.monotonic()
+        self.board.update(phase="training", epochs=epochs, steps=epochs * per_epoch, last_step_time=time.time())
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Remember where the epoch begins: Keras counts batches anew in each."""
+        self._first = self.board.current.step
+        self.board.update(epoch=epoch)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Count steps; `batch` is the last of those that ran since the call before."""
+        step = self._first + batch + 1
+        now = self.board.current
+        left = max(now.steps - step, 0)
+        spent = time.monotonic() - self._began
+        eta = spent / step * left if now.steps else None
+        self.board.update(step=step, loss=_number(logs, "loss"), eta_seconds=eta, last_step_time=time.time())
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Take over the metrics of the epoch, and how many steps it had where nobody knew."""
+        done = self.board.current.step
+        metrics = {name: value for name in logs or {} if (value := _number(logs, name)) is not None}
+        self.board.update(
+            epoch=epoch + 1,
+            metrics=metrics,
+            loss=metrics.get("loss"),
+            steps=self.board.current.steps or self.board.current.epochs * (done - self._first),
+        )
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Leave a result without a model, should the program not get any further."""
+        self.board.update(phase="exporting", eta_seconds=0.0)
+        self._report("trained, but published no model", None)
+
+    def publish(self, model: Any) -> ModelVersion:
+        """Make a version of a model and report it; what an earlier run of the same TrainingJob made is not made again.
+
+        Args:
+            model: A keras.Model, which is exported as Keras does it, or the path of a SavedModel.
+
+        Raises:
+            OSError: the store cannot be written.
+        """
+        job = json.loads(Path(self._env[names.SPEC_ENV]).read_text(encoding="utf-8"))["metadata"]
+        folder = Path(self._env[names.MODEL_DIR_ENV])
+        done = find_by_uid(folder, job["uid"])
+        version = done.version if done else self._publish(model, folder, job)
+        self.board.update(phase="done")
+        self._report(f"trained {version.name} version {version.version}", version)
+        return version
+
+    def _publish(self, model: Any, folder: Path, job: Mapping[str, Any]) -> ModelVersion:
+        staging = new_staging(folder, job["uid"])
+        if isinstance(model, keras.Model):
+            model.export(staging, verbose=False)
+        else:
+            Path(model).rename(staging)
+        now = self.board.current
+        manifest = {
+            "apiVersion": API_VERSION,
+            "kind": "ModelManifest",
+            "name": folder.name,
+            "created": rfc3339(),
+            "trainingJob": {name: job.get(name, "") for name in ("name", "namespace", "uid")},
+            "files": list_files(staging),
+            "signatures": {},
+            "metrics": dict(now.metrics),
+            "training": {"reason": "Done", "epochs": now.epoch, "steps": now.step},
+            "data": {},
+            "code": {"image": self._env.get(names.IMAGE_ENV, ""), "keras": keras.version()},
+        }
+        return publish(staging, folder, manifest)
+
+    def _report(self, message: str, version: ModelVersion | None) -> None:
+        document = termination_message("Done", message, self.board.current, version)
+        write_report(self._env.get(names.TERMINATION_MESSAGE_ENV), document)
+
+
+def _number(logs: Mapping[str, Any] | None, name: str) -> float | None:
+    value = (logs or {}).get(name)
+    return None if value is None else finite(float(value))
