@@ -20,7 +20,7 @@ class CodeGit(ApiModel):
     url: str = Field(
         pattern=r"^https://[^/@?#\s]+/[^@?#\s]+$",
         max_length=2048,
-        description="Where the repository is, by https , without credentials.",
+        description="Where the repository is, by https, without credentials.",
     )
     commit: str = Field(
         pattern="^[0-9a-f]{40}$", max_length=40, description="The full SHA-1 of the commit; branches and tags can move."
