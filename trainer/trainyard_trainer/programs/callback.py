@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -94,7 +95,7 @@ class Progress(keras.callbacks.Callback):
         if isinstance(model, keras.Model):
             model.export(staging, verbose=False)
         else:
-            Path(model).rename(staging)
+            shutil.copytree(model, staging, dirs_exist_ok=True)
         now = self.board.current
         manifest = {
             "apiVersion": API_VERSION,
