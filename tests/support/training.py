@@ -169,9 +169,9 @@ class World:
 
     # What Kubernetes does.
 
-    def create_pod(self, attempt: int = 0, **status: Any) -> None:
+    def create_pod(self, attempt: int = 0, *, index: int = 0, node: str = "node-1", **status: Any) -> None:
         job = self.job(attempt)
-        name = f"{job['metadata']['name']}-0-abcde"
+        name = f"{job['metadata']['name']}-{index}-abcde"
         owner = {"apiVersion": "batch/v1", "kind": "Job", "controller": True} | {
             key: job["metadata"][key] for key in ("name", "uid")
         }
@@ -183,35 +183,53 @@ class World:
                     "name": name,
                     "namespace": NAMESPACE,
                     "labels": job["spec"]["template"]["metadata"]["labels"],
+                    "annotations": {"batch.kubernetes.io/job-completion-index": str(index)},
                     "ownerReferences": [owner],
                 },
-                "spec": {"nodeName": "node-1"},
+                "spec": {"nodeName": node},
                 "status": {"phase": "Pending"} | status,
             },
         )
 
-    def pod_status(self, attempt: int, **status: Any) -> None:
-        self.cluster.set_status(POD, NAMESPACE, f"churn-worker-{attempt}-0-abcde", status)
+    def pod_status(self, attempt: int, *, index: int = 0, **status: Any) -> None:
+        self.cluster.set_status(POD, NAMESPACE, f"churn-worker-{attempt}-{index}-abcde", status)
 
-    def run_pod(self, attempt: int = 0) -> None:
+    def run_pod(self, attempt: int = 0, *, index: int = 0) -> None:
         state = {"running": {"startedAt": to_rfc3339(self.now)}}
+        address = f"10.0.0.{7 + index}"
         self.pod_status(
-            attempt, phase="Running", podIP="10.0.0.7", containerStatuses=[{"name": "trainer", "state": state}]
+            attempt,
+            index=index,
+            phase="Running",
+            podIP=address,
+            containerStatuses=[{"name": "trainer", "state": state}],
         )
 
-    def end_pod(self, attempt: int = 0, *, code: int, message: Any = "", **terminated: Any) -> None:
+    def delete_pod(self, attempt: int = 0, *, index: int = 0) -> None:
+        """Ask the pod to end; it is there until it has."""
+        pod = self.cluster.objects["pods", NAMESPACE, f"churn-worker-{attempt}-{index}-abcde"]
+        pod["metadata"]["deletionTimestamp"] = to_rfc3339(self.now)
+
+    def remove_pod(self, attempt: int = 0, *, index: int = 0) -> None:
+        self.cluster.remove(POD, NAMESPACE, f"churn-worker-{attempt}-{index}-abcde")
+
+    def end_pod(self, attempt: int = 0, *, code: int, message: Any = "", index: int = 0, **terminated: Any) -> None:
         """End the container; the message is a report, or text."""
         text = message if isinstance(message, str) else json.dumps(message)
         ended = {"exitCode": code, "message": text, "startedAt": to_rfc3339(START)} | terminated
         self.pod_status(
             attempt,
+            index=index,
             phase="Failed" if code else "Succeeded",
             conditions=terminated.pop("conditions", []),
             containerStatuses=[{"name": "trainer", "state": {"terminated": ended}}],
         )
 
-    def end_job(self, attempt: int = 0, *, reason: str = "BackoffLimitExceeded", failed: bool = True) -> None:
+    def end_job(
+        self, attempt: int = 0, *, reason: str = "BackoffLimitExceeded", failed: bool = True, message: str = ""
+    ) -> None:
         condition = {
+            "message": message,
             "type": "Failed" if failed else "Complete",
             "status": "True",
             "reason": reason if failed else "CompletionsReached",
@@ -230,9 +248,10 @@ class World:
         self.end_job(attempt, failed=False)
 
     async def running(self, attempt: int = 0) -> "World":
-        """Bring an attempt to where its container runs."""
+        """Bring an attempt to where its containers run, each on a node of its own."""
         await self.settle()
-        self.create_pod(attempt)
-        self.run_pod(attempt)
+        for index in range(self.job(attempt)["spec"]["completions"]):
+            self.create_pod(attempt, index=index, node=f"node-{index + 1}")
+            self.run_pod(attempt, index=index)
         await self.settle()
         return self

@@ -32,7 +32,13 @@ class Worker(ApiModel):
     """The pods that train."""
 
     model_config = ConfigDict(json_schema_extra=rules(*GPU_RULES))
-    replicas: int = Field(default=1, ge=1, le=1, description="Number of pods; more than one is not supported yet.")
+    replicas: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Number of pods that train one model together. All mount the claims of data and store: these must "
+        "be ReadWriteMany, or all pods run on one node.",
+    )
     gpus: int = Field(default=0, ge=0, le=64, description="GPUs of each pod.")
     gpu_resource: ResourceName = Field(
         default="nvidia.com/gpu", description="Name of the extended resource that counts as a GPU."
@@ -161,6 +167,12 @@ class TrainingJobSpec(ApiModel):
                 "tuning runs its trials in one pod: set roles.worker.replicas to 1",
                 ".tuning",
             ),
+            rule(
+                "self.roles.worker.replicas == 1 || !has(self.program.keras) || "
+                f"!(self.program.keras.family in {list(TREE_FAMILIES)})",
+                "trees are grown in one pod: set roles.worker.replicas to 1",
+                ".roles",
+            ),
             *(
                 rule(
                     f"has(self.{field}) == has(oldSelf.{field}) && "
@@ -220,7 +232,10 @@ class Attempt(ApiModel):
     ended: Time | None = Field(default=None, description="When it ended (RFC 3339).")
     outcome: Literal["Running", "Succeeded", "Failed", "Stopped"] = Field(description="How it ended, or Running.")
     exit_code: int | None = Field(default=None, description="Exit code of the trainer.")
-    node: str | None = Field(default=None, description="Node it ran on.")
+    node: str | None = Field(default=None, description="Node it ran on; of several, that of the worker named by index.")
+    index: int | None = Field(
+        default=None, description="Of several workers, the one whose end decided how the attempt ended."
+    )
 
 
 class Failure(ApiModel):
@@ -231,6 +246,7 @@ class Failure(ApiModel):
     attempt: int = Field(default=0, description="The attempt that failed.")
     exit_code: int | None = Field(default=None, description="Exit code of the trainer.")
     node: str | None = Field(default=None, description="Node it ran on.")
+    index: int | None = Field(default=None, description="Of several workers, the one that failed.")
 
 
 class CheckpointStatus(ApiModel):

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from trainyard_operator.api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_STOPPED
+from trainyard_operator.api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_PEER_LOST, EXIT_STOPPED
 from trainyard_operator.api.trainingjob import Attempt, RunPolicy
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
 from trainyard_operator.training import result
 from trainyard_operator.training.observe import Observed
-from trainyard_operator.training.pod import CONTAINER
+from trainyard_operator.training.workers import Workers, decider, ended_with, is_disrupted, node_of, started, terminated
 
 MAX_STOPS = 20
 """Ends that are nobody's fault, such as drained nodes, are not charged to maxRestarts; this many are too many."""
@@ -116,7 +116,7 @@ def delay(attempts: Sequence[Attempt]) -> timedelta:
 
 
 def _look(n: int, known: Attempt | None, observed: Observed, now: datetime) -> Attempt | End:
-    job, pod = observed.jobs.get(n), observed.pods.get(n)
+    job, pods = observed.jobs.get(n), observed.pods.get(n, {})
     if job is None:
         gone = (known or Attempt(n=n, outcome="Running")).model_copy(
             update={"outcome": "Stopped", "ended": to_rfc3339(now)}
@@ -125,14 +125,16 @@ def _look(n: int, known: Attempt | None, observed: Observed, now: datetime) -> A
     attempt = Attempt(
         n=n,
         outcome="Running",
-        started=_started(job, pod) or (known.started if known else None),
-        node=node_of(pod) or (known.node if known else None),
+        started=started(job, pods) or (known.started if known else None),
+        node=node_of(pods.get(0)) or (known.node if known else None),
     )
-    for condition in job.get("status", {}).get("conditions", []):
-        if condition["status"] == "True" and condition["type"] in ("Complete", "Failed"):
-            ended = attempt.model_copy(update={"ended": condition.get("lastTransitionTime") or to_rfc3339(now)})
-            return _succeeded(ended, pod) if condition["type"] == "Complete" else _failed(ended, condition, pod)
-    return attempt
+    condition = ended_with(job)
+    if condition is None:
+        return attempt
+    ended = attempt.model_copy(update={"ended": condition.get("lastTransitionTime") or to_rfc3339(now)})
+    if condition["type"] == "Complete":
+        return _succeeded(ended, pods.get(0))
+    return _failed(ended, condition, pods, job["spec"].get("completions", 1))
 
 
 def _succeeded(attempt: Attempt, pod: Manifest | None) -> End:
@@ -154,62 +156,58 @@ def _succeeded(attempt: Attempt, pod: Manifest | None) -> End:
     return End(done, word.reason, word.message, report=word)
 
 
-def _failed(attempt: Attempt, condition: Manifest, pod: Manifest | None) -> End:
-    terminated = _terminated(pod)
-    code = terminated.get("exitCode")
-    attempt = attempt.model_copy(update={"exit_code": code})
-    word = _last_word(pod)
-    report = word if isinstance(word, result.Report) else None
-    said = result.clean(word.message) if isinstance(word, result.Report) else result.last_words(word.text)
+def _failed(attempt: Attempt, condition: Manifest, pods: Workers, count: int) -> End:
+    chief = _last_word(pods.get(0))
+    report = chief if isinstance(chief, result.Report) else None
     if condition.get("reason") == "DeadlineExceeded":
-        failed = attempt.model_copy(update={"outcome": "Failed"})
+        failed = attempt.model_copy(update={"outcome": "Failed", "exit_code": terminated(pods.get(0)).get("exitCode")})
         return End(failed, "DeadlineExceeded", _DETAILS["DeadlineExceeded"], final=True, report=report)
-    if code == EXIT_STOPPED or _is_disrupted(pod):
+    index = decider(pods)
+    pod = None if index is None else pods[index]
+    attempt = attempt.model_copy(
+        update={
+            "exit_code": terminated(pod).get("exitCode"),
+            "node": node_of(pod) or attempt.node,
+            "index": index if count > 1 else None,
+        }
+    )
+    reason, message, final = _cause(pod)
+    if not final and _is_stop(condition, pod):
+        said = message if terminated(pod).get("exitCode") == EXIT_STOPPED else ""
         stopped = attempt.model_copy(update={"outcome": "Stopped"})
         return End(stopped, "Stopped", said or "the trainer was stopped from outside", report=report)
     failed = attempt.model_copy(update={"outcome": "Failed"})
+    whose = f"worker {index}: " if count > 1 else ""
+    return End(failed, reason, whose + message, final=final, report=report)
+
+
+def _cause(pod: Manifest | None) -> tuple[str, str, bool]:
+    """Return reason and message of how a pod ended, and whether another attempt would end alike."""
+    ended, word = terminated(pod), _last_word(pod)
+    code = ended.get("exitCode")
+    says = word.reason if isinstance(word, result.Report) else ""
+    said = result.clean(word.message) if isinstance(word, result.Report) else result.last_words(word.text)
     if code in (EXIT_BAD_INPUT, EXIT_DIVERGED):
         default = "BadInput" if code == EXIT_BAD_INPUT else "Diverged"
-        reason = result.reason_word(report.reason if report else "", default)
-        return End(failed, reason, said or f"the trainer ended with exit code {code}", final=True, report=report)
-    reason = terminated.get("reason", "")
-    if reason in _DETAILS:
-        return End(failed, reason, _DETAILS[reason], report=report)
-    reason = result.reason_word(report.reason if report else "", "Error")
-    return End(failed, reason, f"exit code {code}: {said or 'no message'}", report=report)
+        return result.reason_word(says, default), said or f"the trainer ended with exit code {code}", True
+    if code == EXIT_STOPPED:
+        return "Stopped", said, False
+    if (reason := ended.get("reason", "")) in _DETAILS:
+        return reason, _DETAILS[reason], False
+    default = "PeerLost" if code == EXIT_PEER_LOST else "Error"
+    return result.reason_word(says, default), f"exit code {code}: {said or 'no message'}", False
 
 
-def _is_disrupted(pod: Manifest | None) -> bool:
-    """Return whether the pod was taken away rather than failed by itself.
+def _is_stop(condition: Manifest, pod: Manifest | None) -> bool:
+    """Return whether the attempt was stopped from outside rather than failed by itself.
 
-    A failed pod stays until its Job is deleted; one that is gone, or that never ended, was removed by somebody.
+    A failed pod stays until its Job is deleted: where none is left that failed by itself, somebody removed it. Of a
+    disrupted pod that is gone already only the Job can tell, and only where the whole attempt failed for it.
     """
-    if pod is None or not _terminated(pod):
+    if pod is None or is_disrupted(pod) or terminated(pod).get("exitCode") == EXIT_STOPPED:
         return True
-    conditions = pod.get("status", {}).get("conditions", [])
-    return any(each["type"] == "DisruptionTarget" and each["status"] == "True" for each in conditions)
-
-
-def _container(pod: Manifest | None) -> Manifest:
-    """Return the status of the training container; others in the pod, such as injected proxies, do not count."""
-    statuses = (pod or {}).get("status", {}).get("containerStatuses", [])
-    return next((each for each in statuses if each["name"] == CONTAINER), {})
-
-
-def _terminated(pod: Manifest | None) -> Manifest:
-    return _container(pod).get("state", {}).get("terminated") or {}
+    return " has condition DisruptionTarget " in condition.get("message", "")
 
 
 def _last_word(pod: Manifest | None) -> result.Report | result.Unreadable:
-    return result.read(_terminated(pod).get("message") or "")
-
-
-def _started(job: Manifest, pod: Manifest | None) -> str | None:
-    state = _container(pod).get("state", {})
-    begun = (state.get("running") or state.get("terminated") or {}).get("startedAt")
-    return str(time) if (time := begun or job.get("status", {}).get("startTime")) else None
-
-
-def node_of(pod: Manifest | None) -> str | None:
-    """Return the node the pod was put on."""
-    return str(node) if (node := (pod or {}).get("spec", {}).get("nodeName")) else None
+    return result.read(terminated(pod).get("message") or "")

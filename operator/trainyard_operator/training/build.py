@@ -3,13 +3,13 @@
 import json
 
 from trainyard_operator.api.meta import parse_duration
-from trainyard_operator.api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, SPEC_FILE, TRAINER_PORT
+from trainyard_operator.api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, SPEC_FILE
 from trainyard_operator.api.trainingjob import TrainingJob
 from trainyard_operator.cluster.children import owner_reference
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, SERVICE, Kind
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
-from trainyard_operator.training.pod import CONTAINER, pod_template
+from trainyard_operator.training.pod import CONTAINER, pod_template, ports
 
 
 def spec_config_map(job: TrainingJob, owner: Manifest) -> Manifest:
@@ -33,7 +33,9 @@ def headless_service(job: TrainingJob, owner: Manifest) -> Manifest:
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
             "selector": identity.selector(name),
-            "ports": [{"name": "http", "port": TRAINER_PORT, "targetPort": "http", "protocol": "TCP"}],
+            "ports": [
+                {"name": each, "port": port, "targetPort": each, "protocol": "TCP"} for each, port in ports(job).items()
+            ],
         }
     }
 
@@ -57,8 +59,12 @@ def attempt_job(job: TrainingJob, owner: Manifest, attempt: int, *, trainer_imag
                         "values": [EXIT_BAD_INPUT, EXIT_DIVERGED],
                     },
                 },
-                # Preemption, eviction and drained nodes: Kubernetes replaces the pod, and the attempt goes on.
-                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                # Preemption, eviction and drained nodes. Kubernetes replaces a pod that trains alone, and the attempt
+                # goes on; several can only start again together, which is the next attempt.
+                {
+                    "action": "Ignore" if job.spec.roles.worker.replicas == 1 else "FailJob",
+                    "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                },
             ]
         },
         "template": pod_template(job, attempt, trainer_image=trainer_image),

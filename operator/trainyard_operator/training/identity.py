@@ -33,6 +33,12 @@ def attempt_name(job: str, attempt: int) -> str:
     return f"{job}-{ROLE}-{attempt}"
 
 
+def worker_host(job: TrainingJob, attempt: int, index: int) -> str:
+    """Return the name of a worker's pod in the cluster's DNS: its host name below that of the headless Service."""
+    name, namespace = job.metadata["name"], job.metadata["namespace"]
+    return f"{attempt_name(name, attempt)}-{index}.{service_name(name)}.{namespace}.svc"
+
+
 def attempt_number(job: str, name: str) -> int | None:
     """Return which attempt of the TrainingJob a Job of this name is, or None."""
     match = re.fullmatch(rf"{re.escape(job)}-{ROLE}-(0|[1-9][0-9]{{0,5}})", name)

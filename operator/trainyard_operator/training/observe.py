@@ -8,6 +8,7 @@ from trainyard_operator.cluster.children import controlled_by, is_controlled_by
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, POD, SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.training import identity
+from trainyard_operator.training.workers import Workers, ended_with, index_of, is_alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +17,15 @@ class Observed:
 
     Attributes:
         jobs: The Job of each attempt that still has one.
-        pods: The newest pod of each of these Jobs.
-        leaving: Whether a pod of an attempt without a Job, of this or of an earlier TrainingJob of that name, still
-            runs. Nothing else may start before it ended: two trainers would write in one place.
+        pods: The pods of each of these Jobs by their index, only the newest at each.
+        leaving: Whether a pod of an attempt that is over still runs: its Job has ended or is gone, or belonged to an
+            earlier TrainingJob of that name. Nothing else may start before: two trainers would write in one place.
     """
 
     config_map: Manifest | None
     service: Manifest | None
     jobs: Mapping[int, Manifest]
-    pods: Mapping[int, Manifest]
+    pods: Mapping[int, Workers]
     leaving: bool
 
 
@@ -46,25 +47,21 @@ async def observe(cluster: Cluster, parent: Manifest) -> Observed:
         config_map=controlled_by(parent, config_maps).get(identity.spec_name(name)),
         service=controlled_by(parent, services).get(identity.service_name(name)),
         jobs=dict(sorted(attempts.items())),
-        pods={number: pod for number, job in attempts.items() if (pod := _newest_pod(pods, job))},
+        pods={number: _newest(pods, job) for number, job in attempts.items()},
         leaving=any(is_alive(pod) and _is_stray(pod, name, attempts) for pod in pods),
     )
 
 
-def is_alive(pod: Manifest) -> bool:
-    """Return whether something may still run in the pod."""
-    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-
-
-def _newest_pod(pods: list[Manifest], job: Manifest) -> Manifest | None:
+def _newest(pods: list[Manifest], job: Manifest) -> Workers:
     own = [pod for pod in pods if is_controlled_by(pod, job["metadata"]["uid"])]
     # A pod is replaced only after it has ended, and creation times are whole seconds: the one that lives is the newest.
-    return max(own, key=lambda pod: (is_alive(pod), pod["metadata"]["creationTimestamp"]), default=None)
+    own.sort(key=lambda pod: (is_alive(pod), pod["metadata"]["creationTimestamp"]))
+    return dict(sorted({index_of(pod): pod for pod in own}.items()))
 
 
 def _is_stray(pod: Manifest, name: str, attempts: Mapping[int, Manifest]) -> bool:
-    """Return whether the pod belongs to a Job with a name of ours which is not there any more."""
-    known = {job["metadata"]["uid"] for job in attempts.values()}
+    """Return whether the pod belongs to a Job with a name of ours which has ended or is not there any more."""
+    known = {job["metadata"]["uid"] for job in attempts.values() if ended_with(job) is None}
     return any(
         owner["kind"] == JOB.name
         and owner["uid"] not in known

@@ -1,5 +1,6 @@
 """The pod that trains: what it runs, what it sees and what it may do."""
 
+import json
 from typing import Any
 
 from trainyard_operator.api.names import (
@@ -17,7 +18,10 @@ from trainyard_operator.api.names import (
     STORE_MOUNT,
     TERMINATION_MESSAGE_ENV,
     TERMINATION_MESSAGE_PATH,
+    TF_CONFIG_ENV,
     TRAINER_PORT,
+    WORKER_INDEX_ENV,
+    WORKER_PORT,
 )
 from trainyard_operator.api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
@@ -25,6 +29,8 @@ from trainyard_operator.training import identity
 from trainyard_operator.training.volumes import code_config_map, data_path, mounts, secrets, volumes
 
 CONTAINER = "trainer"
+INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+"""Written on every pod of an Indexed Job by Kubernetes."""
 GRACE_PERIOD = 60
 """Seconds from the request to stop to the end: time to write a checkpoint."""
 _USER = 65532
@@ -49,7 +55,7 @@ def pod_template(job: TrainingJob, attempt: int, *, trainer_image: str) -> Manif
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(job, trainer_image)],
+        "containers": [_container(job, attempt, trainer_image)],
         "volumes": volumes(job),
     }
     spec |= _present(
@@ -65,14 +71,14 @@ def pod_template(job: TrainingJob, attempt: int, *, trainer_image: str) -> Manif
     return {"metadata": metadata | _present(annotations=template.annotations), "spec": spec}
 
 
-def _container(job: TrainingJob, trainer_image: str) -> Manifest:
+def _container(job: TrainingJob, attempt: int, trainer_image: str) -> Manifest:
     program = job.spec.program.container
     image = own_image(job) or job.spec.roles.worker.image or trainer_image
     container: Manifest = {
         "name": CONTAINER,
         "image": image,
-        "env": environment(job, image),
-        "ports": [{"name": "http", "containerPort": TRAINER_PORT, "protocol": "TCP"}],
+        "env": environment(job, image, attempt),
+        "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports(job).items()],
         "resources": _resources(job),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -93,7 +99,12 @@ def own_image(job: TrainingJob) -> str | None:
     return program.container.image if program.container else program.python.source.image if program.python else None
 
 
-def environment(job: TrainingJob, image: str) -> list[Manifest]:
+def ports(job: TrainingJob) -> dict[str, int]:
+    """Return the ports of a pod by name."""
+    return {"http": TRAINER_PORT} | ({"workers": WORKER_PORT} if job.spec.roles.worker.replicas > 1 else {})
+
+
+def environment(job: TrainingJob, image: str, attempt: int) -> list[Manifest]:
     """Return the variables of the container: defaults, over them the user's, over both the trainer's contract."""
     store = f"{STORE_MOUNT}/{job.model_name}"
     work = f"{store}/.training/{job.metadata['uid']}"
@@ -113,8 +124,24 @@ def environment(job: TrainingJob, image: str) -> list[Manifest]:
     contract |= {each.variable: each.path for each in secrets(job)}
     if code_config_map(job):
         contract[CODE_DIR_ENV] = CODE_MOUNT
-    own = {each["name"]: each for each in job.spec.roles.worker.template.env or []}
-    return list((_variables(defaults) | own | _variables(contract)).values())
+    ours = _variables(contract) | _cluster(job, attempt)
+    own = {each["name"]: each for each in job.spec.roles.worker.template.env or [] if each["name"] not in ours}
+    return list((_variables(defaults) | own | ours).values())
+
+
+def _cluster(job: TrainingJob, attempt: int) -> dict[str, Manifest]:
+    """Return what tells the pod its place among several, as TensorFlow reads it. The order matters.
+
+    The kubelet puts the index into TF_CONFIG: it expands a reference to a variable that stands before.
+    """
+    count = job.spec.roles.worker.replicas
+    if count == 1:
+        return {}
+    index = {"fieldRef": {"fieldPath": f"metadata.annotations['{INDEX_ANNOTATION}']"}}
+    addresses = [f"{identity.worker_host(job, attempt, each)}:{WORKER_PORT}" for each in range(count)]
+    task = f'"task": {{"type": "worker", "index": $({WORKER_INDEX_ENV})}}'
+    config = f'{{"cluster": {json.dumps({"worker": addresses})}, {task}}}'
+    return {WORKER_INDEX_ENV: {"name": WORKER_INDEX_ENV, "valueFrom": index}} | _variables({TF_CONFIG_ENV: config})
 
 
 def _variables(values: dict[str, str]) -> dict[str, Manifest]:

@@ -8,12 +8,15 @@ from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.runtime.clock import from_rfc3339
 from trainyard_operator.training.pod import own_image
 from trainyard_operator.training.result import clean
-from trainyard_operator.training.volumes import secrets
+from trainyard_operator.training.volumes import claim_names, secrets
+from trainyard_operator.training.workers import Workers
 
 UNSCHEDULABLE = "Unschedulable"
 NO_POD = "NoPod"
 WAITING = "Waiting"
 _PATIENCE = timedelta(seconds=60)
+_NEEDS = "It needs the Secret {} of its spec: if that does not exist, create it, and the pod starts by itself"
+_SHARED = "All pods mount the claim {}: where that is not ReadWriteMany, they all have to run on one node"
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
 _SETUP = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"})
 
@@ -31,64 +34,83 @@ class Problem:
     passing: bool = False
 
 
-def of_job(spec: TrainingJob, job: Manifest, pod: Manifest | None, *, now: datetime) -> Problem | None:
-    """Return what keeps the pod of a Job from running, or None where it runs or is about to."""
-    if pod is None:
-        return _no_pod(job, now)
-    return _unschedulable(spec, pod) or _waiting(spec, pod) or _mounting(spec, job, pod, now)
+def of_job(spec: TrainingJob, job: Manifest, pods: Workers, *, now: datetime) -> Problem | None:
+    """Return what keeps the pods of a Job from running, or None where all run or are about to."""
+    if problem := _unschedulable(spec, pods):
+        return problem
+    for pod in pods.values():
+        if problem := _waiting(spec, pod) or _mounting(spec, job, pod, now):
+            return problem
+    return _no_pod(job, len(pods), spec.spec.roles.worker.replicas, now)
 
 
-def _no_pod(job: Manifest, now: datetime) -> Problem | None:
+def _no_pod(job: Manifest, there: int, count: int, now: datetime) -> Problem | None:
     name = job["metadata"]["name"]
-    started = job.get("status", {}).get("startTime")
-    if started is None or now - from_rfc3339(started) < _PATIENCE:
+    if there >= count or not _is_overdue(job, now):
         return None
     return Problem(
         NO_POD,
-        f"Job {name!r} has had no pod for more than {_PATIENCE.seconds} s, for example because of a quota or a policy; "
-        f"`kubectl describe job {name}` says why",
+        f"Job {name!r} has had {f'only {there} of {count} pods' if there else 'no pod'} for more than "
+        f"{_PATIENCE.seconds} s, for example because of a quota or a policy; `kubectl describe job {name}` says why",
     )
 
 
-def _unschedulable(spec: TrainingJob, pod: Manifest) -> Problem | None:
+def _is_overdue(job: Manifest, now: datetime) -> bool:
+    started = job.get("status", {}).get("startTime")
+    return started is not None and now - from_rfc3339(started) >= _PATIENCE
+
+
+def _unschedulable(spec: TrainingJob, pods: Workers) -> Problem | None:
+    waiting = [condition for pod in pods.values() if (condition := _refused_by_scheduler(pod))]
+    if not waiting:
+        return None
+    worker = spec.spec.roles.worker
+    wanted = f"{worker.gpus} {worker.gpu_resource}" if worker.gpus else "no GPU"
+    which, each = ("the pod", "It") if worker.replicas == 1 else (f"{len(waiting)} of {worker.replicas} pods", "Each")
+    return Problem(
+        UNSCHEDULABLE,
+        f"no node can take {which} ({clean(waiting[0].get('message', ''))}). {each} asks for {wanted} and what "
+        "spec.roles.worker.resources says: create the job anew with less, or with other tolerations, "
+        "or add a node that fits",
+        # An autoscaler may bring the node, or another job free it.
+        passing=True,
+    )
+
+
+def _refused_by_scheduler(pod: Manifest) -> Manifest | None:
     for condition in pod.get("status", {}).get("conditions", []):
-        if (
-            condition["type"] == "PodScheduled"
-            and condition["status"] == "False"
-            and condition.get("reason") == UNSCHEDULABLE
-        ):
-            worker = spec.spec.roles.worker
-            wanted = f"{worker.gpus} {worker.gpu_resource}" if worker.gpus else "no GPU"
-            return Problem(
-                UNSCHEDULABLE,
-                f"no node can take the pod ({clean(condition.get('message', ''))}). It asks for {wanted} and what "
-                "spec.roles.worker.resources says: create the job anew with less, or with other tolerations, "
-                "or add a node that fits",
-                # An autoscaler may bring the node, or another job free it.
-                passing=True,
-            )
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            refused: Manifest = condition
+            return refused if condition.get("reason") == UNSCHEDULABLE else None
     return None
 
 
 def _mounting(spec: TrainingJob, job: Manifest, pod: Manifest, now: datetime) -> Problem | None:
     """Say what a pod may be waiting for that only its events tell.
 
-    The operator may not read Secrets, so it names those that the pod cannot start without.
+    The operator may not read Secrets, so it names those that the pod cannot start without. A claim that is not
+    ReadWriteMany keeps the pods of all nodes but one waiting.
     """
     statuses = pod.get("status", {}).get("containerStatuses", [])
     creating = any(
         (each.get("state", {}).get("waiting") or {}).get("reason") == "ContainerCreating" for each in statuses
     )
-    started, names = job.get("status", {}).get("startTime"), sorted({each.name for each in secrets(spec)})
-    if not creating or not names or started is None or now - from_rfc3339(started) < _PATIENCE:
+    hints = [_NEEDS.format(" and the Secret ".join(map(repr, names)))] if (names := _secret_names(spec)) else []
+    if spec.spec.roles.worker.replicas > 1 and (claims := claim_names(spec)):
+        hints.append(_SHARED.format(" and the claim ".join(map(repr, claims))))
+    if not creating or not hints or not _is_overdue(job, now):
         return None
+    name = pod["metadata"]["name"]
     return Problem(
         WAITING,
-        f"the pod has waited for its image or its volumes for more than {_PATIENCE.seconds} s. It needs the Secret "
-        f"{' and the Secret '.join(map(repr, names))} of its spec: if that does not exist, create it, and the pod "
-        f"starts by itself; `kubectl describe pod {pod['metadata']['name']}` says more",
+        f"{'the pod' if spec.spec.roles.worker.replicas == 1 else f'pod {name!r}'} has waited for its image or its "
+        f"volumes for more than {_PATIENCE.seconds} s. {'. '.join(hints)}; `kubectl describe pod {name}` says more",
         passing=True,
     )
+
+
+def _secret_names(spec: TrainingJob) -> list[str]:
+    return sorted({each.name for each in secrets(spec)})
 
 
 def _waiting(spec: TrainingJob, pod: Manifest) -> Problem | None:

@@ -15,8 +15,9 @@ from trainyard_operator.training.observe import Observed, observe
 from trainyard_operator.training.problems import Problem
 from trainyard_operator.training.progress import ProgressReader, Snapshot
 from trainyard_operator.training.spec import parse, parse_status
-from trainyard_operator.training.status import Facts, compute, is_training, rejected, seen, stalled_for
+from trainyard_operator.training.status import Facts, compute, rejected, seen, stalled_for
 from trainyard_operator.training.transitions import events
+from trainyard_operator.training.workers import is_training
 
 _RECHECK = 15.0
 """Most seconds until something that is in the way is looked at again; sooner while it is new."""
@@ -91,7 +92,7 @@ class TrainingJobReconciler:
         return due and not observed.leaving and not job.spec.run_policy.suspend
 
     async def _ask(self, observed: Observed, step: Next) -> Snapshot | None:
-        pod = observed.pods.get(step.n) if step.step == "continue" else None
+        pod = observed.pods.get(step.n, {}).get(0) if step.step == "continue" else None
         address = pod["status"].get("podIP") if pod is not None and is_training(pod) else None
         return await self.progress.read(address) if address else None
 
@@ -112,5 +113,5 @@ class TrainingJobReconciler:
                 wait = (facts.next.at - facts.now).total_seconds() if facts.next.at else 0.0
                 return Outcome(max(wait, _SOON if facts.observed.leaving else 0.1))
             case "continue":
-                training = is_training(facts.observed.pods.get(facts.next.n))
+                training = is_training(facts.observed.pods.get(facts.next.n, {}).get(0))
                 return Outcome(self.progress_interval if training else _SAFETY)

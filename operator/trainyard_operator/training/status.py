@@ -18,13 +18,13 @@ from trainyard_operator.api.trainingjob import (
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
 from trainyard_operator.training import conditions, problems, result
-from trainyard_operator.training.attempts import MAX_STOPS, End, Ledger, Next, node_of
+from trainyard_operator.training.attempts import MAX_STOPS, End, Ledger, Next
 from trainyard_operator.training.conditions import State
 from trainyard_operator.training.observe import Observed
-from trainyard_operator.training.pod import CONTAINER
 from trainyard_operator.training.problems import Problem
 from trainyard_operator.training.progress import Snapshot, at_end
 from trainyard_operator.training.result import model_status
+from trainyard_operator.training.workers import has_trained, is_ending, is_training, node_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,21 +161,31 @@ def _waiting(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State
 
 def _going(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State:
     n = facts.next.n
-    child, pod = facts.observed.jobs[n], facts.observed.pods.get(n)
+    child, pods = facts.observed.jobs[n], facts.observed.pods.get(n, {})
     if job.spec.run_policy.suspend:
         return State(
             "Suspended", "Suspended", "spec.runPolicy.suspend is true; the training goes on from its checkpoint"
         )
     if facts.blocked is not None:
         return State("Pending", facts.blocked.reason, facts.blocked.message, facts.blocked)
-    if problem := problems.of_job(job, child, pod, now=facts.now):
+    if is_ending(child) or has_trained(pods.get(0)):
+        phase: Phase = before.phase if before.phase in ("Running", "Exporting") else "Starting"
+        return State(phase, phase, f"attempt {n} has ended, and its Job is about to say how")
+    if problem := problems.of_job(job, child, pods, now=facts.now):
         return State("Pending", problem.reason, problem.message, problem)
-    if has_trained(pod) and before.phase in ("Running", "Exporting"):
-        return State(before.phase, before.phase, f"attempt {n} has ended, and its Job is about to say how")
-    if not is_training(pod):
-        return State("Starting", "Starting", f"the pod of attempt {n} is starting")
+    there = sum(is_training(pod) or has_trained(pod) for pod in pods.values())
+    if there < (count := job.spec.roles.worker.replicas):
+        return State("Starting", "Starting", _starting(n, there, count))
     phase = _running_phase(job, before, facts.live)
-    return State(phase, phase, f"attempt {n}" + (f" on node {node}" if (node := node_of(pod)) else ""))
+    nodes = sorted({node for pod in pods.values() if (node := node_of(pod))})
+    where = f" on node {nodes[0]}" if len(nodes) == 1 else f" on {len(nodes)} nodes" if nodes else ""
+    return State(phase, phase, f"attempt {n}{where}")
+
+
+def _starting(n: int, there: int, count: int) -> str:
+    if count == 1:
+        return f"the pod of attempt {n} is starting"
+    return f"the pods of attempt {n} are starting: {there} of {count} run"
 
 
 def _running_phase(job: TrainingJob, before: TrainingJobStatus, live: Snapshot | None) -> Phase:
@@ -185,21 +195,6 @@ def _running_phase(job: TrainingJob, before: TrainingJobStatus, live: Snapshot |
     if before.phase in ("Running", "Exporting"):
         return before.phase
     return "Starting" if job.spec.program.model is not None else "Running"
-
-
-def is_training(pod: Manifest | None) -> bool:
-    """Return whether the training container of the pod runs."""
-    return _is_in_state(pod, "running")
-
-
-def has_trained(pod: Manifest | None) -> bool:
-    """Return whether the training container of the pod has ended."""
-    return _is_in_state(pod, "terminated")
-
-
-def _is_in_state(pod: Manifest | None, state: str) -> bool:
-    statuses = (pod or {}).get("status", {}).get("containerStatuses", [])
-    return any(each["name"] == CONTAINER and each.get("state", {}).get(state) for each in statuses)
 
 
 def _cause(before: TrainingJobStatus, news: End | None) -> tuple[str, str]:
@@ -221,6 +216,7 @@ def _failure(before: TrainingJobStatus, news: End | None, state: State, last: At
             attempt=last.n if last else 0,
             exit_code=last.exit_code if last else None,
             node=last.node if last else None,
+            index=last.index if last else None,
         )
     return before.failure
 

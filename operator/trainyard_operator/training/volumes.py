@@ -63,6 +63,12 @@ def secrets(job: TrainingJob) -> list[MountedSecret]:
     return found
 
 
+def claim_names(job: TrainingJob) -> list[str]:
+    """Return the claims that every pod mounts."""
+    data = job.spec.data.source.persistent_volume_claim
+    return sorted({name for name in (_claim(job), data and data.claim_name) if name})
+
+
 def data_path(source: DataSource) -> str | None:
     """Return where the data is inside the pod, or None where the program finds it itself, by its URI."""
     if source.config_map is not None:

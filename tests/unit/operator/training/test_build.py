@@ -74,6 +74,7 @@ VARIANTS = {
     .with_data(uri="s3://lake/churn/", secretRef={"name": "lake"})
     .with_spec(output={"store": {"uri": "s3://models/prod/", "secretRef": {"name": "models"}}}),
     "python": a_training_job().with_python(source={"configMap": {"name": "modules"}}),
+    "several": a_training_job().with_worker(replicas=3),
     "container": a_training_job().with_container(image="me/train:1", command=["python"], args=["train.py"]),
 }
 
@@ -102,6 +103,43 @@ def test_the_job_tries_once_and_leaves_trying_again_to_the_operator() -> None:
     assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["FailJob", "Ignore"]
     assert spec["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [2, 3]
     assert "activeDeadlineSeconds" not in spec
+
+
+def test_the_pods_of_a_training_fail_together_also_for_a_disruption_of_one() -> None:
+    spec = job_of(VARIANTS["several"])["spec"]
+
+    assert (spec["backoffLimit"], spec["completions"], spec["parallelism"]) == (0, 3, 3)
+    assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["FailJob", "FailJob"]
+    assert spec["podFailurePolicy"]["rules"][1]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+
+
+def test_several_pods_find_each_other_by_tf_config_and_one_alone_has_none() -> None:
+    job = job_of(VARIANTS["several"], attempt=2)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    index, config = container["env"][-2:]
+
+    # What the kubelet does: the index stands before what refers to it.
+    assert index["valueFrom"]["fieldRef"]["fieldPath"] == (
+        "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+    )
+    assert json.loads(config["value"].replace(f"$({index['name']})", "1")) == {
+        "cluster": {"worker": [f"churn-worker-2-{each}.churn-training.team.svc:2222" for each in range(3)]},
+        "task": {"type": "worker", "index": 1},
+    }
+    assert {"name": "workers", "containerPort": 2222, "protocol": "TCP"} in container["ports"]
+    assert not {"TF_CONFIG", "TRAINYARD_WORKER_INDEX"} & env_of(VARIANTS["plain"]).keys()
+    assert [port["name"] for port in container_of(VARIANTS["plain"])["ports"]] == ["http"]
+
+
+def test_a_variable_of_the_users_own_does_not_take_tf_config_from_where_the_index_is_known() -> None:
+    own = [{"name": "TF_CONFIG", "value": "{}"}, {"name": "KEY", "value": "1"}]
+
+    several = container_of(a_training_job().with_worker(replicas=2, template={"env": own}))["env"]
+    alone = env_of(a_training_job().with_worker(template={"env": own}))
+
+    assert [each["name"] for each in several[-2:]] == ["TRAINYARD_WORKER_INDEX", "TF_CONFIG"]
+    assert [each["name"] for each in several].count("TF_CONFIG") == 1
+    assert (alone["TF_CONFIG"], alone["KEY"]) == ("{}", "1")
 
 
 def test_the_pod_gets_no_token_time_to_save_and_a_place_to_write() -> None:
@@ -251,6 +289,10 @@ def test_the_service_gives_names_to_pods_that_are_not_ready() -> None:
 
     assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", True)
     assert pod_of(builder)["subdomain"] == "churn-training"
+    assert [port["name"] for port in spec["ports"]] == ["http"]
+    several = VARIANTS["several"]
+    ports = build.headless_service(parsed(several), several.build())["spec"]["ports"]
+    assert [port["port"] for port in ports] == [8080, 2222]
 
 
 def test_credentials_are_files_that_only_the_program_reads_and_no_variables() -> None:

@@ -1,0 +1,100 @@
+"""The pods of one attempt: what each is doing, and which of them decided how the attempt ended."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from trainyard_operator.api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_PEER_LOST, EXIT_STOPPED
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.training.pod import CONTAINER, INDEX_ANNOTATION
+
+Workers: TypeAlias = Mapping[int, Manifest]
+"""Pods by their index in the Job. Worker 0 is the one that writes the model and tells how far the training is."""
+
+
+def index_of(pod: Manifest) -> int:
+    """Return which worker the pod is."""
+    text = (pod["metadata"].get("annotations") or {}).get(INDEX_ANNOTATION, "")
+    return int(text) if text.isascii() and text.isdecimal() else 0
+
+
+def is_alive(pod: Manifest) -> bool:
+    """Return whether something may still run in the pod."""
+    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+
+
+def ended_with(job: Manifest) -> Manifest | None:
+    """Return the condition that says how the Job has ended, or None while it has not."""
+    return next((each for each in _true(job) if each["type"] in ("Complete", "Failed")), None)
+
+
+def is_ending(job: Manifest) -> bool:
+    """Return whether the end of the Job is decided, and its pods are being stopped."""
+    return any(each["type"] in ("FailureTarget", "SuccessCriteriaMet") for each in _true(job))
+
+
+def is_training(pod: Manifest | None) -> bool:
+    """Return whether the training container of the pod runs."""
+    return "running" in _state(pod)
+
+
+def has_trained(pod: Manifest | None) -> bool:
+    """Return whether the training container of the pod has ended."""
+    return "terminated" in _state(pod)
+
+
+def terminated(pod: Manifest | None) -> Manifest:
+    """Return how the training container of the pod ended; empty where it has not."""
+    return _state(pod).get("terminated") or {}
+
+
+def started(job: Manifest, pods: Workers) -> str | None:
+    """Return when the first worker started, or at least its Job."""
+    state = _state(pods.get(0))
+    begun = (state.get("running") or state.get("terminated") or {}).get("startedAt")
+    return str(time) if (time := begun or job.get("status", {}).get("startTime")) else None
+
+
+def node_of(pod: Manifest | None) -> str | None:
+    """Return the node the pod was put on."""
+    return str(node) if (node := (pod or {}).get("spec", {}).get("nodeName")) else None
+
+
+def is_disrupted(pod: Manifest) -> bool:
+    """Return whether Kubernetes took the pod away: by preemption, eviction, or with its node."""
+    return any(each["type"] == "DisruptionTarget" for each in _true(pod))
+
+
+def decider(pods: Workers) -> int | None:
+    """Return which worker's end says how a failed attempt ended, or None where none of them failed by itself.
+
+    What no further attempt can help comes first, then the request to stop, which all follow, then failures. A worker
+    that lost another is only as good as no better answer: the one that it lost may have left one.
+    """
+    ranks = {index: rank for index, pod in pods.items() if (rank := _rank(pod)) is not None}
+    return min(ranks, key=lambda index: (ranks[index], index), default=None)
+
+
+def _rank(pod: Manifest) -> int | None:
+    ended = terminated(pod)
+    if not ended or pod.get("status", {}).get("phase") != "Failed":
+        return None
+    code = int(ended.get("exitCode", 1))
+    if code in (EXIT_BAD_INPUT, EXIT_DIVERGED):
+        return 0
+    if is_disrupted(pod):
+        return 1
+    # A pod that ended while being deleted, as the Job does to the others once one has failed, says nothing of itself.
+    if "deletionTimestamp" in pod["metadata"]:
+        return None
+    return {EXIT_STOPPED: 1, EXIT_PEER_LOST: 3}.get(code, 2)
+
+
+def _state(pod: Manifest | None) -> Manifest:
+    """Return the state of the training container; others in the pod, such as injected proxies, do not count."""
+    statuses = (pod or {}).get("status", {}).get("containerStatuses", [])
+    state: Manifest = next((each.get("state", {}) for each in statuses if each["name"] == CONTAINER), {})
+    return state
+
+
+def _true(resource: Manifest) -> list[Manifest]:
+    return [each for each in resource.get("status", {}).get("conditions", []) if each["status"] == "True"]
