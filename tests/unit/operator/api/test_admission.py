@@ -149,6 +149,7 @@ def test_every_example_is_accepted(document):
         data(source={"uri": "s3://lake/churn/", "secretRef": {"name": "lake"}}),
         *(store(uri=uri) for uri in ("s3://models", "gs://b/p/", "abfss://box@account.dfs.core.windows.net/m")),
         store(uri="s3://models/prod", secretRef={"name": "models"}),
+        worker(replicas=64),
         worker(gpus=2, resources={"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"memory": "2e9"}}),
         worker(template={"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}),
         worker(template={"affinity": {"nodeAffinity": {}}, "tolerations": [{"operator": "Exists"}]}),
@@ -278,6 +279,25 @@ def test_good_input_is_accepted(resource):
         ),
         (data(maxBadRows=-1), "-1 is less than the minimum of 0"),
         (worker(gpus=-1), "-1 is less than the minimum of 0"),
+        (worker(replicas=0), "0 is less than the minimum of 1"),
+        (worker(replicas=65), "65 is greater than the maximum of 64"),
+        *(
+            (
+                a_training_job(
+                    program={"keras": {"task": "regression", "family": family}}, roles={"worker": {"replicas": 2}}
+                ),
+                "trees are grown in one pod",
+            )
+            for family in ("gradientBoostedTrees", "randomForest")
+        ),
+        (
+            a_training_job(privacy={"noiseMultiplier": 1}, roles={"worker": {"replicas": 2}}),
+            "rows are drawn for one device: set roles.worker.replicas to 1",
+        ),
+        (
+            a_training_job(tuning=TUNING, roles={"worker": {"replicas": 2}}),
+            "tuning runs its trials in one pod: set roles.worker.replicas to 1",
+        ),
         (worker(gpuResource="gpu"), "'gpu' does not match"),
         (worker(resources={"limits": {"nvidia.com/gpu": 1}}), "set gpus instead of the GPU resource"),
         (worker(resources={"requests": {"nvidia.com/gpu": 1}}), "GPU resource in resources.requests"),

@@ -1,0 +1,138 @@
+"""Trainings in several pods, by the real operator, with a program that needs nothing but Python."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.kube_api import Api, Object
+from support.manifests import PYTHON_IMAGE, a_config_map
+from support.operator_process import OperatorProcess, running_operator
+
+pytestmark = pytest.mark.usefixtures("cluster_crds")
+
+RESULT = json.dumps(
+    {
+        "reason": "Done",
+        "message": "met",
+        "metrics": {},
+        "model": {"name": "group", "version": 1, "path": "group/1", "digest": "sha256:" + "ab" * 32, "sizeBytes": 1},
+    }
+)
+MEET = f"""
+import json, os, pathlib, signal, socket, sys, threading, time
+
+config = json.loads(os.environ["TF_CONFIG"])
+workers, index = config["cluster"]["worker"], config["task"]["index"]
+folder = pathlib.Path(os.environ["TRAINYARD_MODEL_DIR"])
+folder.mkdir(parents=True, exist_ok=True)
+listener = socket.create_server(("", int(workers[index].rpartition(":")[2])))
+host, _, port = workers[1 - index].rpartition(":")
+
+def call():
+    while True:
+        try:
+            return socket.create_connection((host, int(port)), timeout=60)
+        except OSError:
+            time.sleep(0.1)
+
+def meet():
+    # Each says its index to the other; the one that ends first has heard as much as it has said.
+    threading.Thread(target=lambda: listener.accept()[0].sendall(bytes([index]))).start()
+    heard = call().recv(1)[0]
+    assert heard == 1 - index, heard
+    (folder / f"met-{{index}}").touch()
+    while not (folder / f"met-{{1 - index}}").exists():
+        time.sleep(0.05)
+    print("worker", index, "of", len(workers), "has met worker", heard, flush=True)
+
+def end():
+    if index == 0:
+        pathlib.Path(os.environ["TRAINYARD_TERMINATION_MESSAGE_PATH"]).write_text('''{RESULT}''')
+"""
+# Worker 1 is killed once both have met; worker 0 does not notice, and takes its time when it is asked to end.
+KILLED = """
+if (folder / "killed").exists():
+    if not (folder / "ended-0").exists():
+        sys.exit("worker 0 of the last attempt still runs")
+elif index == 1:
+    meet()
+    (folder / "killed").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+else:
+    def stop(*_):
+        time.sleep(1)
+        for each in (0, 1):
+            (folder / f"met-{each}").unlink()
+        (folder / "ended-0").touch()
+        os._exit(75)
+
+    signal.signal(signal.SIGTERM, stop)
+    meet()
+    threading.Event().wait()
+"""
+
+
+@pytest.fixture
+def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
+    with running_operator(kubeconfig, namespace, tmp_path) as process:
+        yield process
+
+
+def a_group(code: str, **worker: object) -> Object:
+    """A training in two pods, each of which runs the code."""
+    return {
+        "apiVersion": "trainyard.dev/v1alpha1",
+        "kind": "TrainingJob",
+        "metadata": {"name": "group"},
+        "spec": {
+            "program": {"container": {"image": PYTHON_IMAGE, "command": ["python3", "-c", code]}},
+            "data": {"source": {"configMap": {"name": "rows"}}, "label": "y"},
+            "roles": {"worker": {"replicas": 2, **worker}},
+            "output": {"store": {"persistentVolumeClaim": {"claimName": "models"}}},
+        },
+    }
+
+
+@pytest.fixture(autouse=True)
+def inputs(api: Api) -> None:
+    store = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Mi"}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}, "spec": store}
+    api.apply(a_config_map("rows", **{"rows.csv": "x,y\n"}), claim)
+
+
+def ended(job: Object) -> bool:
+    return job.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def logs(api: Api, attempt: int) -> list[str]:
+    pods = api.list("v1", "Pod", label_selector=f"trainyard.dev/attempt={attempt}")
+    return sorted(api.logs(pod["metadata"]["name"]) for pod in pods)
+
+
+@pytest.mark.usefixtures("operator")
+def test_the_pods_of_a_training_find_each_other_by_name_and_succeed_together(api: Api) -> None:
+    job = a_group(MEET + "meet()\nend()\n", gpus=1)
+    api.apply(job)
+
+    status = api.wait_for(job, ended)["status"]
+
+    assert status["phase"] == "Succeeded", status
+    assert logs(api, 0) == [f"worker {index} of 2 has met worker {1 - index}\n" for index in range(2)]
+    assert (status["gpus"], status["model"]["uri"]) == (2, "pvc://models/group/1")
+    assert [(each["n"], each["outcome"]) for each in status["attempts"]] == [(0, "Succeeded")]
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_killed_pod_takes_the_others_along_and_all_start_again_together(api: Api) -> None:
+    job = a_group(MEET + KILLED + "meet()\nend()\n")
+    api.apply(job)
+
+    status = api.wait_for(job, ended)["status"]
+
+    first, second = status["attempts"]
+    assert (first["outcome"], first["index"], first["exitCode"]) == ("Failed", 1, 137)
+    assert (second["outcome"], status["phase"], status["restarts"]) == ("Succeeded", "Succeeded", 1)
+    assert len(logs(api, 1)) == 2
+    api.wait_for_event("group", "AttemptFailed", containing="worker 1: exit code 137")
