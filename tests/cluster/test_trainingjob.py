@@ -167,6 +167,26 @@ def test_the_progress_of_a_program_of_ones_own_is_read_too(api: Api, operator: O
     assert live["status"]["phase"] == "Running"
 
 
+def test_the_progress_that_a_program_of_ones_own_prints_is_read_too(api: Api, operator: OperatorProcess) -> None:
+    line = json.dumps({"epoch": 3, "epochs": 10, "loss": 0.21, "metrics": {"val_accuracy": 0.93}})
+    job = a_program(f"echo reading rows; echo 'trainyard: {line}'; echo 'epoch 4 begins'; sleep 600")
+    api.apply(job)
+
+    live = api.wait_for(job, lambda each: each.get("status", {}).get("progress"), description="it has progress")
+
+    assert live["status"]["progress"] == {
+        "epoch": 3,
+        "epochs": 10,
+        "step": 0,
+        "steps": 0,
+        "percent": 30,
+        "summary": "3/10",
+        "loss": "0.21",
+        "metrics": {"val_accuracy": "0.93"},
+    }
+    assert live["status"]["phase"] == "Running"
+
+
 def test_a_program_that_fails_is_tried_again_as_often_as_it_may(api: Api, operator: OperatorProcess) -> None:
     job = a_program("echo no such table; exit 7", maxRestarts=1)
     api.apply(job)

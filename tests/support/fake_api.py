@@ -49,6 +49,7 @@ class FakeApi:
             app.router.add_route("*", home, self._collection)
             app.router.add_route("*", f"{home}/{{name}}", self._object)
             app.router.add_patch(f"{home}/{{name}}/status", self._status)
+        app.router.add_get("/api/v1/namespaces/{namespace}/pods/{name}/log", self._log_of)
         return app
 
     def break_watches(self, code: int) -> None:
@@ -132,6 +133,17 @@ class FakeApi:
             return await _answer(self.cluster.apply(kind, body))
         return await _answer(self.cluster.delete(kind, at["namespace"], at["name"], uid=body["preconditions"]["uid"]))
 
+    async def _log_of(self, request: web.Request) -> web.Response:
+        at, query = request.match_info, request.query
+        lines, most_bytes = int(query["tailLines"]), int(query["limitBytes"])
+        try:
+            text = await self.cluster.log(
+                at["namespace"], at["name"], container=query["container"], lines=lines, most_bytes=most_bytes
+            )
+        except ApiError as error:
+            return _refusal(error)
+        return web.Response(text=text)
+
     async def _status(self, request: web.Request) -> web.Response:
         return await _answer(self.cluster.apply_status(_kind(request), await request.json()))
 
@@ -170,8 +182,12 @@ async def _answer(call: Any) -> web.Response:
     try:
         return web.json_response(await call or {})
     except ApiError as error:
-        reason = "AlreadyExists" if isinstance(error, AlreadyExists) else error.reason
-        return web.json_response({"kind": "Status", "reason": reason, "message": str(error)}, status=error.code)
+        return _refusal(error)
+
+
+def _refusal(error: ApiError) -> web.Response:
+    reason = "AlreadyExists" if isinstance(error, AlreadyExists) else error.reason
+    return web.json_response({"kind": "Status", "reason": reason, "message": str(error)}, status=error.code)
 
 
 async def _send(response: web.StreamResponse, event: Manifest) -> None:

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
-from trainyard_operator.cluster.errors import AlreadyExists, ApiError, Conflict, NotFound
-from trainyard_operator.cluster.kinds import Kind
+from trainyard_operator.cluster.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
+from trainyard_operator.cluster.kinds import POD, Kind
 from trainyard_operator.cluster.port import Event, Manifest
 
 _JSON = TypeVar("_JSON")
@@ -22,6 +22,7 @@ class FakeCluster:
         version: Rises with every change.
         on_change: Told of each change, as a watch would be: its type, the plural, the object.
         calls: Every call so far, as (verb, plural).
+        logs: What the containers of a pod have written, by its name.
         events: Every event emitted, as (kind of the object, its name, event).
         fail_at: Raise `failure` instead of answering the call with this number (from 0); None never does.
         fail_after: As `fail_at`, but the write takes effect first: the answer is lost.
@@ -30,6 +31,7 @@ class FakeCluster:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], Manifest] = {}
         self.calls: list[tuple[str, str]] = []
+        self.logs: dict[str, str] = {}
         self.events: list[tuple[str, str, Event]] = []
         self.fail_at: int | None = None
         self.fail_after: int | None = None
@@ -39,7 +41,7 @@ class FakeCluster:
 
     @property
     def writes(self) -> list[tuple[str, str]]:
-        return [call for call in self.calls if call[0] not in ("get", "list")]
+        return [call for call in self.calls if call[0] not in ("get", "list", "log")]
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
         with self._call("get", kind):
@@ -50,6 +52,14 @@ class FakeCluster:
     ) -> list[Manifest]:
         with self._call("list", kind):
             return self.peek(kind, namespace, labels=labels)
+
+    async def log(self, namespace: str, pod: str, *, container: str, lines: int, most_bytes: int) -> str:
+        with self._call("log", POD):
+            containers = self._find(POD, namespace, pod)["status"].get("containerStatuses", [])
+            if container not in [each["name"] for each in containers]:
+                raise Invalid(f"container {container!r} in pod {pod!r} is waiting to start", code=400)
+            last = self.logs.get(pod, "").splitlines(keepends=True)[-lines:]
+            return "".join(last).encode()[:most_bytes].decode(errors="replace")
 
     async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
         with self._call("create", kind):

@@ -216,7 +216,9 @@ class Progress(ApiModel):
     epochs: int = Field(default=0, description="Epochs at most.")
     step: int = Field(default=0, description="Steps finished.")
     steps: int = Field(default=0, description="Steps at most.")
-    percent: int = Field(default=0, description="Share of the steps finished.")
+    percent: int = Field(
+        default=0, description="Share of the steps finished, or of the epochs where no steps are known."
+    )
     summary: str = Field(default="", description="Epochs finished of epochs at most, for kubectl get.")
     loss: str | None = Field(default=None, description="Training loss of the running epoch, as a decimal number.")
     metrics: dict[str, str] = Field(default={}, description="Metrics of the last epoch, as decimal numbers.")

@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -25,12 +26,28 @@ from trainyard_operator.cluster.errors import (
     Unavailable,
 )
 from trainyard_operator.cluster.events import EventRecorder
-from trainyard_operator.cluster.kinds import Kind
+from trainyard_operator.cluster.kinds import POD, Kind
 from trainyard_operator.cluster.port import Event, Manifest
 
 _PAGE = 500
 _APPLY = "application/apply-patch+yaml"
 _BY_CODE = {400: Invalid, 401: Forbidden, 403: Forbidden, 404: NotFound, 409: Conflict, 422: Invalid}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came back; `pause` is the Retry-After header."""
+
+    code: int
+    content: bytes
+    pause: str | None
+
+    def status(self) -> Manifest:
+        """Return it as the `metav1.Status` of a refusal."""
+        status = _parse(self.content)
+        if self.pause and self.pause.isdigit():
+            status["details"] = {"retryAfterSeconds": int(self.pause)} | (status.get("details") or {})
+        return status
 
 
 class KubernetesCluster:
@@ -79,6 +96,12 @@ class KubernetesCluster:
         typed = [{"apiVersion": kind.api_version, "kind": kind.name} | item for item in found]
         return sorted(typed, key=lambda each: (each["metadata"].get("namespace", ""), each["metadata"]["name"]))
 
+    async def log(self, namespace: str, pod: str, *, container: str, lines: int, most_bytes: int) -> str:
+        """See `port.Cluster.log`."""
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(most_bytes)}
+        content = await self._fetch("GET", path(POD, namespace, pod) + "/log", query)
+        return content.decode(errors="replace")
+
     async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
         """See `port.Cluster.create`."""
         url = path(kind, manifest["metadata"]["namespace"])
@@ -119,18 +142,29 @@ class KubernetesCluster:
         *,
         content_type: str = "application/json",
     ) -> Manifest:
-        code, answer = await self._exchange(method, url, query, body, content_type)
-        if code == 401:
+        return _parse(await self._fetch(method, url, query, body, content_type=content_type))
+
+    async def _fetch(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str] | None = None,
+        body: Manifest | None = None,
+        *,
+        content_type: str = "application/json",
+    ) -> bytes:
+        answer = await self._exchange(method, url, query, body, content_type)
+        if answer.code == 401:
             # Projected tokens rotate and kubeconfig plugins hand out new ones: log in once more.
             await self._connect()
-            code, answer = await self._exchange(method, url, query, body, content_type)
-        if code >= 300:
-            raise error_of(code, answer, f"{method} {url}")
-        return answer
+            answer = await self._exchange(method, url, query, body, content_type)
+        if answer.code >= 300:
+            raise error_of(answer.code, answer.status(), f"{method} {url}")
+        return answer.content
 
     async def _exchange(
         self, method: str, url: str, query: Mapping[str, str] | None, body: Manifest | None, content_type: str
-    ) -> tuple[int, Manifest]:
+    ) -> _Answer:
         client = self._client
         if client is None:
             raise Unavailable("not connected")
@@ -142,7 +176,8 @@ class KubernetesCluster:
                     method,
                     url,
                     query_params=list((query or {}).items()),
-                    header_params={"Accept": "application/json", "Content-Type": content_type},
+                    # As kubectl asks: a log is text, all else is JSON.
+                    header_params={"Accept": "application/json, */*", "Content-Type": content_type},
                     body=body,
                     auth_settings=["BearerToken"],
                 )
@@ -155,10 +190,7 @@ class KubernetesCluster:
             raise Unavailable(f"{method} {url}: {error}") from error
         finally:
             self._observe(method, code, time.monotonic() - started)
-        answer = _parse(content)
-        if (pause := response.getheader("Retry-After")) and pause.isdigit():
-            answer["details"] = {"retryAfterSeconds": int(pause)} | (answer.get("details") or {})
-        return code, answer
+        return _Answer(code, content, response.getheader("Retry-After"))
 
     async def _connect(self) -> None:
         before = self._client

@@ -36,6 +36,8 @@ PERMISSIONS = (
     Permission("", "services", (*_WATCH, "create", "patch")),
     Permission("", "configmaps", (*_WATCH, "create", "patch", "delete")),
     Permission("", "pods", ("list", "watch")),
+    # Programs of users' own may print their progress instead of serving it.
+    Permission("", "pods/log", ("get",)),
     Permission("", "persistentvolumeclaims", ("get",)),
     Permission("", "events", ("create", "patch")),
 )

@@ -36,6 +36,15 @@ class Cluster(Protocol):
         """Return the objects with these labels, of one namespace or of all (None), in the order of their names."""
         ...
 
+    async def log(self, namespace: str, pod: str, *, container: str, lines: int, most_bytes: int) -> str:
+        """Return the last lines of what a container has written so far; of them, the first `most_bytes` bytes.
+
+        Raises:
+            NotFound: there is no such pod.
+            Invalid: the container has not started.
+        """
+        ...
+
     async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Create the object.
 

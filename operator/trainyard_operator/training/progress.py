@@ -20,10 +20,13 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 Number = Annotated[float | None, BeforeValidator(lambda value: value if is_finite(value) else None)]
 
 
+Phase = Literal["starting", "training", "exporting", "done"]
+
+
 class Snapshot(Message):
     """What /progress answers."""
 
-    phase: Literal["starting", "training", "exporting", "done"]
+    phase: Phase
     epoch: Count = 0
     epochs: Count = 0
     step: Count = 0
@@ -37,7 +40,8 @@ class Snapshot(Message):
 
     def to_status(self) -> Progress:
         """Return it as it stands in the status."""
-        percent = self.percent if self.percent is not None else 100 * self.step / max(self.steps, 1)
+        finished, most = (self.step, self.steps) if self.steps else (self.epoch, self.epochs)
+        percent = self.percent if self.percent is not None else 100 * finished / max(most, 1)
         speed = self.samples_per_second
         return Progress(
             epoch=self.epoch,

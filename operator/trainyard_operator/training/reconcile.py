@@ -9,6 +9,7 @@ from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.cluster.report import Change, Reported, report
 from trainyard_operator.runtime.clock import Clock, utc_now
 from trainyard_operator.runtime.outcome import DONE, Key, Outcome
+from trainyard_operator.training import printed
 from trainyard_operator.training.apply import Children
 from trainyard_operator.training.attempts import Ledger, Next, plan, tally
 from trainyard_operator.training.observe import Observed, observe
@@ -64,7 +65,7 @@ class TrainingJobReconciler:
         observed = await observe(self.cluster, manifest)
         observed, blocked = await self._apply(job, manifest, observed)
         ledger, step = self._next(job, observed)
-        live = await self._ask(observed, step)
+        live = await self._ask(job, observed, step)
         facts = Facts(observed=observed, ledger=ledger, next=step, blocked=blocked, live=live, now=self.clock())
         after = compute(job, facts)
         await self._report(manifest, before, after)
@@ -91,10 +92,15 @@ class TrainingJobReconciler:
         due = step.at is None or step.at <= self.clock()
         return due and not observed.leaving and not job.spec.run_policy.suspend
 
-    async def _ask(self, observed: Observed, step: Next) -> Snapshot | None:
+    async def _ask(self, job: TrainingJob, observed: Observed, step: Next) -> Snapshot | None:
         pod = observed.pods.get(step.n, {}).get(0) if step.step == "continue" else None
-        address = pod["status"].get("podIP") if pod is not None and is_training(pod) else None
-        return await self.progress.read(address) if address else None
+        if pod is None or not is_training(pod):
+            return None
+        address = pod["status"].get("podIP")
+        answer = await self.progress.read(address) if address else None
+        if answer is None and job.spec.program.container is not None:
+            return await printed.read(self.cluster, pod)
+        return answer
 
     async def _report(self, manifest: Manifest, before: TrainingJobStatus, after: TrainingJobStatus) -> None:
         change = Change(before, after, events(before, after))

@@ -96,6 +96,22 @@ async def test_all_namespaces_are_listed_where_none_is_named(server: Server) -> 
     assert server.requests[0][1] == "/apis/trainyard.dev/v1alpha1/trainingjobs"
 
 
+async def test_the_end_of_a_log_is_read_as_text(server: Server) -> None:
+    server.answers = [(200, "epoch 1\n{}\n")]
+    async with KubernetesCluster() as cluster:
+        log = await cluster.log("team", "churn-worker-0-0-abcde", container="trainer", lines=50, most_bytes=1000)
+    assert log == "epoch 1\n{}\n"
+    query = {"container": "trainer", "tailLines": "50", "limitBytes": "1000"}
+    assert server.requests == [("GET", "/api/v1/namespaces/team/pods/churn-worker-0-0-abcde/log", query, None)]
+
+
+async def test_a_log_that_is_not_there_yet_is_an_error(server: Server) -> None:
+    server.answers = [status(400, "BadRequest", 'container "trainer" is waiting to start')]
+    async with KubernetesCluster() as cluster:
+        with pytest.raises(Invalid, match="waiting to start"):
+            await cluster.log("team", "churn-worker-0-0-abcde", container="trainer", lines=50, most_bytes=1000)
+
+
 async def test_objects_are_written_under_our_field_manager(server: Server) -> None:
     server.answers = [(201, MANIFEST), (200, MANIFEST), (200, MANIFEST), (200, {})]
     full = {"apiVersion": "v1", "kind": "ConfigMap"} | MANIFEST

@@ -19,6 +19,7 @@ VERBS = {
     "apply_status": [("/status", "patch")],
     "delete": [("", "delete")],
     "emit": [("", "create"), ("", "patch")],
+    "log": [("/log", "get")],
 }
 
 
@@ -45,6 +46,11 @@ async def a_training_life() -> FakeCluster:
     return world.cluster
 
 
+async def a_life_of_a_program_of_ones_own() -> FakeCluster:
+    """A program that does not serve its progress is looked for it in what it prints."""
+    return (await World().put(a_training_job().with_container(image="me/train:1")).running()).cluster
+
+
 async def a_serving_life() -> FakeCluster:
     """Everything that can be done for a ModelService: children made, scaled, switched, restored and removed."""
     following = a_model_service().following(**LABELS)
@@ -62,7 +68,8 @@ async def a_serving_life() -> FakeCluster:
 
 
 async def test_all_that_is_called_is_granted_and_nothing_else() -> None:
-    called = used(await a_training_life()) | used(await a_serving_life())
+    lives = [await a_training_life(), await a_life_of_a_program_of_ones_own(), await a_serving_life()]
+    called = set[tuple[str, str, str]]().union(*(used(cluster) for cluster in lives))
     watched = {(kind.group, kind.plural, verb) for kind in (*PARENTS, *CHILDREN) for verb in ("list", "watch")}
     # A name that is taken is looked up, to see whose it is.
     looked_up = {(kind.group, kind.plural, "get") for kind in (CONFIG_MAP, DEPLOYMENT, JOB, SERVICE)}
