@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kubernetes import client
 
 from support.kube_api import Api, Object
 from support.manifests import PYTHON_IMAGE, a_config_map
@@ -72,6 +73,12 @@ else:
     meet()
     threading.Event().wait()
 """
+# Both wait until SIGTERM ends them; the next time both find that they have met before.
+WAIT = """
+if not (folder / "met-1").exists():
+    meet()
+    threading.Event().wait()
+"""
 
 
 @pytest.fixture
@@ -106,9 +113,12 @@ def ended(job: Object) -> bool:
     return job.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
+def pods_of(api: Api, attempt: int) -> list[Object]:
+    return api.list("v1", "Pod", label_selector=f"trainyard.dev/attempt={attempt}")
+
+
 def logs(api: Api, attempt: int) -> list[str]:
-    pods = api.list("v1", "Pod", label_selector=f"trainyard.dev/attempt={attempt}")
-    return sorted(api.logs(pod["metadata"]["name"]) for pod in pods)
+    return sorted(api.logs(pod["metadata"]["name"]) for pod in pods_of(api, attempt))
 
 
 @pytest.mark.usefixtures("operator")
@@ -136,3 +146,25 @@ def test_a_killed_pod_takes_the_others_along_and_all_start_again_together(api: A
     assert (second["outcome"], status["phase"], status["restarts"]) == ("Succeeded", "Succeeded", 1)
     assert len(logs(api, 1)) == 2
     api.wait_for_event("group", "AttemptFailed", containing="worker 1: exit code 137")
+
+
+@pytest.mark.usefixtures("operator")
+def test_an_evicted_pod_takes_the_others_along_and_nobody_is_charged(api: Api, api_client: client.ApiClient) -> None:
+    job = a_group(MEET + WAIT + "end()\n")
+    job["spec"]["runPolicy"] = {"maxRestarts": 0}
+    api.apply(job)
+    api.wait_for(job, lambda each: each.get("status", {}).get("phase") == "Running", description="both pods run")
+    evicted = next(pod["metadata"]["name"] for pod in pods_of(api, 0) if pod["spec"]["hostname"].endswith("-1"))
+    wait_for_log(api, evicted)
+
+    eviction = client.V1Eviction(metadata=client.V1ObjectMeta(name=evicted))
+    client.CoreV1Api(api_client).create_namespaced_pod_eviction(evicted, api.namespace, eviction)
+
+    status = api.wait_for(job, ended)["status"]
+    assert [each["outcome"] for each in status["attempts"]] == ["Stopped", "Succeeded"], status
+    assert (status["phase"], status["restarts"]) == ("Succeeded", 0)
+
+
+def wait_for_log(api: Api, pod: str) -> None:
+    """Return once the pod has said something."""
+    assert next(api.follow_logs(pod))
