@@ -1,27 +1,32 @@
 """`python -m trainyard_trainer [SPEC]`: train what a TrainingJob describes, in a pod or on a laptop.
 
 Exits with 0 when a model version is complete, 2 on bad input, 3 when the training diverged, 75 when it was stopped on
-request after a checkpoint, and another code on failures that may pass.
+request after a checkpoint, 69 when another worker is gone, and another code on failures that may pass.
 """
 
 import argparse
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from trainyard_operator.api import names
-from trainyard_trainer.errors import Stopped, TrainerError, one_line
+from trainyard_trainer.errors import PeerLost, Stopped, TrainerError, one_line
 from trainyard_trainer.journal import Journal
 from trainyard_trainer.progress import ProgressBoard, serve
+from trainyard_trainer.rendezvous import ALONE, meet
 from trainyard_trainer.report import ModelVersion, termination_message, write_report
 from trainyard_trainer.signals import StopSignal, end_with_parent
-from trainyard_trainer.spec import read_run
+from trainyard_trainer.spec import Run, read_run, terms
 from trainyard_trainer.trees.settings import most_epochs
 from trainyard_trainer.verify import Verifier
 
 EXIT_FAILED = 1
+LOSS_SECONDS = 15.0
+"""How long the peers may take to say who was lost, after TensorFlow has noticed that somebody was."""
+_TENSORFLOW = ("tensorflow.python.framework.errors_impl",)
 
 
 class Program:
@@ -34,6 +39,8 @@ class Program:
         self._board = ProgressBoard()
         self._journal = Journal(sys.stdout)
         self._stop = StopSignal(leave=self._leave)
+        self._meeting = ALONE
+        self._ending = threading.RLock()  # a signal may come while this very thread is ending
 
     def run(self, spec: str | None, *, trial: bool = False) -> int:
         """Train; returns the exit code. A trial of a search does not outlive the process that started it."""
@@ -48,20 +55,43 @@ class Program:
             self._journal.write("starting", f"training {run.job.model_name}", job=run.name, uid=run.uid)
             from trainyard_trainer.train import train  # Arrow's import is not waited for before progress is served
 
+            self._meet(run)
             outcome = train(
                 run,
                 board=self._board,
                 journal=self._journal,
                 stop=self._stop,
                 trial=trial,
+                meeting=self._meeting,
                 verifier=self._verifier,
             )
         except TrainerError as error:
             return self._end(error.reason, str(error), error.exit_code)
         except Exception as error:  # the outermost frame: whatever it is must reach the log and the operator
+            # What TensorFlow says when a worker is gone does not say which one; the peers find that out.
+            if loss := self._meeting.peers.loss(within=LOSS_SECONDS if type(error).__module__ in _TENSORFLOW else 0):
+                return self._end(loss.reason, str(loss), loss.exit_code)
             traceback.print_exc()
             return self._end("Failed", f"{type(error).__name__}: {error}", EXIT_FAILED)
         return self._end(outcome.reason, outcome.message, names.EXIT_DONE, outcome.model)
+
+    def _meet(self, run: Run) -> None:
+        """Wait for the other workers, where there are any."""
+        cluster = run.cluster
+        if cluster.count == 1:
+            return
+        self._journal.write(
+            "meeting",
+            f"worker {cluster.index} of {cluster.count} waits for the others",
+            worker=cluster.index,
+            workers=cluster.count,
+        )
+        self._meeting = meet(cluster, terms(run), seconds=run.startup_seconds, abandon=self._abandon)
+        self._journal.write("met", f"all {cluster.count} workers are there", addresses=list(self._meeting.addresses))
+
+    def _abandon(self, loss: PeerLost) -> None:
+        """End the process from a thread: the program itself waits inside TensorFlow, and would for ever."""
+        os._exit(self._end(loss.reason, str(loss), loss.exit_code))
 
     def _serve(self, port: int) -> None:
         try:
@@ -70,7 +100,11 @@ class Program:
             self._journal.write("no-progress-server", f"cannot serve progress on port {port}: {one_line(error)}")
 
     def _end(self, reason: str, message: str, code: int, model: ModelVersion | None = None) -> int:
+        if not self._ending.acquire(blocking=False):
+            threading.Event().wait()  # another thread is about to end the process
         message = one_line(message)
+        if code != names.EXIT_DONE:
+            self._meeting.peers.leave(f"{reason}: {message}")
         self._journal.write(
             "done" if code == names.EXIT_DONE else "stopped" if code == names.EXIT_STOPPED else "failed",
             message,

@@ -1,6 +1,7 @@
 """Checkpoints that survive a crash at any moment: one file each, with a checksum, under its name only when complete."""
 
 import hashlib
+import io
 import json
 import struct
 import threading
@@ -59,7 +60,7 @@ class CheckpointFolder:
         """
         for path in self._newest_first():
             try:
-                snapshot = _read(path.read_bytes(), plan)
+                snapshot = from_bytes(path.read_bytes(), plan)
             except OSError as error:
                 skipped(path, one_line(error))
             except ValueError as error:
@@ -153,7 +154,19 @@ def _bytes(array: Any) -> Any:
     return memoryview(array.reshape(-1).view(np.uint8))
 
 
-def _read(content: bytes, plan: str) -> Snapshot:
+def to_bytes(snapshot: Snapshot) -> bytes:
+    """Return a snapshot as a checkpoint's content."""
+    stream = io.BytesIO()
+    _write(stream, snapshot)
+    return stream.getvalue()
+
+
+def from_bytes(content: bytes, plan: str) -> Snapshot:
+    """Return what a checkpoint holds.
+
+    Raises:
+        ValueError: it is damaged, or was written for another plan.
+    """
     body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
     if not body.startswith(_MAGIC) or hashlib.sha256(body).digest() != digest:
         raise ValueError("its checksum does not match: it is damaged or incomplete")

@@ -73,7 +73,7 @@ class Decider:
         if isinstance(self._fit.batch_size, int):
             return self._fit.batch_size
         if self._devices.strategy:
-            return min(self._limit, FIRST_BATCH * int(self._devices.strategy.num_replicas_in_sync))
+            return _batch_of_replicas(self._devices, self._limit)
         # Its own optimizer, because a schedule depends on the batch size.
         optimizer = self._maker.optimizer(self._limit, FLOAT32)
 
@@ -100,6 +100,18 @@ class Decider:
     def _block(self) -> Block:
         with closing(self._rows.epoch(0, 0)) as blocks:
             return next(blocks)
+
+
+def settings_of_several(fit: Fit, found: Snapshot | None, *, devices: Devices, limit: int, workers: int) -> Fit:
+    """Return the settings for several workers, who each need the batch size to know which rows are theirs."""
+    size = Choices.from_wire(found.state["choices"]).batch_size if found else fit.batch_size
+    if not isinstance(size, int):
+        size = max(_batch_of_replicas(devices, limit), workers)  # none may be without a row
+    return fit.model_copy(update={"batch_size": size})
+
+
+def _batch_of_replicas(devices: Devices, limit: int) -> int:
+    return min(limit, FIRST_BATCH * int(devices.strategy.num_replicas_in_sync))
 
 
 def rows_a_block(fit: Fit, limit: int) -> int:

@@ -3,7 +3,7 @@
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,15 @@ def quiet() -> Iterator[None]:
 class Devices:
     """Sets TensorFlow up; a second time in a process only the seed is new.
 
-    With more than one GPU the work is mirrored: each holds the weights and trains on its share of every batch.
+    With more than one GPU or process the work is mirrored: each holds the weights and trains on its share of every
+    batch. `addresses` are those of the processes, where there are several, and `index` is the number of this one.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, addresses: Sequence[str] = (), index: int = 0) -> None:
         import keras
         import tensorflow as tf
+
+        from trainyard_trainer.distribution import strategy_for
 
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:
@@ -46,14 +49,16 @@ class Devices:
         # One step is a chain of small operations: handing them from thread to thread costs a fifth of the speed.
         if not gpus and threads.get_inter_op_parallelism_threads() != 1:
             threads.set_inter_op_parallelism_threads(1)
+        # Before all else that starts TensorFlow: its servers can be started only with it.
+        self.strategy: Any = strategy_for(len(gpus), addresses, index)
         keras.utils.set_random_seed(seed)
         tf.config.experimental.enable_op_determinism()
-        self.strategy: Any = tf.distribute.MirroredStrategy() if len(gpus) > 1 else None
-        self.gpus = len(gpus)
-        self.description = f"{len(gpus)} GPU(s)" if gpus else f"{usable_cpus()} CPU thread(s)"
-        self.gpus = len(gpus)
+        self.gpus = len(gpus) * max(1, len(addresses))
+        each = f"{len(gpus)} GPU(s)" if gpus else f"{usable_cpus()} CPU thread(s)"
+        self.description = f"{len(addresses)} workers with {each} each" if addresses else each
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-        self.kind = f"{len(gpus)} x {details[0].get('device_name', 'GPU')}" if gpus else "CPU"
+        kind = f"{len(gpus)} x {details[0].get('device_name', 'GPU')}" if gpus else "CPU"
+        self.kind = f"{len(addresses)} workers with {kind}" if addresses else kind
         """What speed depends on: a training that comes back on another kind has to measure again."""
         self.has_bfloat16 = (
             all(each.get("compute_capability", (0, 0)) >= (8, 0) for each in details) if gpus else _cpu_has_bfloat16()

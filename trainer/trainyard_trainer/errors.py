@@ -35,6 +35,20 @@ class Stopped(TrainerError):
     exit_code = names.EXIT_STOPPED
 
 
+class PeerLost(TrainerError):
+    """Another worker died, hangs or left: all start again from the last checkpoint."""
+
+    reason = "PeerLost"
+    exit_code = names.EXIT_PEER_LOST
+
+
+class PeersMissing(TrainerError):
+    """Not all workers came together in time: nothing was begun."""
+
+    reason = "PeersMissing"
+    exit_code = names.EXIT_PEER_LOST
+
+
 class ExportFailed(TrainerError):
     """The model could not be written, or what was written does not answer like the trained model."""
 

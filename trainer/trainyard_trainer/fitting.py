@@ -10,29 +10,32 @@ from typing import Any
 from trainyard_operator.api.code import PythonProgram
 from trainyard_operator.api.meta import parse_duration
 from trainyard_operator.api.program import ModelProgram
+from trainyard_trainer.agreement import newest_of_chief
 from trainyard_trainer.checkpoint import CheckpointFolder
 from trainyard_trainer.choices import batch_limit
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, validation_blocks
 from trainyard_trainer.data.profile import Profile, rows_in
 from trainyard_trainer.data.rows import Rows
 from trainyard_trainer.data.table import BATCH_ROWS
-from trainyard_trainer.deciding import Decider, Maker, rows_a_block
+from trainyard_trainer.deciding import Decider, Maker, rows_a_block, settings_of_several
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.divergence import Suspects
 from trainyard_trainer.encoders import Encoder, encoder_for
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.execution import FLOAT32, Execution
-from trainyard_trainer.history import History
+from trainyard_trainer.history import Epochs, History, NoHistory
 from trainyard_trainer.journal import Journal
 from trainyard_trainer.loop import Loop, Surroundings
 from trainyard_trainer.models import FAMILIES
 from trainyard_trainer.optimizers import make_optimizer
+from trainyard_trainer.peers import NOBODY, Peers
 from trainyard_trainer.plan import Plan, Position
 from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.privacy.plan import EPSILON
 from trainyard_trainer.programs.build import build_python, compiled_optimizer, describe_inputs
 from trainyard_trainer.progress import ProgressBoard
-from trainyard_trainer.saving import Interval, newest
+from trainyard_trainer.saving import Interval
+from trainyard_trainer.sharding import ALL, Share
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run
 from trainyard_trainer.state import ModelState
@@ -64,31 +67,38 @@ def fit(
     board: ProgressBoard,
     journal: Journal,
     stop: StopSignal,
+    peers: Peers = NOBODY,
 ) -> Trained:
     """Train the model that the spec describes.
 
     Raises:
         Diverged: a number is not finite.
         Stopped: on request, after a checkpoint.
+        PeerLost: another worker is gone.
     """
     spec, facts = run.job.spec, prepared.profile
     task = task_for(facts.labels, run.program, spec.fit)
     encoder = encoder_for(facts.features)
-    digest = plan_digest(run, facts)
-    found = newest(checkpoints, digest, journal)
+    digest, share = plan_digest(run, facts), Share(peers.index, peers.count)
+    found = newest_of_chief(peers, checkpoints, digest, journal)
     with devices.scope():
         model = _build(run.program, facts, encoder, task)
     _announce(run, model, devices, journal)
+
+    history: Epochs = NoHistory() if peers.index else History(run.folders.logs, prepared.metrics, journal)
 
     def to_block(rows: Rows) -> dict[str, Any]:
         return as_block(rows, encoder.encode)
 
     limit = batch_limit(facts.training_rows, most=_block_bytes(prepared) // facts.row_bytes)
-    rows = training_rows(run, prepared, to_block, rows_a_block(spec.fit, limit))
-    maker = _maker(run, prepared, devices, model=model, task=task)
+    before = found[0] if found else None
     settings = spec.fit.model_copy(update=PLAINLY) if prepared.privacy else spec.fit
+    if peers.count > 1:
+        settings = settings_of_several(settings, before, devices=devices, limit=limit, workers=peers.count)
+    rows = training_rows(run, prepared, to_block, rows_a_block(settings, limit), share)
+    maker = _maker(run, prepared, devices, model=model, task=task, share=share)
     decided = Decider(settings, maker, devices=devices, rows=rows, limit=limit).decide(
-        found[0] if found else None,
+        before,
         steps=lambda size: prepared.policy.steps_left(0, steps_per_epoch=math.ceil(facts.training_rows / size)),
         journal=journal,
     )
@@ -99,16 +109,17 @@ def fit(
         interval=Interval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
         digest=digest,
         store=run.folders.model.parent,
+        share=share,
     )
     loop = Loop(
         plan,
-        Surroundings(board, journal, History(run.folders.logs, prepared.metrics, journal), stop, checkpoints),
+        Surroundings(board, journal, history, stop, checkpoints, peers),
         state=ModelState(model, decided.optimizer, decided.runner.state),
         runner=decided.runner,
         task=task,
         policy=prepared.policy,
         rows=rows,
-        validation=_validation(prepared, to_block),
+        validation=_validation(prepared, to_block, share),
         found=found,
         suspects=Suspects(
             spec.fit.optimizer.learning_rate,
@@ -126,7 +137,7 @@ def fit(
     return Trained(model, encoder, task, end, chosen | {"privacy": spent})
 
 
-def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: Task) -> Maker:
+def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: Task, share: Share) -> Maker:
     fit, rows = run.job.spec.fit, prepared.profile.training_rows
 
     def optimizer(batch_size: int, precision: str) -> Any:
@@ -150,6 +161,7 @@ def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: 
             task,
             batch_size=batch_size,
             strategy=devices.strategy,
+            share=share,
             class_weights=prepared.class_weights,
             execution=execution,
         )
@@ -175,12 +187,14 @@ def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:
     )
 
 
-def training_rows(run: Run, prepared: Prepared, to_block: Callable[[Rows], Any], batch_size: int) -> TrainingRows:
+def training_rows(
+    run: Run, prepared: Prepared, to_block: Callable[[Rows], Any], batch_size: int, share: Share = ALL
+) -> TrainingRows:
     """Return the rows to train on: from memory where they are there, else from the files."""
     seed, facts = run.job.spec.fit.seed, prepared.profile
     kept = facts.kept.take_training()
     if kept is not None:
-        return MemoryRows(kept, seed=seed, prepare=to_block)
+        return MemoryRows(kept, seed=seed, prepare=to_block, batch_size=batch_size, share=share)
     return StreamedRows(
         prepared.table,
         facts,
@@ -188,6 +202,7 @@ def training_rows(run: Run, prepared: Prepared, to_block: Callable[[Rows], Any],
         batch_size=batch_size,
         block_bytes=_block_bytes(prepared),
         prepare=to_block,
+        share=share,
     )
 
 
@@ -195,15 +210,17 @@ def _block_bytes(prepared: Prepared) -> int:
     return min(_MAX_BLOCK_BYTES, prepared.cache_bytes // 8)
 
 
-def _validation(prepared: Prepared, to_block: Callable[[Rows], Any]) -> Callable[[], Iterator[Any]] | None:
+def _validation(
+    prepared: Prepared, to_block: Callable[[Rows], Any], share: Share
+) -> Callable[[], Iterator[Any]] | None:
     facts = prepared.profile
     if not facts.validation_rows:
         return None
     if facts.kept.validation is not None:
-        block = to_block(facts.kept.validation)
-        return lambda: iter([block])
+        blocks = [to_block(each) for each in validation_blocks(prepared.table, facts, block_rows=0, share=share)]
+        return lambda: iter(blocks)
     rows = rows_in(_MAX_BLOCK_BYTES, facts.row_bytes, most=BATCH_ROWS)
-    return lambda: map(to_block, validation_blocks(prepared.table, facts, block_rows=rows))
+    return lambda: map(to_block, validation_blocks(prepared.table, facts, block_rows=rows, share=share))
 
 
 def plan_digest(run: Run, facts: Profile) -> str:
@@ -213,4 +230,6 @@ def plan_digest(run: Run, facts: Profile) -> str:
     settings = [spec.program.to_wire(), code, spec.data.to_wire(), spec.fit.to_wire()]
     if spec.privacy:
         settings.append(spec.privacy.to_wire())
+    if run.cluster.count > 1 and facts.kept.training is None:
+        settings.append({"workers": run.cluster.count})  # the order of streamed rows depends on it
     return hashlib.sha256((json.dumps(settings, sort_keys=True) + facts.digest).encode()).hexdigest()

@@ -4,12 +4,42 @@ import csv
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from trainyard_trainer.errors import one_line
 from trainyard_trainer.journal import Journal
 
 HISTORY_FILE = "history.csv"
 LEARNING_RATE = "learning_rate"
+
+
+class Epochs(Protocol):
+    """Where the metrics of every epoch go."""
+
+    def resume(self, epoch: int) -> None:
+        """Keep the first `epoch` epochs only."""
+        ...
+
+    def add(self, epoch: int, *, steps: int, seconds: float, metrics: Mapping[str, float]) -> None:
+        """Append an epoch; `seconds` is how long it took."""
+        ...
+
+    def close(self) -> None:
+        """Bring everything to the files."""
+        ...
+
+
+class NoHistory:
+    """For a worker whose chief keeps the history."""
+
+    def resume(self, epoch: int) -> None:
+        """Do nothing."""
+
+    def add(self, epoch: int, *, steps: int, seconds: float, metrics: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class History:

@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from trainyard_trainer.agreement import Call, add_up, agree, check_same
 from trainyard_trainer.checkpoint import CheckpointFolder, Snapshot
 from trainyard_trainer.data.pipeline import TrainingRows
 from trainyard_trainer.divergence import Suspects
 from trainyard_trainer.errors import Diverged, Stopped
-from trainyard_trainer.history import LEARNING_RATE, History
+from trainyard_trainer.history import LEARNING_RATE, Epochs
 from trainyard_trainer.journal import Journal
 from trainyard_trainer.pace import Pace
+from trainyard_trainer.peers import NOBODY, Peers
 from trainyard_trainer.plan import Plan, Position
 from trainyard_trainer.progress import ProgressBoard
 from trainyard_trainer.saving import Saver
@@ -21,7 +23,7 @@ from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.state import ModelState
 from trainyard_trainer.steps import StepRunner
 from trainyard_trainer.stopping import Reason, StopPolicy
-from trainyard_trainer.tasks import COUNT, Task
+from trainyard_trainer.tasks import Task
 
 EPOCH_LINE_SECONDS = 0.5
 """Epochs shorter than this do not get a log line each."""
@@ -33,9 +35,10 @@ class Surroundings:
 
     board: ProgressBoard
     journal: Journal
-    history: History
+    history: Epochs
     stop: StopSignal
     checkpoints: CheckpointFolder
+    peers: Peers = NOBODY
 
 
 class Loop:
@@ -58,7 +61,8 @@ class Loop:
         self._plan, self._around = plan, around
         self._state, self._runner, self._task, self._policy = state, runner, task, policy
         self._rows, self._validation, self._found, self._suspects = rows, validation, found, suspects
-        self._clock = around.board.clock
+        self._clock, self._peers = around.board.clock, around.peers
+        self._steps_per_call = 1
         self._pace = Pace(self._clock.now())
         self._line_due = 0.0
         self._saver = Saver(
@@ -84,7 +88,8 @@ class Loop:
         finally:
             self._saver.close()
             self._around.history.close()
-        if self._around.stop.requested:  # what is left, the export, can take longer than a grace period
+        # What is left, the export, can take longer than a grace period.
+        if any(self._peers.gather(self._around.stop.requested)):
             self._leave(position)
         if self._policy.keeps_best and self._state.restore_best():
             position = replace(position, metrics=position.best_metrics)
@@ -102,7 +107,10 @@ class Loop:
         self._around.history.resume(position.epochs_begun if position.reason else position.epoch)
         self._around.board.update(step=snapshot.step, epoch=position.epoch, metrics=dict(position.metrics))
         self._around.journal.write(
-            "resumed", f"resumed from the checkpoint at step {snapshot.step}", step=snapshot.step, path=str(path)
+            "resumed",
+            f"resumed from the checkpoint at step {snapshot.step}",
+            step=snapshot.step,
+            path=str(path),
         )
         return position
 
@@ -112,46 +120,59 @@ class Loop:
         cut: Reason | None = None
         end = position
         with closing(self._train_epoch(position)) as calls:
-            for end in calls:
-                self._attend(end)
+            for end, call in calls:
+                self._attend(end, call)
                 cut = self._policy.cut(steps=self._steps_done(end), seconds=end.seconds)
                 if cut:
                     break
         return self._judged(self._measured(end, started), cut)
 
-    def _train_epoch(self, position: Position) -> Generator[Position]:
-        """Run the steps of the running epoch that are left, and yield where it is after each call."""
-        with closing(self._rows.epoch(position.epoch, position.step * self._plan.choices.batch_size)) as blocks:
+    def _train_epoch(self, position: Position) -> Generator[tuple[Position, Call]]:
+        """Run the steps of the running epoch that are left, and yield where it is after each call, and the call."""
+        with closing(self._rows.epoch(position.epoch, position.step * self._plan.own_batch)) as blocks:
             for block in blocks:
                 first = block.start
                 while first < len(block.order):
-                    position, taken = self._call(position, block, first)
-                    first += taken * self._plan.choices.batch_size
-                    yield position
+                    position, call, taken = self._call(position, block, first)
+                    first += taken * self._plan.own_batch
+                    yield position, call
 
-    def _call(self, position: Position, block: Any, first: int) -> tuple[Position, int]:
+    def _call(self, position: Position, block: Any, first: int) -> tuple[Position, Call, int]:
         """Run as many steps as one call should, and check what came of them."""
         plan = self._plan
         done = self._steps_done(position)
-        in_block = math.ceil((len(block.order) - first) / plan.choices.batch_size)
+        in_block = math.ceil((len(block.order) - first) / plan.own_batch)
+        rows_left = plan.rows_left(position.step)
         left = self._policy.steps_left(done, steps_per_epoch=plan.steps_per_epoch)
-        steps = min(self._pace.steps_per_call, in_block, left, self._saver.steps_until_due(done))
+        steps = min(self._steps_per_call, in_block, left, self._saver.steps_until_due(done))
         began = self._clock.now()
-        result = self._runner.train(block.rows, block.order, first=first, steps=steps, totals=position.totals)
+        result = self._runner.train(
+            block.rows, block.order, first=first, steps=steps, totals=position.totals, left=rows_left
+        )
         now = self._clock.now()
-        if result.bad_step >= 0:
+        self._pace.record(now=now, began=began, steps=steps, rows=min(steps * plan.choices.batch_size, rows_left))
+        call = Call(
+            result.totals,
+            result.bad_step,
+            result.weights_finite,
+            stop=self._around.stop.requested,
+            save=self._saver.due(done + steps),
+            seconds=now - self._began,
+            steps_per_call=self._pace.steps_per_call,
+        )
+        call = agree(self._peers, call, position.totals)
+        if call.bad_step >= 0:
             raise self._diverged(
-                f"the loss is not a finite number any more at step {done + result.bad_step + 1}", block, first, steps
+                f"the loss is not a finite number any more at step {done + call.bad_step + 1}", block, first, steps
             )
-        if not result.weights_finite:
+        if not call.weights_finite:
             raise self._diverged(
                 f"a weight is not a finite number any more by step {done + steps}", block, first, steps
             )
-        rows = int(result.totals[COUNT] - position.totals[COUNT])
-        self._pace.record(now=now, began=began, steps=steps, rows=rows)
-        return replace(position, step=position.step + steps, totals=result.totals, seconds=now - self._began), steps
+        self._steps_per_call = call.steps_per_call
+        return replace(position, step=position.step + steps, totals=call.totals, seconds=call.seconds), call, steps
 
-    def _attend(self, position: Position) -> None:
+    def _attend(self, position: Position, call: Call) -> None:
         """Between two calls: report, save when due, and leave if asked to."""
         done = self._steps_done(position)
         left = self._policy.steps_left(done, steps_per_epoch=self._plan.steps_per_epoch)
@@ -162,9 +183,9 @@ class Loop:
             samples_per_second=self._pace.samples_per_second,
             eta_seconds=None if eta is None else min(eta, self._policy.seconds_left(position.seconds)),
         )
-        if self._around.stop.requested:
+        if call.stop:
             self._leave(position)
-        if self._saver.due(done):
+        if call.save:
             self._checkpoint(position)
 
     def _measured(self, position: Position, started: float) -> Position:
@@ -177,8 +198,9 @@ class Loop:
                 for name, value in self._runner.validate(block).items():
                     totals[name] = totals.get(name, 0) + value
                 self._around.board.step_ended()
-                if self._around.stop.requested:
+                if self._around.stop.requested and self._peers.count == 1:
                     self._leave(position)
+            totals = add_up(self._peers, totals)
             metrics |= {f"val_{name}": value for name, value in self._task.metrics(totals).items()}
         for name in ("loss", "val_loss"):
             if not math.isfinite(metrics.get(name, 0.0)):
@@ -220,22 +242,29 @@ class Loop:
         if position.reason is None:
             self._checkpoint(position)
             self._saver.close()
-        if not self._saver.has(done):
+        # The chief tells how it went, and nobody leaves it before it is done: TensorFlow would take that for a crash.
+        if not self._peers.gather(self._saver.has(done))[0]:
             raise OSError(f"asked to stop, but the checkpoint of step {done} could not be written")
         raise Stopped(f"stopped on request in epoch {position.epoch + 1} after a checkpoint at step {done}")
 
     def _checkpoint(self, position: Position) -> None:
+        arrays = self._state.arrays()
+        check_same(self._peers, arrays)
+        if self._peers.index:
+            return
         state = asdict(position) | {
             "totals": {name: float(value) for name, value in position.totals.items()},
             "choices": self._plan.choices.to_wire(),
         }
-        self._saver.submit(Snapshot(self._steps_done(position), self._plan.digest, state, self._state.arrays()))
+        self._saver.submit(Snapshot(self._steps_done(position), self._plan.digest, state, arrays))
 
     def _steps_done(self, position: Position) -> int:
         return position.epoch * self._plan.steps_per_epoch + position.step
 
     def _diverged(self, what: str, block: Any = None, first: int = 0, steps: int = 0) -> Diverged:
         """Return the end of a training, with the likeliest cause in the rows of its last call or in its settings."""
-        which = block.order[first : first + steps * self._plan.choices.batch_size] if block else ()
-        cause = self._suspects.likeliest(block.rows if block else None, which)
+        which = block.order[first : first + steps * self._plan.own_batch] if block else ()
+        cause, settings = self._suspects.likeliest(block.rows if block else None, which), self._suspects.likeliest()
+        # The rows of another worker may show it.
+        cause = next((each for each in self._peers.gather(cause) if each != settings), settings)
         return Diverged(f"{what}: the likeliest cause: {cause}. No such weights were saved")

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainyard_trainer.choices import Choices
 from trainyard_trainer.saving import Interval
+from trainyard_trainer.sharding import ALL, Share
 from trainyard_trainer.stopping import Reason, StopState
 
 
@@ -43,7 +44,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The fixed numbers of a training. `digest` tells which checkpoints fit it, `store` where paths are relative to."""
+    """The fixed numbers of a training. `digest` tells which checkpoints fit it, `store` where paths are relative to.
+
+    The batch size and `rows` are those of all workers together, `share` is this one's part.
+    """
 
     epochs: int
     choices: Choices
@@ -51,8 +55,18 @@ class Plan:
     interval: Interval
     digest: str
     store: Path
+    share: Share = ALL
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps of an epoch; the last one may be on fewer rows."""
         return math.ceil(self.rows / self.choices.batch_size)
+
+    @property
+    def own_batch(self) -> int:
+        """Rows of each batch that are this worker's."""
+        return self.share.of(self.choices.batch_size)
+
+    def rows_left(self, step: int) -> int:
+        """Return how many rows of an epoch are left after `step` of its steps."""
+        return self.rows - step * self.choices.batch_size

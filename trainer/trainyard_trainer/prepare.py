@@ -52,23 +52,24 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     policy = StopPolicy(fit.stop_when, epochs=most_epochs(run.job.spec))
     metrics = metric_names(run.program.task, validation=data.validation.wanted, further=fit.metrics)
     policy.check(metrics)
-    for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs):
+    # Nobody but the chief writes.
+    for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs) if run.cluster.is_chief else ():
         _ensure_writable(folder)
     if run.signing_key:
         check_key(run.signing_key)
-    cache_bytes = run.cache_bytes if run.cache_bytes is not None else min(_MAX_CACHE, usable_memory() // 8)
+    room = cache_bytes(run)
     table = _open(run)
     facts = profile(
         table,
         task=run.program.task,
         fraction=data.validation.share,
         seed=fit.seed,
-        cache_bytes=cache_bytes,
+        cache_bytes=room,
         watch=lambda rows: board.step_ended(),
         counter=counter_for(run.program, table.schema, data.hashing),
     )
     if grows_trees(run.program):
-        require_rows_in_memory(facts, limit=cache_bytes)
+        require_rows_in_memory(facts, limit=room)
     elif isinstance(fit.batch_size, int) and fit.batch_size > facts.training_rows:
         raise BadInput(
             f"fit.batchSize is {fit.batch_size}, but there are only {facts.training_rows} training rows: "
@@ -77,7 +78,12 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     privacy = _privacy(run, facts, policy)
     weights = class_weights(fit.class_weights, facts.labels)
     _announce(table, facts, journal)
-    return Prepared(table, facts, policy, metrics, cache_bytes, weights, privacy)
+    return Prepared(table, facts, policy, metrics, room, weights, privacy)
+
+
+def cache_bytes(run: Run) -> int:
+    """Return how much data may be kept in memory."""
+    return run.cache_bytes if run.cache_bytes is not None else min(_MAX_CACHE, usable_memory() // 8)
 
 
 def _privacy(run: Run, facts: Profile, policy: StopPolicy) -> PrivacyPlan | None:

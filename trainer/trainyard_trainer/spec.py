@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,6 +14,7 @@ from trainyard_operator.api import names
 from trainyard_operator.api.code import PythonProgram
 from trainyard_operator.api.program import ModelProgram
 from trainyard_operator.api.trainingjob import KIND, TrainingJob
+from trainyard_trainer.cluster import Cluster, cluster_for
 from trainyard_trainer.errors import BadInput, did_you_mean, one_line
 from trainyard_trainer.programs.code import Code, find_code
 from trainyard_trainer.rules import broken_rules
@@ -50,6 +52,8 @@ class Run:
     image: str | None = None
     signing_key: Path | None = None
     code: Code | None = None
+    cluster: Cluster = field(default_factory=Cluster)
+    startup_seconds: float = 900.0
 
     @property
     def name(self) -> str:
@@ -92,6 +96,8 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         image=env.get(names.IMAGE_ENV),
         signing_key=_signing_key(job, env),
         code=find_code(program, env) if isinstance(program, PythonProgram) else None,
+        cluster=cluster_for(job.spec, program, env),
+        startup_seconds=_number(names.STARTUP_TIMEOUT_ENV, env, most=7 * 86400) or 900,
     )
 
 
@@ -169,6 +175,21 @@ def local_uid(job: TrainingJob) -> str:
     """Return an identity for a job no API server gave one: the same spec has the same."""
     canonical = json.dumps([job.metadata["name"], job.spec.to_wire()], sort_keys=True)
     return "local-" + hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def terms(run: Run) -> dict[str, Any]:
+    """Return what workers must have in common to train together."""
+    spec = run.job.spec.to_wire()
+    parts = {f"spec.{name}": spec.get(name) for name in ("program", "data", "fit", "checkpoint")}
+    parts["the code of spec.program.python"] = dict(run.code.reference) if run.code else {}
+    digests = {
+        name: hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:12] for name, part in parts.items()
+    }
+    return {
+        "the job": run.name,
+        "the number of workers": run.cluster.count,
+        "the version of trainyard": version("trainyard"),
+    } | digests
 
 
 def _program(job: TrainingJob) -> ModelProgram:

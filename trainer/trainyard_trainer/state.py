@@ -21,7 +21,8 @@ class ModelState:
     @property
     def learning_rate(self) -> float:
         """The rate of the next step."""
-        return float(self._optimizer.learning_rate)
+        rate = self._optimizer.learning_rate  # a variable, or what a schedule says
+        return float(_copy(rate) if hasattr(rate, "assign") else rate)
 
     def arrays(self) -> dict[str, Any]:
         """Return copies of everything."""

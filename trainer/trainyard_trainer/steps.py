@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from trainyard_trainer.data.rows import Rows
 from trainyard_trainer.execution import PLAIN, Execution, computing_in
+from trainyard_trainer.sharding import ALL, Share
 from trainyard_trainer.tasks import COUNT, LOSS, Task
 
 LABELS = "labels"
@@ -17,6 +18,7 @@ VALIDATION_BATCH = 4096
 _VALIDATION_BYTES = 4 << 20
 """What the rows of a validation batch take at most where that is more than a training batch: images are large."""
 _ENCODED_BYTES = 8 << 20
+_MOST_LEFT = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,14 @@ class StepRunner:
         *,
         batch_size: int,
         strategy: Any = None,
+        share: Share = ALL,
         class_weights: Any = None,
         execution: Execution = PLAIN,
     ) -> None:
         self._model, self._optimizer, self._task = model, optimizer, task
-        self._batch_size, self._strategy, self._class_weights = batch_size, strategy, class_weights
+        self._batch_size, self._share, self._class_weights = batch_size, share, class_weights
+        self._strategy, self._replicas = strategy, strategy.num_replicas_in_sync if strategy else 1
+        self._local_replicas = self._replicas // share.count
         self._weights = [each.value for each in model.weights if each.dtype.startswith(("float", "bfloat"))]
         self._execution = execution
         self._train: dict[bool, Any] = {}
@@ -58,9 +63,13 @@ class StepRunner:
         """Return the totals an epoch starts with."""
         return {name: np.float64(0) for name in (COUNT, LOSS, *self._task.totals)}
 
-    def train(self, block: Mapping[str, Any], order: Any, *, first: int, steps: int, totals: Any) -> StepsDone:
+    def train(
+        self, block: Mapping[str, Any], order: Any, *, first: int, steps: int, totals: Any, left: int = 0
+    ) -> StepsDone:
         """Run `steps` steps on the rows `order[first:]` of a block, and add to the totals.
 
+        Where there are several workers, `left` says how many rows all of them have left in this epoch: it tells how
+        large each batch is as a whole.
         The totals are carried through the graph in double precision, so they do not depend on how the steps of an
         epoch are cut into calls.
         """
@@ -69,22 +78,27 @@ class StepRunner:
         # XLA knows shapes that never change only, so a last batch that is short goes the other way.
         for compiled, count in ((True, whole), (False, steps - whole)):
             if count and done.bad_step < 0:
-                done = self._call(block, order, first, count, done.totals, compiled=compiled)
-                first += count * self._batch_size
+                done = self._call(block, order, first, count, done.totals, left, compiled=compiled)
+                first += count * self._batch_size  # XLA is for a worker without others, whose batches are whole
         return done
 
-    def _call(self, block: Any, order: Any, first: int, steps: int, totals: Any, *, compiled: bool) -> StepsDone:
+    def _call(
+        self, block: Any, order: Any, first: int, steps: int, totals: Any, left: int, *, compiled: bool
+    ) -> StepsDone:
         if compiled not in self._train:
             specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in block.items()}
             scalars = {name: tf.TensorSpec([], tf.float64) for name in totals}
             counts = tf.TensorSpec([], tf.int32)
+            signature = [specs, tf.TensorSpec([None], tf.int32), counts, counts, counts, scalars]
             self._train[compiled] = tf.function(
                 lambda *arguments: self._train_steps(*arguments, compiled=compiled),
-                input_signature=[specs, tf.TensorSpec([None], tf.int32), counts, counts, scalars],
+                input_signature=signature,
                 jit_compile=compiled,
                 autograph=False,
             )
-        totals, bad_step, finite = self._train[compiled](block, order, np.int32(first), np.int32(steps), totals)
+        totals, bad_step, finite = self._train[compiled](
+            block, order, np.int32(first), np.int32(steps), np.int32(min(left, _MOST_LEFT)), totals
+        )
         return StepsDone({name: value.numpy() for name, value in totals.items()}, int(bad_step), bool(finite))
 
     def validate(self, block: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,14 +108,18 @@ class StepRunner:
             self._validate = tf.function(self._validate_rows, input_signature=[specs], autograph=False)
         return {name: value.numpy() for name, value in self._validate(block).items()}
 
-    def _train_steps(self, block: Any, order: Any, first: Any, steps: Any, totals: Any, *, compiled: bool) -> Any:
-        size = self._batch_size
+    def _train_steps(
+        self, block: Any, order: Any, first: Any, steps: Any, left: Any, totals: Any, *, compiled: bool
+    ) -> Any:
+        size = self._share.of(self._batch_size)
 
         def one_step(i: Any, bad_step: Any, totals: Any) -> Any:
             begin = first + i * size
             # XLA takes where a slice begins for a constant, and would compile anew for every call.
             which = tf.gather(order, begin + tf.range(size)) if compiled else order[begin : begin + size]
-            sums = self._step(block, which)
+            alone = self._share.count == 1
+            batch = tf.size(which) if alone else tf.minimum(left - i * self._batch_size, self._batch_size)
+            sums = self._step(block, which, batch)
             bad = tf.logical_and(bad_step < 0, tf.logical_not(tf.math.is_finite(sums[LOSS])))
             added = {name: totals[name] + tf.cast(sums[name], tf.float64) for name in totals}
             return i + 1, tf.where(bad, i, bad_step), added
@@ -112,33 +130,38 @@ class StepRunner:
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in self._weights])
         return totals, bad_step, finite
 
-    def _step(self, block: Any, which: Any) -> dict[str, Any]:
+    def _step(self, block: Any, which: Any, batch: Any) -> dict[str, Any]:
         if self._strategy is None:
-            return self._replica_step(block, which, tf.shape(which)[0], share=1.0)
-        # The rows are gathered where the block is, and each replica is sent its share only.
-        replicas = self._strategy.num_replicas_in_sync
+            return self._replica_step(block, which, batch)
+        size = math.ceil(self._share.of(self._batch_size) / self._local_replicas)
 
+        # The rows are gathered where the block is, and each replica is sent its share only.
         def replica_step() -> dict[str, Any]:
-            mine = which[tf.distribute.get_replica_context().replica_id_in_sync_group :: replicas]
-            return self._replica_step(block, mine, tf.shape(which)[0], share=1.0 / replicas)
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group % self._local_replicas
+            mine = which[replica :: self._local_replicas]
+            # The last batch may have fewer rows, or none, for a replica. It is filled up with a row that does not
+            # count, because not every layer takes a batch without rows.
+            count = tf.where(self._share.index < batch, tf.size(mine), 0)
+            return self._replica_step(block, tf.pad(mine, [[0, size - tf.size(mine)]]), batch, count)
 
         sums = self._strategy.run(replica_step)
-        return {name: self._strategy.reduce("SUM", value, axis=None) for name, value in sums.items()}
+        return {name: tf.add_n(self._strategy.experimental_local_results(value)) for name, value in sums.items()}
 
-    def _replica_step(self, block: Any, which: Any, batch: Any, *, share: float) -> dict[str, Any]:
+    def _replica_step(self, block: Any, which: Any, batch: Any, count: Any = None) -> dict[str, Any]:
+        """Train on the rows `which` of a block, of which the first `count` count, for a batch of `batch` rows."""
         rows = {name: tf.gather(value, which) for name, value in block.items()}
-        labels = rows.pop(LABELS)
+        labels = _first(count, rows.pop(LABELS))
         variables = self._model.trainable_variables
         with tf.GradientTape() as tape:
             with computing_in(self._model, self._execution.precision):
-                outputs = tf.cast(self._model(rows, training=True), tf.float32)
+                outputs = _first(count, tf.cast(self._model(rows, training=True), tf.float32))
             losses = self._task.loss(labels, outputs)
             if self._class_weights is not None:
                 losses *= tf.gather(self._class_weights, labels)
             # Gradients of replicas are added up, so each divides by the whole batch.
             loss = tf.reduce_sum(losses) / tf.cast(batch, tf.float32)
             if self._model.losses:
-                loss += share * tf.add_n(self._model.losses)
+                loss += tf.add_n(self._model.losses) / self._replicas
             loss = self._optimizer.scale_loss(loss)
         # An embedding has its gradient in slices, one for each use of a row. Keras squares them one by one, so that
         # adam's second moment is too small for a row that is used twice; and its steps take longer than on the whole.
@@ -168,6 +191,10 @@ class StepRunner:
     def _sums(self, labels: Any, losses: Any, further: dict[str, Any]) -> dict[str, Any]:
         count = tf.cast(tf.shape(labels)[0], tf.float32)
         return {COUNT: count, LOSS: tf.reduce_sum(losses)} | further
+
+
+def _first(count: Any, values: Any) -> Any:
+    return values if count is None else values[:count]
 
 
 def as_block(rows: Rows, encode: Any) -> dict[str, Any]:

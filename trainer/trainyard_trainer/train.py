@@ -1,18 +1,20 @@
 """One training from its spec to a complete model version: the order of things, and nothing else."""
 
+import functools
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainyard_operator.api.code import PythonProgram
 from trainyard_trainer.data.inputs import needs_tensorflow
 from trainyard_trainer.devices import Devices, quiet
 from trainyard_trainer.errors import TrainerError, one_line
 from trainyard_trainer.journal import Journal
-from trainyard_trainer.prepare import prepare
+from trainyard_trainer.prepare import cache_bytes, prepare
 from trainyard_trainer.programs.code import make_importable
 from trainyard_trainer.progress import ProgressBoard
+from trainyard_trainer.rendezvous import ALONE, Meeting, check_same_data
 from trainyard_trainer.report import ModelVersion
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
@@ -38,47 +40,62 @@ def train(
     journal: Journal,
     stop: StopSignal,
     trial: bool = False,
+    meeting: Meeting = ALONE,
     verifier: Callable[[], AbstractContextManager[Verifier]] = Verifier,
 ) -> Outcome:
     """Train, export and publish; what an earlier run of the same training has done is not done again.
 
-    A trial of a search is only trained: its last checkpoint is what it leaves behind. `verifier` starts what checks the
-    export.
+    A trial of a search is only trained: its last checkpoint is what it leaves behind. Of several workers the chief does
+    what is to be done once. `verifier` starts what checks the export.
 
     Raises:
-        TrainerError: BadInput, Diverged, Stopped or ExportFailed.
+        TrainerError: BadInput, Diverged, Stopped, PeerLost or ExportFailed.
         OSError: a folder or the network fails.
     """
-    store = model_store(run, local=trial)
-    if done := store.find():
+    peers, store = meeting.peers, model_store(run, local=trial)
+    done = None if peers.index else store.find()
+    if peers.gather(done is not None)[0]:
+        peers.leave()
+        if done is None:
+            return Outcome("AlreadyTrained", "worker 0 has found this TrainingJob's model in its store", None)
         _clear(run, store)
         return _report_done(store, done, board)
-    store.check()
+    if peers.index == 0:
+        store.check()
+    if peers.count > 1:  # all have to read the data in the same way
+        run = replace(run, cache_bytes=min(peers.gather(cache_bytes(run))))
     original, tuned = run, None
     if run.job.spec.tuning:
         from trainyard_trainer.tuning.search import Search  # Optuna's import is for those who search
 
         run, tuned = Search(run, board=board, journal=journal, stop=stop).best()
     checkpoints = store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep)
-    devices = _devices(run) if needs_tensorflow(run.program.family) else None
+    devices = _devices(run, meeting) if needs_tensorflow(run.program.family) else None
     if isinstance(run.program, PythonProgram) and run.code:
         make_importable(run.code)
-        devices = devices or _devices(run)  # before code that loads TensorFlow in a way of its own
+        devices = devices or _devices(run, meeting)  # before code that loads TensorFlow in a way of its own
         from trainyard_trainer.programs.build import entry_point
 
         entry_point(run.program)  # what is wrong with it is said before the data is read
     prepared = prepare(run, board=board, journal=journal)
-    devices = devices or _devices(run)  # takes seconds: bad input has been reported by now where possible
+    check_same_data(peers, prepared.profile.digest)
+    devices = devices or _devices(run, meeting)  # takes seconds: bad input has been reported by now where possible
     with quiet():
         from trainyard_trainer.publishing import publish_model
 
         if grows_trees(run.program):
             from trainyard_trainer.trees.fit import fit_forest as fit
         else:
-            from trainyard_trainer.fitting import fit
+            from trainyard_trainer.fitting import fit as fit_by_steps
+
+            fit = functools.partial(fit_by_steps, peers=peers)
     stop.install()  # TensorFlow's distribution services take SIGTERM away
     trained = fit(run, prepared, devices, checkpoints=checkpoints, board=board, journal=journal, stop=stop)
     reason = str(trained.end.reason)
+    peers.leave()
+    if peers.index:
+        board.update(phase="done")
+        return Outcome(reason, f"trained {trained.end.epoch} epochs with worker 0, which exports the model", None)
     if trial:
         board.update(phase="done")
         return Outcome(reason, f"trained in {trained.end.epoch} epochs", None)
@@ -114,9 +131,9 @@ def _clear(run: Run, store: ModelStore) -> None:
     store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep).clear()
 
 
-def _devices(run: Run) -> Devices:
-    with quiet():
-        return Devices(run.job.spec.fit.seed)
+def _devices(run: Run, meeting: Meeting) -> Devices:
+    with meeting.connecting(), quiet():
+        return Devices(run.job.spec.fit.seed, meeting.addresses, meeting.peers.index)
 
 
 def _report_done(store: ModelStore, done: Complete, board: ProgressBoard) -> Outcome:

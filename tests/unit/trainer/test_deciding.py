@@ -4,6 +4,8 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,6 +15,11 @@ from tensorflow.core.protobuf import saved_model_pb2
 from support.trainer_fits import checkpoint_folder, digest, fitted, rewrite
 from support.trainer_runs import SpecBuilder, a_spec, run
 from trainyard_operator.api import names
+from trainyard_operator.api.fit import Fit
+from trainyard_trainer.checkpoint import Snapshot
+from trainyard_trainer.choices import Choices
+from trainyard_trainer.deciding import settings_of_several
+from trainyard_trainer.devices import Devices
 from trainyard_trainer.execution import Execution
 
 
@@ -58,6 +65,29 @@ def test_measuring_leaves_no_trace_in_the_weights(wide: SpecBuilder, tmp_path: P
     )
 
     assert told.digest == found.digest
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "replicas", "limit", "expected"),
+    [
+        (48, None, 2, 1024, 48),
+        ("Auto", None, 2, 1024, 64),
+        ("Auto", None, 4, 64, 64),
+        ("Auto", None, 3, 2, 3),
+        ("Auto", 16, 2, 1024, 16),
+    ],
+    ids=["as told", "32 a device", "few rows", "a row for each", "as before the restart"],
+)
+def test_several_workers_settle_the_batch_size_without_measuring(
+    asked: Any, found: int | None, replicas: int, limit: int, expected: int
+) -> None:
+    devices = cast(Devices, SimpleNamespace(strategy=SimpleNamespace(num_replicas_in_sync=replicas)))
+    choices = Choices(found, Execution(), "CPU").to_wire() if found else {}
+    snapshot = Snapshot(1, "plan", {"choices": choices}, {}) if found else None
+
+    settings = settings_of_several(Fit(batch_size=asked), snapshot, devices=devices, limit=limit, workers=replicas)
+
+    assert settings.batch_size == expected
 
 
 @pytest.mark.parametrize("settings", [{"precision": "mixed_bfloat16"}, {"jitCompile": True}], ids=str)

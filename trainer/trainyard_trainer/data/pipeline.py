@@ -1,5 +1,7 @@
 """The order of the rows, epoch by epoch: the same for the same seed, and known for any step of any epoch."""
 
+import itertools
+import math
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -13,6 +15,7 @@ from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.readers import Unit
 from trainyard_trainer.data.rows import Rows, concatenate
 from trainyard_trainer.data.table import BATCH_ROWS
+from trainyard_trainer.sharding import ALL, Share
 
 T = TypeVar("T")
 
@@ -24,7 +27,7 @@ _MIXED_BLOCKS = 4
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows in memory, the order in which to train on them, and how many of that order are done already."""
+    """Rows in memory, the order in which to train on this worker's, and how many of that order are done already."""
 
     rows: Any
     order: Any
@@ -35,7 +38,7 @@ class TrainingRows(Protocol):
     """The rows of an epoch, in blocks of whole batches: only the last block may end in a short batch."""
 
     def epoch(self, epoch: int, done: int) -> Generator[Block]:
-        """Yield the blocks of an epoch without the first `done` rows, a multiple of the batch size."""
+        """Yield the blocks of an epoch without the first `done` rows, a multiple of this worker's part of a batch."""
 
 
 def permutation(rows: int, *, seed: int, epoch: int, block: int = 0) -> Any:
@@ -45,21 +48,31 @@ def permutation(rows: int, *, seed: int, epoch: int, block: int = 0) -> Any:
 
 
 class MemoryRows:
-    """All rows in memory, prepared once."""
+    """All rows in memory, prepared once; each worker has all, and trains on its part of every batch."""
 
-    def __init__(self, rows: Rows, *, seed: int, prepare: Callable[[Rows], Any]) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        *,
+        seed: int,
+        prepare: Callable[[Rows], Any],
+        batch_size: int = 1,
+        share: Share = ALL,
+    ) -> None:
         self._count, self._seed, self._prepared = len(rows), seed, prepare(rows)
+        self._batch_size, self._share = batch_size, share
 
     def epoch(self, epoch: int, done: int) -> Generator[Block]:
         """Yield one block that holds everything."""
-        yield Block(self._prepared, permutation(self._count, seed=self._seed, epoch=epoch), done)
+        order = permutation(self._count, seed=self._seed, epoch=epoch)
+        yield Block(self._prepared, self._share.order(order, self._batch_size), done)
 
 
 class StreamedRows:
     """Rows read anew each epoch by a thread that stays one block ahead.
 
     The pieces of the table come in another order each epoch, a few of them in turns, and the rows of a block are
-    shuffled: what is in memory is never more than a few blocks.
+    shuffled: what is in memory is never more than a few blocks. Each worker reads a run of the pieces of its own.
     """
 
     def __init__(
@@ -71,21 +84,32 @@ class StreamedRows:
         batch_size: int,
         block_bytes: int,
         prepare: Callable[[Rows], Any],
+        share: Share = ALL,
     ) -> None:
         self._table, self._profile, self._prepare, self._seed = table, profile, prepare, seed
-        self._block_bytes = block_bytes
-        self._block_rows = max(block_bytes // profile.row_bytes // batch_size, 1) * batch_size
+        self._block_bytes, self._batch_size, self._share = block_bytes, batch_size, share
+        # All workers have the same number of steps in a block, and so the same calls to run them.
+        self._block_steps = max(block_bytes // profile.row_bytes // math.ceil(batch_size / share.count), 1)
+        self._block_rows = self._block_steps * share.of(batch_size)
 
     def epoch(self, epoch: int, done: int) -> Generator[Block]:
         """Yield blocks of whole batches; the last one holds what is left."""
         return ahead(self._blocks(epoch, done))
 
     def _blocks(self, epoch: int, done: int) -> Iterator[Block]:
-        for number, rows in enumerate(_cut(self._shuffled(epoch), self._block_rows)):
-            if done < len(rows):
-                order = permutation(len(rows), seed=self._seed, epoch=epoch, block=number + 1)
+        left = math.ceil(self._profile.training_rows / self._batch_size)
+        pieces = _cut(self._shuffled(epoch), self._block_rows)
+        rows = next(pieces)
+        for number in itertools.count(1):
+            order = permutation(len(rows), seed=self._seed, epoch=epoch, block=number)
+            order = self._share.filled(order, steps=min(self._block_steps, left), batch_size=self._batch_size)
+            if done < len(order):
                 yield Block(self._prepare(rows), order, done)
-            done = max(done - len(rows), 0)
+            done, left = max(done - len(order), 0), left - self._block_steps
+            if left <= 0:
+                return
+            # Of the last batch, where it is a block by itself, there may be no row for this worker.
+            rows = next(pieces, None) or rows.take(slice(1))
 
     def _shuffled(self, epoch: int) -> Iterator[Rows]:
         units = list(enumerate(self._table.units()))
@@ -95,8 +119,10 @@ class StreamedRows:
         # So small that a block has rows of all the pieces that are read in turns, and more than once.
         batch_rows = min(BATCH_ROWS, max(self._block_rows // (2 * mixed), min(256, self._block_rows)))
         pending = [
-            read(self._table, self._profile, *units[index], validation=False, batch_rows=batch_rows)
-            for index in order[::-1]
+            _between(
+                read(self._table, self._profile, *units[order[place]], validation=False, batch_rows=batch_rows), *part
+            )
+            for place, *part in reversed(self._own(order))
         ]
         active = [pending.pop() for _ in range(min(mixed, len(pending)))]
         while active:
@@ -107,16 +133,22 @@ class StreamedRows:
                 else:
                     active[active.index(reader) : active.index(reader) + 1] = [pending.pop()] if pending else []
 
+    def _own(self, order: Any) -> list[tuple[int, int, int]]:
+        """Return this worker's pieces of the table, by their places in an order, with the training rows of each."""
+        sizes = [int((~self._profile.mask(number)).sum()) for number in order]
+        return self._share.ranges(sizes, self._batch_size)
 
-def validation_blocks(table: DataSet, profile: Profile, *, block_rows: int) -> Iterator[Rows]:
-    """Yield the validation rows, from memory where they are there, else by reading the table."""
+
+def validation_blocks(table: DataSet, profile: Profile, *, block_rows: int, share: Share = ALL) -> Iterator[Rows]:
+    """Yield this worker's validation rows, from memory where they are there, else by reading its part of the table."""
     if profile.kept.validation is not None:
-        yield profile.kept.validation
+        mine = profile.kept.validation.take(slice(share.index, None, share.count))
+        yield from [mine] if len(mine) else []
         return
     parts = (
         rows
         for number, unit in enumerate(table.units())
-        if profile.mask(number).any()
+        if number % share.count == share.index and profile.mask(number).any()
         for rows in read(table, profile, number, unit, validation=True, batch_rows=min(BATCH_ROWS, block_rows))
     )
     yield from _cut(parts, block_rows)
@@ -131,6 +163,17 @@ def read(
         wanted = mask[raw.first_row : raw.first_row + len(raw)] == validation
         if wanted.any():
             yield profile.encode(raw).take(wanted)
+
+
+def _between(parts: Iterator[Rows], begin: int, end: int) -> Iterator[Rows]:
+    """Yield of the rows of all parts those from `begin` to before `end`."""
+    at = 0
+    for part in parts:
+        if at < end and at + len(part) > begin:
+            yield part.take(slice(max(begin - at, 0), end - at))
+        at += len(part)
+        if at >= end:
+            return
 
 
 def _cut(parts: Iterator[Rows], size: int) -> Iterator[Rows]:

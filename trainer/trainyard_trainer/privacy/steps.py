@@ -51,7 +51,7 @@ class PrivateStepRunner(StepRunner):
         self._key = keras.Variable(value, dtype="int64", trainable=False, name="privacy_key")
         self.state = (self._key,)
 
-    def _step(self, block: Any, which: Any) -> dict[str, Any]:
+    def _step(self, block: Any, which: Any, batch: Any) -> dict[str, Any]:
         seed = tf.random.experimental.stateless_fold_in(self._key.value, self._optimizer.iterations.value)
         drawn = self.draw(block, seed)
         variables = self._model.trainable_variables
