@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from trainyard_operator.api.names import MANIFEST_FILE
-from trainyard_trainer.manifest import list_files
+from trainyard_trainer.files import list_files
 from trainyard_trainer.versions import find_by_uid, new_staging, publish
 
 

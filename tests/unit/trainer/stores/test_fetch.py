@@ -9,7 +9,7 @@ import pytest
 from support.stores import S3, every_third
 from trainyard_operator.api import names
 from trainyard_trainer.fetch import main
-from trainyard_trainer.manifest import list_files
+from trainyard_trainer.files import list_files
 from trainyard_trainer.report import ModelVersion
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.objects import Objects

@@ -10,7 +10,7 @@ import pytest
 from support.stores import S3, every_third
 from trainyard_operator.api.names import MANIFEST_FILE
 from trainyard_trainer.errors import BadInput
-from trainyard_trainer.manifest import list_files
+from trainyard_trainer.files import list_files
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.faults import StoreUnavailable
 from trainyard_trainer.stores.objects import Objects
