@@ -132,6 +132,7 @@ class _Host:
         except (OSError, ValueError, KeyError, TypeError):
             connection.close()  # a stranger, such as a port scanner
             return
+        self._forget_who_left()  # it may be the same worker, started anew
         if index in self._guests:
             _refuse(connection, f"TF_CONFIG task.index {index} is taken: give each process an index of its own")
         elif fault := _difference(self._terms, terms, index):
