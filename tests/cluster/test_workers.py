@@ -1,4 +1,4 @@
-"""Trainings in several pods, by the real operator, with a program that needs nothing but Python."""
+"""Trainings in several pods, by the real operator: with a program that needs nothing but Python, and by the trainer."""
 
 import json
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from support.operator_process import OperatorProcess, running_operator
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
+TRAINING_SECONDS = 180
 RESULT = json.dumps(
     {
         "reason": "Done",
@@ -28,13 +29,14 @@ config = json.loads(os.environ["TF_CONFIG"])
 workers, index = config["cluster"]["worker"], config["task"]["index"]
 folder = pathlib.Path(os.environ["TRAINYARD_MODEL_DIR"])
 folder.mkdir(parents=True, exist_ok=True)
-listener = socket.create_server(("", int(workers[index].rpartition(":")[2])))
-host, _, port = workers[1 - index].rpartition(":")
+# On a devcluster TensorFlow, in the test of the trainer, takes the ports of TF_CONFIG at the addresses of all pods.
+places = [(host, int(port) + 20000) for host, _, port in (each.rpartition(":") for each in workers)]
+listener = socket.create_server(("", places[index][1]))
 
 def call():
     while True:
         try:
-            return socket.create_connection((host, int(port)), timeout=60)
+            return socket.create_connection(places[1 - index], timeout=60)
         except OSError:
             time.sleep(0.1)
 
@@ -168,3 +170,24 @@ def test_an_evicted_pod_takes_the_others_along_and_nobody_is_charged(api: Api, a
 def wait_for_log(api: Api, pod: str) -> None:
     """Return once the pod has said something."""
     assert next(api.follow_logs(pod))
+
+
+@pytest.mark.usefixtures("operator")
+def test_the_trainer_trains_one_model_in_two_pods(api: Api) -> None:
+    rows = "x,y\n" + "".join(f"{n % 50},{2 * (n % 50) + 1}\n" for n in range(400))
+    api.apply(a_config_map("rows", **{"rows.csv": rows}))
+    job = a_group("")
+    job["spec"] |= {
+        "program": {"keras": {"task": "regression", "family": "linear"}},
+        "fit": {"epochs": 30, "batchSize": 32, "optimizer": {"learningRate": 0.1}, "metrics": ["r2_score"]},
+    }
+    api.apply(job)
+
+    status = api.wait_for(job, ended, timeout=TRAINING_SECONDS)["status"]
+
+    assert status["phase"] == "Succeeded", status
+    assert [each["outcome"] for each in status["attempts"]] == ["Succeeded"]
+    assert status["model"]["version"] == 1
+    assert float(status["model"]["metrics"]["val_r2_score"]) > 0.99
+    assert (status["progress"]["percent"], status["progress"]["summary"]) == (100, "30/30")
+    assert [pod["status"]["phase"] for pod in pods_of(api, 0)] == ["Succeeded", "Succeeded"]

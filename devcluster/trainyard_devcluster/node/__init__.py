@@ -10,6 +10,7 @@ not done. In detail:
 * `securityContext` changes nothing: every process runs as the user of the node agent.
 * A pod's address is one of this machine's. Python programs that bind all addresses get the pod's own, and know the
   cluster's names; other programs have to bind DEVCLUSTER_POD_IP themselves. Containers of one pod reach each other at
-  the pod's address, not at localhost.
+  the pod's address, not at localhost. TensorFlow's servers bind all addresses, so that one training at a time can have
+  several pods.
 * UDP Services, hostPort, `kubectl exec`, `attach` and `port-forward`, and ephemeral containers are not there.
 """

@@ -56,7 +56,8 @@ TERMINATION_MESSAGE_PATH = "/dev/termination-log"
 
 TRAINER_PORT = 8080
 WORKER_PORT = 2222
-"""Where the pods of one training meet; the port in TensorFlow's own examples of TF_CONFIG."""
+"""Where worker 0 of several listens, and each other one port higher: TensorFlow's servers listen on all addresses, and
+pods may share those, as with host networking. It is the port in TensorFlow's own examples of TF_CONFIG."""
 GRPC_PORT = 8500
 REST_PORT = 8501
 

@@ -100,8 +100,9 @@ def own_image(job: TrainingJob) -> str | None:
 
 
 def ports(job: TrainingJob) -> dict[str, int]:
-    """Return the ports of a pod by name."""
-    return {"http": TRAINER_PORT} | ({"workers": WORKER_PORT} if job.spec.roles.worker.replicas > 1 else {})
+    """Return the ports of the pods by name."""
+    count = job.spec.roles.worker.replicas
+    return {"http": TRAINER_PORT} | {f"worker-{index}": WORKER_PORT + index for index in range(count) if count > 1}
 
 
 def environment(job: TrainingJob, image: str, attempt: int) -> list[Manifest]:
@@ -138,7 +139,7 @@ def _cluster(job: TrainingJob, attempt: int) -> dict[str, Manifest]:
     if count == 1:
         return {}
     index = {"fieldRef": {"fieldPath": f"metadata.annotations['{INDEX_ANNOTATION}']"}}
-    addresses = [f"{identity.worker_host(job, attempt, each)}:{WORKER_PORT}" for each in range(count)]
+    addresses = [f"{identity.worker_host(job, attempt, each)}:{WORKER_PORT + each}" for each in range(count)]
     task = f'"task": {{"type": "worker", "index": $({WORKER_INDEX_ENV})}}'
     config = f'{{"cluster": {json.dumps({"worker": addresses})}, {task}}}'
     return {WORKER_INDEX_ENV: {"name": WORKER_INDEX_ENV, "valueFrom": index}} | _variables({TF_CONFIG_ENV: config})

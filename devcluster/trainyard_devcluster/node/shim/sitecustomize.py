@@ -87,6 +87,27 @@ def _bind(pod_address: str) -> None:
     socket.socket.bind = pod_bind  # type: ignore[method-assign]
 
 
+def _connect(pod_address: str) -> None:
+    """Have what a pod sends to others in the cluster come from its own address."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def leave(self: socket.socket, address: object) -> None:
+        inside = self.family == socket.AF_INET and isinstance(address, tuple) and str(address[0]).startswith("127.")
+        if inside and self.type & socket.SOCK_STREAM and self.getsockname() == ("0.0.0.0", 0):  # noqa: S104
+            self.bind((pod_address, 0))
+
+    def pod_connect(self, address):  # type: ignore[no-untyped-def]
+        leave(self, address)
+        return connect(self, address)
+
+    def pod_connect_ex(self, address):  # type: ignore[no-untyped-def]
+        leave(self, address)
+        return connect_ex(self, address)
+
+    socket.socket.connect = pod_connect  # type: ignore[method-assign]
+    socket.socket.connect_ex = pod_connect_ex  # type: ignore[method-assign]
+
+
 def _chain() -> None:
     """Load the sitecustomize that this one hides, if there is one."""
     here = os.path.dirname(os.path.abspath(__file__))
@@ -105,4 +126,6 @@ _resolve(
 )
 if _pod_address:
     _bind(_pod_address)
+    if _pod_address.startswith("127."):
+        _connect(_pod_address)
 _chain()

@@ -123,10 +123,10 @@ def test_several_pods_find_each_other_by_tf_config_and_one_alone_has_none() -> N
         "metadata.annotations['batch.kubernetes.io/job-completion-index']"
     )
     assert json.loads(config["value"].replace(f"$({index['name']})", "1")) == {
-        "cluster": {"worker": [f"churn-worker-2-{each}.churn-training.team.svc:2222" for each in range(3)]},
+        "cluster": {"worker": [f"churn-worker-2-{each}.churn-training.team.svc:{2222 + each}" for each in range(3)]},
         "task": {"type": "worker", "index": 1},
     }
-    assert {"name": "workers", "containerPort": 2222, "protocol": "TCP"} in container["ports"]
+    assert {"name": "worker-1", "containerPort": 2223, "protocol": "TCP"} in container["ports"]
     assert not {"TF_CONFIG", "TRAINYARD_WORKER_INDEX"} & env_of(VARIANTS["plain"]).keys()
     assert [port["name"] for port in container_of(VARIANTS["plain"])["ports"]] == ["http"]
 
@@ -292,7 +292,7 @@ def test_the_service_gives_names_to_pods_that_are_not_ready() -> None:
     assert [port["name"] for port in spec["ports"]] == ["http"]
     several = VARIANTS["several"]
     ports = build.headless_service(parsed(several), several.build())["spec"]["ports"]
-    assert [port["port"] for port in ports] == [8080, 2222]
+    assert [port["port"] for port in ports] == [8080, 2222, 2223, 2224]
 
 
 def test_credentials_are_files_that_only_the_program_reads_and_no_variables() -> None:
