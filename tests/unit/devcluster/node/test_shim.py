@@ -106,3 +106,16 @@ def test_a_sitecustomize_of_the_pods_own_still_runs(tmp_path: Path) -> None:
 def test_without_a_pod_nothing_changes(tmp_path: Path) -> None:
     code = "import socket; s = socket.socket(); s.bind(('', 0)); print(s.getsockname()[0])"
     assert run(code, tmp_path, DEVCLUSTER_POD_IP="", DEVCLUSTER_HOSTS="") == "0.0.0.0"
+
+
+CALL = """
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+with socket.socket() as client:
+    client.connect(server.getsockname())
+    print(server.accept()[1][0])
+"""
+
+
+def test_a_pod_calls_from_its_own_address(tmp_path: Path) -> None:
+    assert run(CALL, tmp_path) == POD_IP
