@@ -28,7 +28,7 @@ SMALL = {"height": SIDE, "width": SIDE, "filters": [8, 16]}
 
 
 def a_cnn(data: Path, *, task: str = "binaryClassification", **image: Any) -> SpecBuilder:
-    keras_ = {"family": "cnn", "task": task, "image": SMALL | image}
+    keras_ = {"family": "cnn", "task": task, "image": SMALL | image, "hidden": [8]}
     return a_spec(data)._with("program", {"keras": keras_}).with_fit(epochs=8)
 
 

@@ -94,9 +94,10 @@ def _image_column(schema: Schema) -> Column:
     images = [each for each in schema.features if each.name in schema.media]
     if len(images) != 1 or len(schema.features) > 1:
         found = listed((f"{each.name} ({each.kind})" for each in schema.features), 5)
+        fitting = "textClassifier" if [each.kind for each in schema.features] == ["text"] else "mlp"
         raise BadInput(
             f"family cnn expects one column of images, but the features are {found}: name the column of images in "
-            "data.features, or use family mlp for a table of numbers and texts"
+            f"data.features, or use family {fitting}, which fits these columns"
         )
     return images[0]
 

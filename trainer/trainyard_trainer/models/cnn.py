@@ -8,6 +8,7 @@ from trainyard_operator.api.images import Augment, Image
 from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.data.images import PIXELS
 from trainyard_trainer.images import ImageInputs
+from trainyard_trainer.models.head import dense_head
 from trainyard_trainer.models.normalization import normalized
 
 _NORMALIZATION = "groupNormalization"
@@ -15,7 +16,7 @@ _NORMALIZATION = "groupNormalization"
 
 
 def build_cnn(program: KerasProgram, inputs: ImageInputs, outputs: int) -> Any:
-    """Return the model: convolutions, each on half the size of the one before, and the mean over the image."""
+    """Return the model: convolutions, each on half the size of the one before, and dense layers on their means."""
     image = program.image or Image()
     pixels = keras.Input(inputs.shape, dtype=inputs.dtype, name=PIXELS)
     x = _normalised(inputs)(pixels)
@@ -27,10 +28,8 @@ def build_cnn(program: KerasProgram, inputs: ImageInputs, outputs: int) -> Any:
         x = keras.layers.Activation(program.activation)(normalized(x, program.normalization or _NORMALIZATION))
         if min(x.shape[1:3]) > 1:
             x = keras.layers.MaxPooling2D()(x)
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    if program.dropout:
-        x = keras.layers.Dropout(program.dropout)(x)
-    return keras.Model({PIXELS: pixels}, keras.layers.Dense(outputs, kernel_regularizer=regularizer)(x))
+    pooled = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model({PIXELS: pixels}, dense_head(program, pooled, outputs))
 
 
 def _normalised(inputs: ImageInputs) -> Any:

@@ -1,4 +1,4 @@
-"""The dense end that classifiers of texts and sounds share."""
+"""The dense end that models of images, texts and sounds share."""
 
 from typing import Any
 
