@@ -85,8 +85,8 @@ class KerasProgram(ApiModel):
         default=[128, 64],
         min_length=0,
         max_length=64,
-        description="Units of each hidden layer of an mlp, or behind the pooling of a cnn, textClassifier or audioClassifier, "
-        "first to last; the other families have none.",
+        description="Units of each hidden layer of an mlp, or behind the pooling of a cnn, textClassifier or "
+        "audioClassifier, first to last; the other families have none.",
     )
     activation: Activation = Field(default="relu", description="Activation of the hidden layers.")
     normalization: Literal["batchNormalization", "groupNormalization", "layerNormalization", "none"] | None = Field(

@@ -72,8 +72,9 @@ class TableCounter:
                 )
         for name in schema.media:
             raise BadInput(
-                f"column {name!r} holds bytes or arrays, and this family learns from numbers and texts: use family cnn for "
-                "images or audioClassifier for sounds, or leave the column out by listing the others in data.features"
+                f"column {name!r} holds bytes or arrays, and this family learns from numbers and texts: use family cnn "
+                "for images or audioClassifier for sounds, or leave the column out by naming the others in "
+                "data.features"
             )
         self._schema = schema
         self._tally = Tally(len(schema.numbers))
