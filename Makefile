@@ -45,7 +45,7 @@ lock: .venv/operator/.installed ## Renew the lock files
 protos: .venv/operator/.installed ## Generate the Python of the .proto files
 	cd devcluster && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_devcluster/*.proto
 	cd operator && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_operator/serving/*.proto
-	cd trainer && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_trainer/*.proto
+	cd trainer && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_trainer/export/*.proto
 
 .PHONY: crds
 crds: setup ## Write what is generated: CRDs, field reference, the chart's table of values

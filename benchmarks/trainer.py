@@ -51,12 +51,12 @@ def keras_fit(connection: Connection, settings: Settings) -> None:
 
 def trainer_loop(connection: Connection, settings: Settings) -> None:
     """Train with the trainer's loop, in a store of its own."""
-    from trainyard_trainer import fitting
-    from trainyard_trainer.checkpoint import CheckpointFolder
     from trainyard_trainer.devices import Devices
-    from trainyard_trainer.journal import Journal
+    from trainyard_trainer.fitting import fit as fitting
+    from trainyard_trainer.fitting.checkpoint import CheckpointFolder
     from trainyard_trainer.prepare import prepare
-    from trainyard_trainer.progress import ProgressBoard, serve
+    from trainyard_trainer.reporting.board import ProgressBoard, serve
+    from trainyard_trainer.reporting.journal import Journal
     from trainyard_trainer.signals import StopSignal
     from trainyard_trainer.spec import read_run
 

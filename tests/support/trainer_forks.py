@@ -84,7 +84,7 @@ class Trainers:
 
 
 def _serve() -> None:
-    import trainyard_trainer.fitting
+    import trainyard_trainer.fitting.fit
     import trainyard_trainer.train  # noqa: F401
 
     for line in sys.stdin:

@@ -8,12 +8,12 @@ import numpy as np
 from trainyard_operator.api.fit import Optimizer, Schedule
 from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels
-from trainyard_trainer.execution import PLAIN, Execution
-from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.fitting.execution import PLAIN, Execution
+from trainyard_trainer.fitting.optimizers import make_optimizer
+from trainyard_trainer.fitting.steps import LABELS, StepRunner
 from trainyard_trainer.models import FAMILIES
-from trainyard_trainer.optimizers import make_optimizer
-from trainyard_trainer.steps import LABELS, StepRunner
-from trainyard_trainer.tasks import Task, task_for
+from trainyard_trainer.tasks.task import Task, task_for
 
 TWO = ClassLabels(("no", "yes"), ("no", "yes"), (1, 1))
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from trainyard_operator.api import names
 from trainyard_trainer.__main__ import Program
-from trainyard_trainer.verify import Verifier
+from trainyard_trainer.export.verify import Verifier
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from contextlib import AbstractContextManager
 
 from trainyard_operator.api import names
 from trainyard_trainer.errors import PeerLost, Stopped, TrainerError, one_line
-from trainyard_trainer.journal import Journal
-from trainyard_trainer.progress import ProgressBoard, serve
-from trainyard_trainer.rendezvous import ALONE, meet
-from trainyard_trainer.report import ModelVersion, termination_message, write_report
+from trainyard_trainer.export.verify import Verifier
+from trainyard_trainer.reporting.board import ProgressBoard, serve
+from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.result import ModelVersion, termination_message, write_report
 from trainyard_trainer.signals import StopSignal, end_with_parent
 from trainyard_trainer.spec import Run, read_run, terms
 from trainyard_trainer.trees.settings import most_epochs
-from trainyard_trainer.verify import Verifier
+from trainyard_trainer.workers.rendezvous import ALONE, meet
 
 EXIT_FAILED = 1
 LOSS_SECONDS = 15.0

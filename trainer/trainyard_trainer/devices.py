@@ -38,7 +38,7 @@ class Devices:
         import keras
         import tensorflow as tf
 
-        from trainyard_trainer.distribution import strategy_for
+        from trainyard_trainer.workers.distribution import strategy_for
 
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:

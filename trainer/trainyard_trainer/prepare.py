@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainyard_trainer.class_weights import class_weights
 from trainyard_trainer.data.dataset import DataSet, open_data_set
 from trainyard_trainer.data.inputs import counter_for
 from trainyard_trainer.data.profile import Profile, profile
@@ -14,14 +13,15 @@ from trainyard_trainer.data.source import Source, find, validation_files
 from trainyard_trainer.data.table import Reading
 from trainyard_trainer.devices import usable_memory
 from trainyard_trainer.errors import BadInput, one_line
-from trainyard_trainer.journal import Journal
-from trainyard_trainer.manifest import describe_data
-from trainyard_trainer.metrics import metric_names
+from trainyard_trainer.export.manifest import describe_data
+from trainyard_trainer.export.signing import check_key
+from trainyard_trainer.fitting.class_weights import class_weights
+from trainyard_trainer.fitting.stopping import StopPolicy
 from trainyard_trainer.privacy.plan import PrivacyPlan, plan_privacy
-from trainyard_trainer.progress import ProgressBoard
-from trainyard_trainer.signing import check_key
+from trainyard_trainer.reporting.board import ProgressBoard
+from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.spec import CACHE_ENV, Run
-from trainyard_trainer.stopping import StopPolicy
+from trainyard_trainer.tasks.metrics import metric_names
 from trainyard_trainer.trees.memory import require_rows_in_memory
 from trainyard_trainer.trees.settings import grows_trees, most_epochs
 

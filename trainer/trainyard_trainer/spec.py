@@ -14,11 +14,11 @@ from trainyard_operator.api import names
 from trainyard_operator.api.code import PythonProgram
 from trainyard_operator.api.program import ModelProgram
 from trainyard_operator.api.trainingjob import KIND, TrainingJob
-from trainyard_trainer.cluster import Cluster, cluster_for
 from trainyard_trainer.errors import BadInput, did_you_mean, one_line
 from trainyard_trainer.programs.code import Code, find_code
 from trainyard_trainer.rules import broken_rules
 from trainyard_trainer.stores.access import Access
+from trainyard_trainer.workers.cluster import Cluster, cluster_for
 
 LOCAL_STORE = "trainyard-out"
 """Store below the current folder where the environment names none."""

@@ -10,18 +10,18 @@ from trainyard_operator.api.code import PythonProgram
 from trainyard_trainer.data.inputs import needs_tensorflow
 from trainyard_trainer.devices import Devices, quiet
 from trainyard_trainer.errors import TrainerError, one_line
-from trainyard_trainer.journal import Journal
+from trainyard_trainer.export.verify import Verifier
+from trainyard_trainer.export.versions import Complete
 from trainyard_trainer.prepare import cache_bytes, prepare
 from trainyard_trainer.programs.code import make_importable
-from trainyard_trainer.progress import ProgressBoard
-from trainyard_trainer.rendezvous import ALONE, Meeting, check_same_data
-from trainyard_trainer.report import ModelVersion
+from trainyard_trainer.reporting.board import ProgressBoard
+from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
 from trainyard_trainer.stores.models import ModelStore, model_store
 from trainyard_trainer.trees.settings import grows_trees
-from trainyard_trainer.verify import Verifier
-from trainyard_trainer.versions import Complete
+from trainyard_trainer.workers.rendezvous import ALONE, Meeting, check_same_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +81,12 @@ def train(
     check_same_data(peers, prepared.profile.digest)
     devices = devices or _devices(run, meeting)  # takes seconds: bad input has been reported by now where possible
     with quiet():
-        from trainyard_trainer.publishing import publish_model
+        from trainyard_trainer.export.publishing import publish_model
 
         if grows_trees(run.program):
             from trainyard_trainer.trees.fit import fit_forest as fit
         else:
-            from trainyard_trainer.fitting import fit as fit_by_steps
+            from trainyard_trainer.fitting.fit import fit as fit_by_steps
 
             fit = functools.partial(fit_by_steps, peers=peers)
     stop.install()  # TensorFlow's distribution services take SIGTERM away

@@ -13,10 +13,10 @@ import yaml
 
 from trainyard_operator.api import names
 from trainyard_operator.api.program import Task
-from trainyard_trainer.metrics import metric_names
-from trainyard_trainer.progress import Progress
-from trainyard_trainer.report import ModelVersion, termination_message
+from trainyard_trainer.reporting.board import Progress
+from trainyard_trainer.reporting.result import ModelVersion, termination_message
 from trainyard_trainer.spec import parse_job
+from trainyard_trainer.tasks.metrics import metric_names
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 

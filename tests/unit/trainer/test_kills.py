@@ -16,7 +16,7 @@ from support.trainer_fits import checkpoint_folder, newest_snapshot
 from support.trainer_forks import Trainers
 from support.trainer_runs import SpecBuilder, a_stateful_spec
 from trainyard_operator.api import names
-from trainyard_trainer.checkpoint import Snapshot
+from trainyard_trainer.fitting.checkpoint import Snapshot
 
 MOMENTS = int(os.environ.get("TRAINYARD_FAULTS", "20"))
 

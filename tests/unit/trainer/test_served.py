@@ -17,8 +17,8 @@ from support.sounds import glide, wav
 from support.trainer_fits import fitted
 from support.trainer_runs import SpecBuilder, a_spec, a_tree_spec, write_table
 from trainyard_operator.api.program import Family
-from trainyard_trainer.export import ServingModel, samples, save
-from trainyard_trainer.verify import difference
+from trainyard_trainer.export.saved_model import ServingModel, samples, save
+from trainyard_trainer.export.verify import difference
 
 
 def of_a_table(**keras: Any) -> Callable[[Path], SpecBuilder]:

@@ -56,7 +56,9 @@ class ImageCounter:
     """
 
     def __init__(self, program: KerasProgram, schema: Schema) -> None:
-        from trainyard_trainer.images import reader  # loads TensorFlow, which decodes images as the server will
+        from trainyard_trainer.encoding.images import (
+            reader,  # loads TensorFlow, which decodes images as the server will
+        )
 
         self._column = _image_column(schema)
         self._shape = _shape(program.image or Image(), self._column)

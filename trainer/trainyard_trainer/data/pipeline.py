@@ -15,7 +15,7 @@ from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.readers import Unit
 from trainyard_trainer.data.rows import Rows, concatenate
 from trainyard_trainer.data.table import BATCH_ROWS
-from trainyard_trainer.sharding import ALL, Share
+from trainyard_trainer.workers.sharding import ALL, Share
 
 T = TypeVar("T")
 

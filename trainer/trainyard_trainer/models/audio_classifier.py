@@ -6,8 +6,8 @@ import keras
 
 from trainyard_operator.api.audio import Audio
 from trainyard_operator.api.program import KerasProgram
+from trainyard_trainer.encoding.sounds import SPECTROGRAM, SoundInputs
 from trainyard_trainer.models.head import dense_head
-from trainyard_trainer.sounds import SPECTROGRAM, SoundInputs
 
 _MIDDLE, _SPREAD = -20.0, 25.0
 """Decibels of a usual spectrogram, which lies between -100 and about 50."""

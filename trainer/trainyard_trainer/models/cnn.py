@@ -7,7 +7,7 @@ import keras
 from trainyard_operator.api.images import Augment, Image
 from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.data.images import PIXELS
-from trainyard_trainer.images import ImageInputs
+from trainyard_trainer.encoding.images import ImageInputs
 from trainyard_trainer.models.head import dense_head
 from trainyard_trainer.models.normalization import normalized
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from trainyard_operator.api.program import KerasProgram
-from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
 
 
 def build_linear(program: KerasProgram, inputs: ModelInputs, outputs: int) -> Any:

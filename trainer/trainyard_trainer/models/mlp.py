@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from trainyard_operator.api.program import KerasProgram
-from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.models.normalization import normalized
 
 MAX_EMBEDDING = 16

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from trainyard_operator.api.program import KerasProgram
-from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.models.linear import build_linear
 
 DEFAULT_L2 = 1e-4

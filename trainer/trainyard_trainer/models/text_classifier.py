@@ -9,8 +9,8 @@ from keras import ops
 from trainyard_operator.api.program import KerasProgram
 from trainyard_operator.api.text import Text
 from trainyard_trainer.data.words import PAD
+from trainyard_trainer.encoding.texts import TOKENS, TextInputs
 from trainyard_trainer.models.head import dense_head
-from trainyard_trainer.texts import TOKENS, TextInputs
 
 
 class MaskedAverage(keras.layers.Layer):

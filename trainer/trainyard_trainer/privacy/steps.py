@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainyard_trainer.fitting.steps import LABELS, StepRunner
 from trainyard_trainer.privacy.plan import PrivacyPlan
-from trainyard_trainer.steps import LABELS, StepRunner
-from trainyard_trainer.tasks import Task
+from trainyard_trainer.tasks.task import Task
 
 _ROWS, _NOISE = 0, 1
 

@@ -12,8 +12,8 @@ from trainyard_operator.api.code import PythonProgram
 from trainyard_operator.api.tasks import Task as TaskName
 from trainyard_trainer.data.labels import ClassLabels
 from trainyard_trainer.data.profile import Profile
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.errors import BadInput, did_you_mean, listed, one_line
-from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.programs.blame import blaming, place_of
 from trainyard_trainer.programs.data_spec import DataSpec, Input
 

@@ -12,11 +12,11 @@ import keras
 
 from trainyard_operator.api import names
 from trainyard_operator.api.meta import API_VERSION
+from trainyard_trainer.export.versions import find_by_uid, new_staging, publish
 from trainyard_trainer.files import list_files
-from trainyard_trainer.journal import rfc3339
-from trainyard_trainer.progress import ProgressBoard, finite, serve
-from trainyard_trainer.report import ModelVersion, termination_message, write_report
-from trainyard_trainer.versions import find_by_uid, new_staging, publish
+from trainyard_trainer.reporting.board import ProgressBoard, finite, serve
+from trainyard_trainer.reporting.journal import rfc3339
+from trainyard_trainer.reporting.result import ModelVersion, termination_message, write_report
 
 
 class Progress(keras.callbacks.Callback):

@@ -4,8 +4,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from trainyard_trainer.checkpoint import CheckpointFolder, Snapshot
 from trainyard_trainer.errors import TrainerError
+from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot
 from trainyard_trainer.stores.objects import Objects
 
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from trainyard_trainer.checkpoint import CheckpointFolder
-from trainyard_trainer.report import ModelVersion
+from trainyard_trainer.export.versions import Complete, find_by_uid, new_staging, publish
+from trainyard_trainer.fitting.checkpoint import CheckpointFolder
+from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stores.checkpoints import StoredCheckpoints
 from trainyard_trainer.stores.objects import Objects
 from trainyard_trainer.stores.versions import StoredVersions
-from trainyard_trainer.versions import Complete, find_by_uid, new_staging, publish
 
 Sign = Callable[[Path], None]
 

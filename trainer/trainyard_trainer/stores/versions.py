@@ -12,9 +12,9 @@ from typing import Any
 
 from trainyard_operator.api.names import MANIFEST_FILE
 from trainyard_trainer.errors import ExportFailed
-from trainyard_trainer.report import ModelVersion
+from trainyard_trainer.export.versions import Complete, complete, final_manifest
+from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.stores.objects import Objects
-from trainyard_trainer.versions import Complete, complete, final_manifest
 
 _READERS = 8
 _TRIES = 100

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from trainyard_trainer.data.categories import FIRST, MISSING, UNKNOWN
 from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableFacts
-from trainyard_trainer.features import DENSE, SLOTS, FeatureEncoder
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, FeatureEncoder
 
 SHOWN = 100
 """Features whose importance is told."""

@@ -7,21 +7,21 @@ import tensorflow as tf
 
 from trainyard_operator.api.meta import parse_duration
 from trainyard_operator.api.program import KerasProgram
-from trainyard_trainer.checkpoint import CheckpointFolder
 from trainyard_trainer.data.rows import Rows
 from trainyard_trainer.data.tabular import TableFacts
 from trainyard_trainer.devices import Devices
-from trainyard_trainer.fitting import Trained, plan_digest
-from trainyard_trainer.history import History
-from trainyard_trainer.journal import Journal
-from trainyard_trainer.loop import Surroundings
+from trainyard_trainer.fitting.checkpoint import CheckpointFolder
+from trainyard_trainer.fitting.fit import Trained, plan_digest
+from trainyard_trainer.fitting.loop import Surroundings
+from trainyard_trainer.fitting.saving import Interval
+from trainyard_trainer.fitting.steps import as_block
 from trainyard_trainer.prepare import Prepared
-from trainyard_trainer.progress import ProgressBoard
-from trainyard_trainer.saving import Interval
+from trainyard_trainer.reporting.board import ProgressBoard
+from trainyard_trainer.reporting.history import History
+from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run
-from trainyard_trainer.steps import as_block
-from trainyard_trainer.tasks import task_for
+from trainyard_trainer.tasks.task import task_for
 from trainyard_trainer.trees.encoder import TreeEncoder
 from trainyard_trainer.trees.forest import Forest
 from trainyard_trainer.trees.grow import grower_for

@@ -13,8 +13,8 @@ import ydf
 
 from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
 from trainyard_trainer.devices import usable_cpus
-from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
-from trainyard_trainer.steps import LABELS
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.fitting.steps import LABELS
 from trainyard_trainer.trees.flatten import flatten
 from trainyard_trainer.trees.forest import Forest
 from trainyard_trainer.trees.settings import TreeSettings

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.trees.flatten import WORD_BITS
 from trainyard_trainer.trees.forest import Forest
 

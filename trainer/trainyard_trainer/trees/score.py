@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainyard_trainer.steps import LABELS
-from trainyard_trainer.tasks import COUNT, LOSS, Task
+from trainyard_trainer.fitting.steps import LABELS
+from trainyard_trainer.tasks.task import COUNT, LOSS, Task
 from trainyard_trainer.trees.forest import Forest
 from trainyard_trainer.trees.model import ForestModel
 

@@ -10,11 +10,11 @@ from typing import Any
 from trainyard_operator.api import names
 from trainyard_trainer.devices import usable_memory
 from trainyard_trainer.errors import BadInput, Stopped
-from trainyard_trainer.journal import Journal
-from trainyard_trainer.metrics import is_better_higher
-from trainyard_trainer.progress import ProgressBoard
+from trainyard_trainer.reporting.board import ProgressBoard
+from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
+from trainyard_trainer.tasks.metrics import is_better_higher
 from trainyard_trainer.trees.settings import most_epochs
 from trainyard_trainer.tuning.space import Choice, Space
 from trainyard_trainer.tuning.study import Study

@@ -14,7 +14,7 @@ from typing import Any
 
 from trainyard_operator.api import names
 from trainyard_operator.api.trainingjob import TrainingJob
-from trainyard_trainer.history import HISTORY_FILE
+from trainyard_trainer.reporting.history import HISTORY_FILE
 from trainyard_trainer.spec import CACHE_ENV
 
 SPEC_FILE, REPORT_FILE, LOG_FILE = "spec.json", "report.json", "log.txt"

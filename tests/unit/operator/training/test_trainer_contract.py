@@ -9,8 +9,8 @@ from trainyard_operator.api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.training.progress import parse as parse_progress
 from trainyard_operator.training.result import Report, model_status, read
 from trainyard_operator.training.spec import parse
-from trainyard_trainer.progress import CheckpointNote, Progress
-from trainyard_trainer.report import ModelVersion, termination_message
+from trainyard_trainer.reporting.board import CheckpointNote, Progress
+from trainyard_trainer.reporting.result import ModelVersion, termination_message
 
 PROGRESS = Progress(
     phase="training",

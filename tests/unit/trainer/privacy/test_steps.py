@@ -11,14 +11,14 @@ from support.trainer_models import TWO, rows
 from trainyard_operator.api.fit import Optimizer
 from trainyard_operator.api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels
-from trainyard_trainer.features import DENSE, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, ModelInputs
+from trainyard_trainer.fitting.optimizers import make_optimizer
+from trainyard_trainer.fitting.state import ModelState
+from trainyard_trainer.fitting.steps import LABELS
 from trainyard_trainer.models import FAMILIES
-from trainyard_trainer.optimizers import make_optimizer
 from trainyard_trainer.privacy.plan import PrivacyPlan
 from trainyard_trainer.privacy.steps import PrivateStepRunner, new_key
-from trainyard_trainer.state import ModelState
-from trainyard_trainer.steps import LABELS
-from trainyard_trainer.tasks import task_for
+from trainyard_trainer.tasks.task import task_for
 
 CLIP = 0.5
 THREE = ClassLabels(("a", "b", "c"), ("a", "b", "c"), (1, 1, 1))

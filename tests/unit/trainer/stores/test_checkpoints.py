@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from support.stores import S3
-from trainyard_trainer.checkpoint import Snapshot
+from trainyard_trainer.fitting.checkpoint import Snapshot
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.checkpoints import StoredCheckpoints
 from trainyard_trainer.stores.objects import Objects

@@ -10,7 +10,7 @@ from support.stores import S3, every_third
 from trainyard_operator.api import names
 from trainyard_trainer.fetch import main
 from trainyard_trainer.files import list_files
-from trainyard_trainer.report import ModelVersion
+from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.objects import Objects
 from trainyard_trainer.stores.versions import StoredVersions

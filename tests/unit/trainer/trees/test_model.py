@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import ydf
 
-from trainyard_trainer.features import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.trees.flatten import flatten
 from trainyard_trainer.trees.forest import Forest
 from trainyard_trainer.trees.model import Combine, ForestModel, ForestShape

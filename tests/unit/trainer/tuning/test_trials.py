@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trainyard_trainer.history import HISTORY_FILE
+from trainyard_trainer.reporting.history import HISTORY_FILE
 from trainyard_trainer.tuning.trials import Trial, Trials
 from trainyard_trainer.tuning.worker import TrialFolder
 

@@ -1,0 +1,103 @@
+"""Versions in the store: complete or not there, and a number of its own for each."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainyard_operator.api.names import MANIFEST_FILE
+from trainyard_trainer.export.versions import find_by_uid, new_staging, publish
+from trainyard_trainer.files import list_files
+
+
+def a_manifest(uid: str, staging: Path) -> dict[str, Any]:
+    return {"name": "churn", "trainingJob": {"uid": uid}, "files": list_files(staging)}
+
+
+def stage(store: Path, uid: str, content: str = "weights") -> Path:
+    staging = new_staging(store, uid)
+    (staging / "variables").mkdir()
+    (staging / "variables" / "data").write_text(content)
+    return staging
+
+
+def test_a_version_gets_the_number_after_the_highest(tmp_path: Path) -> None:
+    for name in ("1", "7", "notes", ".training"):
+        (tmp_path / name).mkdir()
+    staging = stage(tmp_path, "a")
+
+    version = publish(staging, tmp_path, a_manifest("a", staging))
+
+    assert (version.version, version.path, version.size_bytes) == (8, "churn/8", 7)
+    assert json.loads((tmp_path / "8" / MANIFEST_FILE).read_text())["version"] == 8
+    assert not staging.exists()
+
+
+def test_the_digest_is_that_of_the_manifest_and_the_same_when_found_again(tmp_path: Path) -> None:
+    staging = stage(tmp_path, "a")
+
+    version = publish(staging, tmp_path, a_manifest("a", staging))
+
+    found = find_by_uid(tmp_path, "a")
+    assert found is not None
+    assert found.version == version
+    assert version.digest.startswith("sha256:")
+
+
+def test_only_complete_versions_of_the_same_training_are_found(tmp_path: Path) -> None:
+    staging = stage(tmp_path, "a")
+    publish(staging, tmp_path, a_manifest("a", staging))
+    (tmp_path / "2").mkdir()
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3" / MANIFEST_FILE).write_text("{half")
+
+    assert find_by_uid(tmp_path, "b") is None
+    assert find_by_uid(tmp_path / "nowhere", "a") is None
+    found = find_by_uid(tmp_path, "a")
+    assert found is not None
+    assert found.version.version == 1
+
+
+def test_what_an_earlier_run_left_half_written_is_removed(tmp_path: Path) -> None:
+    stage(tmp_path, "a", "half")
+
+    assert list(new_staging(tmp_path, "a").iterdir()) == []
+
+
+def test_a_number_taken_in_the_meantime_leads_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    staging = stage(tmp_path, "a")
+    manifest = a_manifest("a", staging)
+    blocker = tmp_path / "1"
+    blocker.mkdir()
+    (blocker / "file").write_text("another training's")
+    monkeypatch.setattr("trainyard_trainer.export.versions._numbers", lambda folder: [])
+
+    version = publish(staging, tmp_path, manifest)
+
+    assert version.version == 2
+    assert json.loads((tmp_path / "2" / MANIFEST_FILE).read_text())["version"] == 2
+
+
+def test_trainings_that_end_at_the_same_moment_get_different_versions(tmp_path: Path) -> None:
+    stagings = {f"uid-{i}": stage(tmp_path, f"uid-{i}", "x" * i) for i in range(8)}
+    ready = threading.Barrier(len(stagings))
+    numbers: list[int] = []
+
+    def work(uid: str, staging: Path) -> None:
+        manifest = a_manifest(uid, staging)
+        ready.wait()
+        numbers.append(publish(staging, tmp_path, manifest).version)
+
+    threads = [threading.Thread(target=work, args=each) for each in stagings.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(numbers) == list(range(1, 9))
+    for uid in stagings:
+        found = find_by_uid(tmp_path, uid)
+        assert found is not None
+        assert found.manifest["files"][0]["size"] == int(uid.removeprefix("uid-"))

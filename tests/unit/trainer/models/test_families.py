@@ -1,0 +1,161 @@
+"""What each family of models can and cannot learn, and that it is served as it was trained."""
+
+import csv
+import itertools
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from support.trainer_models import TWO
+from support.trainer_runs import a_spec, kinds_of_operations, run
+from trainyard_operator.api import names
+from trainyard_operator.api.fit import Optimizer
+from trainyard_operator.api.program import KerasProgram
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.fitting.optimizers import make_optimizer
+from trainyard_trainer.fitting.steps import LABELS, StepRunner
+from trainyard_trainer.models import FAMILIES
+from trainyard_trainer.models.svm import RandomFourierFeatures
+from trainyard_trainer.tasks.task import task_for
+
+
+def ring(rows: int, seed: int = 1) -> tuple[Any, Any]:
+    """Return points of a square, half of them inside a circle: no straight line tells the halves apart."""
+    points = np.random.default_rng(seed).uniform(-1.7, 1.7, (rows, 2)).astype(np.float32)
+    radius = np.hypot(*points.T)
+    return points, (radius > np.median(radius)).astype(np.int32)
+
+
+def accuracy_on_ring(rows: int = 1500, **program: Any) -> float:
+    """Train on one ring, without files; returns the accuracy on another."""
+    keras.utils.set_random_seed(1)
+    wanted = KerasProgram(task="binaryClassification", **program)
+    model = FAMILIES[wanted.family](wanted, ModelInputs(2, ()), 1)
+    task = task_for(TWO, wanted)
+    optimizer = make_optimizer(Optimizer(learning_rate=0.03), model)
+    runner = StepRunner(model, optimizer, task, batch_size=32)
+    steps, order = rows // 32, np.random.default_rng(5)
+    for _ in range(40):
+        block = as_block(*ring(rows))
+        which = order.permutation(rows).astype(np.int32)
+        runner.train(block, which, first=0, steps=steps, totals=runner.zero_totals())
+    return task.metrics(runner.validate(as_block(*ring(rows, seed=2))))["accuracy"]
+
+
+def as_block(points: Any, labels: Any) -> dict[str, Any]:
+    return {DENSE: points, SLOTS: np.zeros((len(points), 0), np.int32), LABELS: labels}
+
+
+@pytest.mark.parametrize("family", ["linear", "svm"])
+def test_a_linear_model_cannot_tell_a_circle_from_what_is_around_it(family: str) -> None:
+    assert 0.4 < accuracy_on_ring(family=family) < 0.65
+
+
+def test_an_svm_with_a_gaussian_kernel_can() -> None:
+    assert accuracy_on_ring(family="svm", kernel="rbf") >= 0.97
+
+
+def test_random_features_come_near_to_the_kernel_they_stand_for() -> None:
+    keras.utils.set_random_seed(3)
+    rng = np.random.default_rng(4)
+    dense = rng.normal(size=(30, 3)).astype(np.float32)
+    slots = np.stack([rng.integers(0, 3, 30), rng.integers(3, 7, 30)], 1).astype(np.int32)
+    layer = RandomFourierFeatures(ModelInputs(3, (3, 4)), count=20_000, gamma=0.2)
+
+    features = np.asarray(layer((dense, slots)))
+
+    columns = np.concatenate([dense, *(np.eye(7)[slots[:, i]] for i in range(2))], axis=1)
+    distances = ((columns[:, None] - columns[None]) ** 2).sum(-1)
+    np.testing.assert_allclose(features @ features.T, np.exp(-0.2 * distances), atol=0.04)
+    assert layer.trainable_variables == []
+
+
+def test_a_penalty_makes_weights_smaller_and_an_svm_has_one_by_default() -> None:
+    inputs = ModelInputs(4, (3, 5))
+
+    def penalties(**program: Any) -> int:
+        wanted = KerasProgram(task="binaryClassification", hidden=[8], **program)
+        return len(FAMILIES[wanted.family](wanted, inputs, 1).losses)
+
+    assert [penalties(family=each) for each in ("linear", "mlp", "svm")] == [0, 0, 2]
+    assert [penalties(family=each, l2=0.1) for each in ("linear", "mlp", "svm")] == [2, 2, 2]
+    assert penalties(family="svm", l2=0.0) == 0
+    assert penalties(family="svm", kernel="rbf") == 1
+
+
+CASES = [
+    ("svm", {"kernel": "rbf", "randomFeatures": 64}, "binaryClassification", ["label", "score"]),
+    ("svm", {}, "multiclassClassification", ["label", "scores"]),
+    ("linear", {"l2": 0.0001}, "regression", ["value"]),
+]
+
+
+@pytest.mark.parametrize(("family", "knobs", "task", "outputs"), CASES)
+def test_a_family_learns_from_numbers_and_categories_and_is_served_as_it_was_trained(
+    family: str, knobs: dict[str, Any], task: str, outputs: list[str], tmp_path: Path
+) -> None:
+    shapes, sizes = ["disc", "bar", "cube"], [-1.0, 0.0, 1.0]
+    rows = [(shape, size) for _ in range(40) for shape, size in itertools.product(shapes, sizes)]
+    labels = {
+        "binaryClassification": lambda shape, size: "yes" if shape == "disc" or size > 0.5 else "no",
+        "multiclassClassification": lambda shape, size: shape if size < 0.5 else "big",
+        "regression": lambda shape, size: 100 + 10 * size + (7 if shape == "bar" else 0),
+    }
+    with (tmp_path / "t.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("shape", "size", "label"), *((*each, labels[task](*each)) for each in rows)])
+    spec = a_spec(tmp_path / "t.csv", task=task).with_keras(family=family, **knobs)
+
+    result = run(spec.with_fit(epochs=40, optimizer={"name": "adam", "learningRate": 0.05}), tmp_path)
+
+    assert result.code == 0, result.stderr  # the trainer has compared the answers of a fresh process with its own
+    assert result.the("verified")
+    version = tmp_path / "store" / "sample" / "1"
+    loaded = tf.saved_model.load(str(version))
+    shown = [(shape, size) for shape in shapes for size in sizes]
+    answer = loaded.signatures["serving_default"](
+        shape=tf.constant([each[0] for each in shown]), size=tf.constant([each[1] for each in shown])
+    )
+    assert sorted(answer) == outputs
+    if task == "regression":
+        np.testing.assert_allclose(answer["value"], [labels[task](*each) for each in shown], atol=0.5)
+    else:
+        assert [each.decode() for each in answer["label"].numpy()] == [labels[task](*each) for each in shown]
+    assert kinds_of_operations(version) <= set(tf.raw_ops.__dict__) | {"NoOp"}
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"family": "svm", "task": "regression"}, "family svm predicts classes only; use linear or mlp"),
+        ({"family": "mlp", "kernel": "rbf"}, "only family svm has a kernel"),
+        ({"family": "linear", "normalization": "batchNormalization"}, "only the layers of an mlp or a cnn have"),
+        ({"family": "svm", "gamma": 0.5}, "spec.program.keras.gamma: only kernel rbf has a gamma"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_bad_input(
+    knobs: dict[str, Any], message: str, table: Path, tmp_path: Path
+) -> None:
+    result = run(a_spec(table).with_keras(**knobs), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
+    assert message in result.report["message"]
+
+
+@pytest.mark.parametrize("normalization", ["batchNormalization", "layerNormalization"])
+def test_normalised_layers_a_loss_and_metrics_of_the_spec_go_all_the_way(
+    normalization: str, table: Path, tmp_path: Path
+) -> None:
+    watched = {"metric": "val_f1_score", "epochs": 10}
+    spec = a_spec(table).with_keras(normalization=normalization)
+    spec = spec.with_fit(
+        epochs=30, loss="binary_focal_crossentropy", metrics=["f1_score"], stopWhen={"noImprovement": watched}
+    )
+
+    result = run(spec, tmp_path)
+
+    assert result.code == 0, result.stderr  # a fresh process has seen the same numbers
+    assert result.report["metrics"]["val_f1_score"] > 0.8

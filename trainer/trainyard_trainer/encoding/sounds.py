@@ -1,0 +1,106 @@
+"""WAV files as spectrograms in the TensorFlow graph: the very operations that prepare the training rows are served."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainyard_trainer.data.sounds import SOUNDS, SoundFacts
+from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.export.input_names import bytes_input
+
+SPECTROGRAM = "spectrogram"
+"""What a model is given: float32 [rows, frames, mel bins], in decibels."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundInputs:
+    """Shape of a model's input: a spectrogram's length in time, and its bands."""
+
+    frames: int
+    mel_bins: int
+
+
+class SoundEncoder(tf.Module):
+    """Turns one column of WAV files into spectrograms."""
+
+    def __init__(self, facts: SoundFacts) -> None:
+        super().__init__()
+        self._facts = facts
+        self._input = bytes_input(facts.column)
+        self.inputs = SoundInputs(facts.frames, facts.mel_bins)
+        self._spectrograms = Spectrograms(facts)
+        in_graph = tf.function(self._spectrograms, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+        # Not as an attribute of its own: that would be saved with the model a second time.
+        self._encode = lambda files: in_graph(files)
+
+    def signature(self) -> dict[str, Any]:
+        """Return what a client sends: the contents of WAV files."""
+        return {self._input: tf.TensorSpec([None], tf.string)}
+
+    def encode(self, features: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the spectrograms of files as the data side delivers them."""
+        with tf.device("/CPU:0"):  # where files are decoded anyway
+            return {SPECTROGRAM: self._encode(tf.constant(features[SOUNDS], tf.string))}
+
+    def from_client(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the spectrograms of what a client sent."""
+        return {SPECTROGRAM: self._spectrograms(columns[self._input])}
+
+    def samples(self, raw: RawRows) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+        """Return rows twice, with sounds that are empty, silent, fast and in stereo."""
+        files = np.concatenate([self._facts.arrays(raw)[SOUNDS], _odd_sounds(self._facts.rate)])
+        return {self._input: files.tolist()}, {SOUNDS: files}
+
+
+def _odd_sounds(rate: int) -> Any:
+    noise = np.random.default_rng(1).uniform(-1, 1, (rate // 10, 2)).astype(np.float32)
+    sounds = [(noise[:0, :1], rate), (0 * noise[:, :1], rate), (noise, rate), (noise[:, :1], 2 * rate - 1)]
+    return np.array([tf.audio.encode_wav(*each).numpy() for each in sounds], object)
+
+
+class Spectrograms(tf.Module):
+    """Decodes, mixes down, resamples, cuts or pads, and turns into a mel spectrogram, each sound by itself.
+
+    By itself, because Keras' layer takes its lowest level from the loudest sound of a batch: answers would depend on
+    what else is asked.
+    """
+
+    def __init__(self, facts: SoundFacts) -> None:
+        super().__init__()
+        self._rate, self._samples = facts.rate, facts.samples
+        self._shape = (facts.frames, facts.mel_bins)
+        self._mel = keras.layers.MelSpectrogram(
+            fft_length=facts.fft_length,
+            sequence_stride=facts.stride,
+            sampling_rate=facts.rate,
+            num_mel_bins=facts.mel_bins,
+            min_freq=facts.lowest,
+            max_freq=facts.highest,
+        )
+
+    def __call__(self, files: Any) -> Any:
+        """Return the spectrogram of each file, float32 [rows, frames, mel bins]."""
+        spec = tf.TensorSpec(self._shape, tf.float32)
+        return tf.map_fn(self._spectrogram, files, fn_output_signature=spec)
+
+    def _spectrogram(self, file: Any) -> Any:
+        sound = tf.audio.decode_wav(file)
+        samples = self._of_one_rate(tf.reduce_mean(sound.audio, axis=1), sound.sample_rate)
+        return tf.ensure_shape(tf.transpose(self._mel(samples)), self._shape)
+
+    def _of_one_rate(self, samples: Any, rate: Any) -> Any:
+        """Return as many samples as count, at the model's rate."""
+        wanted = -(-self._samples * tf.cast(rate, tf.int64) // self._rate)
+        cut = samples[:wanted]
+        there = tf.pad(cut, [[0, wanted - tf.size(cut, tf.int64)]])
+        resampled = tf.cond(rate == self._rate, lambda: there, lambda: self._resample(there))
+        return tf.ensure_shape(resampled, [self._samples])
+
+    def _resample(self, samples: Any) -> Any:
+        # A windowed sinc that also keeps out what the new rate cannot hold, in the shape of an image of one line.
+        line = samples[tf.newaxis, :, tf.newaxis]
+        return tf.image.resize(line, [1, self._samples], method="lanczos3", antialias=True)[0, :, 0]

@@ -1,0 +1,1 @@
+"""From a trained model to a version in the store: written, checked, described, signed and published."""

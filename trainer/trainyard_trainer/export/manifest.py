@@ -1,0 +1,105 @@
+"""The manifest of a model version: which files it is made of, and where it comes from."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from trainyard_operator.api.code import PythonProgram
+from trainyard_operator.api.meta import API_VERSION
+from trainyard_trainer.data.dataset import DataSet
+from trainyard_trainer.data.labels import NumberLabels
+from trainyard_trainer.data.profile import Profile
+from trainyard_trainer.devices import Devices
+from trainyard_trainer.fitting.plan import Position
+from trainyard_trainer.reporting.journal import rfc3339
+from trainyard_trainer.spec import Run
+
+_PACKAGES = ("trainyard", "tensorflow", "keras", "numpy", "pyarrow")
+
+
+def describe(
+    run: Run,
+    *,
+    signatures: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    training: Mapping[str, Any],
+    data: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what there is to know of a model version before its files are complete and it has a number."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ModelManifest",
+        "name": run.job.model_name,
+        "created": rfc3339(),
+        "trainingJob": {"name": run.name, "namespace": run.namespace, "uid": run.uid},
+        "signatures": signatures,
+        "metrics": dict(metrics),
+        "training": dict(training),
+        "data": dict(data),
+        "code": versions() | ({"image": run.image} if run.image else {}) | _program(run),
+    }
+
+
+def _program(run: Run) -> dict[str, Any]:
+    if not isinstance(run.program, PythonProgram) or run.code is None:
+        return {}
+    return {"entryPoint": run.program.entry_point, "hyperparameters": run.program.hyperparameters, **run.code.reference}
+
+
+def describe_training(run: Run, end: Position, *, steps: int, devices: Devices) -> dict[str, Any]:
+    """Return how the model was trained; the seconds are those of training, without what a kill made undone."""
+    return {
+        "reason": end.reason,
+        "epochs": end.epoch,
+        "steps": steps,
+        "seconds": round(end.seconds, 3),
+        "gpuSeconds": round(end.seconds * devices.gpus, 3),
+        "devices": devices.description,
+        "seed": run.job.spec.fit.seed,
+        "family": run.program.family,
+        "task": run.program.task,
+    }
+
+
+def describe_data(table: DataSet, profile: Profile) -> dict[str, Any]:
+    """Return what the model was trained on."""
+    source = table.source
+    labels = profile.labels
+    described = {
+        "location": source.location,
+        "format": source.format,
+        "files": len(source.files),
+        "bytes": source.size,
+        "fingerprint": source.fingerprint,
+        "rows": profile.rows,
+        "badRows": len(table.bad_rows),
+        "trainingRows": profile.training_rows,
+        "validationRows": profile.validation_rows,
+        "label": profile.schema.label.name,
+        "features": [each.name for each in profile.schema.features],
+    }
+    if not isinstance(labels, NumberLabels):
+        described["classes"] = list(labels.names)
+    if other := table.validation:
+        described["validation"] = {"location": other.location, "fingerprint": other.fingerprint}
+    return described
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the code that made the model."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version("tensorflow-cpu" if package == "tensorflow" and _is_cpu_build() else package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _is_cpu_build() -> bool:
+    try:
+        version("tensorflow")
+    except PackageNotFoundError:
+        return True
+    return False

@@ -1,0 +1,59 @@
+"""From a trained model to a complete version in the store: write, verify in a fresh process, describe, publish."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from trainyard_operator.api.names import MODEL_CARD_FILE
+from trainyard_trainer.devices import Devices
+from trainyard_trainer.export.manifest import describe, describe_data, describe_training
+from trainyard_trainer.export.model_card import model_card
+from trainyard_trainer.export.saved_model import ServingModel, samples, save
+from trainyard_trainer.export.signing import sign
+from trainyard_trainer.export.verify import Verifier
+from trainyard_trainer.export.warmup import write_warmup
+from trainyard_trainer.files import list_files
+from trainyard_trainer.fitting.fit import Trained
+from trainyard_trainer.prepare import Prepared
+from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.result import ModelVersion
+from trainyard_trainer.spec import Run
+from trainyard_trainer.stores.models import ModelStore
+
+
+def publish_model(
+    run: Run,
+    prepared: Prepared,
+    trained: Trained,
+    devices: Devices,
+    verifier: Verifier,
+    *,
+    store: ModelStore,
+    steps: int,
+    journal: Journal,
+    tuning: Mapping[str, Any] | None = None,
+) -> ModelVersion:
+    """Return the version that others may serve from now on. `tuning` tells of the search that it is the best of.
+
+    Raises:
+        ExportFailed: what was written does not answer like the trained model.
+        OSError: the store fails.
+    """
+    staging = store.new_staging()
+    signatures = save(ServingModel(trained.model, trained.encoder, trained.task), staging)
+    inputs, answers = samples(prepared.table, trained)
+    if prepared.privacy is None:  # those are rows of the data
+        write_warmup(staging, model_name=run.job.model_name, specs=trained.encoder.signature(), rows=inputs)
+    operations = verifier.check(staging, inputs, answers)
+    journal.write("verified", "a fresh process loaded the model and answered alike", operations=operations)
+    training = describe_training(run, trained.end, steps=steps, devices=devices)
+    manifest = describe(
+        run,
+        signatures=signatures,
+        metrics=trained.end.metrics,
+        training=training | dict(trained.facts) | ({"tuning": tuning} if tuning else {}),
+        data=describe_data(prepared.table, prepared.profile),
+    )
+    (staging / MODEL_CARD_FILE).write_text(model_card(manifest), encoding="utf-8")
+    sign_with_key = partial(sign, key=run.signing_key) if run.signing_key else None
+    return store.publish(staging, manifest | {"files": list_files(staging)}, sign_with_key)

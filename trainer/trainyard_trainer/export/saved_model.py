@@ -1,0 +1,76 @@
+"""Writes a trained model as a SavedModel that stock TensorFlow and TensorFlow Serving run."""
+
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from trainyard_operator.api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
+from trainyard_trainer.data.dataset import DataSet
+from trainyard_trainer.encoding.encoders import Encoder
+from trainyard_trainer.export import tf_examples
+from trainyard_trainer.export.input_names import plain_names, restore_names
+from trainyard_trainer.export.verify import plain
+from trainyard_trainer.fitting.fit import Trained
+from trainyard_trainer.tasks.task import Task
+
+SAMPLE_ROWS = 32
+
+
+class ServingModel(tf.Module):
+    """The model with its preprocessing in front and its task's answers behind.
+
+    A plain module, because Keras' own export writes every weight twice.
+    """
+
+    def __init__(self, model: Any, encoder: Encoder, task: Task) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.weights = [each.value for each in model.weights]
+        names = plain_names(encoder.signature())
+        self.input_names = names
+
+        def serve(inputs: dict[str, Any]) -> dict[str, Any]:
+            columns = {column: inputs[name] for column, name in names.items()}
+            return task.serve(model(encoder.from_client(columns), training=False))
+
+        specs = {
+            names[column]: tf.TensorSpec(spec.shape, spec.dtype, name=names[column])
+            for column, spec in encoder.signature().items()
+        }
+        self.serve = tf.function(serve, input_signature=[specs], autograph=False)
+
+        def serve_examples(examples: Any) -> dict[str, Any]:
+            columns = tf_examples.parse(examples, encoder.signature())
+            return self.serve({names[column]: each for column, each in columns.items()})
+
+        examples = tf.TensorSpec([None], tf.string, name=EXAMPLES_INPUT)
+        self.serve_examples = tf.function(serve_examples, input_signature=[examples], autograph=False)
+
+
+def save(module: ServingModel, folder: Path) -> dict[str, Any]:
+    """Write the SavedModel into a new folder; returns its signatures for the manifest."""
+    signatures = {SIGNATURE: module.serve, EXAMPLES_SIGNATURE: module.serve_examples}
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+    restore_names(folder, SIGNATURE, module.input_names)
+    function = module.serve.get_concrete_function()
+    outputs = {name: _describe(spec) for name, spec in sorted(function.structured_outputs.items())}
+    inputs = {
+        SIGNATURE: {name: _describe(spec) for name, spec in module.encoder.signature().items()},
+        EXAMPLES_SIGNATURE: {EXAMPLES_INPUT: _describe(tf.TensorSpec([None], tf.string))},
+    }
+    return {name: {"inputs": each, "outputs": outputs} for name, each in inputs.items()}
+
+
+def _describe(spec: Any) -> dict[str, Any]:
+    return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+
+
+def samples(data_set: DataSet, trained: Trained) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return some rows as a client would send them, and what the model says to them on the way training takes."""
+    first = next(rows for unit in data_set.units() for rows in data_set.read(unit, batch_rows=SAMPLE_ROWS))
+    inputs, features = trained.encoder.samples(first)
+    # On the CPU, where the check runs too: a GPU may multiply in lower precision.
+    with tf.device("/CPU:0"):
+        answers = trained.task.serve(trained.model(trained.encoder.encode(features), training=False))
+    return inputs, {name: plain(each.numpy().tolist()) for name, each in answers.items()}

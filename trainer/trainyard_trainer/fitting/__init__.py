@@ -1,0 +1,1 @@
+"""The training itself: settings, steps, the loop around them, checkpoints and reasons to stop."""

@@ -1,0 +1,235 @@
+"""Builds the model and trains it."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from trainyard_operator.api.code import PythonProgram
+from trainyard_operator.api.meta import parse_duration
+from trainyard_operator.api.program import ModelProgram
+from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, validation_blocks
+from trainyard_trainer.data.profile import Profile, rows_in
+from trainyard_trainer.data.rows import Rows
+from trainyard_trainer.data.table import BATCH_ROWS
+from trainyard_trainer.devices import Devices
+from trainyard_trainer.encoding.encoders import Encoder, encoder_for
+from trainyard_trainer.errors import BadInput
+from trainyard_trainer.fitting.checkpoint import CheckpointFolder
+from trainyard_trainer.fitting.choices import batch_limit
+from trainyard_trainer.fitting.deciding import Decider, Maker, rows_a_block, settings_of_several
+from trainyard_trainer.fitting.divergence import Suspects
+from trainyard_trainer.fitting.execution import FLOAT32, Execution
+from trainyard_trainer.fitting.loop import Loop, Surroundings
+from trainyard_trainer.fitting.optimizers import make_optimizer
+from trainyard_trainer.fitting.plan import Plan, Position
+from trainyard_trainer.fitting.saving import Interval
+from trainyard_trainer.fitting.state import ModelState
+from trainyard_trainer.fitting.steps import StepRunner, as_block
+from trainyard_trainer.models import FAMILIES
+from trainyard_trainer.prepare import Prepared
+from trainyard_trainer.privacy.plan import EPSILON
+from trainyard_trainer.programs.build import build_python, compiled_optimizer, describe_inputs
+from trainyard_trainer.reporting.board import ProgressBoard
+from trainyard_trainer.reporting.history import Epochs, History, NoHistory
+from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.signals import StopSignal
+from trainyard_trainer.spec import Run
+from trainyard_trainer.tasks.task import Task, task_for
+from trainyard_trainer.workers.agreement import newest_of_chief
+from trainyard_trainer.workers.peers import NOBODY, Peers
+from trainyard_trainer.workers.sharding import ALL, Share
+
+PLAINLY = {"precision": FLOAT32, "jit_compile": False}
+"""How private steps are computed: lower precision could let a gradient exceed its norm."""
+_MAX_BLOCK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model with the weights to export, where its training ended, and what else the manifest says of it."""
+
+    model: Any
+    encoder: Encoder
+    task: Task
+    end: Position
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def fit(
+    run: Run,
+    prepared: Prepared,
+    devices: Devices,
+    *,
+    checkpoints: CheckpointFolder,
+    board: ProgressBoard,
+    journal: Journal,
+    stop: StopSignal,
+    peers: Peers = NOBODY,
+) -> Trained:
+    """Train the model that the spec describes.
+
+    Raises:
+        Diverged: a number is not finite.
+        Stopped: on request, after a checkpoint.
+        PeerLost: another worker is gone.
+    """
+    spec, facts = run.job.spec, prepared.profile
+    task = task_for(facts.labels, run.program, spec.fit)
+    encoder = encoder_for(facts.features)
+    digest, share = plan_digest(run, facts), Share(peers.index, peers.count)
+    found = newest_of_chief(peers, checkpoints, digest, journal)
+    with devices.scope():
+        model = _build(run.program, facts, encoder, task)
+    _announce(run, model, devices, journal)
+
+    history: Epochs = NoHistory() if peers.index else History(run.folders.logs, prepared.metrics, journal)
+
+    def to_block(rows: Rows) -> dict[str, Any]:
+        return as_block(rows, encoder.encode)
+
+    limit = batch_limit(facts.training_rows, most=_block_bytes(prepared) // facts.row_bytes)
+    before = found[0] if found else None
+    settings = spec.fit.model_copy(update=PLAINLY) if prepared.privacy else spec.fit
+    if peers.count > 1:
+        settings = settings_of_several(settings, before, devices=devices, limit=limit, workers=peers.count)
+    rows = training_rows(run, prepared, to_block, rows_a_block(settings, limit), share)
+    maker = _maker(run, prepared, devices, model=model, task=task, share=share)
+    decided = Decider(settings, maker, devices=devices, rows=rows, limit=limit).decide(
+        before,
+        steps=lambda size: prepared.policy.steps_left(0, steps_per_epoch=math.ceil(facts.training_rows / size)),
+        journal=journal,
+    )
+    plan = Plan(
+        epochs=spec.fit.epochs,
+        choices=decided.choices,
+        rows=facts.training_rows,
+        interval=Interval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
+        digest=digest,
+        store=run.folders.model.parent,
+        share=share,
+    )
+    loop = Loop(
+        plan,
+        Surroundings(board, journal, history, stop, checkpoints, peers),
+        state=ModelState(model, decided.optimizer, decided.runner.state),
+        runner=decided.runner,
+        task=task,
+        policy=prepared.policy,
+        rows=rows,
+        validation=_validation(prepared, to_block, share),
+        found=found,
+        suspects=Suspects(
+            spec.fit.optimizer.learning_rate,
+            decided.choices.execution.precision,
+            prepared.table.schema.numbers,
+        ),
+    )
+    end, chosen = loop.run(), decided.choices.to_wire()
+    if prepared.privacy is None:
+        return Trained(model, encoder, task, end, chosen)
+    spent = prepared.privacy.describe(board.current.step)
+    journal.write("privacy", "epsilon {epsilon:.4g} at delta {delta:.3g} was spent".format(**spent), **spent)
+    end = replace(end, metrics={**end.metrics, EPSILON: spent[EPSILON]})
+    board.update(metrics=dict(end.metrics))
+    return Trained(model, encoder, task, end, chosen | {"privacy": spent})
+
+
+def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: Task, share: Share) -> Maker:
+    fit, rows = run.job.spec.fit, prepared.profile.training_rows
+
+    def optimizer(batch_size: int, precision: str) -> Any:
+        steps = math.ceil(rows / batch_size)
+        with devices.scope():
+            return compiled_optimizer(model) or make_optimizer(
+                fit.optimizer, model, steps_per_epoch=steps, epochs=fit.epochs, precision=precision
+            )
+
+    def private(optimizer: Any, batch_size: int, execution: Execution) -> StepRunner:
+        from trainyard_trainer.privacy.steps import PrivateStepRunner
+
+        if devices.strategy is not None or prepared.privacy is None:
+            raise BadInput("a private training draws its rows for one device: let it see one GPU only")
+        return PrivateStepRunner(model, optimizer, task, prepared.privacy, class_weights=prepared.class_weights)
+
+    def runner(optimizer: Any, batch_size: int, execution: Execution) -> StepRunner:
+        return StepRunner(
+            model,
+            optimizer,
+            task,
+            batch_size=batch_size,
+            strategy=devices.strategy,
+            share=share,
+            class_weights=prepared.class_weights,
+            execution=execution,
+        )
+
+    return Maker(model, optimizer, private if prepared.privacy else runner)
+
+
+def _build(program: ModelProgram, facts: Profile, encoder: Encoder, task: Task) -> Any:
+    if isinstance(program, PythonProgram):
+        return build_python(program, describe_inputs(program.task, facts, encoder.inputs, task.outputs))
+    return FAMILIES[program.family](program, encoder.inputs, task.outputs)
+
+
+def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:
+    count = model.count_params()
+    journal.write(
+        "model",
+        f"{run.program.family} with {count:,} parameters on {devices.description}",
+        family=run.program.family,
+        task=run.program.task,
+        parameters=count,
+        devices=devices.description,
+    )
+
+
+def training_rows(
+    run: Run, prepared: Prepared, to_block: Callable[[Rows], Any], batch_size: int, share: Share = ALL
+) -> TrainingRows:
+    """Return the rows to train on: from memory where they are there, else from the files."""
+    seed, facts = run.job.spec.fit.seed, prepared.profile
+    kept = facts.kept.take_training()
+    if kept is not None:
+        return MemoryRows(kept, seed=seed, prepare=to_block, batch_size=batch_size, share=share)
+    return StreamedRows(
+        prepared.table,
+        facts,
+        seed=seed,
+        batch_size=batch_size,
+        block_bytes=_block_bytes(prepared),
+        prepare=to_block,
+        share=share,
+    )
+
+
+def _block_bytes(prepared: Prepared) -> int:
+    return min(_MAX_BLOCK_BYTES, prepared.cache_bytes // 8)
+
+
+def _validation(
+    prepared: Prepared, to_block: Callable[[Rows], Any], share: Share
+) -> Callable[[], Iterator[Any]] | None:
+    facts = prepared.profile
+    if not facts.validation_rows:
+        return None
+    if facts.kept.validation is not None:
+        blocks = [to_block(each) for each in validation_blocks(prepared.table, facts, block_rows=0, share=share)]
+        return lambda: iter(blocks)
+    rows = rows_in(_MAX_BLOCK_BYTES, facts.row_bytes, most=BATCH_ROWS)
+    return lambda: map(to_block, validation_blocks(prepared.table, facts, block_rows=rows, share=share))
+
+
+def plan_digest(run: Run, facts: Profile) -> str:
+    """Tell apart trainings whose checkpoints do not fit each other."""
+    spec = run.job.spec
+    code = dict(run.code.reference) if run.code else {}
+    settings = [spec.program.to_wire(), code, spec.data.to_wire(), spec.fit.to_wire()]
+    if spec.privacy:
+        settings.append(spec.privacy.to_wire())
+    if run.cluster.count > 1 and facts.kept.training is None:
+        settings.append({"workers": run.cluster.count})  # the order of streamed rows depends on it
+    return hashlib.sha256((json.dumps(settings, sort_keys=True) + facts.digest).encode()).hexdigest()

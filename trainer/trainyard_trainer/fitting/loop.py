@@ -1,0 +1,270 @@
+"""The training loop: epochs of steps, with reports, checkpoints and reasons to stop between the calls."""
+
+import math
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from trainyard_trainer.data.pipeline import TrainingRows
+from trainyard_trainer.errors import Diverged, Stopped
+from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot
+from trainyard_trainer.fitting.divergence import Suspects
+from trainyard_trainer.fitting.pace import Pace
+from trainyard_trainer.fitting.plan import Plan, Position
+from trainyard_trainer.fitting.saving import Saver
+from trainyard_trainer.fitting.state import ModelState
+from trainyard_trainer.fitting.steps import StepRunner
+from trainyard_trainer.fitting.stopping import Reason, StopPolicy
+from trainyard_trainer.reporting.board import ProgressBoard
+from trainyard_trainer.reporting.history import LEARNING_RATE, Epochs
+from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.signals import StopSignal
+from trainyard_trainer.tasks.task import Task
+from trainyard_trainer.workers.agreement import Call, add_up, agree, check_same
+from trainyard_trainer.workers.peers import NOBODY, Peers
+
+EPOCH_LINE_SECONDS = 0.5
+"""Epochs shorter than this do not get a log line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the loop reports to and hears from."""
+
+    board: ProgressBoard
+    journal: Journal
+    history: Epochs
+    stop: StopSignal
+    checkpoints: CheckpointFolder
+    peers: Peers = NOBODY
+
+
+class Loop:
+    """Trains one model. After `run` the model has the weights to export."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        around: Surroundings,
+        *,
+        state: ModelState,
+        runner: StepRunner,
+        task: Task,
+        policy: StopPolicy,
+        rows: TrainingRows,
+        validation: Callable[[], Iterator[Any]] | None,
+        found: tuple[Snapshot, Path] | None,
+        suspects: Suspects,
+    ) -> None:
+        self._plan, self._around = plan, around
+        self._state, self._runner, self._task, self._policy = state, runner, task, policy
+        self._rows, self._validation, self._found, self._suspects = rows, validation, found, suspects
+        self._clock, self._peers = around.board.clock, around.peers
+        self._steps_per_call = 1
+        self._pace = Pace(self._clock.now())
+        self._line_due = 0.0
+        self._saver = Saver(
+            around.checkpoints, plan.interval, board=around.board, journal=around.journal, store=plan.store
+        )
+
+    def run(self) -> Position:
+        """Train from the checkpoint that was found, or from the start, to the end.
+
+        Raises:
+            Diverged: a number is not finite.
+            Stopped: on request, after a checkpoint.
+        """
+        position = self._resume()
+        self._began = self._clock.now() - position.seconds
+        steps = self._policy.steps_left(0, steps_per_epoch=self._plan.steps_per_epoch)
+        self._around.board.update(phase="training", steps=steps)
+        try:
+            with self._around.stop.deferred():
+                while position.reason is None:
+                    position = self._run_epoch(position)
+                self._checkpoint(position)
+        finally:
+            self._saver.close()
+            self._around.history.close()
+        # What is left, the export, can take longer than a grace period.
+        if any(self._peers.gather(self._around.stop.requested)):
+            self._leave(position)
+        if self._policy.keeps_best and self._state.restore_best():
+            position = replace(position, metrics=position.best_metrics)
+        self._around.board.update(metrics=dict(position.metrics), loss=position.metrics["loss"], eta_seconds=0.0)
+        return position
+
+    def _resume(self) -> Position:
+        if self._found is None:
+            self._around.history.resume(0)
+            return Position(totals=self._runner.zero_totals())
+        snapshot, path = self._found
+        self._found = None  # a copy of all weights
+        self._state.restore(snapshot.arrays)
+        position = Position.from_wire(snapshot.state)
+        self._around.history.resume(position.epochs_begun if position.reason else position.epoch)
+        self._around.board.update(step=snapshot.step, epoch=position.epoch, metrics=dict(position.metrics))
+        self._around.journal.write(
+            "resumed",
+            f"resumed from the checkpoint at step {snapshot.step}",
+            step=snapshot.step,
+            path=str(path),
+        )
+        return position
+
+    def _run_epoch(self, position: Position) -> Position:
+        """Train to the end of the running epoch, or to where it is cut short, and judge it."""
+        started = self._clock.now()
+        cut: Reason | None = None
+        end = position
+        with closing(self._train_epoch(position)) as calls:
+            for end, call in calls:
+                self._attend(end, call)
+                cut = self._policy.cut(steps=self._steps_done(end), seconds=end.seconds)
+                if cut:
+                    break
+        return self._judged(self._measured(end, started), cut)
+
+    def _train_epoch(self, position: Position) -> Generator[tuple[Position, Call]]:
+        """Run the steps of the running epoch that are left, and yield where it is after each call, and the call."""
+        with closing(self._rows.epoch(position.epoch, position.step * self._plan.own_batch)) as blocks:
+            for block in blocks:
+                first = block.start
+                while first < len(block.order):
+                    position, call, taken = self._call(position, block, first)
+                    first += taken * self._plan.own_batch
+                    yield position, call
+
+    def _call(self, position: Position, block: Any, first: int) -> tuple[Position, Call, int]:
+        """Run as many steps as one call should, and check what came of them."""
+        plan = self._plan
+        done = self._steps_done(position)
+        in_block = math.ceil((len(block.order) - first) / plan.own_batch)
+        rows_left = plan.rows_left(position.step)
+        left = self._policy.steps_left(done, steps_per_epoch=plan.steps_per_epoch)
+        steps = min(self._steps_per_call, in_block, left, self._saver.steps_until_due(done))
+        began = self._clock.now()
+        result = self._runner.train(
+            block.rows, block.order, first=first, steps=steps, totals=position.totals, left=rows_left
+        )
+        now = self._clock.now()
+        self._pace.record(now=now, began=began, steps=steps, rows=min(steps * plan.choices.batch_size, rows_left))
+        call = Call(
+            result.totals,
+            result.bad_step,
+            result.weights_finite,
+            stop=self._around.stop.requested,
+            save=self._saver.due(done + steps),
+            seconds=now - self._began,
+            steps_per_call=self._pace.steps_per_call,
+        )
+        call = agree(self._peers, call, position.totals)
+        if call.bad_step >= 0:
+            raise self._diverged(
+                f"the loss is not a finite number any more at step {done + call.bad_step + 1}", block, first, steps
+            )
+        if not call.weights_finite:
+            raise self._diverged(
+                f"a weight is not a finite number any more by step {done + steps}", block, first, steps
+            )
+        self._steps_per_call = call.steps_per_call
+        return replace(position, step=position.step + steps, totals=call.totals, seconds=call.seconds), call, steps
+
+    def _attend(self, position: Position, call: Call) -> None:
+        """Between two calls: report, save when due, and leave if asked to."""
+        done = self._steps_done(position)
+        left = self._policy.steps_left(done, steps_per_epoch=self._plan.steps_per_epoch)
+        eta = self._pace.eta(left, epochs_done=position.epoch)
+        self._around.board.step_ended(
+            step=done,
+            loss=self._task.metrics(position.totals)["loss"],
+            samples_per_second=self._pace.samples_per_second,
+            eta_seconds=None if eta is None else min(eta, self._policy.seconds_left(position.seconds)),
+        )
+        if call.stop:
+            self._leave(position)
+        if call.save:
+            self._checkpoint(position)
+
+    def _measured(self, position: Position, started: float) -> Position:
+        """Return the epoch with its metrics, those of the validation rows among them."""
+        trained = self._clock.now()
+        metrics = self._task.metrics(position.totals)
+        if self._validation is not None:
+            totals: dict[str, Any] = {}
+            for block in self._validation():
+                for name, value in self._runner.validate(block).items():
+                    totals[name] = totals.get(name, 0) + value
+                self._around.board.step_ended()
+                if self._around.stop.requested and self._peers.count == 1:
+                    self._leave(position)
+            totals = add_up(self._peers, totals)
+            metrics |= {f"val_{name}": value for name, value in self._task.metrics(totals).items()}
+        for name in ("loss", "val_loss"):
+            if not math.isfinite(metrics.get(name, 0.0)):
+                raise self._diverged(f"{name} is not a finite number any more in epoch {position.epoch + 1}")
+        shown = {LEARNING_RATE: self._state.learning_rate} | metrics
+        self._around.history.add(
+            position.epoch + 1, steps=self._steps_done(position), seconds=trained - started, metrics=shown
+        )
+        position = replace(position, metrics=metrics, seconds=self._clock.now() - self._began)
+        if position.step < self._plan.steps_per_epoch:
+            return position
+        return replace(position, epoch=position.epoch + 1, step=0, totals=self._runner.zero_totals())
+
+    def _judged(self, position: Position, cut: Reason | None) -> Position:
+        """Judge an epoch that is over, and say what became of it."""
+        number = position.epochs_begun
+        verdict = self._policy.judge(position.stop, epoch=number, metrics=position.metrics, cut=cut)
+        position = replace(position, stop=verdict.state, reason=verdict.reason)
+        if verdict.improved and self._policy.keeps_best:
+            self._state.keep_best()
+            position = replace(position, best_metrics=position.metrics)
+        self._around.board.update(epoch=position.epoch, metrics=dict(position.metrics))
+        now = self._clock.now()
+        if now >= self._line_due or position.reason:
+            self._line_due = now + EPOCH_LINE_SECONDS
+            numbers = ", ".join(f"{name} {value:.4g}" for name, value in position.metrics.items())
+            self._around.journal.write(
+                "epoch",
+                f"epoch {number}/{self._plan.epochs}: {numbers}",
+                epoch=number,
+                step=self._steps_done(position),
+                samplesPerSecond=self._pace.samples_per_second,
+                **position.metrics,
+            )
+        return position
+
+    def _leave(self, position: Position) -> None:
+        done = self._steps_done(position)
+        if position.reason is None:
+            self._checkpoint(position)
+            self._saver.close()
+        # The chief tells how it went, and nobody leaves it before it is done: TensorFlow would take that for a crash.
+        if not self._peers.gather(self._saver.has(done))[0]:
+            raise OSError(f"asked to stop, but the checkpoint of step {done} could not be written")
+        raise Stopped(f"stopped on request in epoch {position.epoch + 1} after a checkpoint at step {done}")
+
+    def _checkpoint(self, position: Position) -> None:
+        arrays = self._state.arrays()
+        check_same(self._peers, arrays)
+        if self._peers.index:
+            return
+        state = asdict(position) | {
+            "totals": {name: float(value) for name, value in position.totals.items()},
+            "choices": self._plan.choices.to_wire(),
+        }
+        self._saver.submit(Snapshot(self._steps_done(position), self._plan.digest, state, arrays))
+
+    def _steps_done(self, position: Position) -> int:
+        return position.epoch * self._plan.steps_per_epoch + position.step
+
+    def _diverged(self, what: str, block: Any = None, first: int = 0, steps: int = 0) -> Diverged:
+        """Return the end of a training, with the likeliest cause in the rows of its last call or in its settings."""
+        which = block.order[first : first + steps * self._plan.own_batch] if block else ()
+        cause, settings = self._suspects.likeliest(block.rows if block else None, which), self._suspects.likeliest()
+        # The rows of another worker may show it.
+        cause = next((each for each in self._peers.gather(cause) if each != settings), settings)
+        return Diverged(f"{what}: the likeliest cause: {cause}. No such weights were saved")

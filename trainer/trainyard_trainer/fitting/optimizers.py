@@ -1,0 +1,43 @@
+"""Keras optimizers and learning-rate schedules by name."""
+
+from typing import Any
+
+import keras
+
+from trainyard_operator.api.fit import Optimizer, Schedule
+from trainyard_trainer.fitting.execution import FLOAT16, FLOAT32
+
+# Keras' own look-up by name does not know all of them (Lamb, in 3.15).
+_CLASSES = {name.lower(): each for name, each in vars(keras.optimizers).items() if isinstance(each, type)}
+
+
+def make_optimizer(
+    wanted: Optimizer, model: Any, *, steps_per_epoch: int = 1, epochs: int = 1, precision: str = FLOAT32
+) -> Any:
+    """Return the optimizer with its variables made, so that a checkpoint can be read into them.
+
+    In float16 small gradients would be 0, so the loss is scaled up for them, and a step whose gradients overflow is
+    left out. A schedule follows the optimizer's own count of steps, which is one of those variables.
+    """
+    given = {"momentum": wanted.momentum, "weight_decay": wanted.weight_decay}
+    rate: Any = wanted.learning_rate
+    if wanted.schedule is not None:
+        rate = _schedule(wanted.schedule, rate, steps_per_epoch, epochs)
+    settings = {name: value for name, value in given.items() if value is not None}
+    optimizer = _CLASSES[wanted.name](learning_rate=rate, **settings)
+    if precision == FLOAT16:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def _schedule(wanted: Schedule, rate: float, steps_per_epoch: int, epochs: int) -> Any:
+    schedules = keras.optimizers.schedules
+    if wanted.name == "exponentialDecay":
+        return schedules.ExponentialDecay(rate, wanted.decay_steps or steps_per_epoch, wanted.decay_rate)
+    decay_steps = wanted.decay_steps or max(1, steps_per_epoch * epochs - wanted.warmup_steps)
+    if not wanted.warmup_steps:
+        return schedules.CosineDecay(rate, decay_steps, alpha=wanted.alpha)
+    return schedules.CosineDecay(
+        0.0, decay_steps, alpha=wanted.alpha, warmup_target=rate, warmup_steps=wanted.warmup_steps
+    )

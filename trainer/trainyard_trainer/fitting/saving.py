@@ -1,0 +1,78 @@
+"""When a training is saved, and what is said about it."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainyard_trainer.errors import one_line
+from trainyard_trainer.fitting.checkpoint import BackgroundWriter, CheckpointFolder, Snapshot
+from trainyard_trainer.reporting.board import CheckpointNote, ProgressBoard
+from trainyard_trainer.reporting.journal import Journal, rfc3339
+
+
+def newest(folder: CheckpointFolder, plan: str, journal: Journal) -> tuple[Snapshot, Path] | None:
+    """Return the newest checkpoint that is whole and of this plan; of those that are not the journal tells."""
+
+    def skipped(path: Path, why: str) -> None:
+        journal.write("checkpoint-skipped", f"skipped checkpoint {path.name}: {why}", path=str(path))
+
+    return folder.load_newest(plan, skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """At most how much may be lost: in steps, where there is a number of them, and in seconds."""
+
+    steps: int | None
+    seconds: float
+
+
+class Saver:
+    """Hands snapshots to a thread that writes them, and notes on the board what is safe on the disk.
+
+    A disk that cannot keep up holds nothing back: snapshots it has no time for are left out. Paths are shown relative
+    to `store`.
+    """
+
+    def __init__(
+        self, folder: CheckpointFolder, interval: Interval, *, board: ProgressBoard, journal: Journal, store: Path
+    ) -> None:
+        self._interval, self._board, self._journal, self._store = interval, board, journal, store
+        self._clock = board.clock
+        self._last = self._clock.now()
+        self._writer = BackgroundWriter(folder, saved=self._saved, failed=self._not_saved)
+
+    def steps_until_due(self, done: int) -> int:
+        """Return how many steps are left until the next checkpoint by steps."""
+        every = self._interval.steps
+        return every - done % every if every else sys.maxsize
+
+    def due(self, done: int) -> bool:
+        """Whether a checkpoint is due, by steps or by time."""
+        by_steps = self._interval.steps is not None and done % self._interval.steps == 0
+        return by_steps or self._clock.now() - self._last >= self._interval.seconds
+
+    def submit(self, snapshot: Snapshot) -> None:
+        """Have a snapshot written in the background."""
+        self._last = self._clock.now()
+        self._writer.submit(snapshot)
+
+    def close(self) -> None:
+        """Wait until everything handed in is written or has failed."""
+        self._writer.close()
+
+    def has(self, step: int) -> bool:
+        """Whether the newest checkpoint on the disk is that of this step."""
+        note = self._board.current.last_checkpoint
+        return note is not None and note.step == step
+
+    def _saved(self, snapshot: Snapshot, path: Path) -> None:
+        shown = path.relative_to(self._store) if path.is_relative_to(self._store) else path
+        self._board.update(last_checkpoint=CheckpointNote(snapshot.step, str(shown), rfc3339()))
+
+    def _not_saved(self, snapshot: Snapshot, error: OSError) -> None:
+        self._journal.write(
+            "checkpoint-failed",
+            f"the checkpoint of step {snapshot.step} could not be written: {one_line(error)}; older ones are kept",
+            step=snapshot.step,
+        )

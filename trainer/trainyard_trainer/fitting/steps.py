@@ -1,0 +1,210 @@
+"""Training steps in the graph: many of them for each call from Python, which is most of the trainer's speed."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainyard_trainer.data.rows import Rows
+from trainyard_trainer.fitting.execution import PLAIN, Execution, computing_in
+from trainyard_trainer.tasks.task import COUNT, LOSS, Task
+from trainyard_trainer.workers.sharding import ALL, Share
+
+LABELS = "labels"
+VALIDATION_BATCH = 4096
+_VALIDATION_BYTES = 4 << 20
+"""What the rows of a validation batch take at most where that is more than a training batch: images are large."""
+_ENCODED_BYTES = 8 << 20
+_MOST_LEFT = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class StepsDone:
+    """What a call did: the totals so far, and whether all numbers are still finite.
+
+    `bad_step` is the first of the call's steps, from 0, whose loss was not finite, or -1.
+    """
+
+    totals: Mapping[str, Any]
+    bad_step: int
+    weights_finite: bool
+
+
+class StepRunner:
+    """Runs training steps and validations of one model on rows that are in memory."""
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: Any,
+        task: Task,
+        *,
+        batch_size: int,
+        strategy: Any = None,
+        share: Share = ALL,
+        class_weights: Any = None,
+        execution: Execution = PLAIN,
+    ) -> None:
+        self._model, self._optimizer, self._task = model, optimizer, task
+        self._batch_size, self._share, self._class_weights = batch_size, share, class_weights
+        self._strategy, self._replicas = strategy, strategy.num_replicas_in_sync if strategy else 1
+        self._local_replicas = self._replicas // share.count
+        self._weights = [each.value for each in model.weights if each.dtype.startswith(("float", "bfloat"))]
+        self._execution = execution
+        self._train: dict[bool, Any] = {}
+        self.state: tuple[Any, ...] = ()
+        """Variables beside those of model and optimizer that a checkpoint has to keep."""
+        self._validate: Any = None
+
+    def zero_totals(self) -> dict[str, Any]:
+        """Return the totals an epoch starts with."""
+        return {name: np.float64(0) for name in (COUNT, LOSS, *self._task.totals)}
+
+    def train(
+        self, block: Mapping[str, Any], order: Any, *, first: int, steps: int, totals: Any, left: int = 0
+    ) -> StepsDone:
+        """Run `steps` steps on the rows `order[first:]` of a block, and add to the totals.
+
+        Where there are several workers, `left` says how many rows all of them have left in this epoch: it tells how
+        large each batch is as a whole.
+        The totals are carried through the graph in double precision, so they do not depend on how the steps of an
+        epoch are cut into calls.
+        """
+        whole = min(steps, (len(order) - first) // self._batch_size) if self._execution.jit_compile else 0
+        done = StepsDone(totals, -1, True)
+        # XLA knows shapes that never change only, so a last batch that is short goes the other way.
+        for compiled, count in ((True, whole), (False, steps - whole)):
+            if count and done.bad_step < 0:
+                done = self._call(block, order, first, count, done.totals, left, compiled=compiled)
+                first += count * self._batch_size  # XLA is for a worker without others, whose batches are whole
+        return done
+
+    def _call(
+        self, block: Any, order: Any, first: int, steps: int, totals: Any, left: int, *, compiled: bool
+    ) -> StepsDone:
+        if compiled not in self._train:
+            specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in block.items()}
+            scalars = {name: tf.TensorSpec([], tf.float64) for name in totals}
+            counts = tf.TensorSpec([], tf.int32)
+            signature = [specs, tf.TensorSpec([None], tf.int32), counts, counts, counts, scalars]
+            self._train[compiled] = tf.function(
+                lambda *arguments: self._train_steps(*arguments, compiled=compiled),
+                input_signature=signature,
+                jit_compile=compiled,
+                autograph=False,
+            )
+        totals, bad_step, finite = self._train[compiled](
+            block, order, np.int32(first), np.int32(steps), np.int32(min(left, _MOST_LEFT)), totals
+        )
+        return StepsDone({name: value.numpy() for name, value in totals.items()}, int(bad_step), bool(finite))
+
+    def validate(self, block: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the totals of the rows of a block, without training on them."""
+        if self._validate is None:
+            specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in block.items()}
+            self._validate = tf.function(self._validate_rows, input_signature=[specs], autograph=False)
+        return {name: value.numpy() for name, value in self._validate(block).items()}
+
+    def _train_steps(
+        self, block: Any, order: Any, first: Any, steps: Any, left: Any, totals: Any, *, compiled: bool
+    ) -> Any:
+        size = self._share.of(self._batch_size)
+
+        def one_step(i: Any, bad_step: Any, totals: Any) -> Any:
+            begin = first + i * size
+            # XLA takes where a slice begins for a constant, and would compile anew for every call.
+            which = tf.gather(order, begin + tf.range(size)) if compiled else order[begin : begin + size]
+            alone = self._share.count == 1
+            batch = tf.size(which) if alone else tf.minimum(left - i * self._batch_size, self._batch_size)
+            sums = self._step(block, which, batch)
+            bad = tf.logical_and(bad_step < 0, tf.logical_not(tf.math.is_finite(sums[LOSS])))
+            added = {name: totals[name] + tf.cast(sums[name], tf.float64) for name in totals}
+            return i + 1, tf.where(bad, i, bad_step), added
+
+        _, bad_step, totals = tf.while_loop(
+            lambda i, *_: i < steps, one_step, (tf.constant(0), tf.constant(-1), totals), parallel_iterations=1
+        )
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in self._weights])
+        return totals, bad_step, finite
+
+    def _step(self, block: Any, which: Any, batch: Any) -> dict[str, Any]:
+        if self._strategy is None:
+            return self._replica_step(block, which, batch)
+        size = math.ceil(self._share.of(self._batch_size) / self._local_replicas)
+
+        # The rows are gathered where the block is, and each replica is sent its share only.
+        def replica_step() -> dict[str, Any]:
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group % self._local_replicas
+            mine = which[replica :: self._local_replicas]
+            # The last batch may have fewer rows, or none, for a replica. It is filled up with a row that does not
+            # count, because not every layer takes a batch without rows.
+            count = tf.where(self._share.index < batch, tf.size(mine), 0)
+            return self._replica_step(block, tf.pad(mine, [[0, size - tf.size(mine)]]), batch, count)
+
+        sums = self._strategy.run(replica_step)
+        return {name: tf.add_n(self._strategy.experimental_local_results(value)) for name, value in sums.items()}
+
+    def _replica_step(self, block: Any, which: Any, batch: Any, count: Any = None) -> dict[str, Any]:
+        """Train on the rows `which` of a block, of which the first `count` count, for a batch of `batch` rows."""
+        rows = {name: tf.gather(value, which) for name, value in block.items()}
+        labels = _first(count, rows.pop(LABELS))
+        variables = self._model.trainable_variables
+        with tf.GradientTape() as tape:
+            with computing_in(self._model, self._execution.precision):
+                outputs = _first(count, tf.cast(self._model(rows, training=True), tf.float32))
+            losses = self._task.loss(labels, outputs)
+            if self._class_weights is not None:
+                losses *= tf.gather(self._class_weights, labels)
+            # Gradients of replicas are added up, so each divides by the whole batch.
+            loss = tf.reduce_sum(losses) / tf.cast(batch, tf.float32)
+            if self._model.losses:
+                loss += tf.add_n(self._model.losses) / self._replicas
+            loss = self._optimizer.scale_loss(loss)
+        # An embedding has its gradient in slices, one for each use of a row. Keras squares them one by one, so that
+        # adam's second moment is too small for a row that is used twice; and its steps take longer than on the whole.
+        whole = [None if each is None else tf.convert_to_tensor(each) for each in tape.gradient(loss, variables)]
+        self._optimizer.apply(whole, variables)
+        return self._sums(labels, losses, self._task.sums(labels, outputs))
+
+    def _validate_rows(self, block: Any) -> dict[str, Any]:
+        rows = tf.shape(block[LABELS])[0]
+
+        row_bytes = sum(value.dtype.size * math.prod(value.shape[1:]) for value in block.values())
+        size = min(VALIDATION_BATCH, max(_VALIDATION_BYTES // row_bytes, self._batch_size))
+
+        def batch_sums(begin: Any) -> dict[str, Any]:
+            batch = {name: value[begin : begin + size] for name, value in block.items()}
+            labels = batch.pop(LABELS)
+            outputs = self._model(batch, training=False)
+            return self._sums(labels, self._task.loss(labels, outputs), self._task.validation_sums(labels, outputs))
+
+        def one_batch(begin: Any, totals: Any) -> Any:
+            sums = batch_sums(begin)
+            return begin + size, {k: totals[k] + tf.cast(sums[k], tf.float64) for k in totals}
+
+        first = {name: tf.cast(value, tf.float64) for name, value in batch_sums(tf.constant(0)).items()}
+        return tf.while_loop(lambda begin, _: begin < rows, one_batch, (tf.constant(size), first))[1]
+
+    def _sums(self, labels: Any, losses: Any, further: dict[str, Any]) -> dict[str, Any]:
+        count = tf.cast(tf.shape(labels)[0], tf.float32)
+        return {COUNT: count, LOSS: tf.reduce_sum(losses)} | further
+
+
+def _first(count: Any, values: Any) -> Any:
+    return values if count is None else values[:count]
+
+
+def as_block(rows: Rows, encode: Any) -> dict[str, Any]:
+    """Return rows as the tensors a step takes: the encoded features and the labels.
+
+    They are encoded in pieces, because on the way there are several copies of each, and those of texts are larger.
+    """
+    count = max(1, _ENCODED_BYTES * len(rows) // rows.nbytes)
+    pieces = [rows.take(slice(i, i + count)) for i in range(0, len(rows), count)]
+    encoded = [dict(encode(piece.features)) for piece in pieces]
+    return {name: tf.concat([each.pop(name) for each in encoded], axis=0) for name in list(encoded[0])} | {
+        LABELS: tf.constant(rows.labels)
+    }

@@ -1,0 +1,69 @@
+"""The result of a run as the pod leaves it behind: the termination message (JSON, under 4 KB)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainyard_trainer.errors import one_line
+from trainyard_trainer.reporting.board import Progress, finite
+
+LIMIT = 4000
+"""Bytes; Kubernetes cuts a termination message at 4096, in the middle of its JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A complete model version. `path` is relative to the store; `digest` is that of its manifest."""
+
+    name: str
+    version: int
+    digest: str
+    size_bytes: int
+
+    @property
+    def path(self) -> str:
+        """Where it is, relative to the store."""
+        return f"{self.name}/{self.version}"
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "path": self.path,
+            "digest": self.digest,
+            "sizeBytes": self.size_bytes,
+        }
+
+
+def termination_message(reason: str, message: str, progress: Progress, model: ModelVersion | None = None) -> str:
+    """Return the message; where it would be too long the text is cut, then the metrics beyond the first ones."""
+    metrics = progress.to_wire()["metrics"]
+    text = one_line(message)
+    while True:
+        document = json.dumps(
+            {
+                "reason": reason,
+                "message": text,
+                "epochs": progress.epoch,
+                "steps": progress.step,
+                "loss": finite(progress.loss),
+                "metrics": metrics,
+                "model": model.to_wire() if model else None,
+                "lastCheckpoint": progress.last_checkpoint.to_wire() if progress.last_checkpoint else None,
+            },
+            ensure_ascii=False,
+        )
+        if len(document.encode()) <= LIMIT:
+            return document
+        if len(text) > 200:
+            text = one_line(text, len(text) // 2)
+        else:
+            metrics = dict(list(metrics.items())[: len(metrics) // 2])
+
+
+def write_report(path: str | None, document: str) -> None:
+    """Write the termination message where Kubernetes looks for it; nowhere outside a pod."""
+    if path:
+        Path(path).write_text(document, encoding="utf-8")

@@ -1,0 +1,102 @@
+"""What workers that train together settle between two calls: once for each call, so that nothing is left to a clock.
+
+All must run the same steps in the same calls. So all that could differ, a clock, a signal, the pace, is asked for here,
+and from here on every worker decides by the same numbers.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainyard_trainer.errors import TrainerError
+from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot, from_bytes, to_bytes
+from trainyard_trainer.fitting.saving import newest
+from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.workers.peers import Peers
+
+
+class WeightsDiffer(TrainerError):
+    """Workers that started alike have come to different weights: what they would save is worth nothing."""
+
+    reason = "WeightsDiffer"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a call of some steps did, and what comes next; of one worker, or of all together.
+
+    `seconds`, `save` and `steps_per_call` are the chief's: the time of training so far, whether to save now, and how
+    many steps to run next. `stop` is true where anybody was asked to stop.
+    """
+
+    totals: Mapping[str, Any]
+    bad_step: int
+    weights_finite: bool
+    stop: bool
+    save: bool
+    seconds: float
+    steps_per_call: int
+
+
+def agree(peers: Peers, own: Call, before: Mapping[str, Any]) -> Call:
+    """Return the call of all workers together; `before` are the totals that each has added its own numbers to."""
+    if peers.count == 1:
+        return own
+    plain = asdict(own) | {"totals": {name: float(value) for name, value in own.totals.items()}}
+    chief, *others = calls = [Call(**each) for each in peers.gather(plain)]
+    return Call(
+        totals={
+            name: value + sum(each.totals[name] - float(before[name]) for each in others)
+            for name, value in chief.totals.items()
+        },
+        bad_step=min((each.bad_step for each in calls if each.bad_step >= 0), default=-1),
+        weights_finite=all(each.weights_finite for each in calls),
+        stop=any(each.stop for each in calls),
+        save=chief.save,
+        seconds=chief.seconds,
+        steps_per_call=chief.steps_per_call,
+    )
+
+
+def newest_of_chief(
+    peers: Peers, folder: CheckpointFolder, plan: str, journal: Journal
+) -> tuple[Snapshot, Path] | None:
+    """Return the chief's newest checkpoint and where it is; the others get it from the chief, not from its store."""
+    found = None if peers.index else newest(folder, plan, journal)
+    if peers.count == 1:
+        return found
+    path = peers.gather(str(found[1]) if found else None)[0]
+    content = peers.share(to_bytes(found[0]) if found else b"")
+    return (from_bytes(content, plan), Path(path)) if path else None
+
+
+def add_up(peers: Peers, totals: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sums of the totals of all workers; one that has none hands in nothing."""
+    if peers.count == 1:
+        return dict(totals)
+    every = peers.gather({name: np.asarray(value).tolist() for name, value in totals.items()})
+    names = dict.fromkeys(name for each in every for name in each)
+    return {name: sum(np.asarray(each[name], np.float64) for each in every if name in each) for name in names}
+
+
+def check_same(peers: Peers, arrays: Mapping[str, Any]) -> None:
+    """Check that all workers hold the same numbers, bit for bit.
+
+    Raises:
+        WeightsDiffer: they do not.
+    """
+    if peers.count == 1:
+        return
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8))
+    digests = peers.gather(digest.hexdigest())
+    if odd := [number for number, each in enumerate(digests) if each != digests[0]]:
+        raise WeightsDiffer(
+            f"the weights of worker {odd[0]} are not those of worker 0 any more; nothing was saved. Run all workers "
+            "on the same kind of machine, with the same image"
+        )

@@ -1,0 +1,261 @@
+"""Where workers meet before TensorFlow is started: all are there, and came for the same training, or none starts.
+
+TensorFlow itself would wait for a missing worker for ever, deaf to signals. The chief listens on its own address of
+TF_CONFIG, which is TensorFlow's later; the connections that were made stay for what `peers` has to say.
+"""
+
+import contextlib
+import faulthandler
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trainyard_trainer.devices import quiet
+from trainyard_trainer.errors import BadInput, PeerLost, PeersMissing, one_line
+from trainyard_trainer.workers.cluster import Address, Cluster, shown
+from trainyard_trainer.workers.link import HELLO, MOST_BYTES_OF_A_STRANGER, REFUSED, WELCOME, receive, send
+from trainyard_trainer.workers.peers import BEAT_SECONDS, NOBODY, ConnectedPeers, Peers
+
+CONNECT_SECONDS = 60
+"""TensorFlow's servers find each other in a second or two."""
+_LOOK_SECONDS = 0.25
+_HELLO_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """The workers, and where TensorFlow finds each: addresses instead of names, which its own resolver may not know."""
+
+    peers: Peers
+    addresses: tuple[str, ...]
+
+    @contextlib.contextmanager
+    def connecting(self) -> Iterator[None]:
+        """Have all workers start TensorFlow's servers together, and end the process where those do not find each other.
+
+        TensorFlow waits for a worker that died just then for ever, and holds Python's lock meanwhile, so that no thread
+        and no signal handler of ours could do anything about it.
+        """
+        if not self.addresses:
+            yield
+            return
+        # It reports every worker that leaves, in whatever order, as an error; what matters comes as an exception.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with quiet():
+            import tensorflow  # noqa: F401 (before the clock is started)
+        self.peers.gather("connecting")
+        faulthandler.dump_traceback_later(CONNECT_SECONDS, exit=True)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+ALONE = Meeting(NOBODY, ())
+
+
+def check_same_data(peers: Peers, digest: str) -> None:
+    """Check that all workers have read the same data.
+
+    Raises:
+        BadInput: they have not.
+    """
+    digests = peers.gather(digest)
+    if odd := [number for number, each in enumerate(digests) if each != digests[0]]:
+        raise BadInput(
+            f"worker {odd[0]} has read other data than worker 0 ({len(digests)} workers train together): give all of "
+            "them the same files, and change none while they start"
+        )
+
+
+def meet(
+    cluster: Cluster,
+    terms: Mapping[str, Any],
+    *,
+    seconds: float,
+    abandon: Callable[[PeerLost], None],
+    beat_seconds: float = BEAT_SECONDS,
+) -> Meeting:
+    """Wait until all workers are there. `terms` is what all must agree in, by name.
+
+    Raises:
+        BadInput: another worker came for something else.
+        PeersMissing: not all came within so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    host = _Host(cluster, terms, deadline, seconds) if cluster.is_chief else _Guest(cluster, terms, deadline, seconds)
+    connections, addresses = host.meet()
+    peers = ConnectedPeers(
+        connections, index=cluster.index, count=cluster.count, abandon=abandon, beat_seconds=beat_seconds
+    )
+    return Meeting(peers, addresses)
+
+
+class _Host:
+    """The chief's side."""
+
+    def __init__(self, cluster: Cluster, terms: Mapping[str, Any], deadline: float, seconds: float) -> None:
+        self._cluster, self._terms, self._deadline, self._seconds = cluster, terms, deadline, seconds
+        self._guests: dict[int, tuple[socket.socket, int]] = {}
+
+    def meet(self) -> tuple[dict[int, socket.socket], tuple[str, ...]]:
+        port = self._cluster.addresses[0][1]
+        with _listen(port) as listener:
+            while len(self._guests) < self._cluster.count - 1:
+                self._forget_who_left()
+                if time.monotonic() >= self._deadline:
+                    raise self._refuse_all(PeersMissing(self._missing()))
+                if select.select([listener], [], [], _LOOK_SECONDS)[0]:
+                    self._admit(listener.accept()[0])
+        connections = {each: connection for each, (connection, _) in self._guests.items()}
+        own = _plain(connections[1].getsockname()[0])
+        hosts = {0: (own, port)} | {
+            each: (_plain(connection.getpeername()[0]), port) for each, (connection, port) in self._guests.items()
+        }
+        addresses = tuple(shown(hosts[each]) for each in sorted(hosts))
+        for connection in connections.values():
+            with contextlib.suppress(OSError):  # whoever is gone by now is missed as a peer
+                send(connection, WELCOME, json.dumps(addresses).encode())
+        return connections, addresses
+
+    def _admit(self, connection: socket.socket) -> None:
+        connection.settimeout(_HELLO_SECONDS)
+        try:
+            kind, content = receive(connection, MOST_BYTES_OF_A_STRANGER)
+            hello = json.loads(content) if kind == HELLO else {}
+            index, port, terms = int(hello["index"]), int(hello["port"]), dict(hello["terms"])
+        except (OSError, ValueError, KeyError, TypeError):
+            connection.close()  # a stranger, such as a port scanner
+            return
+        self._forget_who_left()  # it may be the same worker, started anew
+        if index in self._guests:
+            _refuse(connection, f"TF_CONFIG task.index {index} is taken: give each process an index of its own")
+        elif fault := _difference(self._terms, terms, index):
+            _refuse(connection, fault)
+            raise self._refuse_all(BadInput(fault))
+        else:
+            self._guests[index] = connection, port
+
+    def _forget_who_left(self) -> None:
+        for index, (connection, _) in list(self._guests.items()):
+            if _is_closed(connection):
+                connection.close()
+                del self._guests[index]
+
+    def _refuse_all(self, error: BadInput | PeersMissing) -> BadInput | PeersMissing:
+        for connection, _ in self._guests.values():
+            _refuse(connection, str(error), final=isinstance(error, BadInput))
+        return error
+
+    def _missing(self) -> str:
+        absent = [
+            f"worker {each} ({shown(address)})"
+            for each, address in enumerate(self._cluster.addresses)
+            if each and each not in self._guests
+        ]
+        return (
+            f"waited {self._seconds:g} s in vain for {', '.join(absent)}: see that each of them has been started with "
+            f"the same TF_CONFIG, and can reach {shown(self._cluster.addresses[0])}"
+        )
+
+
+class _Guest:
+    """The side of all others."""
+
+    def __init__(self, cluster: Cluster, terms: Mapping[str, Any], deadline: float, seconds: float) -> None:
+        self._cluster, self._terms, self._deadline, self._seconds = cluster, terms, deadline, seconds
+        self._trouble = "it has not answered"
+
+    def meet(self) -> tuple[dict[int, socket.socket], tuple[str, ...]]:
+        chief = self._cluster.addresses[0]
+        while time.monotonic() < self._deadline:
+            if connection := self._call(chief):
+                with contextlib.ExitStack() as unless_welcome:
+                    unless_welcome.callback(connection.close)
+                    if addresses := self._wait(connection):
+                        unless_welcome.pop_all()
+                        return {0: connection}, addresses
+            time.sleep(_LOOK_SECONDS)
+        raise PeersMissing(
+            f"waited {self._seconds:g} s in vain for the chief, worker 0 at {shown(chief)}: {self._trouble}. See that "
+            "it has been started with the same TF_CONFIG, that its name resolves and its port is open"
+        )
+
+    def _call(self, chief: Address) -> socket.socket | None:
+        try:
+            port = _usable_port(self._cluster.addresses[self._cluster.index][1])
+            hello = {"index": self._cluster.index, "port": port, "terms": dict(self._terms)}
+            connection = socket.create_connection(chief, timeout=_HELLO_SECONDS)
+        except OSError as error:
+            self._trouble = one_line(error)
+            return None
+        with contextlib.suppress(OSError):  # a chief that is gone again is noticed while waiting for its answer
+            send(connection, HELLO, json.dumps(hello).encode())
+        return connection
+
+    def _wait(self, connection: socket.socket) -> tuple[str, ...] | None:
+        """Return the addresses of all, or nothing where the chief is gone and has to be called anew."""
+        while time.monotonic() < self._deadline + _HELLO_SECONDS:  # the chief knows best who is missing
+            if not select.select([connection], [], [], _LOOK_SECONDS)[0]:
+                continue
+            try:
+                kind, content = receive(connection)
+            except OSError as error:
+                self._trouble = one_line(error)
+                return None
+            if kind == WELCOME:
+                return tuple(json.loads(content))
+            if kind == REFUSED:
+                refusal = json.loads(content)
+                raise (BadInput if refusal["final"] else PeersMissing)(refusal["message"])
+        return None
+
+
+def _listen(port: int) -> socket.socket:
+    dual = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if dual else socket.AF_INET
+    try:
+        return socket.create_server(("", port), family=family, dualstack_ipv6=dual, backlog=128)
+    except OSError as error:
+        raise PeersMissing(
+            f"cannot listen on port {port}, which TF_CONFIG names for this worker: {one_line(error)}; "
+            "end what uses it, or choose another port"
+        ) from error
+
+
+def _usable_port(wanted: int) -> int:
+    """Return the port that TF_CONFIG names for this worker, or any other where that one is taken."""
+    for port in (wanted, 0):
+        with contextlib.suppress(OSError), socket.create_server(("", port)) as probe:
+            return int(probe.getsockname()[1])
+    raise OSError(f"neither port {wanted} nor any other is free")
+
+
+def _refuse(connection: socket.socket, message: str, *, final: bool = True) -> None:
+    with contextlib.suppress(OSError), connection:
+        send(connection, REFUSED, json.dumps({"message": message, "final": final}).encode())
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    # A worker that was welcomed by nobody has nothing to say: what can be read is the end.
+    return bool(select.select([connection], [], [], 0)[0])
+
+
+def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], index: int) -> str | None:
+    different = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    if not different:
+        return None
+    name = different[0]
+    return (
+        f"worker {index} and worker 0 were not started alike: {name} is {theirs.get(name)!r} there and "
+        f"{ours.get(name)!r} here; start all workers with the same spec, TF_CONFIG and image"
+    )
+
+
+def _plain(host: str) -> str:
+    return host.removeprefix("::ffff:")
