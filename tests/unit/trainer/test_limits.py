@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.trainer_fits import checkpoint_folder, fitted, rewrite
+from support.trainer_fits import checkpoint_folder, fitted, newest_snapshot, rewrite
 from support.trainer_runs import a_spec, run
 from trainyard_operator.api import names
 from trainyard_trainer.clock import Clock
@@ -45,11 +45,12 @@ def test_time_before_a_restart_counts_and_an_ended_training_does_not_go_on(table
     fitted(spec, tmp_path)
     for path in sorted(checkpoint_folder(tmp_path).iterdir())[1:]:
         path.unlink()
+    oldest = newest_snapshot(tmp_path).step
     rewrite(tmp_path, seconds=3600.0)
 
     resumed = fitted(spec, tmp_path)
     again = fitted(spec, tmp_path)
 
-    assert resumed.the("resumed")["step"] == 5
-    assert (resumed.trained.end.reason, resumed.trained.end.step) == ("TimeLimit", 6)
+    assert resumed.the("resumed")["step"] == oldest
+    assert (resumed.trained.end.reason, resumed.trained.end.step) == ("TimeLimit", oldest + 1)
     assert replace(again.trained.end, seconds=0.0) == replace(resumed.trained.end, seconds=0.0)
