@@ -108,6 +108,7 @@ def _open(run: Run) -> DataSet:
     reading = Reading(
         validation=_validation_files(run, source),
         validation_column=data.validation.column,
+        slices=data.slices or (),
         label_separator=data.label_separator if several_labels else None,
         max_bad_rows=data.max_bad_rows,
     )

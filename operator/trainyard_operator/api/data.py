@@ -117,6 +117,16 @@ class Data(ApiModel):
                 "the column that chooses the validation rows can be neither the label nor one of the features",
                 ".validation.column",
             ),
+            rule(
+                "!has(self.slices) || !has(self.validation.fraction) || self.validation.fraction > 0.0",
+                "slices are measured on validation rows: hold some back with validation, or remove slices",
+                ".slices",
+            ),
+            rule(
+                "!has(self.slices) || !(self.format in ['npz', 'directory'])",
+                "slices are by the columns of a table: format npz and directory have none; remove slices",
+                ".slices",
+            ),
         )
     )
     source: DataSource = Field(description="Where the data is.")
@@ -142,6 +152,14 @@ class Data(ApiModel):
         max_length=1000,
         description="Text columns, each with the number of categories to hash its texts into: for more different texts "
         "than the 10,000 of a vocabulary, or new ones all the time.",
+    )
+    slices: list[Column] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=10,
+        description="Columns of a table, each once: the manifest and the model card tell the metrics of the validation "
+        "rows for each of their values too. They are features like the others unless data.features leaves them out.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     validation: Validation = Field(default=Validation(), description="Which rows are held back.")
     label_separator: str = Field(

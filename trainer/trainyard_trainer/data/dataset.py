@@ -44,5 +44,7 @@ def open_data_set(
                 f"data.validation.uri and data.validation.column are for tables, not for format {source.format}: use "
                 "data.validation.fraction"
             )
+        if reading and reading.slices:
+            raise BadInput(f"data.slices is for tables, not for format {source.format}: remove it")
         return (ArrayTable if source.format == "npz" else DirectoryTable)(source, label=label, features=features)
     return Table(source, label=label, features=features, reading=reading)

@@ -39,6 +39,8 @@ class Schema:
     features: tuple[Column, ...]
     validation: str | None = None
     """The column that chooses the validation rows."""
+    slices: tuple[str, ...] = ()
+    """The columns by whose values the metrics are told."""
 
     @property
     def dense(self) -> tuple[Column, ...]:
@@ -62,8 +64,9 @@ class Schema:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of all columns to read."""
-        return (*(each.name for each in self.features), self.label.name, *filter(None, [self.validation]))
+        """Names of all columns to read, each once."""
+        features = [each.name for each in self.features]
+        return tuple(dict.fromkeys([*features, self.label.name, *filter(None, [self.validation]), *self.slices]))
 
 
 def _numbers_of(column: Column) -> list[str]:
@@ -133,6 +136,7 @@ def choose(
     wanted: Sequence[str] | None,
     where: str,
     validation: str | None = None,
+    slices: Sequence[str] = (),
     several_labels: bool = False,
 ) -> Schema:
     """Return the label and the features. The length of vectors is not known yet.
@@ -141,9 +145,16 @@ def choose(
         BadInput: one of them is not a column, or there is no feature left.
     """
     named = [("data.label", label), *(("data.features", each) for each in wanted or ())]
-    for field, each in [*named, *([("data.validation.column", validation)] if validation else [])]:
+    named += [("data.validation.column", validation)] if validation else []
+    for field, each in [*named, *(("data.slices", each) for each in slices)]:
         if each not in kinds:
             raise BadInput(_no_such_column(field, each, kinds, where))
+    for each in slices:
+        if kinds[each] not in ("number", "boolean", "empty", "text"):
+            raise BadInput(
+                f"data.slices names {each!r}, which holds {_described(kinds[each])}: expected a column of texts or "
+                "numbers"
+            )
     if wanted is not None and label in wanted:
         raise BadInput(f"data.features lists the label {label!r} itself: take it out, or the model would only copy it")
     features = dict.fromkeys(
@@ -163,6 +174,7 @@ def choose(
         label=Column(label, _label_kind(label, kinds[label], several=several_labels)),
         features=tuple(Column(name, _KINDS[kinds[name]]) for name in features),
         validation=validation,
+        slices=tuple(slices),
     )
 
 

@@ -27,12 +27,13 @@ _INSPECTED_FILES = 200
 class Reading:
     """How to read a data set, beside its label and features.
 
-    `validation` are files whose rows are all held back, `validation_column` says it of each row. With a
-    `label_separator` a row has any number of labels.
+    `validation` are files whose rows are all held back, `validation_column` says it of each row. `slices` are columns
+    to tell the metrics by. With a `label_separator` a row has any number of labels.
     """
 
     validation: Source | None = None
     validation_column: str | None = None
+    slices: Sequence[str] = ()
     label_separator: str | None = None
     max_bad_rows: int = 0
 
@@ -44,6 +45,7 @@ class RawRows:
     `first_row` counts from the beginning of the unit, without rows that were left out, and `rows` are the rows' numbers
     in their file. `media` holds, by name, columns of bytes (Arrow) or arrays (numpy, one entry a row). `files` names
     the file of each row where each has one of its own. `held_back` tells the validation rows where the data say so.
+    `slices` holds, by name, texts (Arrow) by which the metrics are told.
     """
 
     file: str
@@ -55,6 +57,7 @@ class RawRows:
     files: tuple[str, ...] = ()
     rows: Any = None
     held_back: Any = None
+    slices: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -93,6 +96,7 @@ class Table:
             wanted=features,
             where=source.location if len(source.files) > 1 else source.files[0].name,
             validation=self._reading.validation_column,
+            slices=self._reading.slices,
             several_labels=self._reading.label_separator is not None,
         )
         self.schema = replace(schema, features=tuple(map(self._with_length, schema.features)))
@@ -173,6 +177,7 @@ class Table:
             media={name: stored.bytes(name) for name in self.schema.media},
             rows=batch.rows,
             held_back=stored.held_back() if held_back is None else np.full(len(batch.rows), held_back),
+            slices={name: stored.texts(name) for name in self.schema.slices},
         )
         if not stored.bad:
             return raw
@@ -192,6 +197,7 @@ def _without(raw: RawRows, bad: Iterable[int]) -> RawRows:
         media={name: each.filter(which) for name, each in raw.media.items()},
         rows=raw.rows[keep],
         held_back=None if raw.held_back is None else raw.held_back[keep],
+        slices={name: each.filter(which) for name, each in raw.slices.items()},
     )
 
 

@@ -25,6 +25,7 @@ def describe(
     metrics: Mapping[str, float],
     training: Mapping[str, Any],
     data: Mapping[str, Any],
+    slices: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what there is to know of a model version before its files are complete and it has a number."""
     return {
@@ -35,6 +36,7 @@ def describe(
         "trainingJob": {"name": run.name, "namespace": run.namespace, "uid": run.uid},
         "signatures": signatures,
         "metrics": dict(metrics),
+        **({"slices": dict(slices)} if slices else {}),
         "training": dict(training),
         "data": dict(data),
         "code": versions() | ({"image": run.image} if run.image else {}) | _program(run),

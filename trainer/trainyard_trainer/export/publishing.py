@@ -10,6 +10,7 @@ from trainyard_trainer.export.manifest import describe, describe_data, describe_
 from trainyard_trainer.export.model_card import model_card
 from trainyard_trainer.export.saved_model import ServingModel, samples, save
 from trainyard_trainer.export.signing import sign
+from trainyard_trainer.export.slices import metrics_by_slice
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.export.warmup import write_warmup
 from trainyard_trainer.files import list_files
@@ -53,6 +54,7 @@ def publish_model(
         metrics=trained.end.metrics,
         training=training | dict(trained.facts) | ({"tuning": tuning} if tuning else {}),
         data=describe_data(prepared.table, prepared.profile),
+        slices=metrics_by_slice(prepared, trained),
     )
     (staging / MODEL_CARD_FILE).write_text(model_card(manifest), encoding="utf-8")
     sign_with_key = partial(sign, key=run.signing_key) if run.signing_key else None

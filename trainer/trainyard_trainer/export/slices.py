@@ -1,0 +1,101 @@
+"""The metrics of the validation rows by the values of a column: where a model is good, and for whom it is not."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainyard_trainer.data.profile import rows_in
+from trainyard_trainer.data.table import BATCH_ROWS, RawRows
+from trainyard_trainer.fitting.fit import Trained
+from trainyard_trainer.fitting.steps import LABELS, as_block
+from trainyard_trainer.prepare import Prepared
+from trainyard_trainer.tasks.task import COUNT, LOSS
+
+MOST_VALUES = 50
+"""The rows of a column's rarer values are told together."""
+_BLOCK_BYTES = 16 << 20
+_OTHERS = object()
+
+Totals = Mapping[str, Any]
+
+
+def metrics_by_slice(prepared: Prepared, trained: Trained) -> dict[str, list[dict[str, Any]]]:
+    """Return, for each column of `data.slices`, the rows and metrics of its values, the most frequent first.
+
+    They are those of the exported weights. A row is read twice, once to count the values.
+    """
+    columns = prepared.profile.schema.slices
+    if not columns:
+        return {}
+    counts: dict[str, Counter[Any]] = {name: Counter() for name in columns}
+    for raw, which in _validation_rows(prepared):
+        for name in columns:
+            counts[name].update(raw.slices[name].filter(pa.array(which)).to_pylist())
+    shown = {name: [value for value, _ in _by_frequency(counts[name])[:MOST_VALUES]] for name in columns}
+    totals = _totals(prepared, trained, shown)
+    return {
+        name: [
+            {
+                **({"others": len(counts[name]) - MOST_VALUES} if value is _OTHERS else {"value": value}),
+                "rows": int(found[COUNT]),
+                "metrics": {f"val_{metric}": each for metric, each in trained.task.metrics(found).items()},
+            }
+            for value in [*shown[name], _OTHERS]
+            if (found := totals.get((name, value)))
+        ]
+        for name in columns
+    }
+
+
+def _by_frequency(counts: Counter[Any]) -> list[tuple[Any, int]]:
+    return sorted(counts.items(), key=lambda each: (-each[1], str(each[0])))
+
+
+def _validation_rows(prepared: Prepared) -> Iterator[tuple[RawRows, Any]]:
+    table, facts = prepared.table, prepared.profile
+    size = rows_in(_BLOCK_BYTES, facts.row_bytes, most=BATCH_ROWS)
+    for number, unit in enumerate(table.units()):
+        mask = facts.mask(number)
+        if not mask.any():
+            continue
+        for raw in table.read(unit, batch_rows=size):
+            which = mask[raw.first_row : raw.first_row + len(raw)]
+            if which.any():
+                yield raw, which
+
+
+def _totals(
+    prepared: Prepared, trained: Trained, shown: Mapping[str, list[Any]]
+) -> dict[tuple[str, Any], dict[str, Any]]:
+    totals: dict[tuple[str, Any], dict[str, Any]] = {}
+    for raw, which in _validation_rows(prepared):
+        block = as_block(prepared.profile.encode(raw).take(which), trained.encoder.encode)
+        labels = block.pop(LABELS)
+        sums_of = _sums(trained, labels, trained.model(block, training=False))
+        for name, values in shown.items():
+            column = raw.slices[name].filter(pa.array(which))
+            places = pc.index_in(column, pa.array(values, pa.string())).to_numpy(zero_copy_only=False)
+            places = np.nan_to_num(places, nan=len(values)).astype(int)
+            for place in np.unique(places):
+                value = values[place] if place < len(values) else _OTHERS
+                found = totals.setdefault((name, value), {})
+                for each, more in sums_of(np.flatnonzero(places == place)).items():
+                    found[each] = found.get(each, 0.0) + more
+    return totals
+
+
+def _sums(trained: Trained, labels: Any, outputs: Any) -> Callable[[Any], Totals]:
+    import tensorflow as tf
+
+    task, losses = trained.task, trained.task.loss(labels, outputs)
+
+    def of(rows: Any) -> Totals:
+        further = task.validation_sums(tf.gather(labels, rows), tf.gather(outputs, rows))
+        sums = {COUNT: len(rows), LOSS: tf.reduce_sum(tf.gather(losses, rows)), **further}
+        return {name: np.asarray(each, np.float64) for name, each in sums.items()}
+
+    return of
