@@ -22,6 +22,7 @@ from trainyard_trainer.reporting.history import LEARNING_RATE, Epochs
 from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.tasks.task import Task
+from trainyard_trainer.workers.advice import advice
 from trainyard_trainer.workers.agreement import Call, add_up, agree, check_same
 from trainyard_trainer.workers.peers import NOBODY, Peers
 
@@ -65,6 +66,7 @@ class Loop:
         self._steps_per_call = 1
         self._pace = Pace(self._clock.now())
         self._line_due = 0.0
+        self._advised = around.peers.index > 0
         self._saver = Saver(
             around.checkpoints, plan.interval, board=around.board, journal=around.journal, store=plan.store
         )
@@ -183,6 +185,7 @@ class Loop:
             samples_per_second=self._pace.samples_per_second,
             eta_seconds=None if eta is None else min(eta, self._policy.seconds_left(position.seconds)),
         )
+        self._advise()
         if call.stop:
             self._leave(position)
         if call.save:
@@ -236,6 +239,15 @@ class Loop:
                 **position.metrics,
             )
         return position
+
+    def _advise(self) -> None:
+        """Say once, where several workers train, that one alone would be faster."""
+        seconds = self._pace.seconds_per_step
+        if self._advised or seconds is None:
+            return
+        self._advised = True
+        if found := advice(self._peers.count, seconds):
+            self._around.journal.write("one-worker-is-faster", found, secondsPerStep=round(seconds, 6))
 
     def _leave(self, position: Position) -> None:
         done = self._steps_done(position)

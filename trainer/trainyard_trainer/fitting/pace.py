@@ -8,6 +8,8 @@ MAX_STEPS = 10_000
 _WINDOW_SECONDS = 10.0
 _FIRST_STEPS = 8
 _ETA_AFTER_SECONDS = 30.0
+_SURE = 100
+"""Steps that show how long one takes."""
 
 
 class Pace:
@@ -42,6 +44,11 @@ class Pace:
         """Rows trained on each second, of the last seconds."""
         (then, _, before), (now, _, rows) = (self._calls[0], self._calls[-1]) if self._calls else ((0, 0, 0),) * 2
         return (rows - before) / (now - then) if now > then else None
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """How long a step takes; nothing before some have shown it."""
+        return (self._last - self._began) / self._steps if self._began is not None and self._steps >= _SURE else None
 
     def eta(self, steps_left: int, *, epochs_done: int) -> float | None:
         """Seconds for the steps that are left; nothing before an epoch or half a minute has shown how fast it is."""

@@ -36,6 +36,11 @@ def test_the_speed_is_that_of_the_calls_after_the_first() -> None:
     assert abs(pace.samples_per_second - 32_000) < 1
 
 
+def test_how_long_a_step_takes_is_known_after_a_hundred() -> None:
+    assert a_pace(0.001, calls=2).seconds_per_step is None
+    assert abs((a_pace(0.001, calls=20).seconds_per_step or 0) - 0.001) < 1e-6
+
+
 def test_the_time_left_is_known_after_an_epoch() -> None:
     pace = a_pace(0.001, calls=20)
 
