@@ -73,30 +73,30 @@ class StepRunner:
         The totals are carried through the graph in double precision, so they do not depend on how the steps of an
         epoch are cut into calls.
         """
-        whole = min(steps, (len(order) - first) // self._batch_size) if self._execution.jit_compile else 0
+        whole = min(steps, (len(order) - first) // self._batch_size) if self._share.count == 1 else 0
         done = StepsDone(totals, -1, True)
-        # XLA knows shapes that never change only, so a last batch that is short goes the other way.
-        for compiled, count in ((True, whole), (False, steps - whole)):
+        # Steps whose shapes never change are quicker, and XLA knows no others: a last batch that is short goes alone.
+        for is_whole, count in ((True, whole), (False, steps - whole)):
             if count and done.bad_step < 0:
-                done = self._call(block, order, first, count, done.totals, left, compiled=compiled)
-                first += count * self._batch_size  # XLA is for a worker without others, whose batches are whole
+                done = self._call(block, order, first, count, done.totals, left, whole=is_whole)
+                first += count * self._batch_size
         return done
 
     def _call(
-        self, block: Any, order: Any, first: int, steps: int, totals: Any, left: int, *, compiled: bool
+        self, block: Any, order: Any, first: int, steps: int, totals: Any, left: int, *, whole: bool
     ) -> StepsDone:
-        if compiled not in self._train:
+        if whole not in self._train:
             specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in block.items()}
             scalars = {name: tf.TensorSpec([], tf.float64) for name in totals}
             counts = tf.TensorSpec([], tf.int32)
             signature = [specs, tf.TensorSpec([None], tf.int32), counts, counts, counts, scalars]
-            self._train[compiled] = tf.function(
-                lambda *arguments: self._train_steps(*arguments, compiled=compiled),
+            self._train[whole] = tf.function(
+                lambda *arguments: self._train_steps(*arguments, whole=whole),
                 input_signature=signature,
-                jit_compile=compiled,
+                jit_compile=whole and self._execution.jit_compile,
                 autograph=False,
             )
-        totals, bad_step, finite = self._train[compiled](
+        totals, bad_step, finite = self._train[whole](
             block, order, np.int32(first), np.int32(steps), np.int32(min(left, _MOST_LEFT)), totals
         )
         return StepsDone({name: value.numpy() for name, value in totals.items()}, int(bad_step), bool(finite))
@@ -109,24 +109,25 @@ class StepRunner:
         return {name: value.numpy() for name, value in self._validate(block).items()}
 
     def _train_steps(
-        self, block: Any, order: Any, first: Any, steps: Any, left: Any, totals: Any, *, compiled: bool
+        self, block: Any, order: Any, first: Any, steps: Any, left: Any, totals: Any, *, whole: bool
     ) -> Any:
         size = self._share.of(self._batch_size)
 
-        def one_step(i: Any, bad_step: Any, totals: Any) -> Any:
+        def one_step(i: Any, good: Any, totals: Any) -> Any:
             begin = first + i * size
             # XLA takes where a slice begins for a constant, and would compile anew for every call.
-            which = tf.gather(order, begin + tf.range(size)) if compiled else order[begin : begin + size]
+            which = tf.gather(order, begin + tf.range(size)) if whole else order[begin : begin + size]
             alone = self._share.count == 1
             batch = tf.size(which) if alone else tf.minimum(left - i * self._batch_size, self._batch_size)
             sums = self._step(block, which, batch)
-            bad = tf.logical_and(bad_step < 0, tf.logical_not(tf.math.is_finite(sums[LOSS])))
             added = {name: totals[name] + tf.cast(sums[name], tf.float64) for name in totals}
-            return i + 1, tf.where(bad, i, bad_step), added
+            # Once a loss is not finite, the total never is again.
+            return i + 1, good + tf.cast(tf.math.is_finite(added[LOSS]), tf.int32), added
 
-        _, bad_step, totals = tf.while_loop(
-            lambda i, *_: i < steps, one_step, (tf.constant(0), tf.constant(-1), totals), parallel_iterations=1
+        _, good, totals = tf.while_loop(
+            lambda i, *_: i < steps, one_step, (tf.constant(0), tf.constant(0), totals), parallel_iterations=1
         )
+        bad_step = tf.where(good < steps, good, -1)
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in self._weights])
         return totals, bad_step, finite
 
