@@ -42,9 +42,9 @@ def encoded(pixels: Any, format_: str = "png") -> list[bytes]:
     return [ENCODERS[format_](each).numpy() for each in pixels]
 
 
-def write_folders(folder: Path, count: int = 200) -> Path:
+def write_folders(folder: Path, count: int = 200, seed: int = 0) -> Path:
     """Write pictures into a folder for each kind, half of them as PNG and half as JPEG."""
-    for number, (pixels, kind) in enumerate(zip(*pictures(count), strict=True)):
+    for number, (pixels, kind) in enumerate(zip(*pictures(count, seed), strict=True)):
         suffix = ("png", "jpg")[number // 2 % 2]
         path = folder / kind / f"{number:04}.{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)

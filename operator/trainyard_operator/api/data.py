@@ -74,8 +74,8 @@ class Validation(ApiModel):
     )
     uri: DataUri | None = Field(
         default=None,
-        description="A file or folder with rows of the same columns: a path or URI; a relative path starts in the "
-        "folder that the data of data.source is in.",
+        description="A file or folder with rows of the same columns, in format directory a folder with the same "
+        "classes: a path or URI; a relative path starts in the folder that the data of data.source is in.",
     )
     column: Column | None = Field(
         default=None,
@@ -115,6 +115,12 @@ class Data(ApiModel):
                 "!has(self.validation.column) || (!has(self.label) || self.validation.column != self.label) && "
                 "(!has(self.features) || !(self.validation.column in self.features))",
                 "the column that chooses the validation rows can be neither the label nor one of the features",
+                ".validation.column",
+            ),
+            rule(
+                "!has(self.validation.column) || self.format != 'directory'",
+                "files in folders have no columns: put those to validate with into another folder and name it in "
+                "validation.uri, or use validation.fraction",
                 ".validation.column",
             ),
             rule(

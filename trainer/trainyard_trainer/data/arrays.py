@@ -3,44 +3,25 @@
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import IO, Any
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from trainyard_trainer.data.bad_rows import BadRows
+from trainyard_trainer.data.bad_rows import BadRow, BadRows
+from trainyard_trainer.data.npy import ArrayReader, Header, read_header
 from trainyard_trainer.data.readers import Unit
 from trainyard_trainer.data.schema import Column, Schema, choose, merge
 from trainyard_trainer.data.source import Source, SourceFile
-from trainyard_trainer.data.table import BATCH_ROWS, RawRows
+from trainyard_trainer.data.stored_rows import told_apart, unusable
+from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Reading
 from trainyard_trainer.errors import BadInput, one_line
 
 _READ_BYTES = 1 << 20
 _CORRUPT = (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError, pa.ArrowInvalid)
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """What an array's file says of it before its numbers."""
-
-    shape: tuple[int, ...]
-    dtype: Any
-    by_column: bool
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """Shape of a row; that of a column vector is the one of its numbers."""
-        return () if self.shape[1:] == (1,) else self.shape[1:]
-
-    @property
-    def kind(self) -> str:
-        """What a column of it holds."""
-        if len(self.row_shape) > 1:
-            return "array" if self.dtype.kind in "uif" else f"arrays of {self.dtype}"
-        return {"b": "boolean", "u": "number", "i": "number", "f": "number", "U": "text", "S": "text"}.get(
-            self.dtype.kind, "Python objects" if self.dtype.hasobject else str(self.dtype)
-        )
 
 
 class ArrayTable:
@@ -53,53 +34,88 @@ class ArrayTable:
         BadInput: a file is damaged, or the arrays do not fit each other or the spec.
     """
 
-    def __init__(self, source: Source, *, label: str, features: Sequence[str] | None) -> None:
-        self.source, self.bad_rows = source, BadRows(0)
-        self.validation: Source | None = None
-        headers = {file.name: self._headers(file) for file in source.files}
+    def __init__(
+        self, source: Source, *, label: str, features: Sequence[str] | None, reading: Reading | None = None
+    ) -> None:
+        reading = reading or Reading()
+        self.source, self.validation = source, reading.validation
+        self.bad_rows = BadRows(reading.max_bad_rows)
+        self._held_back = frozenset(self.validation.files if self.validation else ())
+        self._files = (*source.files, *(self.validation.files if self.validation else ()))
+        headers = {file.name: self._headers(file) for file in self._files}
         first_file, first = next(iter(headers.items()))
         self._places = {column: place for name, header in first.items() for column, place in _columns(name, header)}
         where = source.location if len(source.files) > 1 else first_file
         kinds = merge((file, _kinds(each)) for file, each in headers.items())
         wanted = None if features is None else [each for name in features for each in _expanded(name, first)]
-        self.schema = _with_shapes(choose(kinds, label=label, wanted=wanted, where=where), first)
+        chosen = choose(kinds, label=label, wanted=wanted, where=where, validation=reading.validation_column)
+        if chosen.validation and kinds[chosen.validation] not in ("number", "boolean", "text"):
+            raise BadInput(
+                f"data.validation.column names {chosen.validation!r}, which holds {kinds[chosen.validation]}: expected "
+                "an array of true and false, numbers or texts, one a row"
+            )
+        self.schema = _with_shapes(chosen, first)
         self._arrays = {self._places[name][0] for name in self.schema.columns}
         for file, each in headers.items():
             self._check(file, each, first)
 
     def units(self) -> list[Unit]:
         """Return the files."""
-        return [Unit(file, file, 2 * _READ_BYTES) for file in self.source.files]
+        return [Unit(file, file, 2 * _READ_BYTES) for file in self._files]
 
     def read(self, unit: Unit, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawRows]:
-        """Yield the rows of a file, in order, at most `batch_rows` at a time."""
+        """Yield the rows of a file, in order, at most `batch_rows` at a time.
+
+        Raises:
+            BadInput: the file is damaged, or more rows are bad than may be left out.
+        """
         with _blaming(unit.file.name), self._open(unit.file) as archive, ExitStack() as stack:
             streams = {name: stack.enter_context(archive.open(f"{name}.npy")) for name in sorted(self._arrays)}
-            readers = {name: _Reader(stream) for name, stream in streams.items()}
-            first_row, rows = 0, readers[next(iter(readers))].header.shape[0]
-            while first_row < rows:
-                count = min(batch_rows, rows - first_row)
+            readers = {name: ArrayReader(stream) for name, stream in streams.items()}
+            begin, first_row, rows = 0, 0, readers[next(iter(readers))].header.shape[0]
+            while begin < rows:
+                count = min(batch_rows, rows - begin)
                 arrays = {name: reader.take(count) for name, reader in readers.items()}
-                yield self._raw(arrays, unit.file, first_row)
-                first_row += count
+                raw = self._usable(self._raw(arrays, unit.file, first_row, np.arange(begin, begin + count)), arrays)
+                if len(raw):
+                    yield raw
+                begin, first_row = begin + count, first_row + len(raw)
 
-    def _raw(self, arrays: Mapping[str, Any], file: SourceFile, first_row: int) -> RawRows:
-        def column(name: str) -> Any:
-            array, index = self._places[name]
-            return arrays[array] if index is None else arrays[array][:, index]
+    def _column(self, arrays: Mapping[str, Any], name: str) -> Any:
+        array, index = self._places[name]
+        return arrays[array] if index is None else arrays[array][:, index]
 
+    def _raw(self, arrays: Mapping[str, Any], file: SourceFile, first_row: int, rows: Any) -> RawRows:
+        column = partial(self._column, arrays)
         numbers = [column(name).astype(np.float32) for name in self.schema.numbers]
-        label, rows = column(self.schema.label.name), len(next(iter(arrays.values())))
+        label = column(self.schema.label.name)
         return RawRows(
             file=file.name,
             first_row=first_row,
-            numbers=np.stack(numbers, axis=1) if numbers else np.zeros((rows, 0), np.float32),
+            numbers=np.stack(numbers, axis=1) if numbers else np.zeros((len(rows), 0), np.float32),
             texts=tuple(_texts(column(name)) for name in self.schema.texts),
             label=_texts(label) if self.schema.label.kind == "text" else pa.array(label.astype(np.float64)),
             media={each.name: column(each.name).astype(each.dtype) for each in self.schema.features if each.shape},
+            rows=rows,
+            held_back=np.full(len(rows), file in self._held_back) if self.validation else None,
         )
 
-    def _check(self, file: str, headers: Mapping[str, _Header], first: Mapping[str, _Header]) -> None:
+    def _usable(self, raw: RawRows, arrays: Mapping[str, Any]) -> RawRows:
+        """Return the rows that can be used, each of them told whether it is for validation."""
+        label, bad = self.schema.label.name, dict[int, str]()
+        if self.schema.validation:
+            texts = _texts(self._column(arrays, self.schema.validation))
+            held_back, bad = told_apart(self.schema.validation, texts)
+            raw = replace(raw, held_back=held_back)
+        for name, values in raw.media.items():
+            for row in np.flatnonzero(~np.isfinite(values).reshape(len(raw), -1).all(axis=1)):
+                bad[int(row)] = f"the array {name!r} holds a number that is not finite"
+        for row in np.flatnonzero(unusable(raw.label)):
+            bad[int(row)] = f"the label {label!r} is missing or not a number one can use"
+        self.bad_rows.add(BadRow(raw.file, int(raw.rows[row]), why) for row, why in sorted(bad.items()))
+        return raw.without(bad) if bad else raw
+
+    def _check(self, file: str, headers: Mapping[str, Header], first: Mapping[str, Header]) -> None:
         lengths = {name: headers[name].shape[0] for name in sorted(self._arrays)}
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -113,56 +129,28 @@ class ArrayTable:
                     f"a row of {name!r} has shape {headers[name].row_shape} in {file} and {first[name].row_shape} in "
                     f"{self.source.files[0].name}: make them alike"
                 )
+            if len(first[name].row_shape) > 1 and headers[name].is_bytes != first[name].is_bytes:
+                raise BadInput(
+                    f"array {name!r} holds {headers[name].dtype} in {file} and {first[name].dtype} in "
+                    f"{self.source.files[0].name}: bytes count from 0 to 255, other numbers do not; make them alike"
+                )
 
-    def _headers(self, file: SourceFile) -> dict[str, _Header]:
+    def _headers(self, file: SourceFile) -> dict[str, Header]:
         headers = {}
         with _blaming(file.name), self._open(file) as archive:
             for member in archive.namelist():
                 with archive.open(member) as stream:
-                    headers[member.removesuffix(".npy")] = _read_header(stream)
+                    headers[member.removesuffix(".npy")] = read_header(stream)
         return {name: header for name, header in headers.items() if header.shape}
 
     @contextmanager
     def _open(self, file: SourceFile) -> Iterator[zipfile.ZipFile]:
-        with self.source.filesystem.open_input_file(file.path) as stream, zipfile.ZipFile(stream) as archive:
+        source = self.validation if self.validation and file in self._held_back else self.source
+        with source.filesystem.open_input_file(file.path) as stream, zipfile.ZipFile(stream) as archive:
             yield archive
 
 
-class _Reader:
-    """Takes rows off an array's file, one piece after another."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.header = _read_header(stream)
-        self._whole: Any = None
-        if self.header.by_column:  # its rows lie scattered over the file
-            count = int(np.prod(self.header.shape))
-            self._whole = np.frombuffer(self._bytes(count), self.header.dtype).reshape(self.header.shape, order="F")
-
-    def take(self, count: int) -> Any:
-        """Return the next `count` rows."""
-        shape = (count, *self.header.row_shape)
-        if self._whole is not None:
-            piece, self._whole = self._whole[:count], self._whole[count:]
-            return piece.reshape(shape)
-        return np.frombuffer(self._bytes(int(np.prod(shape))), self.header.dtype).reshape(shape)
-
-    def _bytes(self, entries: int) -> bytes:
-        size = entries * self.header.dtype.itemsize
-        content = self._stream.read(size)
-        if len(content) < size:
-            raise EOFError("an array ends too early")
-        return content
-
-
-def _read_header(stream: IO[bytes]) -> _Header:
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, by_column, dtype = read(stream)
-    return _Header(shape, dtype, by_column and len(shape) > 1)
-
-
-def _columns(name: str, header: _Header) -> Iterator[tuple[str, tuple[str, int | None]]]:
+def _columns(name: str, header: Header) -> Iterator[tuple[str, tuple[str, int | None]]]:
     """Yield the columns of an array: the name of each, and where it is."""
     if len(header.row_shape) == 1:
         yield from ((f"{name}_{i}", (name, i)) for i in range(header.row_shape[0]))
@@ -170,27 +158,29 @@ def _columns(name: str, header: _Header) -> Iterator[tuple[str, tuple[str, int |
         yield name, (name, None)
 
 
-def _expanded(name: str, headers: Mapping[str, _Header]) -> list[str]:
+def _expanded(name: str, headers: Mapping[str, Header]) -> list[str]:
     return [column for column, _ in _columns(name, headers[name])] if name in headers else [name]
 
 
-def _kinds(headers: Mapping[str, _Header]) -> dict[str, str]:
+def _kinds(headers: Mapping[str, Header]) -> dict[str, str]:
     return {column: header.kind for name, header in headers.items() for column, _ in _columns(name, header)}
 
 
-def _with_shapes(schema: Schema, headers: Mapping[str, _Header]) -> Schema:
+def _with_shapes(schema: Schema, headers: Mapping[str, Header]) -> Schema:
     def shaped(column: Column) -> Column:
         if column.kind != "array":
             return column
         header = headers[column.name]
-        return Column(column.name, "array", header.row_shape, "uint8" if header.dtype == np.uint8 else "float32")
+        return Column(column.name, "array", header.row_shape, "uint8" if header.is_bytes else "float32")
 
-    return Schema(schema.label, tuple(map(shaped, schema.features)))
+    return replace(schema, features=tuple(map(shaped, schema.features)))
 
 
 def _texts(values: Any) -> Any:
     if values.dtype == bool:
         values = np.where(values, "true", "false")
+    if values.dtype.kind in "uif":
+        return pc.cast(pa.array(values), pa.string())
     return pa.array(np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values, pa.string())
 
 

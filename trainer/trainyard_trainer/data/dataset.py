@@ -39,12 +39,9 @@ def open_data_set(
         BadInput: a file cannot be read as what it should be, or the columns do not fit the spec.
     """
     if source.format in ("npz", "directory"):
-        if reading and (reading.validation or reading.validation_column):
-            raise BadInput(
-                f"data.validation.uri and data.validation.column are for tables, not for format {source.format}: use "
-                "data.validation.fraction"
-            )
         if reading and reading.slices:
             raise BadInput(f"data.slices is for tables, not for format {source.format}: remove it")
-        return (ArrayTable if source.format == "npz" else DirectoryTable)(source, label=label, features=features)
+        if source.format == "npz":
+            return ArrayTable(source, label=label, features=features, reading=reading)
+        return DirectoryTable(source, label=label, features=features, reading=reading)
     return Table(source, label=label, features=features, reading=reading)

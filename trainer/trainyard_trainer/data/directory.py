@@ -16,7 +16,7 @@ from trainyard_trainer.data.labels import class_name
 from trainyard_trainer.data.readers import Unit
 from trainyard_trainer.data.schema import Schema, choose, is_number
 from trainyard_trainer.data.source import Source, SourceFile
-from trainyard_trainer.data.table import BATCH_ROWS, RawRows
+from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Reading
 from trainyard_trainer.errors import BadInput, listed
 
 UNIT_FILES = 128
@@ -47,20 +47,22 @@ class DirectoryTable:
         BadInput: a file is not in the folder of a class, or is not of the one kind that the others are.
     """
 
-    def __init__(self, source: Source, *, label: str, features: Sequence[str] | None) -> None:
-        self.source, self.bad_rows = source, BadRows(0)
-        self.validation: Source | None = None
-        self._kind = _kind_of(source)
-        folders = {_folder(each) for each in source.files}
+    def __init__(
+        self, source: Source, *, label: str, features: Sequence[str] | None, reading: Reading | None = None
+    ) -> None:
+        reading = reading or Reading()
+        self.source, self.validation = source, reading.validation
+        self.bad_rows = BadRows(0)
+        self._held_back = frozenset(self.validation.files if self.validation else ())
+        self._kind = _kind_of(source, self.validation)
+        folders = {_folder(each) for each in (*source.files, *self._held_back)}
         numbers = all(is_number(each) and class_name(float(each)) == each for each in folders)
         kinds = {self._kind.feature: self._kind.holds, label: "number" if numbers else "text"}
         self.schema: Schema = choose(kinds, label=label, wanted=features, where=source.location)
 
     def units(self) -> list[Unit]:
-        """Return the files in groups, in a fixed order."""
-        files = sorted(self.source.files, key=lambda each: hashlib.sha256(each.name.encode()).digest())
-        groups = [tuple(files[i : i + UNIT_FILES]) for i in range(0, len(files), UNIT_FILES)]
-        return [Unit(group[0], group, sum(each.size for each in group)) for group in groups]
+        """Return the files in groups, in a fixed order: those to validate with, of another folder, come last."""
+        return [unit for each in (self.source, self.validation) if each for unit in _units(each.files)]
 
     def read(self, unit: Unit, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawRows]:
         """Yield the files of a group, at most `batch_rows` at a time."""
@@ -70,7 +72,8 @@ class DirectoryTable:
                 yield self._rows(files, begin, list(pool.map(self._content, files)))
 
     def _content(self, file: SourceFile) -> bytes:
-        with self.source.filesystem.open_input_stream(file.path, compression=None) as stream:
+        source = self.validation if self.validation and file in self._held_back else self.source
+        with source.filesystem.open_input_stream(file.path, compression=None) as stream:
             return bytes(stream.read())
 
     def _rows(self, files: Sequence[SourceFile], first_row: int, contents: list[bytes]) -> RawRows:
@@ -84,7 +87,14 @@ class DirectoryTable:
             label=label if self.schema.label.kind == "text" else pc.cast(label, pa.float64()),
             media={} if text else {self._kind.feature: pa.array(contents, pa.binary())},
             files=tuple(each.name for each in files),
+            held_back=np.full(len(files), files[0] in self._held_back) if self.validation else None,
         )
+
+
+def _units(of: Sequence[SourceFile]) -> list[Unit]:
+    files = sorted(of, key=lambda each: hashlib.sha256(each.name.encode()).digest())
+    groups = [tuple(files[i : i + UNIT_FILES]) for i in range(0, len(files), UNIT_FILES)]
+    return [Unit(group[0], group, sum(each.size for each in group)) for group in groups]
 
 
 def _decoded(files: Sequence[SourceFile], contents: list[bytes]) -> Any:
@@ -104,14 +114,16 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _folder(file: SourceFile) -> str:
-    return PurePosixPath(file.name).parts[0]
+    return PurePosixPath(file.name).parts[-2]
 
 
-def _kind_of(source: Source) -> _FileKind:
+def _kind_of(source: Source, validation: Source | None) -> _FileKind:
     found: dict[str, str] = {}
-    for file in source.files:
+    # The names of files to validate with begin with the folder that holds their classes.
+    placed = [(each, 2) for each in source.files] + [(each, 3) for each in (validation.files if validation else ())]
+    for file, parts in placed:
         path = PurePosixPath(file.name)
-        if len(path.parts) != 2:
+        if len(path.parts) != parts:
             raise BadInput(
                 f"{file.name} is not in the folder of a class: format directory expects "
                 f"<folder>/<class>/<file> and nothing above or below; move or remove it"

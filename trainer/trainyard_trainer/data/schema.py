@@ -157,6 +157,11 @@ def choose(
             )
     if wanted is not None and label in wanted:
         raise BadInput(f"data.features lists the label {label!r} itself: take it out, or the model would only copy it")
+    if wanted is not None and validation in wanted:
+        raise BadInput(
+            f"data.features lists {validation!r}, which data.validation.column says chooses the validation rows: take "
+            "it out"
+        )
     features = dict.fromkeys(
         wanted if wanted is not None else (name for name in kinds if name not in (label, validation))
     )

@@ -66,21 +66,27 @@ class StoredRows:
         name = self._schema.validation
         if name is None:
             return None
-        texts = pc.utf8_lower(pc.fill_null(_as_texts(self.column(name)), ""))
-        held_back, known = (
-            pc.is_in(texts, pa.array(each)).to_numpy(zero_copy_only=False)
-            for each in (_HELD_BACK, _HELD_BACK + _TRAINED_ON)
-        )
-        for row in np.flatnonzero(~known):
-            self._refuse(
-                row,
-                f"column {name!r} says {texts[row].as_py()!r}, which does not tell whether the row is for validation: "
-                "expected true or false, 1 or 0, validation or train",
-            )
+        held_back, bad = told_apart(name, _as_texts(self.column(name)))
+        for row, why in bad.items():
+            self._refuse(row, why)
         return held_back
 
     def _refuse(self, row: Any, why: str) -> None:
         self.bad.setdefault(int(row), why)
+
+
+def told_apart(name: str, column: Any) -> tuple[Any, dict[int, str]]:
+    """Return which rows a column of texts chooses for validation, and what is wrong where it does not tell."""
+    texts = pc.utf8_lower(pc.fill_null(column, ""))
+    held_back, known = (
+        pc.is_in(texts, pa.array(each)).to_numpy(zero_copy_only=False)
+        for each in (_HELD_BACK, _HELD_BACK + _TRAINED_ON)
+    )
+    return held_back, {
+        int(row): f"column {name!r} says {texts[row].as_py()!r}, which does not tell whether the row is for "
+        "validation: expected true or false, 1 or 0, validation or train"
+        for row in np.flatnonzero(~known)
+    }
 
 
 def unusable(label: Any) -> Any:

@@ -68,6 +68,27 @@ class RawRows:
             return self.files[row]
         return f"row {(self.first_row + row if self.rows is None else self.rows[row]) + 1} of {self.file}"
 
+    def without(self, bad: Iterable[int]) -> "RawRows":
+        """Return the other rows."""
+        keep = np.ones(len(self), bool)
+        keep[list(bad)] = False
+        which = pa.array(keep)
+
+        def kept(values: Any) -> Any:
+            return values[keep] if isinstance(values, np.ndarray) else values.filter(which)
+
+        return replace(
+            self,
+            numbers=self.numbers[keep],
+            texts=tuple(map(kept, self.texts)),
+            label=kept(self.label),
+            media={name: kept(each) for name, each in self.media.items()},
+            files=tuple(name for name, wanted in zip(self.files, keep, strict=True) if wanted) if self.files else (),
+            rows=None if self.rows is None else self.rows[keep],
+            held_back=None if self.held_back is None else self.held_back[keep],
+            slices={name: kept(each) for name, each in self.slices.items()},
+        )
+
 
 class Table:
     """A data set with the columns that training uses.
@@ -182,23 +203,7 @@ class Table:
         if not stored.bad:
             return raw
         self.bad_rows.add(BadRow(file.name, int(batch.rows[i]), why) for i, why in sorted(stored.bad.items()))
-        return _without(raw, stored.bad)
-
-
-def _without(raw: RawRows, bad: Iterable[int]) -> RawRows:
-    keep = np.ones(len(raw), bool)
-    keep[list(bad)] = False
-    which = pa.array(keep)
-    return replace(
-        raw,
-        numbers=raw.numbers[keep],
-        texts=tuple(each.filter(which) for each in raw.texts),
-        label=raw.label.filter(which),
-        media={name: each.filter(which) for name, each in raw.media.items()},
-        rows=raw.rows[keep],
-        held_back=None if raw.held_back is None else raw.held_back[keep],
-        slices={name: each.filter(which) for name, each in raw.slices.items()},
-    )
+        return raw.without(stored.bad)
 
 
 def _partition_kinds(files: Iterable[SourceFile]) -> dict[str, str]:

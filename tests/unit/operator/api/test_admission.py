@@ -141,6 +141,8 @@ def test_every_example_is_accepted(document):
         output(signing={"secretKeyRef": {"name": "keys", "key": "private.pem"}}),
         data(format="tfrecord", maxBadRows=10, validation={"uri": "validation/"}),
         data(validation={"column": "split"}),
+        data(format="npz", validation={"column": "split"}),
+        data(format="directory", validation={"uri": "held-back"}, maxBadRows=3),
         data(hashing={"street": 1000}),
         a_training_job(program={"keras": {"task": "multilabelClassification"}}),
         data(validation={"fraction": 0}),
@@ -259,6 +261,7 @@ def test_good_input_is_accepted(resource):
         (data(validation={"fraction": 1}), "1 is greater than the maximum of 0.9"),
         (data(validation={"fraction": 0.1, "uri": "v.csv"}), "set at most one of fraction, uri and column"),
         (data(validation={"uri": "v.csv", "column": "split"}), "set at most one of fraction, uri and column"),
+        (data(format="directory", validation={"column": "split"}), "name it in validation.uri, or use validation.frac"),
         (data(validation={"column": "price"}), "validation rows can be neither the label nor one of the features"),
         (data(validation={"column": "a"}, features=["a"]), "validation rows can be neither the label nor one of the"),
         (

@@ -9,16 +9,20 @@ import numpy as np
 import pytest
 
 from trainyard_trainer.data.dataset import DataSet, open_data_set
-from trainyard_trainer.data.source import find
-from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.source import find, validation_files
+from trainyard_trainer.data.table import RawRows, Reading
 from trainyard_trainer.errors import BadInput
 
 COUNT = 10
 LABELS = np.array(["no", "yes"] * 5)
 
 
-def open_arrays(path: Path, label: str = "label", features: list[str] | None = None) -> DataSet:
-    return open_data_set(find(str(path), "auto"), label=label, features=features)
+def open_arrays(
+    path: Path, label: str = "label", features: list[str] | None = None, validation: str | None = None, **reading: Any
+) -> DataSet:
+    source = find(str(path), "auto")
+    beside = validation_files(source, validation, beside=str(path)) if validation else None
+    return open_data_set(source, label=label, features=features, reading=Reading(validation=beside, **reading))
 
 
 def read(data_set: DataSet, batch_rows: int = 4) -> list[RawRows]:
@@ -132,3 +136,87 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     for name in ("cut", "short", "text"):
         with pytest.raises(BadInput, match=f"cannot read {name}.npz"):
             read(open_arrays(tmp_path / f"{name}.npz"))
+
+
+def test_the_rows_of_another_file_are_held_back(tmp_path: Path) -> None:
+    np.savez(tmp_path / "train.npz", a=np.arange(COUNT), label=LABELS)
+    np.savez(tmp_path / "test.npz", a=np.arange(3), label=LABELS[:3])
+
+    parts = read(open_arrays(tmp_path / "train.npz", validation="test.npz"))
+
+    assert [(each.file, each.held_back.tolist()) for each in parts] == [
+        ("train.npz", [False] * 4), ("train.npz", [False] * 4), ("train.npz", [False] * 2), ("test.npz", [True] * 3),
+    ]  # fmt: skip
+
+
+def test_files_to_validate_with_need_the_same_arrays(tmp_path: Path) -> None:
+    np.savez(tmp_path / "train.npz", a=np.zeros((COUNT, 4, 4), np.uint8), label=LABELS)
+    np.savez(tmp_path / "floats.npz", a=np.zeros((COUNT, 4, 4)), label=LABELS)
+    np.savez(tmp_path / "other.npz", b=np.zeros((COUNT, 4, 4), np.uint8), label=LABELS)
+
+    for name, message in (
+        ("floats.npz", "array 'a' holds float64 in floats.npz and uint8 in train.npz"),
+        ("other.npz", "column 'a' is in train.npz but not in other.npz"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            open_arrays(tmp_path / "train.npz", validation=name)
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        np.array(["train", "Val"] * 5),
+        np.array([b"0", b"1"] * 5),
+        np.arange(COUNT) % 2,
+        (np.arange(COUNT) % 2).astype(np.float64).reshape(-1, 1),
+        np.arange(COUNT) % 2 == 1,
+    ],
+)
+def test_an_array_may_say_which_rows_are_held_back_and_is_no_feature(split: Any, tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", a=np.arange(COUNT), split=split, label=LABELS)
+
+    data_set = open_arrays(tmp_path / "t.npz", validation_column="split")
+
+    assert data_set.schema.numbers == ("a",)
+    assert np.concatenate([each.held_back for each in read(data_set)]).tolist() == [False, True] * 5
+
+
+@pytest.mark.parametrize(
+    ("split", "features", "message"),
+    [
+        (np.arange(COUNT), None, "row 3 of t.npz: column 'split' says '2', which does not tell whether the row is"),
+        (np.zeros((COUNT, 2, 2)), None, "names 'split', which holds array: expected an array of true and false"),
+        (pickled(), None, "names 'split', which holds Python objects: expected an array of true and false"),
+        (np.arange(COUNT), ["a", "split"], "data.features lists 'split', which data.validation.column says"),
+        (np.zeros((COUNT, 2)), None, "data.validation.column is 'split', which is not a column of t.npz"),
+    ],
+)
+def test_an_array_that_does_not_tell_them_apart_is_refused(
+    split: Any, features: list[str] | None, message: str, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "t.npz", a=np.arange(COUNT), split=split, label=LABELS)
+
+    with pytest.raises(BadInput) as raised:
+        read(open_arrays(tmp_path / "t.npz", features=features, validation_column="split"))
+
+    assert message in str(raised.value)
+
+
+def test_rows_without_a_label_or_with_pixels_that_are_no_numbers_are_left_out_as_far_as_allowed(tmp_path: Path) -> None:
+    maps, label = np.zeros((COUNT, 2, 2)), np.arange(COUNT, dtype=float)
+    maps[1, 0, 0], label[6] = np.inf, np.nan
+    np.savez(tmp_path / "t.npz", map=maps, label=label)
+    data_set = open_arrays(tmp_path / "t.npz", max_bad_rows=2)
+
+    for _ in range(2):
+        parts = read(data_set)
+        assert together([each.label for each in parts]) == [0, 2, 3, 4, 5, 7, 8, 9]
+        assert [each.first_row for each in parts] == [0, 3, 6]
+        assert parts[1].where(2) == "row 8 of t.npz"
+
+    assert data_set.bad_rows.first == [
+        "row 2 of t.npz: the array 'map' holds a number that is not finite",
+        "row 7 of t.npz: the label 'label' is missing or not a number one can use",
+    ]
+    with pytest.raises(BadInput, match=r"row 2 of t.npz: .*allow some to be left out with data.maxBadRows"):
+        read(open_arrays(tmp_path / "t.npz"))

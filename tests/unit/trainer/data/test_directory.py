@@ -8,7 +8,8 @@ import pytest
 
 from trainyard_trainer.data.dataset import DataSet, open_data_set
 from trainyard_trainer.data.directory import UNIT_FILES
-from trainyard_trainer.data.source import find
+from trainyard_trainer.data.source import find, validation_files
+from trainyard_trainer.data.table import Reading
 from trainyard_trainer.errors import BadInput
 
 
@@ -19,8 +20,13 @@ def put(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def open_folder(folder: Path, features: list[str] | None = None) -> DataSet:
-    return open_data_set(find(str(folder), "directory"), label="label", features=features)
+def open_folder(
+    folder: Path, features: list[str] | None = None, *, validation: str | None = None, bad_rows: int = 0
+) -> DataSet:
+    source = find(str(folder), "directory")
+    beside = validation_files(source, validation, beside=str(folder)) if validation else None
+    reading = Reading(validation=beside, max_bad_rows=bad_rows)
+    return open_data_set(source, label="label", features=features, reading=reading)
 
 
 def rows(data_set: DataSet, column: str, batch_rows: int = 1000) -> dict[str, tuple[Any, Any]]:
@@ -97,5 +103,39 @@ def test_what_does_not_belong_there_is_named(
 ) -> None:
     with pytest.raises(BadInput) as raised:
         rows(open_folder(put(tmp_path, files), features), "text")
+
+    assert message in str(raised.value)
+
+
+def test_the_files_of_another_folder_are_held_back(tmp_path: Path) -> None:
+    put(tmp_path, {"train/cat/a.png": b"1", "train/dog/a.png": b"2", "test/cat/a.png": b"3", "test/dog/b.png": b"4"})
+
+    data_set = open_folder(tmp_path / "train", validation="test")
+
+    assert rows(data_set, "image") == {
+        "cat/a.png": (b"1", "cat"), "dog/a.png": (b"2", "dog"),
+        "test/cat/a.png": (b"3", "cat"), "test/dog/b.png": (b"4", "dog"),
+    }  # fmt: skip
+    held_back = {name for unit in data_set.units() for raw in data_set.read(unit) if raw.held_back.all()
+                 for name in raw.files}  # fmt: skip
+    assert held_back == {"test/cat/a.png", "test/dog/b.png"}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"test/a.png": b""}, "test/a.png is not in the folder of a class"),
+        ({"test/cat/a.txt": b""}, "of different kinds, such as cat/a.png and test/cat/a.txt"),
+        ({}, "holds no files"),
+    ],
+)
+def test_what_does_not_belong_into_the_other_folder_is_named(
+    files: dict[str, bytes], message: str, tmp_path: Path
+) -> None:
+    put(tmp_path, {"train/cat/a.png": b"1", "train/dog/a.png": b"2"} | files)
+    (tmp_path / "test").mkdir(exist_ok=True)
+
+    with pytest.raises(BadInput) as raised:
+        open_folder(tmp_path / "train", validation="test")
 
     assert message in str(raised.value)
