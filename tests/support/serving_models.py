@@ -90,7 +90,8 @@ def _save(module: Any, path: Path, signatures: dict[str, Any]) -> Path:
 
 def loopback_address() -> str:
     """An address of this machine that is most likely nobody's yet, so that ports need not be found."""
-    return f"127.{random.randrange(128, 255)}.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
+    draw = random.SystemRandom().randrange  # trainings in other tests set the seed of `random`, alike in each process
+    return f"127.{draw(128, 255)}.{draw(1, 255)}.{draw(1, 255)}"
 
 
 def start_server(*arguments: str, address: str) -> subprocess.Popen[str]:
