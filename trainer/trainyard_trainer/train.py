@@ -68,7 +68,7 @@ def train(
     if run.job.spec.tuning:
         from trainyard_trainer.tuning.search import Search  # Optuna's import is for those who search
 
-        run, tuned = Search(run, board=board, journal=journal, stop=stop).best()
+        run, tuned = Search(run, store.search(), board=board, journal=journal, stop=stop).best()
     checkpoints = store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep)
     devices = _devices(run, meeting) if needs_tensorflow(run.program.family) else None
     if isinstance(run.program, PythonProgram) and run.code:
@@ -128,6 +128,8 @@ def train(
 
 def _clear(run: Run, store: ModelStore) -> None:
     shutil.rmtree(tuning_folder(run), ignore_errors=True)
+    if run.job.spec.tuning and (search := store.search()):
+        search.clear()
     store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep).clear()
 
 

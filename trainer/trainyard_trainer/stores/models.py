@@ -11,6 +11,7 @@ from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stores.checkpoints import StoredCheckpoints
 from trainyard_trainer.stores.objects import Objects
+from trainyard_trainer.stores.searches import StoredSearch
 from trainyard_trainer.stores.versions import StoredVersions
 
 Sign = Callable[[Path], None]
@@ -43,6 +44,9 @@ class ModelStore(Protocol):
 
     def checkpoints(self, folder: Path, *, keep: int) -> CheckpointFolder:
         """Return the checkpoints of this training."""
+
+    def search(self) -> StoredSearch | None:
+        """Return where a search keeps its state besides the disk; nothing where the disk is what lasts."""
 
     def keep_logs(self, folder: Path) -> None:
         """Put the logs where they outlive the pod."""
@@ -78,6 +82,9 @@ class _Folder:
     def checkpoints(self, folder: Path, *, keep: int) -> CheckpointFolder:
         return CheckpointFolder(folder, keep=keep)
 
+    def search(self) -> StoredSearch | None:
+        return None
+
     def keep_logs(self, folder: Path) -> None: ...
 
 
@@ -108,6 +115,9 @@ class _Remote:
 
     def checkpoints(self, folder: Path, *, keep: int) -> CheckpointFolder:
         return StoredCheckpoints(folder, self._objects, f"{self._training}/checkpoints", keep=keep)
+
+    def search(self) -> StoredSearch | None:
+        return StoredSearch(self._objects, self._training)
 
     def keep_logs(self, folder: Path) -> None:
         for path in sorted(each for each in folder.rglob("*") if each.is_file()):

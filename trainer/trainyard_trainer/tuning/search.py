@@ -9,11 +9,12 @@ from typing import Any
 
 from trainyard_operator.api import names
 from trainyard_trainer.devices import usable_memory
-from trainyard_trainer.errors import BadInput, Stopped
+from trainyard_trainer.errors import BadInput, Stopped, TrainerError, one_line
 from trainyard_trainer.reporting.board import ProgressBoard
 from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
+from trainyard_trainer.stores.searches import StoredSearch
 from trainyard_trainer.tasks.metrics import is_better_higher
 from trainyard_trainer.trees.settings import most_epochs
 from trainyard_trainer.tuning.space import Choice, Space
@@ -29,15 +30,18 @@ _HOPELESS = 3
 
 
 class Search:
-    """One search. `folder` is where it keeps its trials while it runs.
+    """One search. `folder` is where it keeps its trials while it runs, `store` what outlives that folder, if it must.
 
     Raises:
         BadInput: the parameters do not fit the spec.
+        StoreUnavailable: whether an earlier pod has begun this search cannot be found out.
     """
 
-    def __init__(self, run: Run, *, board: ProgressBoard, journal: Journal, stop: StopSignal) -> None:
+    def __init__(
+        self, run: Run, store: StoredSearch | None, *, board: ProgressBoard, journal: Journal, stop: StopSignal
+    ) -> None:
         assert run.job.spec.tuning is not None
-        self._run, self._board, self._journal, self._stop = run, board, journal, stop
+        self._run, self._store, self._board, self._journal, self._stop = run, store, board, journal, stop
         self._tuning, self._epochs = run.job.spec.tuning, most_epochs(run.job.spec)
         objective = self._tuning.objective
         self.metric = objective.name
@@ -47,7 +51,7 @@ class Search:
         self._study = Study(
             self._tuning, self._space, higher=self.higher, epochs=self._epochs, seed=run.job.spec.fit.seed
         )
-        self._trials = Trials.load(self.folder / "trials.json")
+        self._trials = self._known_trials()
         self._running: dict[int, TrialProcess] = {}
         self._pruned: set[int] = set()
         self._wanted = self._tuning.max_trials
@@ -78,6 +82,17 @@ class Search:
         )
         return self._run_of(best), self._describe(ranked)
 
+    def _known_trials(self) -> Trials:
+        """Return what an earlier run has tried; a trial that was running begins again where its folder is lost."""
+        path = self.folder / "trials.json"
+        if self._store:
+            self._store.fetch(path)
+        trials = Trials.load(path)
+        for each in trials:
+            if not each.ended and not self._folder(each).path.exists():
+                trials.reached(each.number, ())
+        return trials
+
     def _work(self) -> None:
         for trial in self._trials:
             if not trial.ended:
@@ -93,6 +108,7 @@ class Search:
                 self._look_at(number)
             if self._stop.requested:
                 self._end_processes()
+                self._keep()
                 raise Stopped(f"stopped on request with {self._ended()} of {self._wanted} trials ended")
             if self._hopeless():
                 return
@@ -153,7 +169,7 @@ class Search:
             self._start(trial)
             return
         self._study.ended(trial)
-        self._trials.write_table(self._run.folders.logs / TABLE_FILE, list(self._space.distributions), self.metric)
+        self._keep()
         if trial.state != "complete":
             shutil.rmtree(self._folder(trial).checkpoints, ignore_errors=True)
         came = f"{self.metric} {trial.value:.6g}" if trial.value is not None else trial.message
@@ -164,6 +180,22 @@ class Search:
             state=trial.state,
             parameters=self._settings(trial.choice),
         )
+
+    def _keep(self) -> None:
+        """Write what is known of the trials; what cannot be uploaded now is uploaded after the next trial."""
+        table = self._run.folders.logs / TABLE_FILE
+        self._trials.write_table(table, list(self._space.distributions), self.metric)
+        if self._store is None:
+            return
+        best = next(map(self._folder, self._trials.best_first(higher=self.higher)), None)
+        try:
+            if best:
+                self._store.keep_best(best.path, best.for_export())
+            self._store.keep(self._trials.path, table)
+            if best:
+                self._store.drop_others(best.path)
+        except TrainerError as error:
+            self._journal.write("not-kept", f"the trials so far are not in the store yet: {one_line(error)}")
 
     def _show(self) -> None:
         done = sum(self._epochs if each.ended else len(each.values) for each in self._trials)
@@ -199,6 +231,8 @@ class Search:
     def _run_of(self, best: Trial) -> Run:
         """Return the run whose checkpoint says that its training is over, so that only the export is left."""
         folder = self._folder(best)
+        if self._store:
+            self._store.fetch_trial(folder.path)
         shutil.copytree(folder.logs, self._run.folders.logs, dirs_exist_ok=True)
         folders = replace(self._run.folders, checkpoints=folder.checkpoints)
         job = self._space.job(best.choice)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,11 @@ class TrialFolder:
     def logs(self) -> Path:
         """Its logs."""
         return self.path / "logs"
+
+    def for_export(self) -> Iterator[Path]:
+        """Yield the files that its export needs: the last checkpoint and the logs."""
+        yield from sorted(self.checkpoints.glob("step-*.ckpt"))[-1:]
+        yield from sorted(each for each in self.logs.rglob("*") if each.is_file())
 
     def values(self, metric: str) -> tuple[float, ...]:
         """Return the metric after each epoch so far; a line that is being written does not count yet."""
