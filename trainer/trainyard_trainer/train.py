@@ -21,6 +21,7 @@ from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
 from trainyard_trainer.stores.models import ModelStore, model_store
 from trainyard_trainer.trees.settings import grows_trees
+from trainyard_trainer.tuning.summary import summary
 from trainyard_trainer.workers.rendezvous import ALONE, Meeting, check_same_data
 
 
@@ -123,7 +124,8 @@ def train(
     length = f"{end.epoch} epochs" + (f" and {end.step} steps" if end.step else "")
     bad = len(prepared.table.bad_rows)
     left_out = f"; {bad:,} bad rows were left out" if bad else ""
-    return Outcome(reason, f"trained {version.name} version {version.version} in {length}{left_out}", version)
+    tried = f"; {summary(tuned)}" if tuned else ""
+    return Outcome(reason, f"trained {version.name} version {version.version} in {length}{left_out}{tried}", version)
 
 
 def _clear(run: Run, store: ModelStore) -> None:

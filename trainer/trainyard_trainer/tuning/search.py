@@ -3,7 +3,6 @@
 import os
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from trainyard_trainer.tasks.metrics import is_better_higher
 from trainyard_trainer.trees.settings import most_epochs
 from trainyard_trainer.tuning.space import Choice, Space
 from trainyard_trainer.tuning.study import Study
+from trainyard_trainer.tuning.summary import shown
 from trainyard_trainer.tuning.trials import Trial, Trials
 from trainyard_trainer.tuning.worker import LOG_FILE, Share, TrialFolder, TrialProcess
 
@@ -76,7 +76,7 @@ class Search:
         self._journal.write(
             "tuned",
             f"the best of {len(self._trials)} trials is {best.number}: "
-            f"{self.metric} {best.value:.6g} with {_shown(best.choice)}",
+            f"{self.metric} {best.value:.6g} with {shown(best.choice)}",
             trial=best.number,
             parameters=self._settings(best.choice),
         )
@@ -175,7 +175,7 @@ class Search:
         came = f"{self.metric} {trial.value:.6g}" if trial.value is not None else trial.message
         self._journal.write(
             "trial",
-            f"trial {trial.number} ({self._ended()}/{self._wanted}) {trial.state}: {came} with {_shown(trial.choice)}",
+            f"trial {trial.number} ({self._ended()}/{self._wanted}) {trial.state}: {came} with {shown(trial.choice)}",
             trial=trial.number,
             state=trial.state,
             parameters=self._settings(trial.choice),
@@ -265,8 +265,3 @@ class Search:
 
     def _settings(self, choice: Choice) -> dict[str, Any]:
         return {name: self._space.value(name, value) for name, value in choice.items()}
-
-
-def _shown(choice: Mapping[str, Any]) -> str:
-    named = ((name.rpartition(".")[2], value) for name, value in choice.items())
-    return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in named)

@@ -55,6 +55,7 @@ def test_a_search_goes_on_after_a_stop_and_exports_the_best_trial(table: Path, t
     version = tmp_path / "store" / "sample" / "1"
     search = json.loads((version / names.MANIFEST_FILE).read_text())["training"]["tuning"]
     best = max(rows[2:], key=lambda row: float(row["val_accuracy"]))
+    assert f"best val_accuracy of {len(rows)} trials: {float(best['val_accuracy']):.6g} with " in done.report["message"]
     assert search["best"][0]["trial"] == int(best["trial"]) == done.the("tuned")["trial"]
     assert search["best"][0]["value"] == pytest.approx(done.report["metrics"]["val_accuracy"])
     assert search["best"][0]["parameters"]["program.keras.hidden"] == json.loads(best["program.keras.hidden"])
