@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,7 @@ def fitted(
     *,
     stop: StopSignal | None = None,
     clock: Clock | None = None,
+    extra: Mapping[str, str] | None = None,
     checkpoints: Callable[[Path, int], CheckpointFolder] | None = None,
 ) -> Fitted:
     """Train to the end of the last epoch, with checkpoints in `folder`.
@@ -94,7 +95,7 @@ def fitted(
         TrainerError: as the training ends.
     """
     with tempfile.TemporaryDirectory() as specs:
-        run = read_run(str(spec.write(Path(specs))), environment(folder))
+        run = read_run(str(spec.write(Path(specs))), environment(folder) | dict(extra or {}))
     log, board = io.StringIO(), ProgressBoard(clock)
     journal = Journal(log)
     prepared = prepare(run, board=board, journal=journal)

@@ -179,7 +179,8 @@ class Data(ApiModel):
         ge=0,
         le=1000000,
         description="Rows that may be left out because they cannot be used: a number or label that is none, a wrong "
-        "number of fields, a vector of another length, a text that is not UTF-8. One more is an error.",
+        "number of fields, a vector of another length, a text that is not UTF-8, a file that cannot be decoded. One "
+        "more is an error.",
     )
 
     @property

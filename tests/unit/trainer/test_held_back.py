@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from support.pictures import SIDE, write_folders
-from support.trainer_fits import Fitted, fitted
+from support.trainer_fits import Fitted, checkpoint_folder, fitted
 from support.trainer_runs import SpecBuilder, a_spec
 from trainyard_trainer.errors import BadInput
 
@@ -115,10 +115,12 @@ def test_a_fraction_is_taken_of_every_class_alike_and_the_same_again_after_a_res
     spec = make(tmp_path).with_data(validation={"fraction": 0.2}).with_checkpoint(everySteps=5)
     first = fitted(spec.with_fit(epochs=2), tmp_path)
 
+    max(checkpoint_folder(tmp_path).glob("step-*.ckpt")).unlink()
     resumed = fitted(spec.with_fit(epochs=2), tmp_path)
 
     assert first.prepared.profile.labels.counts == tuple(CLASSES[name] * 4 // 5 for name in sorted(CLASSES))
     assert rows(first) == (160, 40)
     for one, other in zip(first.prepared.profile.masks, resumed.prepared.profile.masks, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert resumed.the("resumed")
+    assert resumed.the("resumed")["step"] < resumed.progress.step
+    assert first.digest == resumed.digest

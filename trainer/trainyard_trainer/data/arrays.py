@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainyard_trainer.data.bad_rows import BadRow, BadRows
+from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.npy import ArrayReader, Header, read_header
 from trainyard_trainer.data.readers import Unit
 from trainyard_trainer.data.schema import Column, Schema, choose, merge
@@ -112,7 +112,7 @@ class ArrayTable:
                 bad[int(row)] = f"the array {name!r} holds a number that is not finite"
         for row in np.flatnonzero(unusable(raw.label)):
             bad[int(row)] = f"the label {label!r} is missing or not a number one can use"
-        self.bad_rows.add(BadRow(raw.file, int(raw.rows[row]), why) for row, why in sorted(bad.items()))
+        self.bad_rows.add(raw.bad(bad))
         return raw.without(bad) if bad else raw
 
     def _check(self, file: str, headers: Mapping[str, Header], first: Mapping[str, Header]) -> None:

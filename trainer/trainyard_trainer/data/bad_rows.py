@@ -1,7 +1,11 @@
 """Rows that cannot be used: said with their place and why, and left out as long as there are few enough of them."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from trainyard_trainer.errors import BadInput
 
@@ -10,14 +14,22 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """One row, counted from 0 in its file, and what is wrong with it."""
+    """One row, counted from 0 in its file, or a file that is a row by itself, and what is wrong with it."""
 
     file: str
-    row: int
+    row: int | None
     why: str
 
     def __str__(self) -> str:
-        return f"row {self.row + 1} of {self.file}: {self.why}"
+        return f"{self.file if self.row is None else f'row {self.row + 1} of {self.file}'}: {self.why}"
+
+
+class UnreadableRows(BadInput):
+    """Rows whose image or sound cannot be decoded: why, by their places among the rows that were to be read."""
+
+    def __init__(self, rows: Mapping[int, str], *, first: str) -> None:
+        self.rows = rows
+        super().__init__(f"{first}: {next(iter(rows.values()))}; replace or remove it")
 
 
 class BadRows:
@@ -28,7 +40,8 @@ class BadRows:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._known: dict[tuple[str, int], BadRow] = {}
+        self._known: dict[tuple[str, int | None], BadRow] = {}
+        self._rows: defaultdict[str, list[int]] = defaultdict(list)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -38,6 +51,13 @@ class BadRows:
         """What is wrong with the first few."""
         return [str(each) for each in list(self._known.values())[:_NAMED]]
 
+    def __contains__(self, place: tuple[str, int | None]) -> bool:
+        return place in self._known
+
+    def among(self, file: str, rows: Any) -> list[int]:
+        """Return the places of known bad rows among rows of a file, given by their numbers."""
+        return np.flatnonzero(np.isin(rows, self._rows[file])).tolist() if file in self._rows else []
+
     def add(self, rows: Iterable[BadRow]) -> None:
         """Take in bad rows.
 
@@ -45,13 +65,19 @@ class BadRows:
             BadInput: there are more of them now than the limit; the message names the first few.
         """
         for each in rows:
-            self._known.setdefault((each.file, each.row), each)
+            if (each.file, each.row) in self:
+                continue
+            self._known[each.file, each.row] = each
+            if each.row is not None:
+                self._rows[each.file].append(each.row)
             if len(self) > self._limit:
                 raise BadInput(self._too_many())
 
     def _too_many(self) -> str:
         if not self._limit:
-            return f"{self.first[0]}; correct the row or remove it, or allow some to be left out with data.maxBadRows"
+            (only,) = self._known.values()
+            remedy = "replace or remove it" if only.row is None else "correct the row or remove it"
+            return f"{only}; {remedy}, or allow some to be left out with data.maxBadRows"
         return (
             f"more than {self._limit} rows cannot be used, which is what data.maxBadRows allows: "
             f"{'; '.join(self.first)}; correct them, or allow more"

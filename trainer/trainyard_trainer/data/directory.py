@@ -52,7 +52,7 @@ class DirectoryTable:
     ) -> None:
         reading = reading or Reading()
         self.source, self.validation = source, reading.validation
-        self.bad_rows = BadRows(0)
+        self.bad_rows = BadRows(reading.max_bad_rows)
         self._held_back = frozenset(self.validation.files if self.validation else ())
         self._kind = _kind_of(source, self.validation)
         folders = {_folder(each) for each in (*source.files, *self._held_back)}
@@ -65,11 +65,20 @@ class DirectoryTable:
         return [unit for each in (self.source, self.validation) if each for unit in _units(each.files)]
 
     def read(self, unit: Unit, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawRows]:
-        """Yield the files of a group, at most `batch_rows` at a time."""
+        """Yield the files of a group, at most `batch_rows` at a time, without those known to be bad.
+
+        Raises:
+            BadInput: more files are bad than may be left out.
+        """
+        good = [each for each in unit.fragment if (each.name, None) not in self.bad_rows]
+        first_row = 0
         with ThreadPoolExecutor(_READERS) as pool:
-            for begin in range(0, len(unit.fragment), batch_rows):
-                files = unit.fragment[begin : begin + batch_rows]
-                yield self._rows(files, begin, list(pool.map(self._content, files)))
+            for begin in range(0, len(good), batch_rows):
+                files = good[begin : begin + batch_rows]
+                raw = self._rows(files, first_row, list(pool.map(self._content, files)))
+                if len(raw):
+                    yield raw
+                    first_row += len(raw)
 
     def _content(self, file: SourceFile) -> bytes:
         source = self.validation if self.validation and file in self._held_back else self.source
@@ -79,16 +88,19 @@ class DirectoryTable:
     def _rows(self, files: Sequence[SourceFile], first_row: int, contents: list[bytes]) -> RawRows:
         label = pa.array([_folder(each) for each in files], pa.string())
         text = self._kind.holds == "text"
-        return RawRows(
+        texts, bad = _decoded(contents) if text else ((), {})
+        raw = RawRows(
             file=self.source.location,
             first_row=first_row,
             numbers=np.zeros((len(files), 0), np.float32),
-            texts=(_decoded(files, contents),) if text else (),
+            texts=texts,
             label=label if self.schema.label.kind == "text" else pc.cast(label, pa.float64()),
             media={} if text else {self._kind.feature: pa.array(contents, pa.binary())},
             files=tuple(each.name for each in files),
             held_back=np.full(len(files), files[0] in self._held_back) if self.validation else None,
         )
+        self.bad_rows.add(raw.bad(bad))
+        return raw.without(bad) if bad else raw
 
 
 def _units(of: Sequence[SourceFile]) -> list[Unit]:
@@ -97,12 +109,11 @@ def _units(of: Sequence[SourceFile]) -> list[Unit]:
     return [Unit(group[0], group, sum(each.size for each in group)) for group in groups]
 
 
-def _decoded(files: Sequence[SourceFile], contents: list[bytes]) -> Any:
-    try:
-        return pa.array([each.decode("utf-8-sig") for each in contents], pa.string())
-    except UnicodeDecodeError:
-        wrong = next(file.name for file, each in zip(files, contents, strict=True) if not _is_utf8(each))
-        raise BadInput(f"{wrong} is not a text in UTF-8: convert it, or leave it out") from None
+def _decoded(contents: Sequence[bytes]) -> tuple[tuple[Any], dict[int, str]]:
+    """Return the column of texts, and what is wrong with those that are none."""
+    bad = {row: "not a text in UTF-8" for row, each in enumerate(contents) if not _is_utf8(each)}
+    texts = [None if row in bad else each.decode("utf-8-sig") for row, each in enumerate(contents)]
+    return (pa.array(texts, pa.string()),), bad
 
 
 def _is_utf8(content: bytes) -> bool:

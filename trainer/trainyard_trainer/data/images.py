@@ -67,12 +67,14 @@ class ImageCounter:
         self._tally = Tally(self._shape[2])
         self.row_bytes = int(np.prod(self._shape)) * np.dtype(self._dtype).itemsize
 
-    def add(self, raw: RawRows, training: Any) -> dict[str, Any]:
-        """Take in rows; returns their pixels."""
-        pixels = self._read(raw)
+    def read(self, raw: RawRows) -> dict[str, Any]:
+        """Return the pixels of rows."""
+        return {PIXELS: self._read(raw)}
+
+    def count(self, read: Mapping[str, Any], training: Any) -> None:
+        """Take in the rows that were read last."""
         if self._dtype != "uint8":
-            self._tally.add(pixels[training].reshape(-1, self._shape[2]).astype(np.float64))
-        return {PIXELS: pixels}
+            self._tally.add(read[PIXELS][training].reshape(-1, self._shape[2]).astype(np.float64))
 
     def finish(self, training_rows: int) -> ImageFacts:
         """Return what is known now."""

@@ -33,11 +33,15 @@ class FeatureCounter(Protocol):
     row_bytes: int
     """Memory that the arrays of a row take, about: it decides how many rows are read at a time."""
 
-    def add(self, raw: RawRows, training: Any) -> dict[str, Any]:
-        """Take in rows, of which the mask `training` tells those to learn from.
+    def read(self, raw: RawRows) -> dict[str, Any]:
+        """Return what to keep of rows, as numpy arrays with one entry a row.
 
-        Returns what to keep of all of them, as numpy arrays with one entry a row.
+        Raises:
+            UnreadableRows: some hold nothing that can be decoded.
         """
+
+    def count(self, read: Mapping[str, Any], training: Any) -> None:
+        """Take in the rows that were read last, of which the mask `training` tells those to learn from."""
 
     def finish(self, training_rows: int) -> FeatureFacts:
         """Return what is known now.

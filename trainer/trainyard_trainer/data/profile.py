@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from trainyard_operator.api.program import Task
+from trainyard_trainer.data.bad_rows import UnreadableRows
 from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.inputs import FeatureCounter, FeatureFacts
 from trainyard_trainer.data.label_sets import LabelSets
@@ -120,7 +121,7 @@ class _Pass:
             parts = [np.zeros(0, bool)]
             for raw in self._table.read(unit, batch_rows=batch_rows):
                 parts.append(self._add(raw))
-                rows += len(raw)
+                rows += len(parts[-1])
                 watch(rows)
             masks.append(np.concatenate(parts))
         if not rows:
@@ -150,15 +151,26 @@ class _Pass:
         )
 
     def _add(self, raw: RawRows) -> Any:
-        """Take in a batch; returns which of its rows are for validation."""
+        """Take in a batch; returns which of its rows that can be used are for validation."""
+        raw, read = self._read(raw)
         strata = self._labels.codes(raw)
         held_back = self._splitter.validation(strata) if raw.held_back is None else raw.held_back
         training = ~held_back
         self._labels.count(raw, strata, training)
-        whole = Rows(self._features.add(raw, training), self._labels.kept(raw, strata))
+        self._features.count(read, training)
+        whole = Rows(read, self._labels.kept(raw, strata))
         for which, cache in self._caches.items():
             cache.add(whole, held_back == which)
         return held_back
+
+    def _read(self, raw: RawRows) -> tuple[RawRows, dict[str, Any]]:
+        """Return the rows that can be decoded, and what is in them; the table leaves out the others from now on."""
+        try:
+            return raw, self._features.read(raw)
+        except UnreadableRows as error:
+            self._table.bad_rows.add(raw.bad(error.rows))
+            rest = raw.without(error.rows)
+            return rest, self._features.read(rest)
 
 
 class _Cache:

@@ -10,6 +10,7 @@ import numpy as np
 
 from trainyard_operator.api.audio import Audio
 from trainyard_operator.api.program import KerasProgram
+from trainyard_trainer.data.bad_rows import UnreadableRows
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.errors import BadInput, listed, one_line
@@ -76,19 +77,31 @@ class SoundCounter:
             )
         (self._column,) = kinds
         self._audio = program.audio or Audio()
+        self._heard: list[tuple[int, int]] = []
         self._rates: Counter[int] = Counter()
         self._lengths = np.zeros(_HUNDREDTHS + 1, np.int64)
         self.row_bytes = _ROW_BYTES
 
-    def add(self, raw: RawRows, training: Any) -> dict[str, Any]:
-        """Take in rows; returns their files as they are."""
+    def read(self, raw: RawRows) -> dict[str, Any]:
+        """Return the files of rows as they are, once each has been decoded."""
         files = _files(raw, self._column)
+        bad: dict[int, str] = {}
+        self._heard = []
         for row, file in enumerate(files):
-            rate, samples = _measure(file, raw.where(row))
-            if training[row]:
+            try:
+                self._heard.append(_measure(file))
+            except BadInput as error:
+                bad[row] = str(error)
+        if bad:
+            raise UnreadableRows(bad, first=raw.where(min(bad)))
+        return {SOUNDS: files}
+
+    def count(self, read: Mapping[str, Any], training: Any) -> None:
+        """Take in the rows that were read last."""
+        for (rate, samples), wanted in zip(self._heard, training, strict=True):
+            if wanted:
                 self._rates[rate] += 1
                 self._lengths[min(math.ceil(100 * samples / rate), _HUNDREDTHS)] += 1
-        return {SOUNDS: files}
 
     def finish(self, training_rows: int) -> SoundFacts:
         """Return the settings, with what was left open filled in.
@@ -131,7 +144,7 @@ def _files(raw: RawRows, column: str) -> Any:
     return np.array([each or b"" for each in raw.media[column].to_pylist()], object)
 
 
-def _measure(file: bytes, where: str) -> tuple[int, int]:
+def _measure(file: bytes) -> tuple[int, int]:
     """Return sampling rate and number of samples of a WAV file.
 
     The operation that decodes it here is the one that is served, so both take and refuse the same files.
@@ -143,7 +156,7 @@ def _measure(file: bytes, where: str) -> tuple[int, int]:
     except tf.errors.InvalidArgumentError as error:
         why = one_line(error.message.partition("}} ")[2].partition(" [Op:")[0], 200)
         raise BadInput(
-            f"{where} is not a WAV file with 16-bit PCM samples ({why}): convert it, for example with "
-            "ffmpeg -i FILE -c:a pcm_s16le FILE.wav, or remove it"
+            f"not a WAV file with 16-bit PCM samples ({why}); convert it, for example with "
+            "ffmpeg -i FILE -c:a pcm_s16le FILE.wav"
         ) from error
     return int(sound.sample_rate), int(sound.audio.shape[0])

@@ -68,6 +68,13 @@ class RawRows:
             return self.files[row]
         return f"row {(self.first_row + row if self.rows is None else self.rows[row]) + 1} of {self.file}"
 
+    def bad(self, why: Mapping[int, str]) -> list[BadRow]:
+        """Return some rows as bad ones, by what is wrong with them."""
+        return [
+            BadRow(self.files[row], None, each) if self.files else BadRow(self.file, int(self.rows[row]), each)
+            for row, each in sorted(why.items())
+        ]
+
     def without(self, bad: Iterable[int]) -> "RawRows":
         """Return the other rows."""
         keep = np.ones(len(self), bool)
@@ -200,10 +207,9 @@ class Table:
             held_back=stored.held_back() if held_back is None else np.full(len(batch.rows), held_back),
             slices={name: stored.texts(name) for name in self.schema.slices},
         )
-        if not stored.bad:
-            return raw
-        self.bad_rows.add(BadRow(file.name, int(batch.rows[i]), why) for i, why in sorted(stored.bad.items()))
-        return raw.without(stored.bad)
+        self.bad_rows.add(raw.bad(stored.bad))
+        bad = {*stored.bad, *self.bad_rows.among(file.name, batch.rows)}
+        return raw.without(bad) if bad else raw
 
 
 def _partition_kinds(files: Iterable[SourceFile]) -> dict[str, str]:

@@ -84,14 +84,16 @@ class TableCounter:
         self._slots: list[Any] = []
         self.row_bytes = 4 * (len(schema.numbers) + len(schema.texts))
 
-    def add(self, raw: RawRows, training: Any) -> dict[str, Any]:
-        """Take in rows; returns their numbers, and codes for their texts."""
-        self._tally.add(raw.numbers[training].astype(np.float64))
-        codes = []
-        for counter, texts in zip(self._texts, raw.texts, strict=True):
-            codes.append(counter.codes(texts))
-            counter.count(codes[-1][training])
+    def read(self, raw: RawRows) -> dict[str, Any]:
+        """Return the numbers of rows, and codes for their texts."""
+        codes = [counter.codes(texts) for counter, texts in zip(self._texts, raw.texts, strict=True)]
         return {NUMBERS: raw.numbers, CATEGORIES: _columns(codes, raw)}
+
+    def count(self, read: Mapping[str, Any], training: Any) -> None:
+        """Take in the rows that were read last."""
+        self._tally.add(read[NUMBERS][training].astype(np.float64))
+        for column, counter in enumerate(self._texts):
+            counter.count(read[CATEGORIES][training, column])
 
     def finish(self, training_rows: int) -> TableFacts:
         """Return what the columns hold.

@@ -61,12 +61,15 @@ class TextCounter:
         self._bytes = 0
         self.row_bytes = _ROW_BYTES
 
-    def add(self, raw: RawRows, training: Any) -> dict[str, Any]:
-        """Take in rows; returns their texts as they are."""
-        texts = _texts(raw)
-        self._words.add(each.decode("utf-8", "replace") for each in texts[training])
-        self._bytes += sum(map(len, texts[training]))
-        return {TEXTS: texts}
+    def read(self, raw: RawRows) -> dict[str, Any]:
+        """Return the texts of rows as they are."""
+        return {TEXTS: _texts(raw)}
+
+    def count(self, read: Mapping[str, Any], training: Any) -> None:
+        """Take in the rows that were read last."""
+        texts = read[TEXTS][training]
+        self._words.add(each.decode("utf-8", "replace") for each in texts)
+        self._bytes += sum(map(len, texts))
 
     def finish(self, training_rows: int) -> TextFacts:
         """Return the vocabulary and the length.

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 import tensorflow as tf
 
+from trainyard_trainer.data.bad_rows import UnreadableRows
 from trainyard_trainer.data.images import PIXELS, ImageFacts
 from trainyard_trainer.data.schema import Column
 from trainyard_trainer.data.table import RawRows
@@ -108,7 +109,7 @@ class _FileReader:
         """Return the pixels.
 
         Raises:
-            BadInput: a row holds no image.
+            UnreadableRows: some rows hold no image.
         """
         contents = pc.fill_null(raw.media[self._name], b"").to_numpy(zero_copy_only=False)
         if not len(contents):
@@ -116,7 +117,7 @@ class _FileReader:
         try:
             return self._decode_all(contents).numpy()
         except tf.errors.InvalidArgumentError:
-            raise BadInput(self._first_bad(raw, contents)) from None
+            raise self._unreadable(raw, contents) from None
 
     def _in_parallel(self, contents: Any) -> Any:
         options = tf.data.Options()
@@ -126,14 +127,15 @@ class _FileReader:
         images = images.map(lambda each: decode(each, self._shape), num_parallel_calls=os.cpu_count() or 1)
         return images.batch(tf.size(contents, out_type=tf.int64)).get_single_element()
 
-    def _first_bad(self, raw: RawRows, contents: Any) -> str:
+    def _unreadable(self, raw: RawRows, contents: Any) -> UnreadableRows:
+        bad = {}
         for row, content in enumerate(contents):
             try:
                 decode(tf.constant(content), self._shape)
             except tf.errors.InvalidArgumentError:
-                found = "is empty" if not content else "cannot be read as an image"
-                return f"{raw.where(row)} {found}: expected a PNG, JPEG, BMP or GIF; replace or remove it"
-        raise AssertionError("an image that could not be decoded among others can be decoded alone")
+                found = "cannot be read as an image" if content else "is empty"
+                bad[row] = f"{found}, expected a PNG, JPEG, BMP or GIF"
+        return UnreadableRows(bad, first=raw.where(min(bad)))
 
 
 class _ArrayReader:

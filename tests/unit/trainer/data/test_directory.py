@@ -94,7 +94,7 @@ def test_the_order_is_always_the_same_and_mixes_the_classes(tmp_path: Path) -> N
         ({"cat/a.png": b"", "dog/a.txt": b""}, None, "of different kinds, such as cat/a.png and dog/a.txt"),
         ({"cat/a.png": b"", "dog/notes.md": b""}, None, "dog/notes.md is not a file to learn from: expected one"),
         ({"cat/a.png": b""}, ["picture"], "data.features is 'picture', which is not a column"),
-        ({"cat/a.txt": b"\xff\xfe"}, None, "cat/a.txt is not a text in UTF-8"),
+        ({"cat/a.txt": b"\xff\xfe"}, None, "cat/a.txt: not a text in UTF-8; replace or remove it, or allow some"),
         ({}, None, "holds no files"),
     ],
 )
@@ -139,3 +139,15 @@ def test_what_does_not_belong_into_the_other_folder_is_named(
         open_folder(tmp_path / "train", validation="test")
 
     assert message in str(raised.value)
+
+
+def test_texts_that_are_not_utf8_are_left_out_as_far_as_allowed_each_time_anew(tmp_path: Path) -> None:
+    put(tmp_path, {f"cat/{i}.txt": b"purr" for i in range(5)} | {"cat/x.txt": b"\xff", "dog/y.txt": b"a\xc3"})
+    data_set = open_folder(tmp_path, bad_rows=2)
+
+    for batch_rows in (3, 100):
+        assert sorted(rows(data_set, "text", batch_rows)) == [f"cat/{i}.txt" for i in range(5)]
+
+    assert sorted(data_set.bad_rows.first) == ["cat/x.txt: not a text in UTF-8", "dog/y.txt: not a text in UTF-8"]
+    with pytest.raises(BadInput, match=r"more than 1 rows cannot be used.*: not a text in UTF-8; correct them, or"):
+        rows(open_folder(tmp_path, bad_rows=1), "text")

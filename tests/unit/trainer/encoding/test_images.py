@@ -24,7 +24,7 @@ def facts(column: Column, *rows: RawRows, **image: Any) -> ImageFacts:
     program = KerasProgram(family="cnn", task="binaryClassification", image=Image(**image))
     counter = ImageCounter(program, Schema(LABEL, (column,)))
     for each in rows:
-        counter.add(each, np.ones(len(each), bool))
+        counter.count(counter.read(each), np.ones(len(each), bool))
     return counter.finish(sum(map(len, rows)))
 
 
@@ -117,10 +117,10 @@ def test_images_of_all_sizes_are_resized_without_losing_their_mean() -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (lambda good: b"nonsense", "row 12 of t.parquet cannot be read as an image: expected a PNG, JPEG, BMP or GIF"),
-        (lambda good: good[:100], "row 12 of t.parquet cannot be read as an image"),
-        (lambda good: b"BM", "row 12 of t.parquet cannot be read as an image"),
-        (lambda good: None, "row 12 of t.parquet is empty"),
+        (lambda good: b"nonsense", "row 12 of t.parquet: cannot be read as an image, expected a PNG, JPEG, BMP or GIF"),
+        (lambda good: good[:100], "row 12 of t.parquet: cannot be read as an image"),
+        (lambda good: b"BM", "row 12 of t.parquet: cannot be read as an image"),
+        (lambda good: None, "row 12 of t.parquet: is empty"),
     ],
 )
 def test_a_bad_image_is_named(bad: Callable[[bytes], bytes | None], message: str) -> None:

@@ -106,7 +106,7 @@ def test_a_file_in_a_folder_that_is_no_sound_is_named(spec: SpecBuilder, tmp_pat
     result = run(spec.with_data(source={"uri": str(data)}), tmp_path)
 
     assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
-    assert result.report["message"].startswith("b/notes.wav is not a WAV file with 16-bit PCM samples")
+    assert result.report["message"].startswith("b/notes.wav: not a WAV file with 16-bit PCM samples")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_file_that_cannot_be_served_is_named_before_training(
     result = run(in_parquet(spec, path), tmp_path)
 
     assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
-    assert "row 121 of t.parquet is not a WAV file with 16-bit PCM samples" in result.report["message"]
+    assert "row 121 of t.parquet: not a WAV file with 16-bit PCM samples" in result.report["message"]
     assert why in result.report["message"]
     assert "ffmpeg" in result.report["message"]
 

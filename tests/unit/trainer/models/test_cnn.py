@@ -184,7 +184,7 @@ def one_class(folder: Path) -> SpecBuilder:
     [
         (a_table, "family cnn expects one column of images, but the features are a (number)"),
         (images_for_mlp, "column 'image' holds bytes or arrays, and this family learns from numbers and texts: use "),
-        (a_corrupt_file, "disc/broken.png cannot be read as an image: expected a PNG, JPEG, BMP or GIF"),
+        (a_corrupt_file, "disc/broken.png: cannot be read as an image, expected a PNG, JPEG, BMP or GIF"),
         (one_class, "has one class only ('cross' in every row)"),
         (lambda folder: a_cnn(folder / "none").with_keras(family="mlp"), "image is for family cnn only"),
         (lambda folder: a_cnn(folder)._with("data", {"source": {"uri": "x"}}), "label is missing: name the column"),

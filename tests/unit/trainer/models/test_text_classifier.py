@@ -141,7 +141,9 @@ def test_texts_that_are_missing_or_not_utf8_are_read_as_far_as_they_go(tmp_path:
     (raw,) = table.read(table.units()[0])
     counter = TextCounter(KerasProgram(family="textClassifier", task="binaryClassification"), table.schema)
 
-    kept = counter.settle(counter.add(raw, np.ones(len(texts), bool)))
+    read = counter.read(raw)
+    counter.count(read, np.ones(len(texts), bool))
+    kept = counter.settle(read)
     facts = counter.finish(len(texts))
 
     assert facts.vocabulary == ("good", "größe")
