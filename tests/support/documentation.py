@@ -16,3 +16,11 @@ def spec_in(page: str, name: str) -> SpecBuilder:
     documents = [yaml.safe_load(each) for each in blocks]
     (only,) = [each for each in documents if isinstance(each, dict) and each.get("metadata", {}).get("name") == name]
     return SpecBuilder(only).named(name)
+
+
+def code_in(page: str, file: str) -> str:
+    """Return the Python file of that name in a page of the documentation, which its first line says."""
+    (only,) = re.findall(
+        rf"```python\n(# {re.escape(file)}\n.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL
+    )
+    return str(only)

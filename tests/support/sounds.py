@@ -2,9 +2,12 @@
 
 import io
 import wave
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+_DIRECTIONS = {"falls": -1, "rises": 1, "stays": 0}
 
 
 def wav(samples: Any, rate: int = 8000, *, width: int = 2) -> bytes:
@@ -33,3 +36,21 @@ def glide(direction: int, rng: Any, *, rate: int = 8000) -> Any:
     frequency = rng.uniform(300, 2000) * (1 + abs(direction) * way * rng.uniform(0.5, 1))
     loudness = 10 ** rng.uniform(-1.5, -0.2)
     return loudness * np.sin(2 * np.pi * np.cumsum(frequency) / rate) + rng.normal(0, 0.01, count)
+
+
+def glides(count: int, seed: int = 1) -> tuple[list[bytes], list[str]]:
+    """Return sounds of all pitches and loudnesses, and what becomes of their pitch."""
+    rng = np.random.default_rng(seed)
+    classes = [str(rng.choice(list(_DIRECTIONS))) for _ in range(count)]
+    rates = rng.choice([8000, 8000, 11025], count)
+    return [
+        wav(glide(_DIRECTIONS[each], rng, rate=rate), rate) for each, rate in zip(classes, rates, strict=True)
+    ], classes
+
+
+def write_folders(folder: Path, sounds: list[bytes], classes: list[str]) -> Path:
+    """Write WAV files into a folder for each class."""
+    for number, (sound, class_) in enumerate(zip(sounds, classes, strict=True)):
+        (folder / class_).mkdir(parents=True, exist_ok=True)
+        (folder / class_ / f"{number}.wav").write_bytes(sound)
+    return folder

@@ -18,6 +18,7 @@ from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot
 from trainyard_trainer.fitting.choices import Choices
 from trainyard_trainer.fitting.fit import Trained, fit
 from trainyard_trainer.prepare import Prepared, prepare
+from trainyard_trainer.programs.code import make_importable
 from trainyard_trainer.reporting.board import Progress, ProgressBoard
 from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.signals import StopSignal
@@ -96,6 +97,8 @@ def fitted(
     """
     with tempfile.TemporaryDirectory() as specs:
         run = read_run(str(spec.write(Path(specs))), environment(folder) | dict(extra or {}))
+    if run.code:
+        make_importable(run.code)
     log, board = io.StringIO(), ProgressBoard(clock)
     journal = Journal(log)
     prepared = prepare(run, board=board, journal=journal)

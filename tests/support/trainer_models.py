@@ -38,6 +38,7 @@ class Sample:
         slots: tuple[int, ...] = (),
         hidden: list[int] | None = None,
         dropout: float = 0.0,
+        normalization: Any = None,
         optimizer: str = "adam",
         learning_rate: float = 0.01,
         batch_size: int = 8,
@@ -47,7 +48,9 @@ class Sample:
         execution: Execution = PLAIN,
     ) -> None:
         keras.utils.set_random_seed(1)
-        program = KerasProgram(task="binaryClassification", hidden=hidden or [8], dropout=dropout)
+        program = KerasProgram(
+            task="binaryClassification", hidden=hidden or [8], dropout=dropout, normalization=normalization
+        )
         self.task: Task = task_for(TWO, program)
         self.model = FAMILIES["mlp"](program, ModelInputs(dense, slots), 1)
         wanted = Optimizer(name=optimizer, learning_rate=learning_rate, schedule=schedule)  # type: ignore[arg-type]

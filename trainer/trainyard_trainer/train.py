@@ -71,7 +71,7 @@ def train(
 
         run, tuned = Search(run, store.search(), board=board, journal=journal, stop=stop).best()
     checkpoints = store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep)
-    devices = _devices(run, meeting) if needs_tensorflow(run.program.family) else None
+    devices = _devices(run, meeting) if needs_tensorflow(run.program) else None
     if isinstance(run.program, PythonProgram) and run.code:
         make_importable(run.code)
         devices = devices or _devices(run, meeting)  # before code that loads TensorFlow in a way of its own

@@ -9,8 +9,8 @@ from trainyard_operator.api.meta import ApiModel, rule, rules
 Filters = Annotated[int, Field(ge=1, le=4096)]
 
 
-class Audio(ApiModel):
-    """How family audioClassifier turns WAV files into spectrograms, and the size of its network."""
+class AudioReading(ApiModel):
+    """How WAV files become spectrograms."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -55,6 +55,11 @@ class Audio(ApiModel):
         le=192000,
         description="Highest frequency that counts, in Hz; samplingRate / 2 where absent.",
     )
+
+
+class Audio(AudioReading):
+    """How family audioClassifier reads WAV files, and the size of its network."""
+
     filters: list[Filters] = Field(
         default=[16, 32, 64],
         min_length=1,

@@ -4,8 +4,11 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
+from trainyard_operator.api.audio import AudioReading
+from trainyard_operator.api.images import ImageReading
 from trainyard_operator.api.meta import ApiModel, Name, RelativePath, rule, rules
 from trainyard_operator.api.tasks import Task
+from trainyard_operator.api.text import TextReading
 
 
 class CodeConfigMap(ApiModel):
@@ -49,6 +52,14 @@ class CodeSource(ApiModel):
 class PythonProgram(ApiModel):
     """A function of yours that returns a keras.Model (docs/programs.md); all else is the trainer's."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "[has(self.image), has(self.text), has(self.audio)].filter(x, x).size() <= 1",
+                "a model learns from one kind of data: set one of image, text and audio, or none for a table",
+            ),
+        )
+    )
     entry_point: str = Field(
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
         max_length=512,
@@ -59,6 +70,17 @@ class PythonProgram(ApiModel):
         default={}, max_length=100, description="What the function is called with beside the data spec, by name."
     )
     source: CodeSource = Field(description="Where the code is.")
+    image: ImageReading | None = Field(
+        default=None,
+        description="Learn from one column of images, read like this; {} will do. Without image, text and audio the "
+        "rows are a table.",
+    )
+    text: TextReading | None = Field(
+        default=None, description="Learn from one column of texts, read like this; {} will do."
+    )
+    audio: AudioReading | None = Field(
+        default=None, description="Learn from one column of WAV files, read like this; {} will do."
+    )
 
     @property
     def family(self) -> str:

@@ -11,6 +11,19 @@ Side = Annotated[int, Field(ge=1, le=4096)]
 Factor = Annotated[float, Field(ge=0, le=1)]
 
 
+class ImageReading(ApiModel):
+    """How images become pixels."""
+
+    height: Side | None = Field(
+        default=None,
+        description="Height that images are resized to; 64 where absent, or that of the data where it holds arrays.",
+    )
+    width: Side | None = Field(default=None, description="Width that images are resized to; likewise.")
+    channels: Literal[1, 3] | None = Field(
+        default=None, description="1 for grey, 3 for colours; 3 where absent, or as in the data where it holds arrays."
+    )
+
+
 class Augment(ApiModel):
     """Random changes to the training images, new ones each time; validation and the served model see none."""
 
@@ -23,17 +36,9 @@ class Augment(ApiModel):
     contrast: Factor = Field(default=0.0, description="Raise or lower the contrast by up to this share.")
 
 
-class Image(ApiModel):
+class Image(ImageReading):
     """How family cnn reads images, and the size of its network."""
 
-    height: Side | None = Field(
-        default=None,
-        description="Height that images are resized to; 64 where absent, or that of the data where it holds arrays.",
-    )
-    width: Side | None = Field(default=None, description="Width that images are resized to; likewise.")
-    channels: Literal[1, 3] | None = Field(
-        default=None, description="1 for grey, 3 for colours; 3 where absent, or as in the data where it holds arrays."
-    )
     filters: list[ImageFilters] = Field(
         default=[32, 64, 128],
         min_length=1,

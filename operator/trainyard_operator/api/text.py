@@ -9,8 +9,8 @@ from trainyard_operator.api.meta import ApiModel, rule, rules
 DEFAULT_TOKENS = 20_000
 
 
-class Text(ApiModel):
-    """How family textClassifier turns texts into numbers, and which network reads them."""
+class TextReading(ApiModel):
+    """How texts become ids of words."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -42,6 +42,16 @@ class Text(ApiModel):
         description="Words a model looks at, from the start of a text; where absent, what 95 % of the training texts "
         "have, and 512 at most.",
     )
+
+    @property
+    def tokens(self) -> int:
+        """Number of different ids."""
+        return self.num_bins or self.max_tokens or DEFAULT_TOKENS
+
+
+class Text(TextReading):
+    """How family textClassifier reads texts, and the size of its network."""
+
     embedding_dim: int = Field(default=64, ge=1, le=4096, description="Length of the vector learnt for each word.")
     layer: Literal["globalAveragePooling1D", "conv1D", "multiHeadAttention"] = Field(
         default="conv1D",
@@ -51,8 +61,3 @@ class Text(ApiModel):
     filters: int = Field(default=128, ge=1, le=4096, description="Patterns that conv1D learns.")
     kernel_size: int = Field(default=5, ge=1, le=255, description="Words that a pattern of conv1D spans.")
     num_heads: int = Field(default=4, ge=1, le=64, description="Heads of multiHeadAttention.")
-
-    @property
-    def tokens(self) -> int:
-        """Number of different ids."""
-        return self.num_bins or self.max_tokens or DEFAULT_TOKENS

@@ -152,9 +152,11 @@ class TrainingJobSpec(ApiModel):
                 ".fit.metrics",
             ),
             rule(
-                "!has(self.data.hashing) || !has(self.program.keras) || "
-                "self.program.keras.family in ['linear', 'mlp', 'svm']",
-                "only the families linear, mlp and svm take hashed columns",
+                "!has(self.data.hashing) || has(self.program.container) || (has(self.program.keras) ? "
+                "self.program.keras.family in ['linear', 'mlp', 'svm'] : ![has(self.program.python.image), "
+                "has(self.program.python.text), has(self.program.python.audio)].exists(x, x))",
+                "only tables have hashed columns: those of the families linear, mlp and svm, and of program.python "
+                "without image, text or audio",
                 ".data.hashing",
             ),
             rule(

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from trainyard_operator.api.images import Image
-from trainyard_operator.api.program import KerasProgram
+from trainyard_operator.api.images import ImageReading
+from trainyard_trainer.data.kinds import KERAS, Kind, Wording
 from trainyard_trainer.data.labels import Tally
 from trainyard_trainer.data.schema import Column, Schema
 from trainyard_trainer.data.table import RawRows
@@ -55,13 +55,13 @@ class ImageCounter:
         BadInput: there is not one column of images, or it has another shape than the spec says.
     """
 
-    def __init__(self, program: KerasProgram, schema: Schema) -> None:
+    def __init__(self, image: ImageReading, schema: Schema, wording: Wording = KERAS) -> None:
         from trainyard_trainer.encoding.images import (
             reader,  # loads TensorFlow, which decodes images as the server will
         )
 
-        self._column = _image_column(schema)
-        self._shape = _shape(program.image or Image(), self._column)
+        self._column = _image_column(schema, wording)
+        self._shape = _shape(image, self._column, wording.field("image"))
         self._dtype = self._column.dtype or "uint8"
         self._read = reader(self._column, self._shape)
         self._tally = Tally(self._shape[2])
@@ -94,19 +94,19 @@ class ImageCounter:
         return kept
 
 
-def _image_column(schema: Schema) -> Column:
+def _image_column(schema: Schema, wording: Wording) -> Column:
     images = [each for each in schema.features if each.name in schema.media]
     if len(images) != 1 or len(schema.features) > 1:
         found = listed((f"{each.name} ({each.kind})" for each in schema.features), 5)
-        fitting = "textClassifier" if [each.kind for each in schema.features] == ["text"] else "mlp"
+        fitting: Kind = "text" if [each.kind for each in schema.features] == ["text"] else "table"
         raise BadInput(
-            f"family cnn expects one column of images, but the features are {found}: name the column of images in "
-            f"data.features, or use family {fitting}, which fits these columns"
+            f"{wording.what('image')} expects one column of images, but the features are {found}: name the column of "
+            f"images in data.features, or {wording.how_to(fitting)}, which fits these columns"
         )
     return images[0]
 
 
-def _shape(wanted: Image, column: Column) -> tuple[int, int, int]:
+def _shape(wanted: ImageReading, column: Column, field_: str) -> tuple[int, int, int]:
     if column.kind == "bytes":
         return wanted.height or DEFAULT_SIDE, wanted.width or DEFAULT_SIDE, wanted.channels or DEFAULT_CHANNELS
     if len(column.shape) > 3 or (len(column.shape) == 3 and column.shape[2] not in (1, 3)):
@@ -117,7 +117,7 @@ def _shape(wanted: Image, column: Column) -> tuple[int, int, int]:
     height, width, channels = (*column.shape, 1)[:3]
     if wanted.channels not in (None, channels):
         raise BadInput(
-            f"program.keras.image.channels is {wanted.channels}, but the arrays of {column.name!r} have {channels}: "
+            f"{field_}.channels is {wanted.channels}, but the arrays of {column.name!r} have {channels}: "
             "leave it out, or convert the data"
         )
     return wanted.height or height, wanted.width or width, channels

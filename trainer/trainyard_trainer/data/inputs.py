@@ -1,10 +1,14 @@
-"""What each family takes of the rows: the data side of its input. The side in the graph is in `encoders`."""
+"""What each kind of program takes of the rows: the data side of its input. The side in the graph is in `encoders`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from trainyard_operator.api.program import KerasProgram, ModelProgram
+from trainyard_operator.api.audio import AudioReading
+from trainyard_operator.api.images import ImageReading
+from trainyard_operator.api.program import ModelProgram
+from trainyard_operator.api.text import TextReading
 from trainyard_trainer.data.images import ImageCounter
+from trainyard_trainer.data.kinds import reading_of, wording_of
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.sounds import SoundCounter
 from trainyard_trainer.data.table import RawRows
@@ -28,7 +32,7 @@ class FeatureFacts(Protocol):
 
 
 class FeatureCounter(Protocol):
-    """Collects what a family has to know of the features while the data streams by."""
+    """Collects what a model has to know of the features while the data streams by."""
 
     row_bytes: int
     """Memory that the arrays of a row take, about: it decides how many rows are read at a time."""
@@ -54,27 +58,24 @@ class FeatureCounter(Protocol):
         """Return kept arrays as the facts' `arrays` would have given them; called after `finish`."""
 
 
-_COUNTERS: Mapping[str, Callable[[KerasProgram, Schema], FeatureCounter]] = {
-    "audioClassifier": SoundCounter,
-    "cnn": ImageCounter,
-    "textClassifier": TextCounter,
-}
-"""Families that learn from something else than a table."""
-
-_IN_GRAPH = frozenset({"audioClassifier", "cnn"})
-"""Families whose rows are prepared by TensorFlow already while the data is looked at."""
-
-
 def counter_for(program: ModelProgram, schema: Schema, hashing: Mapping[str, int] | None = None) -> FeatureCounter:
-    """Return the counter of the program's family; `hashing` gives the buckets of hashed columns of a table.
+    """Return the counter of what a program learns from; `hashing` gives the buckets of hashed columns of a table.
 
     Raises:
-        BadInput: the columns are not what the family learns from.
+        BadInput: the columns are not what the program learns from.
     """
-    make = _COUNTERS.get(program.family)
-    return make(program, schema) if make and isinstance(program, KerasProgram) else TableCounter(schema, hashing)
+    wording = wording_of(program)
+    match reading_of(program):
+        case ImageReading() as image:
+            return ImageCounter(image, schema, wording)
+        case TextReading() as text:
+            return TextCounter(text, schema, wording)
+        case AudioReading() as audio:
+            return SoundCounter(audio, schema, wording)
+        case None:
+            return TableCounter(schema, hashing, wording)
 
 
-def needs_tensorflow(family: str) -> bool:
-    """Return whether TensorFlow has to be set up before the data is looked at."""
-    return family in _IN_GRAPH
+def needs_tensorflow(program: ModelProgram) -> bool:
+    """Return whether TensorFlow has to be set up before the data is looked at, because it prepares the rows."""
+    return isinstance(reading_of(program), ImageReading | AudioReading)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from trainyard_operator.api.audio import Audio
-from trainyard_operator.api.program import KerasProgram
+from trainyard_operator.api.audio import AudioReading
 from trainyard_trainer.data.bad_rows import UnreadableRows
+from trainyard_trainer.data.kinds import KERAS, Wording
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.errors import BadInput, listed, one_line
@@ -68,15 +68,15 @@ class SoundCounter:
         BadInput: the data has not exactly one column of files to learn from.
     """
 
-    def __init__(self, program: KerasProgram, schema: Schema) -> None:
+    def __init__(self, audio: AudioReading, schema: Schema, wording: Wording = KERAS) -> None:
         kinds = {each.name: each.kind for each in schema.features}
         if list(kinds.values()) != ["bytes"]:
             raise BadInput(
-                "family audioClassifier learns from one column with the bytes of WAV files, but the features are "
+                f"{wording.what('audio')} learns from one column with the bytes of WAV files, but the features are "
                 f"{listed([f'{name} ({kind})' for name, kind in kinds.items()])}: name that column in data.features"
             )
         (self._column,) = kinds
-        self._audio = program.audio or Audio()
+        self._audio = audio
         self._heard: list[tuple[int, int]] = []
         self._rates: Counter[int] = Counter()
         self._lengths = np.zeros(_HUNDREDTHS + 1, np.int64)

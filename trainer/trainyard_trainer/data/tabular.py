@@ -10,6 +10,7 @@ import numpy as np
 from trainyard_trainer.data import categories
 from trainyard_trainer.data.categories import CategoryCounter, empty_column
 from trainyard_trainer.data.hashing import HashCounter, Hashed, slots_of
+from trainyard_trainer.data.kinds import KERAS, Wording
 from trainyard_trainer.data.labels import Tally
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawRows
@@ -62,7 +63,7 @@ class TableCounter:
         BadInput: a column is neither numbers nor texts, or one that is to be hashed is none of texts.
     """
 
-    def __init__(self, schema: Schema, hashing: Mapping[str, int] | None = None) -> None:
+    def __init__(self, schema: Schema, hashing: Mapping[str, int] | None = None, wording: Wording = KERAS) -> None:
         hashing = hashing or {}
         for name in hashing:
             if name not in schema.texts:
@@ -72,9 +73,9 @@ class TableCounter:
                 )
         for name in schema.media:
             raise BadInput(
-                f"column {name!r} holds bytes or arrays, and this family learns from numbers and texts: use family cnn "
-                "for images or audioClassifier for sounds, or leave the column out by naming the others in "
-                "data.features"
+                f"column {name!r} holds bytes or arrays, and a table has numbers and texts only: "
+                f"{wording.how_to('image')} for images, {wording.how_to('audio')} for sounds, or leave the column out "
+                "by naming the others in data.features"
             )
         self._schema = schema
         self._tally = Tally(len(schema.numbers))

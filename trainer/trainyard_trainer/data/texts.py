@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainyard_operator.api.program import KerasProgram
-from trainyard_operator.api.text import Text
+from trainyard_operator.api.text import TextReading
+from trainyard_trainer.data.kinds import KERAS, Wording
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.data.words import WordCounter
@@ -26,7 +26,7 @@ class TextFacts:
     """How the texts of one column become `length` ids each."""
 
     column: str
-    text: Text
+    text: TextReading
     vocabulary: tuple[str, ...]
     length: int
     row_bytes: int
@@ -48,15 +48,15 @@ class TextCounter:
         BadInput: the data has not exactly one column of texts to learn from.
     """
 
-    def __init__(self, program: KerasProgram, schema: Schema) -> None:
+    def __init__(self, text: TextReading, schema: Schema, wording: Wording = KERAS) -> None:
         kinds = {each.name: each.kind for each in schema.features}
         if list(kinds.values()) != ["text"]:
             raise BadInput(
-                "family textClassifier learns from one column of texts, but the features are "
+                f"{wording.what('text')} learns from one column of texts, but the features are "
                 f"{listed([f'{name} ({kind})' for name, kind in kinds.items()])}: name that column in data.features"
             )
         (self._column,) = kinds
-        self._text = program.text or Text()
+        self._text = text
         self._words = WordCounter(self._column, self._text)
         self._bytes = 0
         self.row_bytes = _ROW_BYTES

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trainyard_operator.api.text import Text
+from trainyard_operator.api.text import TextReading
 from trainyard_trainer.errors import BadInput
 
 PAD, UNKNOWN, FIRST = 0, 1, 2
@@ -31,7 +31,7 @@ def _character_table(*, lower: bool, strip: bool) -> Any:
     return np.array([_becomes(chr(code), lower=lower, strip=strip) for code in range(_CODES)], np.int32)
 
 
-def character_table(text: Text) -> Any:
+def character_table(text: TextReading) -> Any:
     """Return what becomes of each character by its code, int32: another character, SPACE, or DROPPED.
 
     A table, because TensorFlow's own `strings.lower` follows the locale of the process for texts beyond ASCII, and ends
@@ -57,7 +57,7 @@ def _becomes(character: str, *, lower: bool, strip: bool) -> int:
 class Cutter:
     """Cuts texts into words, exactly as the served graph does."""
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: TextReading) -> None:
         table = character_table(text)
         changed = np.flatnonzero(table != np.arange(len(table)))
         self._changes = {int(code): int(table[code]) or None for code in changed}
@@ -76,7 +76,7 @@ class WordCounter:
     a word that is too rare for the vocabulary anyway, unless it suddenly becomes frequent late in the data.
     """
 
-    def __init__(self, column: str, text: Text, *, most: int = MAX_COUNTED) -> None:
+    def __init__(self, column: str, text: TextReading, *, most: int = MAX_COUNTED) -> None:
         self._column, self._text, self._most = column, text, most
         self._cutter = Cutter(text)
         self._counts: Counter[str] = Counter()

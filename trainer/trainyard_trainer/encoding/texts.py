@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainyard_operator.api.text import Text
+from trainyard_operator.api.text import TextReading
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.data.texts import TEXTS, TextFacts
 from trainyard_trainer.data.words import DROPPED, FIRST, PAD, UNKNOWN, character_table
@@ -19,10 +19,11 @@ _ODD_TEXTS = (b"", b"(words of no training row)", b"\xff broken\x00bytes \xe2\x8
 
 @dataclass(frozen=True, slots=True)
 class TextInputs:
-    """Shape of a model's input: words of each text, and number of different ids."""
+    """Shape of a model's input: words of each text, and number of different ids; and the words from id 2 on."""
 
     length: int
     tokens: int
+    vocabulary: tuple[str, ...] = ()
 
 
 class TextEncoder(tf.Module):
@@ -31,7 +32,8 @@ class TextEncoder(tf.Module):
     def __init__(self, facts: TextFacts) -> None:
         super().__init__()
         self._facts = facts
-        self.inputs = TextInputs(facts.length, facts.text.num_bins or FIRST + len(facts.vocabulary))
+        tokens = facts.text.num_bins or FIRST + len(facts.vocabulary)
+        self.inputs = TextInputs(facts.length, tokens, facts.vocabulary)
         self.vectorizer = Vectorizer(facts.text, facts.vocabulary, facts.length)
 
     def signature(self) -> dict[str, Any]:
@@ -60,7 +62,7 @@ class Vectorizer(tf.Module):
     Hashing with the empty text as mask.
     """
 
-    def __init__(self, text: Text, vocabulary: tuple[str, ...], length: int) -> None:
+    def __init__(self, text: TextReading, vocabulary: tuple[str, ...], length: int) -> None:
         super().__init__()
         self._characters = character_table(text)
         self._by_character = text.split == "character"

@@ -31,7 +31,8 @@ from trainyard_trainer.fitting.steps import StepRunner, as_block
 from trainyard_trainer.models import FAMILIES
 from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.privacy.plan import EPSILON
-from trainyard_trainer.programs.build import build_python, compiled_optimizer, describe_inputs
+from trainyard_trainer.programs.build import build_python, compiled_optimizer
+from trainyard_trainer.programs.inputs import describe_data
 from trainyard_trainer.reporting.board import ProgressBoard
 from trainyard_trainer.reporting.history import Epochs, History, NoHistory
 from trainyard_trainer.reporting.journal import Journal
@@ -171,7 +172,7 @@ def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: 
 
 def _build(program: ModelProgram, facts: Profile, encoder: Encoder, task: Task) -> Any:
     if isinstance(program, PythonProgram):
-        return build_python(program, describe_inputs(program.task, facts, encoder.inputs, task.outputs))
+        return build_python(program, describe_data(program.task, facts, encoder.inputs, task.outputs))
     return FAMILIES[program.family](program, encoder.inputs, task.outputs)
 
 

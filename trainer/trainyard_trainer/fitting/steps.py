@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from trainyard_trainer.data.rows import Rows
 from trainyard_trainer.fitting.execution import PLAIN, Execution, computing_in
+from trainyard_trainer.fitting.statistics import combine, statistics_of, values
 from trainyard_trainer.tasks.task import COUNT, LOSS, Task
 from trainyard_trainer.workers.sharding import ALL, Share
 
@@ -53,6 +54,7 @@ class StepRunner:
         self._strategy, self._replicas = strategy, strategy.num_replicas_in_sync if strategy else 1
         self._local_replicas = self._replicas // share.count
         self._weights = [each.value for each in model.weights if each.dtype.startswith(("float", "bfloat"))]
+        self._statistics = statistics_of(model) if strategy else []
         self._execution = execution
         self._train: dict[bool, Any] = {}
         self.state: tuple[Any, ...] = ()
@@ -152,7 +154,7 @@ class StepRunner:
         """Train on the rows `which` of a block, of which the first `count` count, for a batch of `batch` rows."""
         rows = {name: tf.gather(value, which) for name, value in block.items()}
         labels = _first(count, rows.pop(LABELS))
-        variables = self._model.trainable_variables
+        variables, counted = self._model.trainable_variables, values(self._statistics)
         with tf.GradientTape() as tape:
             with computing_in(self._model, self._execution.precision):
                 outputs = _first(count, tf.cast(self._model(rows, training=True), tf.float32))
@@ -168,6 +170,8 @@ class StepRunner:
         # adam's second moment is too small for a row that is used twice; and its steps take longer than on the whole.
         whole = [None if each is None else tf.convert_to_tensor(each) for each in tape.gradient(loss, variables)]
         self._optimizer.apply(whole, variables)
+        if self._statistics:
+            combine(self._statistics, counted, tf.cast(count, tf.float32) / tf.cast(batch, tf.float32))
         return self._sums(labels, losses, self._task.sums(labels, outputs))
 
     def _validate_rows(self, block: Any) -> dict[str, Any]:

@@ -9,13 +9,9 @@ import keras
 import numpy as np
 
 from trainyard_operator.api.code import PythonProgram
-from trainyard_operator.api.tasks import Task as TaskName
-from trainyard_trainer.data.labels import ClassLabels
-from trainyard_trainer.data.profile import Profile
-from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.errors import BadInput, did_you_mean, listed, one_line
 from trainyard_trainer.programs.blame import blaming, place_of
-from trainyard_trainer.programs.data_spec import DataSpec, Input
+from trainyard_trainer.programs.data_spec import DataSpec
 
 _FINAL = ("sigmoid", "softmax", "log_softmax")
 _ROWS = 2
@@ -38,19 +34,6 @@ class UserModel:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
-
-
-def describe_inputs(task: TaskName, facts: Profile, inputs: ModelInputs, outputs: int) -> DataSpec:
-    """Return what the function is told; an input without columns is left out."""
-    dense = {DENSE: Input((inputs.dense,), "float32")} if inputs.dense else {}
-    slots = {SLOTS: Input((len(inputs.slots),), "int32", sum(inputs.slots))} if inputs.slots else {}
-    return DataSpec(
-        task=task,
-        features=tuple(each.name for each in facts.schema.features),
-        inputs=dense | slots,
-        outputs=outputs,
-        classes=facts.labels.names if isinstance(facts.labels, ClassLabels) else (),
-    )
 
 
 def compiled_optimizer(model: Any) -> Any:

@@ -9,11 +9,23 @@ from trainyard_operator.api.tasks import Task
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One tensor that the model is given. `shape` is without the rows; `slots` counts the values of an int32 input."""
+    """One tensor that the model is given.
+
+    Attributes:
+        shape: Its shape, without the rows.
+        dtype: What its numbers are.
+        slots: How many different values an int32 input has, from 0; an embedding needs as many rows.
+        vocabulary: The words that the ids of texts stand for, from id 2 on; none where words are hashed.
+        mean: The mean of each channel over the training rows, for pixels that are no bytes.
+        deviation: Their standard deviation, likewise; 1 where they are all the same.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     slots: int | None = None
+    vocabulary: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +35,18 @@ class DataSpec:
     Attributes:
         task: What is predicted.
         features: The columns that rows have, in order.
-        inputs: What the model is given, by name. Numbers are normalised, missing values filled in, and categories are
-            slots of one embedding table with `inputs["slots"].slots` rows.
+        inputs: What the model is given, by name. Of a table:
+
+            dense_features: float32 (columns,), normalised, with missing values filled in.
+            slots: int32 (columns,), categories, all of them rows of one embedding table with `slots` rows.
+
+            With `program.python.image`, `text` or `audio` instead:
+
+            pixels: (height, width, channels). Of image files, and of arrays of bytes, uint8 from 0 to 255. Of other
+                arrays float32, the numbers as they are in the data: `mean` and `deviation` are there to normalise them.
+            token_ids: int32 (words,), ids below `slots`: 0 behind the last word, 1 for words that are not in
+                `vocabulary`, and from 2 on its words.
+            spectrogram: float32 (frames, mel bins), in decibels, most of them from -100 to 50 and not normalised.
         outputs: Width of the model's output, float32 [rows, outputs], without a final activation: log-odds of the
             second class, unnormalised log-probabilities of all classes, or standard deviations from the mean.
         classes: The classes in the order of the outputs; none for numbers.

@@ -69,6 +69,10 @@ def python(source, **fields):
     return a_training_job(program={"python": program | fields})
 
 
+def hashed(job):
+    return job | {"spec": job["spec"] | {"data": job["spec"]["data"] | {"hashing": {"street": 1000}}}}
+
+
 GIT = {"url": "https://host.example/team/models.git", "commit": "0123456789" * 4}
 
 
@@ -138,6 +142,11 @@ def test_every_example_is_accepted(document):
         python({"image": "me/code:1"}, hyperparameters={"units": 8, "sizes": [1, 2], "deep": {"a": True}}),
         python({"configMap": {"name": "code"}}),
         python({"git": GIT | {"path": "src/models"}}),
+        python({"image": "me/code:1"}, image={}),
+        python({"image": "me/code:1"}, image={"height": 224, "width": 224, "channels": 3}),
+        python({"image": "me/code:1"}, text={"numBins": 5000, "outputSequenceLength": 64}),
+        python({"image": "me/code:1"}, audio={"samplingRate": 16000, "maxFreq": 8000}),
+        hashed(python({"image": "me/code:1"})),
         output(signing={"secretKeyRef": {"name": "keys", "key": "private.pem"}}),
         data(format="tfrecord", maxBadRows=10, validation={"uri": "validation/"}),
         data(validation={"column": "split"}),
@@ -173,6 +182,11 @@ def test_good_input_is_accepted(resource):
         (a_training_job(program={}), "set exactly one of keras, python and container"),
         (python({}), "set exactly one of image, configMap and git"),
         (python({"image": "a", "git": GIT}), "set exactly one of image, configMap and git"),
+        (python({"image": "a"}, image={}, text={}), "set one of image, text and audio, or none for a table"),
+        (python({"image": "a"}, image={"filters": [8]}), "unknown field .spec.program.python.image.filters"),
+        (python({"image": "a"}, text={"maxTokens": 9, "numBins": 9}), "set maxTokens for a vocabulary or numBins"),
+        (python({"image": "a"}, audio={"maxFreq": 10}), "maxFreq must be higher than minFreq"),
+        (hashed(python({"image": "a"}, text={})), "only tables have hashed columns"),
         (python({"image": "a"}, entryPoint="churn.build"), "entryPoint"),
         (python({"image": "a"}, entryPoint="churn:build; rm"), "entryPoint"),
         (python({"git": GIT | {"commit": "main"}}), "commit"),
@@ -278,7 +292,7 @@ def test_good_input_is_accepted(resource):
                 data={"source": {"uri": "/d.csv"}, "label": "price", "hashing": {"street": 1000}},
                 program={"keras": {"task": "regression", "family": "randomForest"}},
             ),
-            "only the families linear, mlp and svm take hashed columns",
+            "only tables have hashed columns: those of the families linear, mlp and svm",
         ),
         (data(maxBadRows=-1), "-1 is less than the minimum of 0"),
         (worker(gpus=-1), "-1 is less than the minimum of 0"),

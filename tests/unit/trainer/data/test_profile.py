@@ -180,7 +180,7 @@ MIXED = [str(i) for i in range(90)] + ["unknown"] * 10
         ({"a": MIXED, "label": [0, 1] * 50}, BINARY, "90 of its 100 texts are numbers, but not 'unknown'"),
         ({"a": [f"id-{i}" for i in range(10_002)], "label": [0, 1] * 5001}, BINARY, "more than 10000 different texts"),
         ({"a": range(10_002), "label": [f"id-{i}" for i in range(10_002)]}, MULTI, "more than 10000 different values"),
-        ({"a": [b"1", b"2"], "label": [0, 1]}, BINARY, "column 'a' holds bytes or arrays, and this family learns from"),
+        ({"a": [b"1", b"2"], "label": [0, 1]}, BINARY, "column 'a' holds bytes or arrays, and a table has numbers and"),
         ({"a": [1, 2], "label": [b"x", b"y"]}, BINARY, "the label 'label' holds bytes: expected texts or numbers"),
         ({"a": pa.array([], pa.int64()), "label": pa.array([], pa.int64())}, BINARY, "has a header but no rows"),
     ],

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pytest
 
 from support.sounds import tone, wav
-from trainyard_operator.api.audio import Audio
-from trainyard_operator.api.program import KerasProgram
+from trainyard_operator.api.audio import AudioReading
 from trainyard_trainer.data.schema import Column, Schema
 from trainyard_trainer.data.sounds import SoundCounter, SoundFacts
 from trainyard_trainer.data.table import RawRows
@@ -16,8 +15,8 @@ from trainyard_trainer.data.table import RawRows
 
 def facts(*sounds: tuple[float, int], held_back: int = 0, **settings: Any) -> SoundFacts:
     """Return what is learnt from sounds of so many seconds and samples a second; the last ones are for validation."""
-    program = KerasProgram(family="audioClassifier", task="binaryClassification", audio=Audio.model_validate(settings))
-    counter = SoundCounter(program, Schema(Column("label", "text"), (Column("clip", "bytes"),)))
+    schema = Schema(Column("label", "text"), (Column("clip", "bytes"),))
+    counter = SoundCounter(AudioReading.model_validate(settings), schema)
     files = pa.array([wav(tone(100, seconds=seconds, rate=rate), rate) for seconds, rate in sounds], pa.binary())
     rows = RawRows("t.parquet", 0, np.zeros((len(sounds), 0)), (), pa.nulls(len(sounds)), media={"clip": files})
     counter.count(counter.read(rows), np.arange(len(sounds)) < len(sounds) - held_back)

@@ -9,8 +9,7 @@ import pytest
 import tensorflow as tf
 
 from support.pictures import SIDE, encoded, pictures
-from trainyard_operator.api.images import Image
-from trainyard_operator.api.program import KerasProgram
+from trainyard_operator.api.images import ImageReading
 from trainyard_trainer.data.images import PIXELS, ImageCounter, ImageFacts
 from trainyard_trainer.data.schema import Column, Schema
 from trainyard_trainer.data.table import RawRows
@@ -21,8 +20,7 @@ LABEL = Column("label", "text")
 
 
 def facts(column: Column, *rows: RawRows, **image: Any) -> ImageFacts:
-    program = KerasProgram(family="cnn", task="binaryClassification", image=Image(**image))
-    counter = ImageCounter(program, Schema(LABEL, (column,)))
+    counter = ImageCounter(ImageReading(**image), Schema(LABEL, (column,)))
     for each in rows:
         counter.count(counter.read(each), np.ones(len(each), bool))
     return counter.finish(sum(map(len, rows)))
@@ -174,9 +172,7 @@ def test_a_pixel_that_is_not_finite_is_refused_with_its_row() -> None:
 )
 def test_columns_that_are_no_images_are_refused(features: tuple[Column, ...], message: str) -> None:
     with pytest.raises(BadInput) as raised:
-        ImageCounter(
-            KerasProgram(family="cnn", task="binaryClassification", image=Image(channels=3)), Schema(LABEL, features)
-        )
+        ImageCounter(ImageReading(channels=3), Schema(LABEL, features))
 
     assert message in str(raised.value)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainyard_operator.api.text import Text
+from trainyard_operator.api.text import TextReading
 from trainyard_trainer.data.words import FIRST, UNKNOWN, Cutter
 from trainyard_trainer.encoding.texts import Vectorizer
 
@@ -31,7 +31,7 @@ def ids(vectorizer: Vectorizer, texts: list[Any]) -> list[list[int]]:
 @pytest.mark.parametrize("standardize", ["lower_and_strip_punctuation", "lower", "strip_punctuation", "none"])
 @pytest.mark.parametrize("split", ["whitespace", "character"])
 def test_ids_are_those_of_keras_for_texts_in_ascii(standardize: str, split: str) -> None:
-    text = Text(standardize=standardize, split=split)  # type: ignore[arg-type]
+    text = TextReading(standardize=standardize, split=split)  # type: ignore[arg-type]
     layer = keras.layers.TextVectorization(
         standardize=None if standardize == "none" else standardize,
         split=split,
@@ -52,19 +52,24 @@ def test_hashed_ids_are_those_of_keras() -> None:
     words = ["the", "don't", "привет", "x1"]
     layer = keras.layers.Hashing(num_bins=50, mask_value="")
 
-    found = Vectorizer(Text(standardize="none", num_bins=50), (), 4)(tf.constant([" ".join(words), "x1"]))
+    found = Vectorizer(TextReading(standardize="none", num_bins=50), (), 4)(tf.constant([" ".join(words), "x1"]))
 
     np.testing.assert_array_equal(found, [layer(tf.constant(words)), layer(tf.constant(["x1", "", "", ""]))])
 
 
 @pytest.mark.parametrize(
     "text",
-    [Text(), Text(split="character"), Text(standardize="none"), Text(standardize="lower", split="character")],
+    [
+        TextReading(),
+        TextReading(split="character"),
+        TextReading(standardize="none"),
+        TextReading(standardize="lower", split="character"),
+    ],
     ids=repr,
 )
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.text() | st.binary() | st.sampled_from([*WORDS, *EDGES]).map(str.upper), min_size=1, max_size=5))
-def test_words_are_learnt_as_they_are_looked_up(text: Text, texts: list[str | bytes]) -> None:
+def test_words_are_learnt_as_they_are_looked_up(text: TextReading, texts: list[str | bytes]) -> None:
     raw = [each if isinstance(each, bytes) else each.encode("utf-8", "replace") for each in texts]
     words = [Cutter(text).words(each.decode("utf-8", "replace")) for each in raw]
     vocabulary = tuple(dict.fromkeys(word for row in words for word in row)) or ("none",)
@@ -75,6 +80,6 @@ def test_words_are_learnt_as_they_are_looked_up(text: Text, texts: list[str | by
 
 
 def test_words_beyond_the_vocabulary_are_unknown_and_long_texts_are_cut_off() -> None:
-    found = Vectorizer(Text(), WORDS, 3)(tf.constant(["the zebra", "", "a b " * 1000, b"\xff\xfe the \x80"]))
+    found = Vectorizer(TextReading(), WORDS, 3)(tf.constant(["the zebra", "", "a b " * 1000, b"\xff\xfe the \x80"]))
 
     assert found.numpy().tolist() == [[FIRST, UNKNOWN, 0], [0, 0, 0], [FIRST + 3, UNKNOWN, FIRST + 3], [FIRST, 0, 0]]

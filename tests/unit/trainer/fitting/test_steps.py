@@ -171,6 +171,22 @@ def test_weights_that_are_no_numbers_are_noticed_even_behind_a_finite_loss() -> 
     assert not done.weights_finite
 
 
+def test_the_best_weights_come_with_the_moving_averages_that_belong_to_them() -> None:
+    sample = a_sample(normalization="batchNormalization")
+    state = ModelState(sample.model, sample.optimizer)
+    train(sample, [13])
+    state.keep_best()
+    best = sample.weights()
+    train(sample, [13])
+    later = sample.weights()
+
+    assert state.restore_best()
+
+    for one, other, then in zip(sample.weights(), best, later, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert not np.array_equal(one, then)
+
+
 MIRRORED = """
 import numpy as np
 import tensorflow as tf
@@ -213,6 +229,19 @@ train(mirrored)
 state.restore(saved)
 for name, value in state.arrays().items():
     np.testing.assert_array_equal(value, saved[name])
+
+def after(steps, **changes):
+    sample = Sample(normalization="batchNormalization", **changes)
+    sample.runner.train(rows(20), order[order < 20], first=0, steps=steps, totals=sample.runner.zero_totals())
+    return [each for each in sample.model.weights if not each.trainable]
+
+
+with strategy.scope():
+    several, shared = after(3, strategy=strategy), after(1, strategy=strategy)
+for each in several:
+    one, other = strategy.experimental_local_results(each.value)
+    np.testing.assert_array_equal(one, other)
+np.testing.assert_allclose(shared[0], after(1)[0], rtol=1e-4)
 print("as one")
 """
 

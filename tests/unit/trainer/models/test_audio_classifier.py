@@ -7,29 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import tensorflow as tf
 
 from support.documentation import spec_in
-from support.sounds import glide, tone, wav
-from support.trainer_runs import SpecBuilder, kinds_of_operations, run, stop_at_checkpoint, weights
+from support.sounds import glides, tone, wav, write_folders
+from support.trained import ends_alike_when_stopped, served_accuracy, trained_well
+from support.trainer_runs import SpecBuilder, run, stop_at_checkpoint
 from trainyard_operator.api import names
-
-CLASSES = {"falls": -1, "rises": 1, "stays": 0}
-
-
-def glides(count: int, seed: int = 1) -> tuple[list[bytes], list[str]]:
-    """Return sounds of all pitches and loudnesses, and what becomes of their pitch."""
-    rng = np.random.default_rng(seed)
-    classes = [str(rng.choice(list(CLASSES))) for _ in range(count)]
-    rates = rng.choice([8000, 8000, 11025], count)
-    return [wav(glide(CLASSES[each], rng, rate=rate), rate) for each, rate in zip(classes, rates, strict=True)], classes
-
-
-def write_folders(folder: Path, sounds: list[bytes], classes: list[str]) -> Path:
-    for number, (sound, class_) in enumerate(zip(sounds, classes, strict=True)):
-        (folder / class_).mkdir(parents=True, exist_ok=True)
-        (folder / class_ / f"{number}.wav").write_bytes(sound)
-    return folder
 
 
 def write(path: Path, sounds: list[bytes], labels: list[str]) -> Path:
@@ -51,35 +34,18 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> SpecBuilder:
 @pytest.fixture(scope="module")
 def trained(spec: SpecBuilder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    result = run(spec, folder)
-    assert result.code == 0, result.stderr
-    assert result.the("verified")
-    assert result.report["metrics"]["val_accuracy"] > 0.9
+    trained_well(spec, folder, accuracy=0.9)
     return folder
 
 
 def test_sounds_are_served_as_they_were_trained_with_core_operations_only(trained: Path) -> None:
-    version = trained / "store" / "glides" / "1"
     sounds, classes = glides(150, seed=9)
 
-    answer = tf.saved_model.load(str(version)).signatures["serving_default"](audio_bytes=tf.constant(sounds))
-
-    found = [each.decode() for each in answer["label"].numpy()]
-    assert np.mean([one == other for one, other in zip(found, classes, strict=True)]) > 0.9
-    assert kinds_of_operations(version) <= set(tf.raw_ops.__dict__) | {"NoOp"}
+    assert served_accuracy(trained, {"audio_bytes": sounds}, classes) > 0.9
 
 
 def test_stopped_and_resumed_it_ends_with_the_same_weights(spec: SpecBuilder, trained: Path, tmp_path: Path) -> None:
-    with stop_at_checkpoint(tmp_path):
-        assert run(spec, tmp_path).code == names.EXIT_STOPPED
-
-    again = run(spec, tmp_path)
-
-    assert again.the("resumed")["step"] < again.report["steps"]
-    expected, found = weights(trained), weights(tmp_path)
-    assert expected.keys() == found.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    ends_alike_when_stopped(spec, trained, tmp_path)
 
 
 def test_sounds_that_do_not_fit_into_memory_are_streamed_in_blocks(spec: SpecBuilder, tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def one_class(folder: Path) -> SpecBuilder:
     ("spec", "message"),
     [
         (a_table, "family cnn expects one column of images, but the features are a (number)"),
-        (images_for_mlp, "column 'image' holds bytes or arrays, and this family learns from numbers and texts: use "),
+        (images_for_mlp, "column 'image' holds bytes or arrays, and a table has numbers and texts only: use "),
         (a_corrupt_file, "disc/broken.png: cannot be read as an image, expected a PNG, JPEG, BMP or GIF"),
         (one_class, "has one class only ('cross' in every row)"),
         (lambda folder: a_cnn(folder / "none").with_keras(family="mlp"), "image is for family cnn only"),

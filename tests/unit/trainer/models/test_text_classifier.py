@@ -12,12 +12,13 @@ import tensorflow as tf
 
 from support.documentation import spec_in
 from support.reviews import reviews, write_reviews
+from support.trained import ends_alike_when_stopped, served_accuracy, trained_well
 from support.trainer_models import TWO
-from support.trainer_runs import SpecBuilder, kinds_of_operations, run, stop_at_checkpoint, weights
+from support.trainer_runs import SpecBuilder, run
 from trainyard_operator.api import names
 from trainyard_operator.api.fit import Optimizer
 from trainyard_operator.api.program import KerasProgram
-from trainyard_operator.api.text import Text
+from trainyard_operator.api.text import Text, TextReading
 from trainyard_trainer.data.dataset import open_data_set
 from trainyard_trainer.data.source import find
 from trainyard_trainer.data.texts import TEXTS, TextCounter
@@ -87,35 +88,18 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> SpecBuilder:
 @pytest.fixture(scope="module")
 def trained(spec: SpecBuilder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    result = run(spec, folder)
-    assert result.code == 0, result.stderr
-    assert result.the("verified")
-    assert result.report["metrics"]["val_accuracy"] > 0.97
+    trained_well(spec, folder, accuracy=0.97)
     return folder
 
 
 def test_texts_are_served_as_they_were_trained_with_core_operations_only(trained: Path) -> None:
-    version = trained / "store" / "reviews" / "1"
     texts, classes = reviews(200, seed=9)
 
-    answer = tf.saved_model.load(str(version)).signatures["serving_default"](review=tf.constant(texts))
-
-    found = [each.decode() for each in answer["label"].numpy()]
-    assert np.mean([one == other for one, other in zip(found, classes, strict=True)]) > 0.97
-    assert kinds_of_operations(version) <= set(tf.raw_ops.__dict__) | {"NoOp"}
+    assert served_accuracy(trained, {"review": texts}, classes) > 0.97
 
 
 def test_stopped_and_resumed_it_ends_with_the_same_weights(spec: SpecBuilder, trained: Path, tmp_path: Path) -> None:
-    with stop_at_checkpoint(tmp_path):
-        assert run(spec, tmp_path).code == names.EXIT_STOPPED
-
-    again = run(spec, tmp_path)
-
-    assert again.the("resumed")["step"] < again.report["steps"]
-    expected, found = weights(trained), weights(tmp_path)
-    assert expected.keys() == found.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    ends_alike_when_stopped(spec, trained, tmp_path)
 
 
 def test_words_can_be_hashed_texts_streamed_and_numbers_predicted(spec: SpecBuilder, tmp_path: Path) -> None:
@@ -139,7 +123,7 @@ def test_texts_that_are_missing_or_not_utf8_are_read_as_far_as_they_go(tmp_path:
     pq.write_table(pa.table({"review": column, "label": ["a", "b", "a", "b", "a"]}), tmp_path / "t.parquet")
     table = open_data_set(find(str(tmp_path / "t.parquet"), "auto"), label="label", features=["review"])
     (raw,) = table.read(table.units()[0])
-    counter = TextCounter(KerasProgram(family="textClassifier", task="binaryClassification"), table.schema)
+    counter = TextCounter(TextReading(), table.schema)
 
     read = counter.read(raw)
     counter.count(read, np.ones(len(texts), bool))

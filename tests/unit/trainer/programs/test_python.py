@@ -1,8 +1,7 @@
 """Programs of a user's own: what works, and which line of theirs is named where it does not."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +53,6 @@ def with_sigmoid(data):
 def sequential(data):
     return keras.Sequential([keras.layers.Dense(8, activation="relu"), keras.layers.Dense(data.outputs)])
 """
-
-
-@pytest.fixture(autouse=True)
-def _modules_of_the_test_only() -> Iterator[None]:
-    before, path = set(sys.modules), list(sys.path)
-    yield
-    sys.path[:] = path
-    for name in set(sys.modules) - before:
-        if not name.startswith(("trainyard", "keras", "tensorflow", "support")):
-            del sys.modules[name]
 
 
 def a_program(table: Path, function: str = "build", **fields: Any) -> SpecBuilder:

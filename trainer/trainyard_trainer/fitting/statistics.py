@@ -1,0 +1,39 @@
+"""Numbers that layers keep count of while they train, such as the moving averages of BatchNormalization.
+
+Keras leaves them to each replica: the model that is exported would know one share of the rows only, each worker would
+validate another model, and a resumed training would not go on as it was left.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+
+def statistics_of(model: Any) -> list[Any]:
+    """Return the variables that the layers of a model change by themselves; those of frozen layers never change."""
+    # Keras has no public way to the layers inside of layers.
+    frozen = {id(each) for layer in model._flatten_layers() if not layer.trainable for each in layer.variables}
+    floats = [each for each in model.non_trainable_variables if each.dtype.startswith(("float", "bfloat"))]
+    return [each for each in floats if id(each) not in frozen]
+
+
+def values(statistics: Sequence[Any]) -> list[Any]:
+    """Return what the running replica has counted so far."""
+    return [tf.convert_to_tensor(each.value) for each in statistics]
+
+
+def combine(statistics: Sequence[Any], before: Sequence[Any], weight: Any) -> None:
+    """Give each replica the mean of how the numbers of all of them have changed.
+
+    The changes, because the mean of equal numbers may be another number: what never changes has to stay.
+
+    Args:
+        statistics: The variables.
+        before: Their values when they last were equal.
+        weight: Of the running replica; the weights of all add up to 1.
+    """
+    changes = [weight * (now - old) for now, old in zip(values(statistics), before, strict=True)]
+    means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, changes)
+    for each, old, change in zip(statistics, before, means, strict=True):
+        each.assign(old + change)
