@@ -24,6 +24,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from support.model_server import served
 from support.serving_client import METRICS
 from support.signing_keys import write_keys
+from support.trainer_fits import fitted
 from support.trainer_runs import Result, SpecBuilder, a_spec, run, write_table
 from trainyard_operator.api import names
 from trainyard_trainer.export.model_card import model_card
@@ -297,6 +298,21 @@ def test_streamed_rows_train_as_well_as_rows_in_memory(table: Path, tmp_path: Pa
 
     assert "streamed" in result.the("data")["message"]
     assert result.report["metrics"]["val_accuracy"] > 0.9
+
+
+def test_how_many_pieces_are_read_at_a_time_is_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    columns: dict[str, Any] = {f"x{i}": rng.normal(size=10_000).astype(np.float32) for i in range(20)}
+    pq.write_table(pa.table(columns | {"label": columns["x0"] > 0}), tmp_path / "t.parquet", row_group_size=250)
+
+    done = fitted(
+        a_spec(tmp_path / "t.parquet").with_fit(epochs=8, batchSize=256),
+        tmp_path,
+        extra={"TRAINYARD_CACHE_BYTES": "400000"},
+    )
+
+    assert done.the("reading")["pieces"] in (1, 2, 4, 5)
+    assert done.the("reading")["message"].startswith("pieces of the data read at a time: ")
 
 
 def test_a_parquet_folder_trains_like_the_csv_it_was_made_from(table: Path, tmp_path: Path) -> None:

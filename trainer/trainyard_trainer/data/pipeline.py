@@ -4,7 +4,7 @@ import itertools
 import math
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +15,7 @@ from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.readers import Unit
 from trainyard_trainer.data.rows import Rows, concatenate
 from trainyard_trainer.data.table import BATCH_ROWS
+from trainyard_trainer.data.turns import Depth, in_turns
 from trainyard_trainer.workers.sharding import ALL, Share
 
 T = TypeVar("T")
@@ -73,6 +74,9 @@ class StreamedRows:
 
     The pieces of the table come in another order each epoch, a few of them in turns, and the rows of a block are
     shuffled: what is in memory is never more than a few blocks. Each worker reads a run of the pieces of its own.
+
+    Of those that are read in turns, as many are read at a time as makes the training fastest; `tell` is told what was
+    found, as `Depth` says. The order is the same for any of the `depths`.
     """
 
     def __init__(
@@ -85,12 +89,19 @@ class StreamedRows:
         block_bytes: int,
         prepare: Callable[[Rows], Any],
         share: Share = ALL,
+        tell: Callable[[int, float], None] = lambda depth, speed: None,
+        depths: Sequence[int] = (1, 2, _MIXED_UNITS),
     ) -> None:
         self._table, self._profile, self._prepare, self._seed = table, profile, prepare, seed
         self._block_bytes, self._batch_size, self._share = block_bytes, batch_size, share
         # All workers have the same number of steps in a block, and so the same calls to run them.
         self._block_steps = max(block_bytes // profile.row_bytes // math.ceil(batch_size / share.count), 1)
         self._block_rows = self._block_steps * share.of(batch_size)
+        self._units = list(enumerate(table.units()))
+        largest = max(unit.open_bytes for _, unit in self._units)
+        self._mixed = max(1, min(_MIXED_UNITS, _MIXED_BLOCKS * block_bytes // largest, len(self._units)))
+        span = math.ceil(self._mixed * largest / block_bytes)
+        self._depth = Depth(sorted({min(each, self._mixed) for each in depths}), span=span, tell=tell)
 
     def epoch(self, epoch: int, done: int) -> Generator[Block]:
         """Yield blocks of whole batches; the last one holds what is left."""
@@ -98,7 +109,7 @@ class StreamedRows:
 
     def _blocks(self, epoch: int, done: int) -> Iterator[Block]:
         left = math.ceil(self._profile.training_rows / self._batch_size)
-        pieces = _cut(self._shuffled(epoch), self._block_rows)
+        pieces = self._depth.watch(_cut(self._shuffled(epoch), self._block_rows))
         rows = next(pieces)
         for number in itertools.count(1):
             order = permutation(len(rows), seed=self._seed, epoch=epoch, block=number)
@@ -112,26 +123,17 @@ class StreamedRows:
             rows = next(pieces, None) or rows.take(slice(1))
 
     def _shuffled(self, epoch: int) -> Iterator[Rows]:
-        units = list(enumerate(self._table.units()))
-        order = permutation(len(units), seed=self._seed, epoch=epoch)
-        largest = max(unit.open_bytes for _, unit in units)
-        mixed = max(1, min(_MIXED_UNITS, _MIXED_BLOCKS * self._block_bytes // largest))
+        order = permutation(len(self._units), seed=self._seed, epoch=epoch)
         # So small that a block has rows of all the pieces that are read in turns, and more than once.
-        batch_rows = min(BATCH_ROWS, max(self._block_rows // (2 * mixed), min(256, self._block_rows)))
-        pending = [
+        batch_rows = min(BATCH_ROWS, max(self._block_rows // (2 * self._mixed), min(256, self._block_rows)))
+        pieces = (
             _between(
-                read(self._table, self._profile, *units[order[place]], validation=False, batch_rows=batch_rows), *part
+                read(self._table, self._profile, *self._units[order[place]], validation=False, batch_rows=batch_rows),
+                *part,
             )
-            for place, *part in reversed(self._own(order))
-        ]
-        active = [pending.pop() for _ in range(min(mixed, len(pending)))]
-        while active:
-            for reader in list(active):
-                rows = next(reader, None)
-                if rows is not None:
-                    yield rows
-                else:
-                    active[active.index(reader) : active.index(reader) + 1] = [pending.pop()] if pending else []
+            for place, *part in self._own(order)
+        )
+        return in_turns(pieces, width=self._mixed, depth=lambda: self._depth.current)
 
     def _own(self, order: Any) -> list[tuple[int, int, int]]:
         """Return this worker's pieces of the table, by their places in an order, with the training rows of each."""

@@ -41,7 +41,7 @@ from trainyard_trainer.spec import Run
 from trainyard_trainer.tasks.task import Task, task_for
 from trainyard_trainer.workers.agreement import newest_of_chief
 from trainyard_trainer.workers.peers import NOBODY, Peers
-from trainyard_trainer.workers.sharding import ALL, Share
+from trainyard_trainer.workers.sharding import Share
 
 PLAINLY = {"precision": FLOAT32, "jit_compile": False}
 """How private steps are computed: lower precision could let a gradient exceed its norm."""
@@ -96,7 +96,7 @@ def fit(
     settings = spec.fit.model_copy(update=PLAINLY) if prepared.privacy else spec.fit
     if peers.count > 1:
         settings = settings_of_several(settings, before, devices=devices, limit=limit, workers=peers.count)
-    rows = training_rows(run, prepared, to_block, rows_a_block(settings, limit), share)
+    rows = training_rows(run, prepared, to_block, rows_a_block(settings, limit), share=share, journal=journal)
     maker = _maker(run, prepared, devices, model=model, task=task, share=share)
     decided = Decider(settings, maker, devices=devices, rows=rows, limit=limit).decide(
         before,
@@ -189,13 +189,18 @@ def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:
 
 
 def training_rows(
-    run: Run, prepared: Prepared, to_block: Callable[[Rows], Any], batch_size: int, share: Share = ALL
+    run: Run, prepared: Prepared, to_block: Callable[[Rows], Any], batch_size: int, *, share: Share, journal: Journal
 ) -> TrainingRows:
     """Return the rows to train on: from memory where they are there, else from the files."""
     seed, facts = run.job.spec.fit.seed, prepared.profile
     kept = facts.kept.take_training()
     if kept is not None:
         return MemoryRows(kept, seed=seed, prepare=to_block, batch_size=batch_size, share=share)
+
+    def tell(depth: int, speed: float) -> None:
+        message = f"pieces of the data read at a time: {depth} ({speed:.2f} times as fast as one)"
+        journal.write("reading", message, pieces=depth, speed=round(speed, 2))
+
     return StreamedRows(
         prepared.table,
         facts,
@@ -204,11 +209,12 @@ def training_rows(
         block_bytes=_block_bytes(prepared),
         prepare=to_block,
         share=share,
+        tell=tell,
     )
 
 
 def _block_bytes(prepared: Prepared) -> int:
-    return min(_MAX_BLOCK_BYTES, prepared.cache_bytes // 8)
+    return max(min(_MAX_BLOCK_BYTES, prepared.cache_bytes // 8), 1)
 
 
 def _validation(

@@ -84,6 +84,28 @@ def test_streaming_ends_with_a_short_batch_only_at_the_end_of_the_epoch(tmp_path
     assert [len(block.order) for block in streamed.epoch(0, 0)] == [96, 96, 96, 96, 16]
 
 
+def test_how_many_pieces_are_read_at_a_time_is_found_out_and_does_not_change_the_order(tmp_path: Path) -> None:
+    table, facts = a_table(tmp_path, cache=1)
+    told: list[int] = []
+
+    def streamed(*depths: int) -> StreamedRows:
+        return StreamedRows(
+            table,
+            facts,
+            seed=7,
+            batch_size=BATCH,
+            block_bytes=800,
+            prepare=lambda each: each,
+            tell=lambda depth, speed: told.append(depth),
+            depths=depths,
+        )
+
+    one_by_one, together, measured = streamed(1), streamed(3), streamed(1, 2, 8)
+    for epoch in range(8):
+        assert batches(one_by_one, epoch) == batches(together, epoch) == batches(measured, epoch)
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize("cache", [1 << 20, 1])
 def test_validation_rows_are_the_same_from_memory_and_from_files(cache: int, tmp_path: Path) -> None:
     table, facts = a_table(tmp_path, cache)
