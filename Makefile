@@ -82,7 +82,7 @@ bench: setup bench-trainer ## Measure everything: the operator's latencies and m
 	PYTHONPATH=examples $(OPERATOR)/python benchmarks/flow.py
 	$(TRAINER)/python benchmarks/modelserver.py
 
-BENCHMARKS := trainer overhead input memory export workers
+BENCHMARKS := trainer overhead input memory export workers gpu
 bench-trainer: setup ## Measure the trainer: against plain Keras, its input against plain reading, and its memory
 	@for each in $(BENCHMARKS); do $(TRAINER)/python benchmarks/$$each.py || failed="$$failed $$each"; done; \
 	    test -z "$$failed" || { echo "not as good as wanted:$$failed"; exit 1; }

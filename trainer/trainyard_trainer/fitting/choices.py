@@ -136,11 +136,11 @@ def choose_execution(bench: Bench, open_: Ways, *, steps: int) -> Chosen:
 
 
 def _speed(bench: Bench, best: Execution, other: Execution) -> float | None:
-    """Return how many times faster another way is; nothing where it does not come to the same loss."""
+    """Return how many times faster another way is; nothing where it comes to a higher loss."""
     if bench.prepare(other) is None:
         return None
     reference, timing = bench.compare(best, other)
-    if not abs(timing.loss - reference.loss) <= _LOSS_TOLERANCE * abs(reference.loss):
+    if not timing.loss - reference.loss <= _LOSS_TOLERANCE * abs(reference.loss):
         return None
     return reference.seconds / timing.seconds
 

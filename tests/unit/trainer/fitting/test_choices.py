@@ -52,6 +52,7 @@ class FakeBench:
         ({PLAIN: 1.0, BF16: 0.1, XLA: 1.5}, {BF16: 0.52}, PLAIN),
         ({PLAIN: 1.0, BF16: 0.1, XLA: 1.5}, {BF16: float("nan")}, PLAIN),
         ({PLAIN: 1.0, BF16: 0.5, BF16_XLA: 0.4}, {BF16: 0.505}, BF16_XLA),
+        ({PLAIN: 1.0, BF16: 0.5}, {BF16: 0.4}, BF16),
         ({PLAIN: 1.0}, {}, PLAIN),
     ],
 )
