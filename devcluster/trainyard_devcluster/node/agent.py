@@ -119,7 +119,7 @@ class Agent:
 
     async def _serve(self) -> tuple[web.AppRunner, int]:
         authority = await kubelet_api.client_authority(self._client)
-        allowed = kubelet_api.Authorizer(self._client, self._settings.folder)
+        allowed = kubelet_api.Authorizer(self._client)
         runner = web.AppRunner(kubelet_api.application(self, allowed), access_log=None)
         await runner.setup()
         tls = kubelet_api.tls_context(self._settings.address, self._settings.name, authority)
