@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import sys
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from trainyard_devcluster import process
@@ -18,6 +19,7 @@ from trainyard_devcluster.controllers.garbage.namespaces import NamespaceControl
 from trainyard_devcluster.controllers.job.controller import JobController
 from trainyard_devcluster.controllers.nodes.lifecycle import NodeLifecycleController
 from trainyard_devcluster.controllers.nodes.pod_gc import PodGarbageCollector
+from trainyard_devcluster.controllers.nodes.ranges import NodeRangeController
 from trainyard_devcluster.controllers.replica_set import ReplicaSetController
 from trainyard_devcluster.controllers.service_accounts import NamespaceDefaultsController
 from trainyard_devcluster.controllers.volumes.controller import VolumeController
@@ -43,6 +45,7 @@ async def control(kubeconfig: Path, settings: Settings) -> None:
             NamespaceDefaultsController(context),
             VolumeController(context),
             NodeLifecycleController(context),
+            NodeRangeController(context),
             PodGarbageCollector(context),
             DisruptionBudgetController(context),
         ]
@@ -82,10 +85,11 @@ def main() -> int:
         metavar="SECONDS",
         help="pods stay on a lost node for so long",
     )
+    parser.add_argument("--cluster-cidr", type=IPv4Network, help="where nodes' pod addresses are from")
     parser.add_argument("--verbose", action="store_true", help="log every retry")
     arguments = parser.parse_args()
     volumes_dir = arguments.volumes_dir.resolve() if arguments.volumes_dir else None
-    settings = Settings(volumes_dir, node_grace=arguments.node_grace, eviction_delay=arguments.eviction_delay)
+    settings = Settings(volumes_dir, arguments.node_grace, arguments.eviction_delay, arguments.cluster_cidr)
     return process.run(control(arguments.kubeconfig, settings), verbose=arguments.verbose)
 
 

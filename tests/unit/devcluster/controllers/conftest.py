@@ -17,6 +17,7 @@ from trainyard_devcluster.resources import Object, Resource
 T = TypeVar("T")
 
 NODE_GRACE_SECONDS = 2.0
+CLUSTER_CIDR = "127.64.0.0/16"
 START_SECONDS = 30.0
 LOOK_SECONDS = 0.02
 
@@ -43,7 +44,8 @@ class Parts:
 
     def start_controllers(self) -> None:
         times = ["--node-grace", str(NODE_GRACE_SECONDS), "--eviction-delay", "0.2"]
-        self.start("controllers", "--kubeconfig", str(self.kubeconfig), "--volumes-dir", str(self.volumes), *times)
+        places = ["--volumes-dir", str(self.volumes), "--cluster-cidr", CLUSTER_CIDR]
+        self.start("controllers", "--kubeconfig", str(self.kubeconfig), *places, *times)
 
     def kill(self, part: str) -> None:
         process = self.running.pop(part)

@@ -1,5 +1,7 @@
 import asyncio
 import random
+from ipaddress import IPv4Network
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from trainyard_devcluster.resources import (
 )
 from trainyard_devcluster.taints import NOT_READY_TAINT, UNREACHABLE_TAINT
 
-from .conftest import Parts, find, until
+from .conftest import CLUSTER_CIDR, Parts, find, until
 
 KILLS = 8
 JOBS_PER_KILL = 2
@@ -152,6 +154,22 @@ async def test_a_pod_deleted_before_it_had_a_node_ends(cluster: Client) -> None:
         return await find(cluster, PODS, "never-placed") is None
 
     await until(gone)
+
+
+async def test_every_node_gets_pod_addresses_of_its_own(cluster: Client) -> None:
+    names = [f"ranged-{number}" for number in range(3)]
+    await asyncio.gather(*(a_node(cluster, name) for name in names))
+
+    async def ranges() -> list[IPv4Network]:
+        nodes = [await cluster.get(NODES, name) for name in names]
+        given = [IPv4Network(node["spec"]["podCIDR"]) for node in nodes if node["spec"].get("podCIDR")]
+        return given if len(given) == len(names) else []
+
+    given = await until(ranges)
+    assert all(each.subnet_of(IPv4Network(CLUSTER_CIDR)) for each in given)
+    assert not any(one.overlaps(other) for one, other in combinations(given, 2))
+    for name in names:
+        await cluster.delete(NODES, name)
 
 
 class Node:
