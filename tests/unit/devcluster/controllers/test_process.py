@@ -1,5 +1,7 @@
 import asyncio
 import random
+import subprocess
+import sys
 from ipaddress import IPv4Network
 from itertools import combinations
 from pathlib import Path
@@ -52,7 +54,8 @@ async def set_status(client: Client, pod: Object, **status: Any) -> None:
     )
 
 
-async def test_a_claim_gets_a_folder_and_the_folder_goes_with_it(cluster: Client, parts: Parts) -> None:
+async def a_claim_comes_and_goes(cluster: Client, volumes: Path) -> None:
+    """A claim gets a folder, and the folder goes with it."""
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     await cluster.create(PERSISTENT_VOLUME_CLAIMS, {"metadata": {"name": "store"}, "spec": spec}, "default")
 
@@ -63,7 +66,7 @@ async def test_a_claim_gets_a_folder_and_the_folder_goes_with_it(cluster: Client
     claim = await until(bound)
     volume = await cluster.get(PERSISTENT_VOLUMES, claim["spec"]["volumeName"])
     folder = Path(volume["spec"]["hostPath"]["path"])
-    assert folder.parent == parts.volumes
+    assert folder.parent == volumes
     (folder / "model").write_text("weights")
     assert volume["status"]["phase"] == "Bound"
     await cluster.delete(PERSISTENT_VOLUME_CLAIMS, "store", "default")
@@ -73,6 +76,31 @@ async def test_a_claim_gets_a_folder_and_the_folder_goes_with_it(cluster: Client
 
     await until(gone)
     assert not await asyncio.to_thread(folder.exists)
+
+
+async def test_a_claim_gets_a_folder_and_the_folder_goes_with_it(cluster: Client, parts: Parts) -> None:
+    await a_claim_comes_and_goes(cluster, parts.volumes)
+
+
+async def test_volumes_can_be_made_for_a_control_plane_that_makes_none(tmp_path: Path) -> None:
+    parts = Parts(tmp_path)
+    try:
+        await asyncio.to_thread(parts.start_api_server)
+        kubeconfig = str(parts.kubeconfig)
+        parts.start("controllers", "--kubeconfig", kubeconfig)
+        only = ["--only", "volumes", "--volumes-dir", str(parts.volumes)]
+        parts.start("controllers", "--kubeconfig", kubeconfig, *only, name="provisioner")
+        async with Client.from_kubeconfig(parts.kubeconfig) as cluster:
+            await a_claim_comes_and_goes(cluster, parts.volumes)
+    finally:
+        await asyncio.to_thread(parts.end)
+
+
+def test_volumes_alone_need_a_folder() -> None:
+    command = [sys.executable, "-m", "trainyard_devcluster.controllers", "--kubeconfig", "k", "--only", "volumes"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert "expected --volumes-dir DIR" in done.stderr
 
 
 async def test_a_silent_node_is_tainted_and_loses_its_pods_until_it_speaks_again(cluster: Client) -> None:
