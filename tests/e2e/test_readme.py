@@ -1,20 +1,18 @@
 """The README's commands for a real cluster, one after another, on a devcluster."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support import kubectl as program
 from support.devcluster import devcluster
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 300
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 
 
 def commands() -> list[str]:
@@ -26,8 +24,9 @@ def commands() -> list[str]:
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What each command printed."""
-    with devcluster(tmp_path_factory.mktemp("readme")) as kubeconfig:
-        environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
+    folder = tmp_path_factory.mktemp("readme")
+    with devcluster(folder) as kubeconfig:
+        environment = program.environment(kubeconfig, folder)
         output = {}
         for command in commands():
             told = subprocess.run(

@@ -1,8 +1,6 @@
 """An unmodified kubectl against the server."""
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support import kubectl as program
 from support.api_process import api_server
 from support.objects import OPEN, a_config_map, a_definition, a_deployment, a_job, a_pod, a_service, a_widget
 
-KUBECTL = shutil.which("kubectl")
-pytestmark = pytest.mark.skipif(KUBECTL is None, reason="no kubectl on PATH")
 REPOSITORY = Path(__file__).parents[4]
 Kubectl = Callable[..., str]
 
@@ -23,8 +20,8 @@ Kubectl = Callable[..., str]
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     folder = tmp_path_factory.mktemp("kubectl")
     with api_server(folder) as kubeconfig:
-        found = {"PATH": os.environ["PATH"], "HOME": str(folder), "KUBECONFIG": str(kubeconfig)}
-        subprocess.run([str(KUBECTL), "create", "serviceaccount", "default"], env=found, check=True)
+        found = program.environment(kubeconfig, folder)
+        program.kubectl("create", "serviceaccount", "default", env=found)
         yield found
 
 
@@ -32,17 +29,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 def kubectl(environment: dict[str, str]) -> Kubectl:
     def run(*arguments: str, stdin: object = None, fails: bool = False) -> str:
         text = None if stdin is None else yaml.safe_dump(stdin)
-        done = subprocess.run(
-            [str(KUBECTL), *arguments],
-            input=text,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        assert (done.returncode != 0) is fails, done.stderr
-        return done.stderr if fails else done.stdout
+        return program.kubectl(*arguments, env=environment, stdin=text, fails=fails)
 
     return run
 
@@ -128,7 +115,7 @@ def test_describe_pods_services_and_jobs(kubectl: Kubectl) -> None:
 
 def test_a_table_is_watched(kubectl: Kubectl, environment: dict[str, str]) -> None:
     kubectl("create", "cm", "seen", "--from-literal=a=b")
-    command = [str(KUBECTL), "get", "cm", "seen", "-w"]
+    command = [str(program.KUBECTL), "get", "cm", "seen", "-w"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         try:
