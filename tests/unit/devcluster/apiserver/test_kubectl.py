@@ -184,6 +184,9 @@ def test_namespaces_and_generators(kubectl: Kubectl) -> None:
     kubectl("create", "job", "made", "-n", "team", "--image=x:1")
     kubectl("create", "deployment", "made", "-n", "team", "--image=x:1")
     kubectl("expose", "deployment", "made", "-n", "team", "--port=80")
+    kubectl("create", "service", "nodeport", "more", "-n", "team", "--tcp=80:http")
+    kubectl("create", "ingress", "made", "-n", "team", "--rule=example.dev/a*=made:80")
+    kubectl("autoscale", "deployment", "made", "-n", "team", "--min=2", "--max=5", "--cpu=70%", "--memory=200Mi")
     kubectl("create", "pdb", "made", "-n", "team", "--selector=app=made", "--min-available=50%")
     kubectl("create", "quota", "made", "-n", "team", "--hard=pods=10")
     kubectl("create", "cronjob", "made", "-n", "team", "--image=x:1", "--schedule=@daily")
@@ -191,7 +194,22 @@ def test_namespaces_and_generators(kubectl: Kubectl) -> None:
     kubectl("create", "rolebinding", "made", "-n", "team", "--role=made", "--serviceaccount=team:default")
     kubectl("create", "configmap", "made", "-n", "team", "--from-literal=a=b")
     kubectl("create", "secret", "generic", "made", "-n", "team", "--from-literal=a=b")
+    (port,) = json.loads(kubectl("get", "svc", "more", "-n", "team", "-o", "json"))["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (80, "http")
+    (rule,) = json.loads(kubectl("get", "ing", "made", "-n", "team", "-o", "json"))["spec"]["rules"]
+    assert (rule["host"], rule["http"]["paths"][0]["path"]) == ("example.dev", "/a")
+    assert rule["http"]["paths"][0]["backend"] == {"service": {"name": "made", "port": {"number": 80}}}
+    scaler = json.loads(kubectl("get", "hpa", "made", "-n", "team", "-o", "json"))["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"], scaler["scaleTargetRef"]["name"]) == (2, 5, "made")
+    targets = {each["resource"]["name"]: each["resource"]["target"] for each in scaler["metrics"]}
+    assert targets["cpu"] == {"type": "Utilization", "averageUtilization": 70}
+    assert targets["memory"] == {"type": "AverageValue", "averageValue": "200Mi"}
     shown = kubectl("get", "all", "-n", "team")
     for kind in ("pod/made", "job.batch/made", "deployment.apps/made", "service/made", "cronjob.batch/made"):
         assert kind in shown
-    assert kubectl("delete", "all", "--all", "-n", "team").count("deleted") == 5
+    assert kubectl("delete", "all", "--all", "-n", "team").count("deleted") == 7
+
+
+def test_the_cluster_is_dumped(kubectl: Kubectl) -> None:
+    kubectl("create", "deployment", "dumped", "--image=x:1")
+    assert '"name": "dumped"' in kubectl("cluster-info", "dump", "--namespaces=default")
