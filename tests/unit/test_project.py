@@ -42,6 +42,20 @@ def test_every_make_target_the_readme_names_exists() -> None:
     assert named <= targets
 
 
+def test_a_benchmark_that_misses_its_mark_does_not_keep_the_others_from_running(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/run\nexit 1\n')
+    python.chmod(0o755)
+    command = ["make", "--assume-old", "setup", "bench", f"OPERATOR={tmp_path}", f"TRAINER={tmp_path}"]
+
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert told.returncode != 0
+    ran = [Path(line).stem for line in (tmp_path / "run").read_text().split()]
+    assert {"flow", "modelserver", "trainer", "memory"} <= set(ran)
+    assert f"not as good as wanted: {' '.join(ran)}\n" in told.stdout
+
+
 def test_no_tracked_file_is_large() -> None:
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
     files = [ROOT / name for name in tracked.stdout.split("\0") if name]
