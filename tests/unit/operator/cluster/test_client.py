@@ -230,6 +230,20 @@ async def test_an_event_that_repeats_itself_raises_its_count(server: Server) -> 
     assert server.requests[0][1].startswith(f"/api/v1/namespaces/team/{EVENT.plural}/churn.")
 
 
+async def test_an_event_that_may_be_there_already_is_recorded_only_where_it_is_not(server: Server) -> None:
+    server.answers = [(201, {}), status(409, "AlreadyExists"), (200, {})]
+    regarding = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "a", "namespace": "team", "uid": "u"}}
+    event = Event("Normal", "Started", "x")
+    async with KubernetesCluster() as cluster:
+        assert await cluster.emit(regarding, event, again=True)
+        assert not await cluster.emit(regarding, event, again=True)
+        assert await cluster.emit(regarding, event)
+    (first, _, _, one), (second, _, _, two), (third, url, _, three) = server.requests
+    assert (first, second, third) == ("POST", "POST", "PATCH")
+    assert one["metadata"]["name"] == two["metadata"]["name"] == three["metadata"]["name"]
+    assert three["metadata"]["name"] in url
+
+
 async def test_an_event_that_cannot_be_recorded_does_no_harm(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     server.answers = [status(403, message="namespace is being terminated")]
     regarding = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "a", "namespace": "team", "uid": "u"}}
