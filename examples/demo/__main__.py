@@ -185,6 +185,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     with launched(arguments.dir, keep=arguments.keep) as cluster:
         kubeconfig = await cluster.ready()
+        screen.say(f"to watch from a second terminal: export KUBECONFIG={kubeconfig}; watch kubectl get tj,ms")
         async with open_session(kubeconfig) as session:
             demo = Demo(session, screen)
             await demo.install()

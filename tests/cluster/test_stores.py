@@ -13,7 +13,9 @@ from support.operator_process import OperatorProcess, running_operator
 
 pytestmark = [
     pytest.mark.usefixtures("cluster_crds"),
-    pytest.mark.skipif("KUBECONFIG" in os.environ, reason="starts an S3 server that only pods on this machine reach"),
+    pytest.mark.skipif(
+        bool(os.environ.get("KUBECONFIG")), reason="starts an S3 server that only pods on this machine reach"
+    ),
 ]
 
 ROOT = Path(__file__).parents[2]
