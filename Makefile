@@ -74,7 +74,7 @@ test-cluster: setup ## Run the cluster tests: on the devcluster, or on the clust
 	$(OPERATOR)/pytest -n 4 tests/cluster --ignore tests/cluster/test_install.py
 	$(OPERATOR)/pytest tests/cluster/test_install.py
 
-test-e2e: setup ## Run the whole flow: the demo, and the operator killed at random moments
+test-e2e: setup ## Run the whole flow as a person does: the demo, and the commands of the README and of an example
 	$(OPERATOR)/pytest tests/e2e
 
 # What misses its mark does not keep the rest from being measured.

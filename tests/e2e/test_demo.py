@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from support import kubectl
 from support.processes import running
 from trainyard_devcluster.strays import NODE_MARK, marked
 
@@ -71,17 +71,14 @@ def test_no_request_fails_while_version_2_takes_over(summary: dict[str, Any]) ->
         assert min(answers.values()) > 100
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-def test_what_was_kept_can_be_looked_at_by_what_the_demo_printed(printed: str) -> None:
+def test_what_was_kept_can_be_looked_at_by_what_the_demo_printed(folder: Path, printed: str) -> None:
     while_it_runs, afterwards = re.findall(r"export KUBECONFIG=([^;\s]+)", printed)
     assert while_it_runs == afterwards
-    command = ["kubectl", "get", "tj,ms"]
-    told = subprocess.run(command, env=os.environ | {"KUBECONFIG": afterwards}, capture_output=True, text=True)
+    told = kubectl.kubectl("get", "tj,ms", env=kubectl.environment(Path(afterwards), folder))
 
-    assert told.returncode == 0, told.stderr
-    assert re.search(r"trainingjob\S*/breast-cancer +Succeeded +100", told.stdout)
-    assert re.search(r"trainingjob\S*/breast-cancer-2 +Succeeded +100", told.stdout)
-    assert re.search(r"modelservice\S*/breast-cancer +True +2 +1/1 +Ready ", told.stdout)
+    assert re.search(r"trainingjob\S*/breast-cancer +Succeeded +100", told)
+    assert re.search(r"trainingjob\S*/breast-cancer-2 +Succeeded +100", told)
+    assert re.search(r"modelservice\S*/breast-cancer +True +2 +1/1 +Ready ", told)
 
 
 def test_the_stop_leaves_nothing_running(folder: Path, printed: str) -> None:

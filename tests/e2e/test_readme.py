@@ -2,23 +2,13 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from support import kubectl as program
+from support import kubectl
 from support.devcluster import devcluster
-
-ROOT = Path(__file__).parents[2]
-SECONDS = 300
-
-
-def commands() -> list[str]:
-    """Return the lines of the README's shell blocks that use kubectl."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.startswith("kubectl")]
+from support.pages import ROOT, kubectl_commands, run
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +16,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     """What each command printed."""
     folder = tmp_path_factory.mktemp("readme")
     with devcluster(folder) as kubeconfig:
-        environment = program.environment(kubeconfig, folder)
-        output = {}
-        for command in commands():
-            told = subprocess.run(
-                ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS
-            )
-            assert told.returncode == 0, f"{command}\n{told.stdout}\n{told.stderr}"
-            output[command.split()[1]] = told.stdout
-        yield output
+        yield run(kubectl_commands(ROOT / "README.md"), kubectl.environment(kubeconfig, folder))
 
 
 def test_get_shows_how_the_training_and_the_service_are(printed: dict[str, str]) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from support.pod_security import violations
+
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"
 
@@ -54,6 +56,12 @@ def test_a_benchmark_that_misses_its_mark_does_not_keep_the_others_from_running(
     ran = [Path(line).stem for line in (tmp_path / "run").read_text().split()]
     assert {"flow", "modelserver", "trainer", "memory"} <= set(ran)
     assert f"not as good as wanted: {' '.join(ran)}\n" in told.stdout
+
+
+def test_the_pod_that_writes_the_data_of_dense_100_may_run_where_pods_are_restricted() -> None:
+    job = yaml.safe_load((ROOT / "examples" / "dense-100" / "data.yaml").read_text())
+
+    assert violations(job["spec"]["template"]["spec"]) == []
 
 
 def test_no_tracked_file_is_large() -> None:

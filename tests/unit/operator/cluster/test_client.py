@@ -208,6 +208,25 @@ async def test_a_server_that_is_down_is_an_error(tmp_path: Path, monkeypatch: py
             await cluster.get(CONFIG_MAP, "team", "a")
 
 
+async def test_several_kubeconfigs_are_read_as_kubectl_reads_them(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/missing:{tmp_path}/config")
+    server.answers = [(200, {})]
+    async with KubernetesCluster() as cluster:
+        await cluster.get(CONFIG_MAP, "team", "a")
+    assert len(server.requests) == 1
+
+
+async def test_an_empty_kubeconfig_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    with pytest.raises(ApiError, match="token"):  # of the service account, which this process does not have
+        async with KubernetesCluster():
+            pass
+
+
 async def test_an_event_that_repeats_itself_raises_its_count(server: Server) -> None:
     server.answers = [(201, {}), (200, {}), (201, {})]
     regarding = {"apiVersion": "trainyard.dev/v1alpha1", "kind": "TrainingJob"} | {
