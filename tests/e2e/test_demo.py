@@ -83,17 +83,18 @@ def test_what_was_kept_can_be_looked_at_by_what_the_demo_printed(folder: Path, p
 
 def test_the_stop_leaves_nothing_running(folder: Path, printed: str) -> None:
     cluster = (folder / "cluster").resolve()
-    parts, pods = _parts(cluster), list(marked(NODE_MARK, str(cluster)))
+    pods = set(marked(NODE_MARK, str(cluster)))
+    parts = set(_told_of(cluster)) - pods
     assert len(parts) == 5  # the launcher, the API server, the controllers, the scheduler and the node
     assert len(pods) >= 2  # the operator and a server
 
     demo(folder, "--stop")
 
-    assert not any(running(process) for process in (*parts, *pods))
-    assert (_parts(cluster), list(marked(NODE_MARK, str(cluster)))) == ([], [])
+    assert not any(running(process) for process in parts | pods)
+    assert (_told_of(cluster), list(marked(NODE_MARK, str(cluster)))) == ([], [])
 
 
-def _parts(cluster: Path) -> list[int]:
+def _told_of(cluster: Path) -> list[int]:
     """The processes that were told the cluster's folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
