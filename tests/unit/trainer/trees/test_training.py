@@ -70,6 +70,25 @@ def test_trees_solve_the_riddle_and_are_served_with_core_operations_only(
     assert np.isfinite(answer["probability"]).all()
 
 
+@pytest.mark.parametrize("family", ["gradientBoostedTrees", "randomForest"])
+def test_a_column_of_texts_that_no_tree_asks_for_is_no_trouble(family: str, tmp_path: Path) -> None:
+    with (tmp_path / "t.csv").open("w", newline="") as stream:
+        rows = [(i % 100 / 100, "the only one", i % 100 > 49) for i in range(300)]
+        csv.writer(stream).writerows([("x", "shop", "label"), *rows])
+
+    result = run(a_tree_spec(tmp_path / "t.csv", family), tmp_path)
+
+    assert result.code == 0, result.report["message"]
+    assert result.report["metrics"]["val_accuracy"] == 1
+    assert result.the("verified")
+    manifest = json.loads((tmp_path / "store" / "sample" / "1" / names.MANIFEST_FILE).read_text())
+    assert manifest["training"]["featureImportances"]["shop"] == 0
+    serve = tf.saved_model.load(str(tmp_path / "store" / "sample" / "1")).signatures["serving_default"]
+    shops = tf.constant(["the only one", "another", "", "the only one"])
+    answer = serve(x=tf.constant([0.1, 0.4, 0.6, 0.9]), shop=shops)
+    assert [each.decode() for each in answer["label"].numpy()] == ["false", "false", "true", "true"]
+
+
 def kinds_of_operations(version: Path) -> set[str]:
     (graph,) = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes()).meta_graphs
     functions = [node.op for function in graph.graph_def.library.function for node in function.node_def]
