@@ -21,7 +21,7 @@ from trainyard_trainer.privacy.plan import PrivacyPlan, plan_privacy
 from trainyard_trainer.reporting.board import ProgressBoard
 from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.spec import CACHE_ENV, Run
-from trainyard_trainer.tasks.metrics import metric_names
+from trainyard_trainer.tasks.metrics import metrics_of
 from trainyard_trainer.trees.memory import require_rows_in_memory
 from trainyard_trainer.trees.settings import grows_trees, most_epochs
 
@@ -50,7 +50,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     """
     fit, data = run.job.spec.fit, run.job.spec.data
     policy = StopPolicy(fit.stop_when, epochs=most_epochs(run.job.spec))
-    metrics = metric_names(run.program.task, validation=data.validation.wanted, further=fit.metrics)
+    metrics = metrics_of(run.job)
     policy.check(metrics)
     # Nobody but the chief writes.
     for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs) if run.cluster.is_chief else ():
