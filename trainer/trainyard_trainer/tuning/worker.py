@@ -51,7 +51,10 @@ class TrialFolder:
         yield from sorted(each for each in self.logs.rglob("*") if each.is_file())
 
     def values(self, metric: str) -> tuple[float, ...]:
-        """Return the metric after each epoch so far, NaN where there is none of that name; a line that is being written does not count yet."""
+        """Return the metric after each epoch so far, NaN where there is none of that name.
+
+        A line that is being written does not count yet.
+        """
         try:
             text = (self.logs / HISTORY_FILE).read_text(encoding="utf-8")
         except FileNotFoundError:
