@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,24 @@ def test_a_disk_that_is_full_while_a_checkpoint_is_written_costs_that_one_only(t
     assert disturbed.digest == undisturbed.digest
     assert newest_snapshot(tmp_path / "disturbed").step == newest_snapshot(tmp_path / "undisturbed").step
     assert not list(checkpoint_folder(tmp_path / "disturbed").glob(".*"))
+
+
+def test_a_training_on_a_disk_that_is_full_from_the_beginning_ends_with_the_same_weights(
+    table: Path, tmp_path: Path
+) -> None:
+    spec = a_spec(table)
+    undisturbed = fitted(spec, tmp_path / "undisturbed")
+
+    with ExitStack() as full:
+
+        def checkpoints(path: Path, keep: int) -> CheckpointFolder:
+            full.enter_context(no_file_beyond(10))
+            return CheckpointFolder(path, keep=keep)
+
+        disturbed = fitted(spec, tmp_path / "disturbed", checkpoints=checkpoints)
+
+    assert disturbed.the("history-failed")["message"].startswith("the history is not complete: ")
+    assert disturbed.digest == undisturbed.digest
 
 
 def test_a_disk_that_is_full_while_a_version_is_written_leaves_none_and_the_next_run_writes_it(
