@@ -54,6 +54,9 @@ class SpecBuilder:
     def with_tuning(self, **fields: Any) -> "SpecBuilder":
         return self._with("tuning", fields)
 
+    def with_privacy(self, **fields: Any) -> "SpecBuilder":
+        return self._with("privacy", fields)
+
     def _with(self, part: str, value: Any) -> "SpecBuilder":
         return SpecBuilder(self.manifest | {"spec": self.manifest["spec"] | {part: value}})
 
