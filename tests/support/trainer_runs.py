@@ -31,7 +31,10 @@ class SpecBuilder:
         return SpecBuilder(self.manifest | {"metadata": {"name": name, "uid": f"uid-of-{name}"}})
 
     def with_keras(self, **fields: Any) -> "SpecBuilder":
-        return self._with("program", {"keras": self.manifest["spec"]["program"]["keras"] | fields})
+        program = self.manifest["spec"]["program"]["keras"] | fields
+        if program.get("family") in ("linear", "svm") and "hidden" not in fields:
+            program.pop("hidden", None)  # a mlp's, which the specs of tests begin with
+        return self._with("program", {"keras": program})
 
     def with_fit(self, **fields: Any) -> "SpecBuilder":
         return self._with("fit", self.manifest["spec"]["fit"] | fields)

@@ -133,6 +133,12 @@ def test_a_family_learns_from_numbers_and_categories_and_is_served_as_it_was_tra
         ({"family": "svm", "task": "regression"}, "family svm predicts classes only; use linear or mlp"),
         ({"family": "mlp", "kernel": "rbf"}, "only family svm has a kernel"),
         ({"family": "linear", "normalization": "batchNormalization"}, "only the layers of an mlp or a cnn have"),
+        (
+            {"family": "linear", "hidden": [8]},
+            "families linear and svm have no hidden layers: leave hidden, activation",
+        ),
+        ({"family": "linear", "dropout": 0.1}, "families linear and svm have no hidden layers"),
+        ({"family": "svm", "activation": "tanh"}, "families linear and svm have no hidden layers"),
         ({"family": "svm", "gamma": 0.5}, "spec.program.keras.gamma: only kernel rbf has a gamma"),
     ],
 )
