@@ -37,7 +37,7 @@ from trainyard_trainer.reporting.board import ProgressBoard
 from trainyard_trainer.reporting.history import Epochs, History, NoHistory
 from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.signals import StopSignal
-from trainyard_trainer.spec import Run
+from trainyard_trainer.spec import CACHE_ENV, Run
 from trainyard_trainer.tasks.task import Task, task_for
 from trainyard_trainer.workers.agreement import newest_of_chief
 from trainyard_trainer.workers.peers import NOBODY, Peers
@@ -201,7 +201,7 @@ def training_rows(
         message = f"pieces of the data read at a time: {depth} ({speed:.2f} times as fast as one)"
         journal.write("reading", message, pieces=depth, speed=round(speed, 2))
 
-    return StreamedRows(
+    streamed = StreamedRows(
         prepared.table,
         facts,
         seed=seed,
@@ -211,6 +211,14 @@ def training_rows(
         share=share,
         tell=tell,
     )
+    if streamed.sorted_by_label and not share.index:
+        journal.write(
+            "sorted-rows",
+            "the rows of a file are sorted by the label, so that blocks of streamed rows have few of its classes each: "
+            "shuffle the rows once, write them as several files or Parquet row groups, which are read in random order, "
+            f"or have them kept in memory ({CACHE_ENV})",
+        )
+    return streamed
 
 
 def _block_bytes(prepared: Prepared) -> int:
