@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from support.model_server import served
 from support.pictures import SIDE, encoded, pictures, write_folders
+from support.tables import write_records
 from support.trainer_runs import Result, SpecBuilder, a_spec, run, start
 from trainyard_operator.api import names
 from trainyard_operator.api.images import Augment, Image
@@ -78,11 +79,19 @@ def test_the_saved_graph_holds_core_operations_only_and_none_of_the_changes_to_t
     assert not any("Random" in each for each in operations)
 
 
-def test_images_in_a_parquet_file_train_as_well(tmp_path: Path) -> None:
+def in_parquet(path: Path, columns: dict[str, Any]) -> None:
+    pq.write_table(pa.table(columns), path, row_group_size=60)
+
+
+def in_records(path: Path, columns: dict[str, Any]) -> None:
+    write_records(path, [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+
+
+@pytest.mark.parametrize(("name", "write"), [("t.parquet", in_parquet), ("t.tfrecord", in_records)])
+def test_images_in_a_parquet_or_tfrecord_file_train_as_well(name: str, write: Any, tmp_path: Path) -> None:
     pixels, kinds = pictures(240, of=("disc", "cross", "bar"))
-    columns = {"id": range(240), "picture": encoded(pixels), "label": kinds}
-    pq.write_table(pa.table(columns), tmp_path / "t.parquet", row_group_size=60)
-    spec = a_cnn(tmp_path / "t.parquet", task="multiclassClassification").with_data(features=["picture"])
+    write(tmp_path / name, {"id": range(240), "picture": encoded(pixels), "label": kinds})
+    spec = a_cnn(tmp_path / name, task="multiclassClassification").with_data(features=["picture"])
 
     result = run(spec.with_fit(epochs=12), tmp_path)
 
