@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from support.documentation import spec_in
 from support.tables import MLLIB_VECTOR, full, sparse, write_records
+from support.trainer_fits import fitted
 from support.trainer_runs import SpecBuilder, a_spec, run
 from trainyard_operator.api import names
 
@@ -64,6 +65,28 @@ def test_vectors_are_learnt_from_and_served_as_vectors(write: Any, cache: str, t
     predict = tf.saved_model.load(str(tmp_path / "store/sample/1")).signatures["serving_default"]
     answer = predict(v=tf.constant([[0.0, 2.0, 2.0], [0.0, -2.0, -2.0], [np.nan] * 3]))
     assert answer["label"].numpy().tolist()[:2] == [b"1", b"0"]
+
+
+def test_the_fingerprint_of_the_data_follows_every_digit_and_not_the_place_or_the_seed(tmp_path: Path) -> None:
+    rows = csv_rows()
+    edited = [rows[1].replace("2", "3", 1), *rows[1:]]
+    files = {
+        "first": rows,
+        "copy": rows,
+        "edited": [rows[0], edited[0], *rows[2:]],
+        "swapped": [rows[1], rows[0], *rows[2:]],
+    }
+    paths = {name: write_csv(tmp_path / name / "t.csv", each) for name, each in files.items()}
+    assert len({path.stat().st_size for path in paths.values()}) == 1
+
+    def fingerprint(name: str, **fit: Any) -> str:
+        spec = a_spec(paths[name]).with_fit(epochs=1, **fit)
+        return str(fitted(spec, tmp_path / f"{name}-out").the("data")["fingerprint"])
+
+    first = fingerprint("first")
+    assert first.startswith("sha256:")
+    assert fingerprint("copy", seed=7) == first
+    assert len({first, fingerprint("edited"), fingerprint("swapped")}) == 3
 
 
 def write_csv(path: Path, rows: list[str]) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 
 from trainyard_operator.api.program import Task
 from trainyard_trainer.data.bad_rows import UnreadableRows
+from trainyard_trainer.data.contents import ContentDigest
 from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.inputs import FeatureCounter, FeatureFacts
 from trainyard_trainer.data.label_sets import LabelSets
@@ -43,7 +44,7 @@ class Profile:
     """What the training rows look like, and which rows are for validation.
 
     `masks` holds, for each unit of the data set, a packed bit a row: whether it is for validation. `runs` tells,
-    for each unit, whether it is sorted by the label.
+    for each unit, whether it is sorted by the label. `content` is a digest of what is in the rows, in hex.
     """
 
     schema: Schema
@@ -55,6 +56,7 @@ class Profile:
     runs: tuple[Runs, ...]
     masks: tuple[Any, ...]
     kept: KeptRows
+    content: str
 
     @property
     def rows(self) -> int:
@@ -115,7 +117,7 @@ class _Pass:
         self._table, self._task, self._features, self._splitter = table, task, features, splitter
         label = table.schema.label.name
         self._labels = counter_of(task, label)
-        self._runs = RunCounter()
+        self._runs, self._content = RunCounter(), ContentDigest()
         self._caches = {False: _Cache(cache_bytes), True: _Cache(cache_bytes // 4)}
 
     def run(self, fraction: float, watch: Callable[[int], None]) -> Profile:
@@ -154,6 +156,7 @@ class _Pass:
             runs=self._runs.finish(),
             masks=tuple(np.packbits(mask) for mask in masks),
             kept=KeptRows(*(self._caches[which].rows(self._features, self._labels) for which in (False, True))),
+            content=self._content.hexdigest(),
         )
 
     def _add(self, raw: RawRows) -> Any:
@@ -161,6 +164,7 @@ class _Pass:
         raw, read = self._read(raw)
         strata = self._labels.codes(raw)
         self._runs.add(strata)
+        self._content.add(raw)
         held_back = self._splitter.validation(strata) if raw.held_back is None else raw.held_back
         training = ~held_back
         self._labels.count(raw, strata, training)

@@ -1,5 +1,6 @@
 """The manifest of a model version: which files it is made of, and where it comes from."""
 
+import hashlib
 import platform
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -84,7 +85,7 @@ def describe_data(table: DataSet, profile: Profile) -> dict[str, Any]:
         "format": source.format,
         "files": len(source.files),
         "bytes": source.size,
-        "fingerprint": source.fingerprint,
+        "fingerprint": _fingerprint(table, profile),
         "rows": profile.rows,
         "badRows": len(table.bad_rows),
         "trainingRows": profile.training_rows,
@@ -97,6 +98,12 @@ def describe_data(table: DataSet, profile: Profile) -> dict[str, Any]:
     if other := table.validation:
         described["validation"] = {"location": other.location, "fingerprint": other.fingerprint}
     return described
+
+
+def _fingerprint(table: DataSet, profile: Profile) -> str:
+    """Return what differs where the files or anything that was read of them differ, as sha256:<hex>."""
+    of_files = [each.fingerprint for each in (table.source, table.validation) if each]
+    return "sha256:" + hashlib.sha256("\n".join([*of_files, profile.content]).encode()).hexdigest()
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
