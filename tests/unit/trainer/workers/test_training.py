@@ -4,12 +4,7 @@ import csv
 import json
 import os
 import signal
-import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,60 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from support.trainer_runs import SpecBuilder, a_spec, run, start
+from support.trainer_pairs import two_workers
+from support.trainer_runs import SpecBuilder, a_spec, run
 from trainyard_operator.api import names
 
 EPOCHS = 60
 LONG = 2_000
-
-
-@dataclass
-class Pair:
-    """Two workers and what they say."""
-
-    processes: "list[subprocess.Popen[str]]"
-    folders: list[Path]
-
-    def wait_for(self, worker: int, event: str) -> dict[str, Any]:
-        stdout = self.processes[worker].stdout
-        assert stdout is not None
-        for line in stdout:
-            found: dict[str, Any] = json.loads(line)
-            if found["event"] == event:
-                return found
-        raise AssertionError(f"worker {worker} ended without {event!r}")
-
-    def codes(self) -> list[int]:
-        for process in self.processes:
-            process.communicate(timeout=60)
-        return [process.returncode for process in self.processes]
-
-    def report(self, worker: int) -> dict[str, Any]:
-        return dict(json.loads((self.folders[worker] / "termination-log").read_text()))
-
-
-@contextmanager
-def two_workers(spec: SpecBuilder, folder: Path, extra: dict[str, str] | None = None) -> Iterator[Pair]:
-    """Start two workers; only the chief sees the store in `folder`."""
-    with ExitStack() as probes:
-        servers = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
-        cluster = {"worker": [f"localhost:{server.getsockname()[1]}" for server in servers]}
-    folders = [folder, folder / "other"]
-    folders[1].mkdir(exist_ok=True)
-    processes = [
-        start(
-            spec,
-            each,
-            {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})} | (extra or {}),
-        )
-        for index, each in enumerate(folders)
-    ]
-    try:
-        yield Pair(processes, folders)
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
 
 
 @pytest.fixture(scope="module")
