@@ -3,6 +3,8 @@
 import itertools
 import os
 import random
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -114,18 +116,43 @@ def test_a_damaged_part_of_a_parquet_data_set_is_bad_input_that_names_it(tmp_pat
         assert "cannot read part-1.parquet" in result.report["message"]
 
 
-def test_a_clock_that_is_set_back_at_random_moments_changes_nothing(table: Path, tmp_path: Path) -> None:
+class TellingClock(Clock):
+    """A clock that remembers what it has told."""
+
+    def __init__(self, steady: Callable[[], float], wall: Callable[[], float]) -> None:
+        super().__init__(steady, wall)
+        self.told: list[float] = []
+
+    def unix(self) -> float:
+        self.told.append(super().unix())
+        return self.told[-1]
+
+
+def test_a_clock_that_is_set_back_at_random_moments_changes_nothing(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chance, readings = random.Random(9), itertools.count()
+    times: list[float] = []
+
+    def wall() -> float:
+        times.append(chance.uniform(0, 2e9))
+        return times[-1]
+
     spec = a_spec(table).with_fit(epochs=60, stopWhen={"timeLimit": "1h"}).with_checkpoint(every="1s", keep=100)
-    jumping = Clock(steady=lambda: next(readings) / 10, wall=lambda: chance.uniform(0, 2e9))
+    jumping = TellingClock(steady=lambda: next(readings) / 10, wall=wall)
+    calm = fitted(spec, tmp_path / "calm")
+    monkeypatch.setattr(time, "time", wall)
 
     result = fitted(spec, tmp_path, clock=jumping)
-    calm = fitted(spec, tmp_path / "calm")
 
     assert result.trained.end.reason == "MaxEpochs"
     assert result.digest == calm.digest
     assert len(list(checkpoint_folder(tmp_path).iterdir())) > len(list(checkpoint_folder(tmp_path / "calm").iterdir()))
     assert result.progress.eta_seconds == 0
+    assert sum(later < earlier for earlier, later in itertools.pairwise(times)) > MOMENTS
+    assert len(jumping.told) > MOMENTS
+    assert jumping.told == sorted(jumping.told)
+    assert result.progress.last_step_time == jumping.told[-1]
 
 
 def test_the_newest_checkpoint_is_that_of_the_last_step_whatever_the_clock_said(tmp_path: Path) -> None:

@@ -201,14 +201,13 @@ class Search:
     def _show(self) -> None:
         done = sum(self._epochs if each.ended else len(each.values) for each in self._trials)
         ranked = self._trials.best_first(higher=self.higher)
-        self._board.update(
+        self._board.step_ended(
             phase="training",
             epoch=done,
             epochs=self._wanted * self._epochs,
             step=done,
             steps=self._wanted * self._epochs,
             metrics={self.metric: ranked[0].value} if ranked else {},
-            last_step_time=time.time(),
         )
 
     def _end_processes(self) -> None:
