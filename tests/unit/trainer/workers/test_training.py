@@ -108,6 +108,26 @@ def test_a_worker_that_is_killed_or_frozen_is_noticed_and_the_rest_ends_to_start
         assert pair.report(0)["lastCheckpoint"]["step"] > 0
 
 
+def test_a_chief_that_is_killed_is_noticed_and_both_started_again_end_as_if_undisturbed(
+    spec: SpecBuilder, together: Path, tmp_path: Path
+) -> None:
+    with two_workers(spec, tmp_path) as pair:
+        for _ in range(2):  # by the second line a checkpoint of the first epochs is there
+            pair.wait_for(0, "epoch")
+        pair.processes[0].kill()
+        pair.processes[1].communicate(timeout=60)
+        assert pair.processes[1].returncode == names.EXIT_PEER_LOST
+        assert pair.report(1)["reason"] == "PeerLost"
+        assert "worker 0 is gone" in pair.report(1)["message"]
+
+    with two_workers(spec, tmp_path) as pair:
+        assert pair.wait_for(1, "resumed")["step"] > 0
+        assert pair.codes() == [0, 0]
+    assert report(tmp_path)["steps"] == report(together)["steps"]
+    for name, value in weights(together).items():
+        np.testing.assert_array_equal(value, weights(tmp_path)[name], err_msg=name)
+
+
 def test_a_worker_that_never_comes_is_named_and_waiting_for_it_can_be_stopped(
     spec: SpecBuilder, tmp_path: Path
 ) -> None:
