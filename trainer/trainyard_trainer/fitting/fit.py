@@ -98,7 +98,7 @@ def fit(
         settings = settings_of_several(settings, before, devices=devices, limit=limit, workers=peers.count)
     rows = training_rows(run, prepared, to_block, rows_a_block(settings, limit), share=share, journal=journal)
     maker = _maker(run, prepared, devices, model=model, task=task, share=share)
-    decided = Decider(settings, maker, devices=devices, rows=rows, limit=limit).decide(
+    decided = Decider(settings, maker, devices=devices, rows=rows, limit=limit, workers=peers.count).decide(
         before,
         steps=lambda size: prepared.policy.steps_left(0, steps_per_epoch=math.ceil(facts.training_rows / size)),
         journal=journal,
