@@ -78,7 +78,7 @@ class Trainers:
         pid = self._ask(order)
         if send is not None:
             deadline = time.monotonic() + GRACE_SECONDS
-            while f'"{after}"' not in log.read_text() and '"done"' not in log.read_text() and time.monotonic() < deadline:
+            while not any(each in log.read_text() for each in (f'"{after}"', '"done"')) and time.monotonic() < deadline:
                 time.sleep(0.005)
             time.sleep(delay)
             os.kill(pid, send)  # the server takes note of its end only when it is asked, so the pid is still its own
