@@ -30,9 +30,7 @@ def _work(config: str, met: Path, *, waits_for_ever: bool) -> None:
         os._exit(loss.exit_code)
 
     cluster = read_cluster({"TF_CONFIG": config})
-    meeting = meet(
-        cluster, {}, seconds=60, abandon=lambda loss: end(loss, "abandoned"), beat_seconds=BEAT_SECONDS
-    )
+    meeting = meet(cluster, {}, seconds=60, abandon=lambda loss: end(loss, "abandoned"), beat_seconds=BEAT_SECONDS)
     met.touch()
     if waits_for_ever:
         threading.Event().wait()  # as TensorFlow does for another worker's gradient

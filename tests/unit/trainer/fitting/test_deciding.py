@@ -171,7 +171,8 @@ why = measured.the("settings")["message"]
 assert "measured: mixed_bfloat16 without XLA is" in why, why
 told = trained("told", batchSize=found.batch_size, precision=found.execution.precision)
 assert (told.choices, told.digest) == (found, measured.digest)
-assert {each.dtype_policy.name for each in trained("low", precision="mixed_bfloat16").trained.model.layers} == {"float32"}
+low = trained("low", precision="mixed_bfloat16").trained.model
+assert {each.dtype_policy.name for each in low.layers} == {"float32"}
 print("measured")
 """
 
