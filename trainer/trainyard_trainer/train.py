@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from trainyard_operator.api.code import PythonProgram
 from trainyard_trainer.data.inputs import needs_tensorflow
-from trainyard_trainer.devices import Devices, quiet
+from trainyard_trainer.devices import Devices, deterministic, quiet
 from trainyard_trainer.errors import TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.export.versions import Complete
@@ -90,7 +90,8 @@ def train(
             from trainyard_trainer.fitting.fit import fit as fit_by_steps
 
             fit = functools.partial(fit_by_steps, peers=peers)
-    trained = fit(run, prepared, devices, checkpoints=checkpoints, board=board, journal=journal, stop=stop)
+    with deterministic():
+        trained = fit(run, prepared, devices, checkpoints=checkpoints, board=board, journal=journal, stop=stop)
     reason = str(trained.end.reason)
     peers.leave()
     if peers.index:

@@ -137,6 +137,49 @@ def test_the_optimizer_of_a_compiled_model_is_used(table: Path, tmp_path: Path) 
     assert float(dict(zip(*(line.split(",") for line in history), strict=True))["learning_rate"]) == pytest.approx(0.05)
 
 
+WITHOUT_DETERMINISM = """
+import keras
+import tensorflow as tf
+
+@tf.custom_gradient
+def refused(rows):
+    def gradient(upstream):
+        # In the words of TensorFlow's kernels for GPUs.
+        raise tf.errors.UnimplementedError(None, None, "%s")
+    return tf.identity(rows), gradient
+
+class Refused(keras.layers.Layer):
+    def call(self, rows):
+        return refused(rows)
+
+def build(data):
+    inputs = data.keras_inputs()
+    return keras.Model(inputs, keras.layers.Dense(1)(Refused()(keras.layers.Dense(4)(inputs["dense_features"]))))
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "words"),
+    [
+        (
+            "A deterministic GPU implementation of DepthwiseConvBackpropFilter is not currently available.",
+            names.EXIT_BAD_INPUT,
+            "use another operation, or train on a CPU (spec.roles.worker.gpus: 0), or bring the whole program as",
+        ),
+        ("The Conv2D op currently only supports the NHWC tensor format", 1, "UnimplementedError"),
+    ],
+    ids=["not deterministic", "not there at all"],
+)
+def test_an_operation_that_cannot_be_computed_twice_alike_is_bad_input_that_says_what_to_change(
+    said: str, code: int, words: str, table: Path, tmp_path: Path
+) -> None:
+    result = train(a_program(table), tmp_path, WITHOUT_DETERMINISM % said)
+
+    assert result.code == code
+    assert words in result.report["message"]
+    assert said in result.report["message"]
+
+
 def test_a_model_of_one_input_may_be_sequential(table: Path, tmp_path: Path) -> None:
     result = train(a_program(table, "sequential").with_data(features=["size", "count"]), tmp_path)
 
