@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,12 +166,18 @@ def end_verifiers() -> None:
             pass
 
 
-def run(spec: SpecBuilder, folder: Path, extra: Mapping[str, str] | None = None) -> Result:
+def run(
+    spec: SpecBuilder,
+    folder: Path,
+    extra: Mapping[str, str] | None = None,
+    *,
+    verifier: Callable[[], AbstractContextManager[Verifier]] = shared_verifier,
+) -> Result:
     """Run the trainer in this process, with a store in `folder`."""
     env = environment(folder, spec.manifest["spec"].get("modelName") or spec.manifest["metadata"]["name"])
     out, err = io.StringIO(), io.StringIO()
     with _signals_kept(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = Program(env | dict(extra or {}), verifier=shared_verifier).run(str(spec.write(folder)))
+        code = Program(env | dict(extra or {}), verifier=verifier).run(str(spec.write(folder)))
     events = [json.loads(line) for line in out.getvalue().splitlines()]
     return Result(code, json.loads((folder / "termination-log").read_text()), events, err.getvalue())
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from support.model_server import served
 from support.pictures import SIDE, encoded, pictures, write_folders
 from support.tables import write_records
-from support.trainer_runs import Result, SpecBuilder, a_spec, run, start
+from support.trained import assert_core_operations
+from support.trainer_runs import Result, SpecBuilder, a_spec, kinds_of_operations, run, start
 from trainyard_operator.api import names
 from trainyard_operator.api.images import Augment, Image
 from trainyard_operator.api.program import KerasProgram
@@ -69,12 +69,10 @@ def test_folders_of_images_become_a_model_that_tells_shapes_apart(trained: tuple
 def test_the_saved_graph_holds_core_operations_only_and_none_of_the_changes_to_training_images(
     trained: tuple[Path, Result],
 ) -> None:
-    content = (trained[0] / "store/sample/1/saved_model.pb").read_bytes()
-    (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
-    nodes = [*graph.graph_def.node, *(node for each in graph.graph_def.library.function for node in each.node_def)]
-    operations = {node.op for node in nodes}
+    version = trained[0] / "store" / "sample" / "1"
 
-    assert operations <= set(tf.raw_ops.__dict__) | {"NoOp"}
+    assert_core_operations(version)
+    operations = kinds_of_operations(version)
     assert "DecodeImage" in operations
     assert not any("Random" in each for each in operations)
 
