@@ -47,6 +47,12 @@ def shapes(task: str) -> Lesson:
     return make
 
 
+def numbers(count: int, seed: int) -> Rows:
+    """Return three columns of numbers, and labels that follow from the second and third."""
+    made = vectors(count, seed)
+    return Rows({f"v_{i}": [each[i] for each in made.columns["v"]] for i in range(3)}, made.labels)
+
+
 def vectors(count: int, seed: int) -> Rows:
     """Return vectors of three numbers, and labels that follow from the second and third."""
     values = np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32)
