@@ -36,6 +36,24 @@ def test_the_operator_needs_no_tensorflow() -> None:
     assert not re.search(r"^(tensorflow|keras|numpy|pyarrow)", pinned, re.MULTILINE)
 
 
+def pinned_in(file: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements" / file).read_text(), re.MULTILINE))
+
+
+def test_what_stores_are_tested_with_is_in_no_image() -> None:
+    assert {"moto", "botocore", "gcp-storage-emulator"} <= pinned_in("trainer-dev.txt")
+    for file in ("operator.txt", "trainer.txt", "trainer-gpu.txt"):
+        assert not {"moto", "boto3", "botocore", "gcp-storage-emulator"} & pinned_in(file)
+
+
+def test_tensorflow_is_pinned_once() -> None:
+    both = {"tensorflow", "tensorflow-cpu"}
+
+    assert pinned_in("trainer.txt") & both == pinned_in("trainer-dev.txt") & both == {"tensorflow-cpu"}
+    assert pinned_in("trainer-gpu.txt") & both == {"tensorflow"}
+    assert not pinned_in("operator-dev.txt") & both
+
+
 def test_every_make_target_the_readme_names_exists() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"\bmake ([a-z0-9-]+)", (ROOT / "README.md").read_text()))
