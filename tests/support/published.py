@@ -1,6 +1,7 @@
 """Model versions in a store, and clients of what serves them: both as pods, so that it works on any cluster."""
 
 import base64
+import json
 import re
 
 from support.kube_api import Api, Object
@@ -104,6 +105,14 @@ def ask():
 _CLIENTS = {"rest": (PYTHON_IMAGE, _REST, "OSError"), "grpc": (OPERATOR_IMAGE, _GRPC, "grpc.RpcError")}
 
 
+_ASK_ONCE = """
+import json, sys, urllib.request
+request = urllib.request.Request(sys.argv[1], sys.argv[2].encode(), {"Content-Type": "application/json"})
+with urllib.request.urlopen(request, timeout=30) as answer:
+    print(json.dumps(json.load(answer)["predictions"]))
+"""
+
+
 def publish(api: Api, *versions: int) -> dict[int, str]:
     """Write these versions of model `line`, which multiplies by its version, into the store; return their digests."""
     pod = _a_pod("publisher", _PUBLISH, TRAINER_IMAGE, [str(version) for version in versions])
@@ -116,6 +125,18 @@ def publish(api: Api, *versions: int) -> dict[int, str]:
     found = {int(version): digest for version, digest in re.findall(r"published (\d+) (\S+)", log)}
     assert found.keys() == set(versions), log
     return found
+
+
+def predictions(api: Api, service: str, instances: list[Object]) -> list[Object]:
+    """Return what a ModelService answers to rows, asked by a pod through its Service."""
+    url = f"http://{service}.{api.namespace}.svc:8501/v1/models/{service}:predict"
+    pod = _a_pod("asker", _ASK_ONCE, PYTHON_IMAGE, [url, json.dumps({"instances": instances})])
+    api.apply(pod)
+    ended = api.wait_for(pod, _has_ended, timeout=60)
+    log = api.logs("asker")
+    assert ended["status"]["phase"] == "Succeeded", log
+    answers: list[Object] = json.loads(log)
+    return answers
 
 
 class Client:
