@@ -20,7 +20,7 @@ from trainyard_trainer.reporting.board import ProgressBoard
 from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.spec import CACHE_ENV, Run
 from trainyard_trainer.stores.folders import ensure_writable
-from trainyard_trainer.tasks.metrics import metrics_of
+from trainyard_trainer.tasks.metrics import metrics_of, possible_metrics
 from trainyard_trainer.trees.memory import require_rows_in_memory
 from trainyard_trainer.trees.settings import grows_trees, most_epochs
 
@@ -51,7 +51,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     fit, data = run.job.spec.fit, run.job.spec.data
     policy = StopPolicy(fit.stop_when, epochs=most_epochs(run.job.spec))
     metrics = metrics_of(run.job)
-    policy.check(metrics)
+    policy.check(possible_metrics(run.job))
     # Nobody but the chief writes.
     for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs) if run.cluster.is_chief else ():
         ensure_writable(folder)

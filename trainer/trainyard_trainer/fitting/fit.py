@@ -31,13 +31,14 @@ from trainyard_trainer.fitting.steps import StepRunner, as_block
 from trainyard_trainer.models import FAMILIES
 from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.privacy.plan import EPSILON
-from trainyard_trainer.programs.build import build_python, compiled_optimizer
+from trainyard_trainer.programs.build import build_python, compiled_optimizer, fit_as_compiled
 from trainyard_trainer.programs.inputs import describe_data
 from trainyard_trainer.reporting.board import ProgressBoard
 from trainyard_trainer.reporting.history import Epochs, History, NoHistory
 from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import CACHE_ENV, Run
+from trainyard_trainer.tasks.metrics import metric_names
 from trainyard_trainer.tasks.task import Task, task_for
 from trainyard_trainer.workers.agreement import newest_of_chief
 from trainyard_trainer.workers.peers import NOBODY, Peers
@@ -78,22 +79,24 @@ def fit(
         PeerLost: another worker is gone.
     """
     spec, facts = run.job.spec, prepared.profile
-    task = task_for(facts.labels, run.program, spec.fit)
     encoder = encoder_for(facts.features)
     digest, share = plan_digest(run, facts), Share(peers.index, peers.count)
     found = newest_of_chief(peers, checkpoints, digest, journal)
     with devices.scope():
-        model = _build(run.program, facts, encoder, task)
+        model = _build(run.program, facts, encoder)
     _announce(run, model, devices, journal)
-
-    history: Epochs = NoHistory() if peers.index else History(run.folders.logs, prepared.metrics, journal)
+    wanted = fit_as_compiled(model, spec.fit, journal)
+    task = task_for(facts.labels, run.program, wanted)
+    metrics = metric_names(run.program.task, validation=spec.data.validation.wanted, further=wanted.metrics)
+    prepared.policy.check(metrics)
+    history: Epochs = NoHistory() if peers.index else History(run.folders.logs, metrics, journal)
 
     def to_block(rows: Rows) -> dict[str, Any]:
         return as_block(rows, encoder.encode)
 
     limit = batch_limit(facts.training_rows, most=_block_bytes(prepared) // facts.row_bytes)
     before = found[0] if found else None
-    settings = spec.fit.model_copy(update=PLAINLY) if prepared.privacy else spec.fit
+    settings = wanted.model_copy(update=PLAINLY) if prepared.privacy else wanted
     if peers.count > 1:
         settings = settings_of_several(settings, before, devices=devices, limit=limit, workers=peers.count)
     rows = training_rows(run, prepared, to_block, rows_a_block(settings, limit), share=share, journal=journal)
@@ -170,10 +173,11 @@ def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: 
     return Maker(model, optimizer, private if prepared.privacy else runner)
 
 
-def _build(program: ModelProgram, facts: Profile, encoder: Encoder, task: Task) -> Any:
+def _build(program: ModelProgram, facts: Profile, encoder: Encoder) -> Any:
+    outputs = task_for(facts.labels, program).outputs
     if isinstance(program, PythonProgram):
-        return build_python(program, describe_data(program.task, facts, encoder.inputs, task.outputs))
-    return FAMILIES[program.family](program, encoder.inputs, task.outputs)
+        return build_python(program, describe_data(program.task, facts, encoder.inputs, outputs))
+    return FAMILIES[program.family](program, encoder.inputs, outputs)
 
 
 def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:

@@ -10,20 +10,23 @@ import numpy as np
 import tensorflow as tf
 
 from trainyard_operator.api.code import PythonProgram
+from trainyard_operator.api.fit import Fit
 from trainyard_trainer.errors import BadInput, did_you_mean, listed, one_line
 from trainyard_trainer.export.operations import check_traced
 from trainyard_trainer.programs.blame import blaming, place_of
+from trainyard_trainer.programs.compiled import Compiled, read_compiled
 from trainyard_trainer.programs.data_spec import DataSpec
+from trainyard_trainer.programs.logits import ENDINGS, ending, without_activation
+from trainyard_trainer.reporting.journal import Journal
 
-_FINAL = ("sigmoid", "softmax", "log_softmax")
-_ROWS = 2
+_ROWS = 4
 
 
 class UserModel:
     """A user's model, called like those of our families: with a dictionary of all there is for a row."""
 
-    def __init__(self, model: Any, data: DataSpec) -> None:
-        self._model = model
+    def __init__(self, model: Any, data: DataSpec, compiled: Compiled | None = None) -> None:
+        self._model, self.compiled_with = model, compiled or Compiled()
         expected = model.inputs if getattr(model, "inputs", None) else None
         named = isinstance(getattr(model, "input", None), Mapping) if expected else len(data.inputs) > 1
         self._names = list(model.input) if named and expected else list(data.inputs)
@@ -40,10 +43,19 @@ class UserModel:
 
 def compiled_optimizer(model: Any) -> Any:
     """Return the optimizer that a user's model was compiled with, with its variables made, or nothing."""
-    optimizer = getattr(model, "optimizer", None) if isinstance(model, UserModel) else None
+    optimizer = model.compiled_with.optimizer if isinstance(model, UserModel) else None
     if optimizer is not None:
         optimizer.build(model.trainable_variables)
     return optimizer
+
+
+def fit_as_compiled(model: Any, fit: Fit, journal: Journal) -> Fit:
+    """Return how to train a model, by the spec and what a user's model was compiled with.
+
+    Raises:
+        BadInput: the two contradict each other.
+    """
+    return model.compiled_with.applied(fit, journal) if isinstance(model, UserModel) else fit
 
 
 def entry_point(program: PythonProgram) -> Callable[..., Any]:
@@ -85,35 +97,63 @@ def build_python(program: PythonProgram, data: DataSpec) -> UserModel:
         model = function(data, **program.hyperparameters)
     if not isinstance(model, keras.Model):
         raise BadInput(f"{where} returned {_article(model)}; expected a keras.Model")
-    if model.compiled and model.loss is not None:
-        raise BadInput(
-            f"{where} returned a model compiled with a loss: leave loss and metrics out of compile(), "
-            "and name them in fit.loss and fit.metrics, or leave them to the task"
-        )
-    wrapped = UserModel(model, data)
-    _check_outputs(wrapped, data, where)
-    _check_operations(wrapped, data, where)
-    return wrapped
-
-
-def _check_outputs(model: UserModel, data: DataSpec, where: str) -> None:
-    rows = {name: np.zeros((_ROWS, *each.shape), each.dtype) for name, each in data.inputs.items()}
+    rows, plain = _sample_rows(data), UserModel(model, data)
     with blaming(f"the model of {where} cannot be called with {', '.join(data.inputs)}"):
-        outputs = model(rows)
+        outputs = plain(rows)
+    _check_outputs(outputs, data, where)
+    compiled = read_compiled(model, data.task, where)
+    turned = _before_activation(model, compiled, data=data, where=where)
+    if not turned.trainable_variables:
+        raise BadInput(f"the model of {where} has no weights to train")
+    built = UserModel(turned, data, compiled if turned is model else compiled.with_fresh_optimizer())
+    _check_operations(built, data, where)
+    return built
+
+
+def _sample_rows(data: DataSpec) -> dict[str, Any]:
+    random = np.random.default_rng(0)
+    return {
+        name: random.normal(size=(_ROWS, *each.shape)).astype(each.dtype)
+        if each.dtype.startswith("float")
+        else random.integers(each.slots or 256, size=(_ROWS, *each.shape)).astype(each.dtype)
+        for name, each in data.inputs.items()
+    }
+
+
+def _check_outputs(outputs: Any, data: DataSpec, where: str) -> None:
     shape = tuple(getattr(outputs, "shape", ()))
     if shape != (_ROWS, data.outputs):
         raise BadInput(
             f"the model of {where} has outputs of shape {('rows', *shape[1:]) if shape else type(outputs).__name__}; "
             f"expected ('rows', {data.outputs}) for task {data.task}"
         )
-    final = getattr(getattr(model.layers[-1], "activation", None), "__name__", None) if model.layers else None
-    if final in _FINAL:
+
+
+def _before_activation(model: Any, compiled: Compiled, *, data: DataSpec, where: str) -> Any:
+    """Return the model that puts out what the loss is taken of."""
+    end, expected = ending(model), ENDINGS.get(data.task)
+    if not end.activation:
+        if compiled.from_logits is False:
+            raise BadInput(
+                f"{where} returned a model compiled with loss {compiled.loss} of probabilities, but {end} has no "
+                f"activation {expected}: give it that, or the loss from_logits=True"
+            )
+        return model
+    if end.activation != expected:
         raise BadInput(
-            f"the last layer {model.layers[-1].name!r} of {where} has activation {final}: leave it out, because the "
-            "loss is taken of the outputs before it and the served model applies it"
+            f"{end} of {where} has activation {end.activation}, which does not fit task {data.task}: "
+            f"expected {expected or 'none'}"
         )
-    if not model.trainable_variables:
-        raise BadInput(f"the model of {where} has no weights to train")
+    if compiled.from_logits:
+        raise BadInput(
+            f"{where} returned a model compiled with loss {compiled.loss} of outputs before {expected} "
+            f"(from_logits=True), but {end} has activation {expected}: leave one of them out"
+        )
+    rows = _sample_rows(data)
+    try:
+        return without_activation(model, end.activation, lambda other: UserModel(other, data)(rows))
+    except BadInput as error:
+        raise BadInput(f"the model of {where}: {error}") from error
 
 
 def _check_operations(model: UserModel, data: DataSpec, where: str) -> None:

@@ -47,8 +47,9 @@ class DataSpec:
             token_ids: int32 (words,), ids below `slots`: 0 behind the last word, 1 for words that are not in
                 `vocabulary`, and from 2 on its words.
             spectrogram: float32 (frames, mel bins), in decibels, most of them from -100 to 50 and not normalised.
-        outputs: Width of the model's output, float32 [rows, outputs], without a final activation: log-odds of the
-            second class, unnormalised log-probabilities of all classes, or standard deviations from the mean.
+        outputs: Width of the model's output, float32 [rows, outputs]: log-odds of the second class or of each label,
+            unnormalised log-probabilities of all classes, or standard deviations from the mean. A final sigmoid or
+            softmax is taken off.
         classes: The classes in the order of the outputs; none for numbers.
     """
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+from trainyard_operator.api.code import PythonProgram
+from trainyard_operator.api.fit import METRICS
 from trainyard_operator.api.program import Task
 from trainyard_operator.api.trainingjob import TrainingJob
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
@@ -37,6 +39,14 @@ def metrics_of(job: TrainingJob) -> tuple[str, ...]:
     program, fit, data = job.spec.program.model, job.spec.fit, job.spec.data
     assert program is not None
     return metric_names(program.task, validation=data.validation.wanted, further=fit.metrics)
+
+
+def possible_metrics(job: TrainingJob) -> tuple[str, ...]:
+    """Return the names of all metrics that it may have: a user's compiled model may bring any of its task."""
+    program = job.spec.program.model
+    if not isinstance(program, PythonProgram):
+        return metrics_of(job)
+    return metric_names(program.task, validation=job.spec.data.validation.wanted, further=METRICS[program.task])
 
 
 def check_metric(field: str, metric: str, known: Collection[str]) -> None:

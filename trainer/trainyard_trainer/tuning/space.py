@@ -14,7 +14,7 @@ from trainyard_operator.api.trainingjob import TrainingJob
 from trainyard_operator.api.tuning import Parameter
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.spec import parse_job
-from trainyard_trainer.tasks.metrics import metrics_of
+from trainyard_trainer.tasks.metrics import possible_metrics
 
 Choice = Mapping[str, Any]
 """A value for each parameter: a number, or the text that stands for a value of the spec."""
@@ -33,7 +33,7 @@ class Space:
         del self._document["spec"]["tuning"]
         self._parameters = {each.name: each for each in job.spec.tuning.parameters}
         self.distributions = {name: _distribution(each) for name, each in self._parameters.items()}
-        self.metrics = tuple(dict.fromkeys(metric for each in self._jobs() for metric in metrics_of(each)))
+        self.metrics = tuple(dict.fromkeys(metric for each in self._jobs() for metric in possible_metrics(each)))
 
     def job(self, choice: Choice, *, rules: bool = True) -> TrainingJob:
         """Return the job of one trial; without `rules`, whether the values go together is not looked at.
