@@ -2,8 +2,9 @@
 
 import json
 import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,15 @@ import keras
 
 from trainyard_operator.api import names
 from trainyard_operator.api.meta import API_VERSION
-from trainyard_trainer.export.versions import find_by_uid, new_staging, publish
+from trainyard_trainer.export.keras_model import write_verified
+from trainyard_trainer.export.signing import sign
+from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.files import list_files
 from trainyard_trainer.reporting.board import ProgressBoard, finite, serve
 from trainyard_trainer.reporting.journal import rfc3339
 from trainyard_trainer.reporting.result import ModelVersion, termination_message, write_report
+from trainyard_trainer.stores.access import Access
+from trainyard_trainer.stores.models import ModelStore, open_store
 
 
 class Progress(keras.callbacks.Callback):
@@ -26,11 +31,17 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         env: The environment, for tests.
+        verifier: What checks a published model, for tests.
     """
 
-    def __init__(self, env: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        env: Mapping[str, str] = os.environ,
+        *,
+        verifier: Callable[[], AbstractContextManager[Verifier]] = Verifier,
+    ) -> None:
         super().__init__()
-        self._env = env
+        self._env, self._verifier = env, verifier
         self.board = ProgressBoard()
         self._began, self._first = 0.0, 0
         port = env.get(names.PORT_ENV)
@@ -75,41 +86,55 @@ class Progress(keras.callbacks.Callback):
     def publish(self, model: Any) -> ModelVersion:
         """Make a version of a model and report it; what an earlier run of the same TrainingJob made is not made again.
 
+        A fresh process that has TensorFlow alone loads it and has to answer alike before anybody sees it. With
+        `output.store.uri` it is uploaded.
+
         Args:
-            model: A keras.Model, which is exported as Keras does it, or the path of a SavedModel.
+            model: A keras.Model, or the path of a SavedModel.
 
         Raises:
-            OSError: the store cannot be written.
+            TrainerError: BadInput or StoreUnavailable: the store refuses or fails. ExportFailed: the model cannot be
+                written, or does not answer alike.
+            OSError: a folder cannot be written.
         """
-        job = json.loads(Path(self._env[names.SPEC_ENV]).read_text(encoding="utf-8"))["metadata"]
-        folder = Path(self._env[names.MODEL_DIR_ENV])
-        done = find_by_uid(folder, job["uid"])
-        version = done.version if done else self._publish(model, folder, job)
+        document = json.loads(Path(self._env[names.SPEC_ENV]).read_text(encoding="utf-8"))
+        folder, job = Path(self._env[names.MODEL_DIR_ENV]), document["metadata"]
+        store = self._store(document, folder)
+        done = store.find()
+        version = done.version if done else self._publish(model, store, job, name=folder.name)
         self.board.update(phase="done")
         self._report(f"trained {version.name} version {version.version}", version)
         return version
 
-    def _publish(self, model: Any, folder: Path, job: Mapping[str, Any]) -> ModelVersion:
-        staging = new_staging(folder, job["uid"])
-        if isinstance(model, keras.Model):
-            model.export(staging, verbose=False)
-        else:
-            shutil.copytree(model, staging, dirs_exist_ok=True)
-        now = self.board.current
+    def _store(self, document: Mapping[str, Any], folder: Path) -> ModelStore:
+        secret = self._env.get(names.STORE_SECRET_DIR_ENV)
+        return open_store(
+            document.get("spec", {}).get("output", {}).get("store", {}).get("uri"),
+            Access(self._env, Path(secret) if secret else None),
+            folder=folder,
+            name=folder.name,
+            uid=document["metadata"]["uid"],
+        )
+
+    def _publish(self, model: Any, store: ModelStore, job: Mapping[str, Any], *, name: str) -> ModelVersion:
+        staging = store.new_staging()
+        with self._verifier() as fresh:  # it loads TensorFlow while the model is being written
+            signatures = write_verified(model, staging, fresh)
+        now, key = self.board.current, self._env.get(names.SIGNING_KEY_ENV)
         manifest = {
             "apiVersion": API_VERSION,
             "kind": "ModelManifest",
-            "name": folder.name,
+            "name": name,
             "created": rfc3339(),
-            "trainingJob": {name: job.get(name, "") for name in ("name", "namespace", "uid")},
+            "trainingJob": {each: job.get(each, "") for each in ("name", "namespace", "uid")},
             "files": list_files(staging),
-            "signatures": {},
+            "signatures": signatures,
             "metrics": dict(now.metrics),
             "training": {"reason": "Done", "epochs": now.epoch, "steps": now.step},
             "data": {},
             "code": {"image": self._env.get(names.IMAGE_ENV, ""), "keras": keras.version()},
         }
-        return publish(staging, folder, manifest)
+        return store.publish(staging, manifest, partial(sign, key=Path(key)) if key else None)
 
     def _report(self, message: str, version: ModelVersion | None) -> None:
         document = termination_message("Done", message, self.board.current, version)

@@ -9,6 +9,7 @@ from trainyard_trainer.export.versions import Complete, find_by_uid, new_staging
 from trainyard_trainer.fitting.checkpoint import CheckpointFolder
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.spec import Run
+from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.checkpoints import StoredCheckpoints
 from trainyard_trainer.stores.objects import Objects
 from trainyard_trainer.stores.searches import StoredSearch
@@ -54,11 +55,28 @@ class ModelStore(Protocol):
 
 def model_store(run: Run, *, local: bool = False) -> ModelStore:
     """Return the store that the spec names; the model folder alone for a volume, or where it has to be `local`."""
-    uri = run.job.spec.output.store.uri
-    if uri is None or local:
-        return _Folder(run.folders.model, run.uid)
-    objects = Objects(f"{uri.rstrip('/')}/{run.job.model_name}", run.store_access)
-    return _Remote(objects, run.folders.model, run.uid)
+    return open_store(
+        None if local else run.job.spec.output.store.uri,
+        run.store_access,
+        folder=run.folders.model,
+        name=run.job.model_name,
+        uid=run.uid,
+    )
+
+
+def open_store(uri: str | None, access: Access, *, folder: Path, name: str, uid: str) -> ModelStore:
+    """Return where the versions of a model go.
+
+    Args:
+        uri: Of the store; where there is none, versions stay in the folder.
+        access: What the store is reached with.
+        folder: Where versions are written, first or for good.
+        name: Of the model.
+        uid: Of the training.
+    """
+    if uri is None:
+        return _Folder(folder, uid)
+    return _Remote(Objects(f"{uri.rstrip('/')}/{name}", access), folder, uid)
 
 
 class _Folder:
