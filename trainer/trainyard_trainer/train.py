@@ -19,6 +19,7 @@ from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
+from trainyard_trainer.stores.logs import KeptLogs
 from trainyard_trainer.stores.models import ModelStore, model_store
 from trainyard_trainer.trees.settings import grows_trees
 from trainyard_trainer.tuning.summary import summary
@@ -70,7 +71,8 @@ def train(
         from trainyard_trainer.tuning.search import Search  # Optuna's import is for those who search
 
         run, tuned = Search(run, store.search(), board=board, journal=journal, stop=stop).best()
-    checkpoints = store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep)
+    logs = KeptLogs(store, run.folders.logs, journal)
+    checkpoints = store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep, then=logs.keep)
     devices = _devices(run, meeting, stop) if needs_tensorflow(run.program) else None
     if isinstance(run.program, PythonProgram) and run.code:
         make_importable(run.code)
@@ -90,8 +92,14 @@ def train(
             from trainyard_trainer.fitting.fit import fit as fit_by_steps
 
             fit = functools.partial(fit_by_steps, peers=peers)
-    with deterministic():
-        trained = fit(run, prepared, devices, checkpoints=checkpoints, board=board, journal=journal, stop=stop)
+    if peers.index == 0:
+        logs.fetch()
+    try:
+        with deterministic():
+            trained = fit(run, prepared, devices, checkpoints=checkpoints, board=board, journal=journal, stop=stop)
+    finally:  # those of a training that went wrong are the ones that are needed
+        if peers.index == 0:
+            logs.keep()
     reason = str(trained.end.reason)
     peers.leave()
     if peers.index:
@@ -115,10 +123,9 @@ def train(
             tuning=tuned,
         )
     try:
-        store.keep_logs(run.folders.logs)
         _clear(original, store)
     except TrainerError as error:  # the version is complete: that counts
-        journal.write("not-tidied", f"the logs were not kept or the checkpoints not removed: {one_line(error)}")
+        journal.write("not-tidied", f"the checkpoints were not removed: {one_line(error)}")
     board.update(phase="done", last_checkpoint=None)
     end = trained.end
     length = f"{end.epoch} epochs" + (f" and {end.step} steps" if end.step else "")

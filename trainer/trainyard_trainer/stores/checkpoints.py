@@ -12,9 +12,11 @@ from trainyard_trainer.stores.objects import Objects
 class StoredCheckpoints(CheckpointFolder):
     """A local folder of checkpoints, and the same in a store. What counts as saved is what the store has."""
 
-    def __init__(self, path: Path, objects: Objects, remote: str, *, keep: int) -> None:
+    def __init__(
+        self, path: Path, objects: Objects, remote: str, *, keep: int, then: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(path, keep=keep)
-        self._objects, self._remote, self._most = objects, remote, keep
+        self._objects, self._remote, self._most, self._then = objects, remote, keep, then
 
     def save(self, snapshot: Snapshot) -> Path:
         """Write a checkpoint and upload it, then remove those beyond the number to keep.
@@ -29,6 +31,7 @@ class StoredCheckpoints(CheckpointFolder):
                 self._objects.delete(f"{self._remote}/{old}")
         except TrainerError as error:
             raise OSError(str(error)) from error
+        self._then()
         return path
 
     def load_newest(self, plan: str, skipped: Callable[[Path, str], None]) -> tuple[Snapshot, Path] | None:

@@ -11,6 +11,7 @@ from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.checkpoints import StoredCheckpoints
+from trainyard_trainer.stores.logs import StoredLogs
 from trainyard_trainer.stores.objects import Objects
 from trainyard_trainer.stores.searches import StoredSearch
 from trainyard_trainer.stores.versions import StoredVersions
@@ -43,14 +44,17 @@ class ModelStore(Protocol):
         `sign` is called when everything it signs is in the folder.
         """
 
-    def checkpoints(self, folder: Path, *, keep: int) -> CheckpointFolder:
-        """Return the checkpoints of this training."""
+    def checkpoints(self, folder: Path, *, keep: int, then: Callable[[], None] = lambda: None) -> CheckpointFolder:
+        """Return the checkpoints of this training. `then` is called after one has left the pod."""
 
     def search(self) -> StoredSearch | None:
         """Return where a search keeps its state besides the disk; nothing where the disk is what lasts."""
 
     def keep_logs(self, folder: Path) -> None:
         """Put the logs where they outlive the pod."""
+
+    def fetch_logs(self, folder: Path) -> None:
+        """Bring back those that an earlier pod has left, but for what the folder has."""
 
 
 def model_store(run: Run, *, local: bool = False) -> ModelStore:
@@ -97,7 +101,7 @@ class _Folder:
     def publish(self, staging: Path, manifest: Mapping[str, Any], sign: Sign | None = None) -> ModelVersion:
         return publish(staging, self._folder, manifest, sign)
 
-    def checkpoints(self, folder: Path, *, keep: int) -> CheckpointFolder:
+    def checkpoints(self, folder: Path, *, keep: int, then: Callable[[], None] = lambda: None) -> CheckpointFolder:
         return CheckpointFolder(folder, keep=keep)
 
     def search(self) -> StoredSearch | None:
@@ -105,12 +109,15 @@ class _Folder:
 
     def keep_logs(self, folder: Path) -> None: ...
 
+    def fetch_logs(self, folder: Path) -> None: ...
+
 
 class _Remote:
     def __init__(self, objects: Objects, work: Path, uid: str) -> None:
         self._objects, self._work, self._uid = objects, work, uid
         self._versions = StoredVersions(objects, uid)
         self._training = f".training/{uid}"
+        self._logs = StoredLogs(objects, f"{self._training}/logs")
 
     def where(self, number: int) -> str:
         return self._objects.shown(str(number))
@@ -131,12 +138,14 @@ class _Remote:
         shutil.rmtree(staging, ignore_errors=True)
         return version
 
-    def checkpoints(self, folder: Path, *, keep: int) -> CheckpointFolder:
-        return StoredCheckpoints(folder, self._objects, f"{self._training}/checkpoints", keep=keep)
+    def checkpoints(self, folder: Path, *, keep: int, then: Callable[[], None] = lambda: None) -> CheckpointFolder:
+        return StoredCheckpoints(folder, self._objects, f"{self._training}/checkpoints", keep=keep, then=then)
 
     def search(self) -> StoredSearch | None:
         return StoredSearch(self._objects, self._training)
 
     def keep_logs(self, folder: Path) -> None:
-        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-            self._objects.upload(path, f"{self._training}/logs/{path.relative_to(folder).as_posix()}")
+        self._logs.keep(folder)
+
+    def fetch_logs(self, folder: Path) -> None:
+        self._logs.fetch(folder)
