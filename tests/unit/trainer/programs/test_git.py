@@ -1,7 +1,10 @@
 """Code at one commit of a git repository, from a real git server."""
 
+import json
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from wsgiref.simple_server import make_server
@@ -12,9 +15,26 @@ from dulwich.repo import MemoryRepo
 from dulwich.server import DictBackend
 from dulwich.web import HTTPGitApplication, WSGIRequestHandlerLogger, WSGIServerLogger
 
+from support.certificates import write_certificate
+from support.trainer_runs import a_spec, run
+from trainyard_operator.api import names
 from trainyard_operator.api.code import CodeGit
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.programs.git import fetch
+
+PROGRAM = b"""
+import keras
+from sizes import UNITS
+
+def build(data, *, rate):
+    inputs = data.keras_inputs()
+    vectors = keras.layers.Flatten()(keras.layers.Embedding(data.inputs["slots"].slots, 4)(inputs["slots"]))
+    x = keras.layers.Concatenate()([inputs["dense_features"], vectors])
+    x = keras.layers.Dense(UNITS, activation="relu")(x)
+    model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(x))
+    model.compile(optimizer=keras.optimizers.Adam(rate), loss="binary_crossentropy")
+    return model
+"""
 
 
 def commit(repository: MemoryRepo, files: dict[str, tuple[int, bytes]], *parents: bytes) -> bytes:
@@ -45,26 +65,38 @@ class Server:
     url: str
     first: str
     second: str
+    third: str
 
     def source(self, commit: str, path: str = "") -> CodeGit:
         return CodeGit.model_construct(url=self.url, commit=commit, path=path)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+@contextmanager
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     repository = MemoryRepo()
     first = commit(repository, {"model.py": (0o100644, b"x = 1\n"), "pkg/net.py": (0o100755, b"y = 1\n")})
     odd = {"link": (0o120000, b"/etc/passwd"), ".git": (0o100644, b"hook"), "model.py": (0o100644, b"x = 2\n")}
     second = commit(repository, odd, first)
+    files = {"models/net.py": (0o100644, PROGRAM), "models/sizes.py": (0o100644, b"UNITS = 24\n")}
+    third = commit(repository, files, second)
     application = HTTPGitApplication(DictBackend({"/models": repository}))
     with make_server(
         "127.0.0.1", 0, application, handler_class=WSGIRequestHandlerLogger, server_class=WSGIServerLogger
     ) as http:
+        if tls:
+            http.socket = tls.wrap_socket(http.socket, server_side=True)
         thread = threading.Thread(target=http.serve_forever, daemon=True)
         thread.start()
-        yield Server(f"http://127.0.0.1:{http.server_port}/models", first.decode(), second.decode())
+        commits = [each.decode() for each in (first, second, third)]
+        yield Server(f"{'https' if tls else 'http'}://127.0.0.1:{http.server_port}/models", *commits)
         http.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serving() as plain:
+        yield plain
 
 
 def test_the_files_of_the_commit_are_those_and_no_later_ones(server: Server, tmp_path: Path) -> None:
@@ -103,3 +135,27 @@ def test_a_server_that_does_not_answer_is_worth_another_try(tmp_path: Path, free
 
     with pytest.raises(ConnectionError, match="cannot fetch"):
         fetch(source, tmp_path)
+
+
+def test_a_function_of_a_commit_is_trained_and_the_manifest_says_which_one(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = write_certificate(tmp_path, "127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+
+    with serving(tls) as server:
+        git = {"url": server.url, "commit": server.third, "path": "models"}
+        program = {"entryPoint": "net:build", "task": "binaryClassification", "hyperparameters": {"rate": 0.03}}
+        spec = a_spec(table).with_program(python=program | {"source": {"git": git}}).with_fit(epochs=40)
+        result = run(spec, tmp_path)
+        later = run(
+            spec.named("later").with_program(python=program | {"source": {"git": git | {"path": "src"}}}), tmp_path
+        )
+
+    assert result.code == 0, result.stderr
+    assert result.report["metrics"]["val_accuracy"] > 0.9
+    manifest = json.loads((tmp_path / "store" / "sample" / "1" / names.MANIFEST_FILE).read_text())
+    assert (manifest["code"]["git"], manifest["code"]["entryPoint"]) == (git, "net:build")
+    assert (later.code, "has no folder 'src'" in later.report["message"]) == (names.EXIT_BAD_INPUT, True)
