@@ -69,7 +69,8 @@ class Program:
             )
         except TrainerError as error:
             return self._end(error.reason, str(error), error.exit_code)
-        except Exception as error:  # the outermost frame: whatever it is must reach the log and the operator
+        # The outermost frame: whatever it is must reach the log and the operator. A user's layer may call sys.exit(0).
+        except (Exception, SystemExit) as error:
             # What TensorFlow says when a worker is gone does not say which one; the peers find that out.
             if loss := self._meeting.peers.loss(within=LOSS_SECONDS if type(error).__module__ in _TENSORFLOW else 0):
                 return self._end(loss.reason, str(loss), loss.exit_code)

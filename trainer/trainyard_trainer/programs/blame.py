@@ -1,10 +1,11 @@
-"""Says which line of a user's code went wrong."""
+"""Says which line of a user's code went wrong, and lets it change nothing that the trainer needs."""
 
 import inspect
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from trainyard_trainer.errors import BadInput, one_line
@@ -14,11 +15,13 @@ from trainyard_trainer.errors import BadInput, one_line
 def blaming(what: str) -> Iterator[None]:
     """Turn what a user's code raises into a message with the line it came from."""
     try:
-        yield
+        # The lines of stdout are for programs.
+        with redirect_stdout(sys.stderr), _signals_kept():
+            yield
     # Not having a file or a network may pass; everything else would fail again.
     except OSError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [each for each in frames if _is_users(each.filename)]
         file, line = (own[-1].filename, own[-1].lineno or 0) if own else ("", 0)
@@ -26,7 +29,20 @@ def blaming(what: str) -> Iterator[None]:
             file, line = error.filename, error.lineno or 0
         traceback.print_exception(error, file=sys.stderr)
         place = f" at {place_of(file, line)}" if file else ""
-        raise BadInput(f"{what}: {type(error).__name__}{place}: {one_line(error, 500)}") from error
+        said = f"sys.exit({error.code!r}) was called" if isinstance(error, SystemExit) else str(error)
+        raise BadInput(f"{what}: {type(error).__name__}{place}: {one_line(said, 500)}") from error
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Put back who hears of a request to stop: a training has its work to save."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            if handler is not signal.getsignal(each):
+                signal.signal(each, handler)
 
 
 def _is_users(file: str) -> bool:
