@@ -44,7 +44,7 @@ def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Opera
 
 
 @pytest.fixture(autouse=True)
-def inputs(api: Api) -> None:
+def inputs(api: Api, default_class: str) -> None:
     store = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
     api.apply(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rows"}, "data": {"rows.csv": ROWS}},

@@ -81,7 +81,8 @@ def test_logs_are_in_the_store_as_soon_as_a_checkpoint_is(s3: S3, bucket: str, t
 def test_a_training_that_diverged_leaves_the_history_until_then(s3: S3, bucket: str, tmp_path: Path) -> None:
     data = tmp_path / "numbers.csv"
     data.write_text("x,label\n" + "".join(f"{i % 17},{i % 5}\n" for i in range(96)))
-    job = a_spec(data, task="regression").with_keras(family="linear", hidden=[]).with_store(f"s3://{bucket}/models")
+    job = a_spec(data).with_program(keras={"family": "linear", "task": "regression"})
+    job = job.with_store(f"s3://{bucket}/models")
 
     result = run(job.with_fit(epochs=200, optimizer={"name": "sgd", "learningRate": 1.5}), tmp_path, s3.env)
 
