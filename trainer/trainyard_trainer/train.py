@@ -137,7 +137,7 @@ def _clear(run: Run, store: ModelStore) -> None:
 
 def _devices(run: Run, meeting: Meeting) -> Devices:
     with meeting.connecting(), quiet():
-        return Devices(run.job.spec.fit.seed, meeting.addresses, meeting.peers.index)
+        return Devices(run.job.spec.fit.seed, meeting.addresses, meeting.peers.index, run.cluster.servers)
 
 
 def _report_done(store: ModelStore, done: Complete, board: ProgressBoard) -> Outcome:
