@@ -21,10 +21,13 @@ PIECES = 4
 class PieceRunner(StepRunner):
     """Runs the steps of one model on `workers` workers. A piece whose worker dies is done anew by another one."""
 
+    call_seconds = 1.0  # some pieces of so many steps that sending them, and waiting for the last one, takes little
+
     def __init__(self, model: Any, optimizer: Any, *further: Any, strategy: Any, workers: int, **settings: Any) -> None:
         super().__init__(model, optimizer, *further, strategy=strategy, **settings)
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
         self._workers = workers
+        self._statistics = []  # each worker is one replica: layers keep count by themselves
 
     def train(
         self, block: Mapping[str, Any], order: Any, *, first: int, steps: int, totals: Any, left: int = 0
@@ -43,6 +46,11 @@ class PieceRunner(StepRunner):
             min(bad, default=-1),
             all(bool(finite) for _, _, finite in done),
         )
+
+    def _step(self, block: Any, which: Any, batch: Any) -> dict[str, Any]:
+        # Nothing is divided, so a short batch is not filled up: BatchNormalization would take the filling for rows.
+        sums: dict[str, Any] = self._strategy.run(lambda: self._replica_step(block, which, batch))
+        return sums
 
     def _schedule(self, block: Mapping[str, Any], which: Any) -> Any:
         """Have a worker train on rows of a block, which are sent to it."""

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from trainyard_trainer.data.rows import Rows
 from trainyard_trainer.fitting.execution import PLAIN, Execution, computing_in
+from trainyard_trainer.fitting.pace import CALL_SECONDS
 from trainyard_trainer.fitting.statistics import combine, statistics_of, values
 from trainyard_trainer.tasks.task import COUNT, LOSS, Task
 from trainyard_trainer.workers.sharding import ALL, Share
@@ -36,6 +37,9 @@ class StepsDone:
 
 class StepRunner:
     """Runs training steps and validations of one model on rows that are in memory."""
+
+    call_seconds = CALL_SECONDS
+    """How long a call shall take."""
 
     def __init__(
         self,
