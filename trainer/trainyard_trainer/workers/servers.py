@@ -38,8 +38,9 @@ class Servers(ConnectedPeers):
         missed: Callable[[str], None],
         abandon: Callable[[PeerLost], None],
         beat_seconds: float = BEAT_SECONDS,
+        held_seconds: float = HELD_SECONDS,
     ) -> None:
-        self._cluster, self._asked, self._missed = cluster, asked, missed
+        self._cluster, self._asked, self._missed, self._held_seconds = cluster, asked, missed, held_seconds
         self._workers = set(cluster.workers)
         self._are_up = False
         super().__init__(connections, index=0, count=1, abandon=abandon, beat_seconds=beat_seconds)
@@ -69,7 +70,7 @@ class Servers(ConnectedPeers):
     def _watch(self) -> None:
         """End the process where TensorFlow lets no Python run any more, as when a worker hangs that it waits for."""
         while not self._left.wait(self._beat_seconds):
-            faulthandler.dump_traceback_later(HELD_SECONDS, exit=True, file=2)
+            faulthandler.dump_traceback_later(self._held_seconds, exit=True, file=2)
         faulthandler.cancel_dump_traceback_later()
 
     def _link(self, number: int, connection: socket.socket) -> Link:

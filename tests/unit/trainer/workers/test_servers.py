@@ -1,6 +1,8 @@
 """A chief, workers and a parameter server lose each other: in threads, without TensorFlow."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -138,6 +140,34 @@ def test_a_worker_that_hangs_is_a_loss_because_its_steps_cannot_be_taken_from_it
 
     with party.frozen(WORKER):
         assert party.lost(CHIEF).startswith("worker 0 has given no sign of life")
+
+
+HELD = """
+import ctypes, socket, time
+from trainyard_trainer.workers.cluster import Cluster
+from trainyard_trainer.workers.link import CONTENT, send
+from trainyard_trainer.workers.servers import Servers
+
+with socket.create_server(("127.0.0.1", 0)) as server:
+    theirs = socket.create_connection(server.getsockname())
+    ours = server.accept()[0]
+chief = Servers(
+    {1: ours},
+    cluster=Cluster((("a", 1), ("b", 2)), 0, servers=1),
+    asked=print, missed=print, abandon=print, beat_seconds=0.02, held_seconds=0.2,
+)
+send(theirs, CONTENT)
+chief.ready()
+time.sleep(0.1)
+ctypes.PyDLL(None).sleep(60)  # with Python's lock held, as TensorFlow does when it waits for a process that hangs
+"""
+
+
+def test_a_chief_that_tensorflow_lets_run_no_python_ends_all_the_same() -> None:
+    held = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, timeout=50, check=False)
+
+    assert held.returncode == 1
+    assert "Timeout (0:00:00" in held.stderr
 
 
 def test_whoever_is_asked_to_stop_asks_the_chief(party: Party) -> None:
