@@ -17,18 +17,19 @@ Keras = tuple[Any, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """One model and its data. `at_least` is the ratio to plain Keras that is wanted on a CPU.
+    """One model and its data; `program` is that of the spec.
 
-    With `may_learn_faster` the trainer's loss may be lower than that of Keras.
+    Where there is a `keras` to compare with, `at_least` is the ratio to it that is wanted on a CPU. With
+    `may_learn_faster` the trainer's loss may be lower than that of Keras.
     """
 
     rows: int
-    at_least: float
     suffix: str
     write: Callable[[Path, int], None]
-    program: Mapping[str, Any]
-    label: str
-    keras: Callable[[Path, int], Keras]
+    program: Mapping[str, Mapping[str, Any]]
+    label: str = "label"
+    keras: Callable[[Path, int], Keras] | None = None
+    at_least: float = 1.0
     may_learn_faster: bool = False
 
 
@@ -91,10 +92,10 @@ def _keras_images(path: Path, batch_size: int) -> Keras:
 WORDS, LENGTH = 5_000, 60
 
 
-def _write_texts(path: Path, rows: int) -> None:
+def write_texts(path: Path, rows: int, length: int = LENGTH) -> None:
     """Write texts of made-up words, some of which speak for one class or the other."""
     rng = np.random.default_rng(9)
-    ids = np.minimum(rng.zipf(1.3, (rows, LENGTH)), WORDS) - 1
+    ids = np.minimum(rng.zipf(1.3, (rows, length)), WORDS) - 1
     telling = np.where(rng.random(WORDS) < 0.1, rng.normal(size=WORDS), 0)
     labels = (telling[ids].sum(axis=1) > 0).astype(np.int8)
     texts = [" ".join(f"word{each}" for each in row) for row in ids]
@@ -130,8 +131,7 @@ CASES: Mapping[str, Case] = {
         at_least=4.0,
         suffix=".parquet",
         write=_write_dense,
-        program={"family": "mlp", "task": "binaryClassification", "hidden": [128, 64], "activation": "relu"},
-        label="label",
+        program={"keras": {"family": "mlp", "task": "binaryClassification", "hidden": [128, 64], "activation": "relu"}},
         keras=_keras_dense,
     ),
     "cnn": Case(
@@ -139,22 +139,24 @@ CASES: Mapping[str, Case] = {
         at_least=1.1,
         suffix=".npz",
         write=_write_images,
-        program={"family": "cnn", "task": "multiclassClassification", "image": {"filters": [16, 32]}, "hidden": []},
-        label="label",
+        program={
+            "keras": {"family": "cnn", "task": "multiclassClassification", "image": {"filters": [16, 32]}, "hidden": []}
+        },
         keras=_keras_images,
     ),
     "text": Case(
         rows=8_192,
         at_least=1.1,
         suffix=".parquet",
-        write=_write_texts,
+        write=write_texts,
         program={
-            "family": "textClassifier",
-            "task": "binaryClassification",
-            "hidden": [16],
-            "text": {"layer": "globalAveragePooling1D", "embeddingDim": 64, "outputSequenceLength": LENGTH},
+            "keras": {
+                "family": "textClassifier",
+                "task": "binaryClassification",
+                "hidden": [16],
+                "text": {"layer": "globalAveragePooling1D", "embeddingDim": 64, "outputSequenceLength": LENGTH},
+            }
         },
-        label="label",
         keras=_keras_texts,
         # Keras squares the gradient of an embedding one use of a word at a time, the trainer the sum of all uses in a
         # batch, which is what adam is defined on.

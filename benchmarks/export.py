@@ -79,7 +79,7 @@ def _trainer(hidden: list[int], folder: Path) -> Callable[[Path], None]:
 
     case, data = CASES["dense-100"], folder / "rows.parquet"
     case.write(data, ROWS)
-    program: dict[str, Any] = dict(case.program) | {"hidden": hidden}
+    program: dict[str, Any] = dict(case.program["keras"]) | {"hidden": hidden}
     spec = {
         "kind": "TrainingJob",
         "metadata": {"name": "export"},

@@ -26,6 +26,7 @@ from demo.screen import Screen
 from demo.session import Session, open_session
 from trainyard_devcluster import kustomize
 from trainyard_devcluster.resources import JOBS
+from trainyard_devcluster.strays import NODE_MARK, marked
 
 Manifest = dict[str, Any]
 POLL_SECONDS = 0.02
@@ -80,17 +81,14 @@ async def succeeded_to_serving(session: Session, rounds: int) -> list[float]:
     return seconds
 
 
-def operator_memory() -> float:
-    """Return the resident memory of the operator's process in MiB."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"trainyard_operator" in command:
+def operator_memory(cluster: Path) -> float:
+    """Return the resident memory, in MiB, of the operator that runs on the devcluster of this folder."""
+    for pid in marked(NODE_MARK, str(cluster.resolve())):
+        process = Path("/proc") / str(pid)
+        if b"trainyard_operator" in (process / "cmdline").read_bytes().split(b"\0"):
             fields = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line)
             return int(fields["VmRSS"].split()[0]) / 1024
-    raise SystemExit("no process of the operator found")
+    raise SystemExit(f"no process of the operator found on the devcluster in {cluster}")
 
 
 def _probe_job(name: str) -> Manifest:
@@ -143,7 +141,7 @@ async def _run(rounds: int) -> None:
             operated, bare = await apply_to_process(session, cluster.folder, rounds)
             serving = await succeeded_to_serving(session, max(2, rounds // 3))
             await asyncio.sleep(10)
-            memory = operator_memory()
+            memory = operator_memory(cluster.folder)
     print()
     print(_line("TrainingJob: apply to process", operated))
     print(_line("bare batch/v1 Job, same pod: apply to process", bare))

@@ -4,7 +4,7 @@ The hand-made loop does what an expert would write for dense-100: rows in memory
 each call, loss and accuracy added up there, and nothing else. The trainer runs the same steps with its reports,
 history, checkpoints and checks of every number. Both with XLA and without.
 
-Ends with exit code 1 where the trainer is surely more than 2 % slower.
+Ends with exit code 1 where the trainer is more than 2 % slower, or may be: a wide interval calls for more rounds.
 """
 
 import argparse
@@ -32,7 +32,8 @@ def by_hand(connection: Connection, settings: Settings) -> None:
     import keras
     import tensorflow as tf
 
-    model, given = CASES["dense-100"].keras(settings.data, settings.batch_size)
+    assert settings.case.keras is not None
+    model, given = settings.case.keras(settings.data, settings.batch_size)
     x, y, size = tf.constant(given["x"]), tf.constant(given["y"]), settings.batch_size
     model.build(x.shape)
     optimizer = keras.optimizers.Adam()
@@ -74,11 +75,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--batch-size", type=int, default=32)
     arguments = parser.parse_args()
-    good = True
+    case, good = CASES["dense-100"], True
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "dense-100.parquet")
-        CASES["dense-100"].write(data, arguments.rows)
-        plain = Settings("dense-100", data, arguments.rounds, arguments.batch_size)
+        case.write(data, arguments.rows)
+        plain = Settings(case, data, arguments.rounds, arguments.batch_size)
         for jit in (False, True):
             settings = replace(plain, fit={"precision": "float32", "jitCompile": jit})
             found = in_turns({"hand": by_hand, "trainer": trainer_loop}, settings, arguments.rounds)
@@ -89,8 +90,10 @@ def main() -> int:
                 f"{'with' if jit else 'without'} XLA: trainer / by hand {share}; {fastest:,.0f} samples/s at best; "
                 f"losses {apart:.4f} apart"
             )
-            good &= share.high >= AT_LEAST
-    print("good" if good else f"NOT GOOD: expected a ratio of {AT_LEAST} within the interval")
+            if share.low < AT_LEAST <= share.high:
+                print(f"  UNDECIDED: {AT_LEAST} is within the interval; measure again with more --rounds")
+            good &= share.low >= AT_LEAST
+    print("good" if good else f"NOT GOOD: expected a ratio of at least {AT_LEAST} in the whole interval")
     return 0 if good else 1
 
 

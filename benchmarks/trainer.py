@@ -8,7 +8,7 @@ Ends with exit code 1 where an interval reaches below what is wanted, or the los
 """
 
 import argparse
-import io
+import contextlib
 import json
 import os
 import statistics
@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from cases import CASES
+from cases import CASES, Case
 from pairs import WARM_UP, Turn, in_turns, ratio
 
 LOSS_TOLERANCE = 0.1
@@ -28,20 +28,22 @@ LOSS_TOLERANCE = 0.1
 
 @dataclass(frozen=True)
 class Settings:
-    """What both arms do."""
+    """What an arm does. `fit` are fields of the spec, `log` is where the trainer's log goes."""
 
-    case: str
+    case: Case
     data: Path
     rounds: int
     batch_size: int
     fit: Mapping[str, Any] = field(default_factory=dict)
+    log: Path = Path(os.devnull)
 
 
 def keras_fit(connection: Connection, settings: Settings) -> None:
     """Train with `model.fit`."""
     import keras
 
-    model, given = CASES[settings.case].keras(settings.data, settings.batch_size)
+    assert settings.case.keras is not None
+    model, given = settings.case.keras(settings.data, settings.batch_size)
     turn = Turn(connection)
     callback = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: turn.take(), on_epoch_end=lambda epoch, logs: turn.give(logs["loss"])
@@ -60,11 +62,11 @@ def trainer_loop(connection: Connection, settings: Settings) -> None:
     from trainyard_trainer.signals import StopSignal
     from trainyard_trainer.spec import read_run
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, settings.log.open("w") as log:
         os.chdir(folder)
-        Path("spec.json").write_text(json.dumps(_job(settings)))
+        Path("spec.json").write_text(json.dumps(job(settings)))
         run = read_run("spec.json", {})
-        board, journal, turn = ProgressBoard(), Journal(io.StringIO()), Turn(connection)
+        board, journal, turn = ProgressBoard(), Journal(log), Turn(connection)
         serve(board, 0)
         devices = Devices(run.job.spec.fit.seed)
         prepared = prepare(run, board=board, journal=journal)
@@ -73,38 +75,45 @@ def trainer_loop(connection: Connection, settings: Settings) -> None:
         class InTurns:
             """The rows of an epoch, once it is this arm's turn; measuring before the first one is not a turn."""
 
-            def __init__(self, *arguments: Any) -> None:
-                self._rows = rows(*arguments)
+            def __init__(self, *arguments: Any, **more: Any) -> None:
+                self._rows = rows(*arguments, **more)
 
             def epoch(self, epoch: int, done: int) -> Iterator[Any]:
                 if board.current.phase == "training":
                     turn.give(board.current.metrics.get("loss", 0.0))
+                    if epoch == settings.rounds:
+                        raise Enough
                     turn.take()
                 yield from self._rows.epoch(epoch, done)
 
         fitting.training_rows = InTurns  # type: ignore[assignment,misc]
-        fitting.fit(
-            run,
-            prepared,
-            devices,
-            checkpoints=CheckpointFolder(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep),
-            board=board,
-            journal=journal,
-            stop=StopSignal(leave=lambda: None),
-        )
-        turn.give(board.current.metrics["loss"])
+        with contextlib.suppress(Enough):
+            fitting.fit(
+                run,
+                prepared,
+                devices,
+                checkpoints=CheckpointFolder(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep),
+                board=board,
+                journal=journal,
+                stop=StopSignal(leave=lambda: None),
+            )
 
 
-def _job(settings: Settings) -> dict[str, Any]:
-    case = CASES[settings.case]
+class Enough(Exception):
+    """All rounds are over, though the spec has more epochs."""
+
+
+def job(settings: Settings) -> dict[str, Any]:
+    """Return the TrainingJob of a case."""
+    case = settings.case
     source = {"source": {"uri": str(settings.data)}, "label": case.label, "validation": {"fraction": 0}}
     return {
         "kind": "TrainingJob",
-        "metadata": {"name": settings.case},
+        "metadata": {"name": "benchmark"},
         "spec": {
-            "program": {"keras": dict(case.program)},
+            "program": case.program,
             "data": source,
-            "fit": {"epochs": settings.rounds, "batchSize": settings.batch_size} | dict(settings.fit),
+            "fit": {"epochs": settings.rounds + 1, "batchSize": settings.batch_size} | dict(settings.fit),
             "output": {"store": {"persistentVolumeClaim": {"claimName": "models"}}},
         },
     }
@@ -119,7 +128,7 @@ def compare(name: str, *, rounds: int, batch_size: int) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, name).with_suffix(case.suffix)
         case.write(data, case.rows)
-        found = in_turns(ARMS, Settings(name, data, rounds, batch_size), rounds)
+        found = in_turns(ARMS, Settings(case, data, rounds, batch_size), rounds)
     faster = ratio(found["fit"].warm, found["trainer"].warm)
     higher = [(b - a) / a for a, b in zip(found["fit"].losses, found["trainer"].losses, strict=True)]
     apart = statistics.median(higher if case.may_learn_faster else map(abs, higher))

@@ -32,12 +32,18 @@ class Access:
 def load(path: str | Path, context: str | None = None) -> Access:
     """Read the file's current (or the named) context. Relative file names in it are relative to its folder."""
     file = Path(path)
-    config = yaml.safe_load(file.read_text())
+    try:
+        config = yaml.safe_load(file.read_text())
+    except FileNotFoundError as error:
+        raise KubeconfigError(f"{file}: expected a kubeconfig, found no such file") from error
     chosen = _entry(config, "contexts", "context", context or config.get("current-context", ""))
     cluster = _entry(config, "clusters", "cluster", chosen["cluster"])
     user = _entry(config, "users", "user", chosen["user"]) if chosen.get("user") else {}
     if "exec" in user or "auth-provider" in user:
-        raise KubeconfigError(f"{file}: expected a token or a client certificate, found a credential plugin")
+        raise KubeconfigError(
+            f"{file}: expected a token or a client certificate, found a credential plugin: "
+            "write a token into the kubeconfig instead, for instance of `kubectl create token`"
+        )
     return Access(
         server=cluster["server"].rstrip("/"),
         token=_token(user, file.parent),

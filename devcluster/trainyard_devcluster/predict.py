@@ -29,6 +29,9 @@ class PredictionFailed(Exception):
 class Predictor:
     """Asks one model for predictions, by REST and by gRPC.
 
+    Each REST request has a connection of its own: one that is kept stays with its pod for as long as that lives, also
+    when the Service sends requests elsewhere by then, and breaks when the pod ends.
+
     Args:
         host: Address of the Service.
         model: Name of the model.
@@ -38,7 +41,9 @@ class Predictor:
         self.url = f"http://{host}:{rest_port}/v1/models/{model}"
         self.grpc_address = f"{host}:{grpc_port}"
         self._model = model
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(_TIMEOUT))
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True), timeout=aiohttp.ClientTimeout(_TIMEOUT)
+        )
         self._channel = grpc.aio.insecure_channel(self.grpc_address)
         self._predict = self._channel.unary_unary(
             "/tensorflow.serving.PredictionService/Predict",

@@ -3,12 +3,15 @@
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Coroutine
 from typing import Any
 
+from trainyard_devcluster.kubeconfig import KubeconfigError
+
 
 def run(main: Coroutine[Any, Any, None], *, verbose: bool = False) -> int:
-    """Run a part until it ends or a signal ends it; returns the exit code."""
+    """Run a part until it ends or a signal ends it; returns the exit code: 1 where its kubeconfig is of no use."""
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
@@ -25,4 +28,7 @@ async def _until_signal(main: Coroutine[Any, Any, None]) -> int:
         await task
     except asyncio.CancelledError:
         logging.getLogger(__name__).info("stopped")
+    except KubeconfigError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0

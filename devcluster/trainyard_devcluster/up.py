@@ -10,10 +10,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from trainyard_devcluster import slots
 from trainyard_devcluster.client import ApiError, Client
+from trainyard_devcluster.controllers.nodes.ranges import free_range
 from trainyard_devcluster.resources import NODES
 from trainyard_devcluster.slots import Slot
 from trainyard_devcluster.strays import NODE_MARK, kill_marked
@@ -162,9 +164,12 @@ async def _start(cluster: Cluster, options: argparse.Namespace, slot: Slot) -> N
     kubeconfig = str(cluster.kubeconfig)
     cluster.start("apiserver", "--dir", str(cluster.folder), "--service-cidr", slot.service_cidr)
     await cluster.wait_for_kubeconfig()
-    cluster.start("controllers", "--kubeconfig", kubeconfig, "--volumes-dir", str(cluster.folder / "volumes"))
+    controllers = ["--volumes-dir", str(cluster.folder / "volumes"), "--cluster-cidr", slot.pod_cidr]
+    cluster.start("controllers", "--kubeconfig", kubeconfig, *controllers)
     cluster.start("scheduler", "--kubeconfig", kubeconfig)
-    node = ["--kubeconfig", kubeconfig, "--dir", str(cluster.folder), "--pod-cidr", slot.pod_cidr]
+    # Named, so that the node need not wait for the controllers to choose the same.
+    pod_cidr = free_range(IPv4Network(slot.pod_cidr), taken=()) or slot.pod_cidr
+    node = ["--kubeconfig", kubeconfig, "--dir", str(cluster.folder), "--pod-cidr", pod_cidr]
     cluster.start("node", *node, *_node_options(options))
     await cluster.wait_until_ready(options.node)
 

@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from demo.launcher import launched, stop
-from demo.screen import Screen, service_line, training_line, training_panel
-from demo.session import DemoError, Session, open_session
-from demo.traffic import steady_traffic
+from demo.screen import Screen, answers, draining_line, service_line, training_line, training_panel
+from demo.session import POLL_SECONDS, DemoError, Session, open_session
+from demo.traffic import Tally, steady_traffic
 from trainyard_devcluster import kustomize
 from trainyard_devcluster.predict import Predictor, Row
-from trainyard_devcluster.resources import DEPLOYMENTS, SERVICES, Resource
+from trainyard_devcluster.resources import DEPLOYMENTS, PODS, SERVICES, Resource
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"
 SYSTEM_NAMESPACE = "trainyard-system"
 MODEL = "breast-cancer"
 LABEL = "diagnosis"
+DOUBTED = 200
 RETRAIN_LEARNING_RATE = 0.001
 TRAINING_JOBS = Resource("trainyard.dev", "v1alpha1", "trainingjobs", "TrainingJob")
 MODEL_SERVICES = Resource("trainyard.dev", "v1alpha1", "modelservices", "ModelService")
@@ -81,9 +82,9 @@ class Demo:
         self.facts["prediction"] = {"label": label, "rest": by_rest, "grpc": by_grpc}
 
     async def retrain(self, predictor: Predictor, row: Row) -> None:
-        """Train version 2 and roll it out under traffic that never retries."""
+        """Train version 2 and roll it out under traffic that never retries, until nothing is left of version 1."""
         name = f"{MODEL}-2"
-        self._screen.stage(f"Retraining with learning rate {RETRAIN_LEARNING_RATE}, while a client keeps asking")
+        self._screen.stage(f"Retraining with learning rate {RETRAIN_LEARNING_RATE}, while clients keep asking")
         started = time.monotonic()
         (job,) = kustomize.load(QUICKSTART / "trainingjob.yaml")
         job["metadata"]["name"] = name
@@ -95,15 +96,9 @@ class Demo:
             await self._watch_service(model["version"])
             self.times["retrain to version 2 serving"] = time.monotonic() - started
             self.times["version 2 rollout"] = time.monotonic() - trained
-            await self._old_pods_gone()
-        self.facts["traffic"] = {
-            "sent": tally.sent,
-            "answered": dict(tally.answered),
-            "versions": {str(version): count for version, count in sorted(tally.versions.items())},
-            "failures": tally.failures,
-        }
-        self._screen.say(f"{tally.sent} requests, {len(tally.failures)} failed; gRPC answers by version: "
-                         f"{self.facts['traffic']['versions']}")  # fmt: skip
+            await self._watch_old_version_go(tally)
+        self.facts["traffic"] = {"sent": tally.sent, "versions": tally.versions(), "failures": tally.failures}
+        self._screen.say(f"{tally.sent} requests, {len(tally.failures)} failed; {answers(tally.versions())}")
         if tally.failures:
             raise DemoError(f"{len(tally.failures)} requests failed, the first: {tally.failures[0]}")
 
@@ -128,18 +123,22 @@ class Demo:
     async def _watch_service(self, version: int) -> None:
         async for service in self._session.follow(MODEL_SERVICES, MODEL, seconds=120):
             self._screen.show("", service_line(service))
-            self._screen.say(service_line(service)) if sys.stdout.isatty() else None
             status = service.get("status", {})
             if status.get("phase") == "Ready" and status["current"]["modelVersion"] == version:
                 return
 
-    async def _old_pods_gone(self) -> None:
+    async def _watch_old_version_go(self, tally: Tally) -> None:
+        """Watch until no pod of version 1 is left: whoever still asks one would notice its end."""
+        selector = f"trainyard.dev/model-service={MODEL},trainyard.dev/model-version=1"
         deadline = time.monotonic() + 120
-        while len(await self._session.list(DEPLOYMENTS, f"trainyard.dev/model-service={MODEL}")) > 1:
-            if time.monotonic() > deadline:
-                raise DemoError("the old revision's Deployment is still there after 120 s")
-            await asyncio.sleep(0.5)
-        await asyncio.sleep(3)
+        with self._screen.live():
+            while pods := await self._session.list(PODS, selector):
+                if time.monotonic() > deadline:
+                    raise DemoError("a pod of version 1 is still there after 120 s")
+                line = draining_line(pods)
+                self._screen.show(f"  {line}  {answers(tally.versions())}", line)
+                await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(1)
 
 
 def _lively(manifest: Manifest) -> Manifest:
@@ -162,8 +161,22 @@ def _shown(prediction: dict[str, float | str]) -> str:
 def _example_row() -> tuple[Row, str]:
     """Return the row of request.json, which is the first of the data, and what the pathologist said of it."""
     (row,) = json.loads((QUICKSTART / "request.json").read_text())["instances"]
+    return row, str(_rows()[0][LABEL])
+
+
+def _rows() -> list[dict[str, float | str]]:
     with (QUICKSTART / f"{MODEL}.csv").open() as file:
-        return row, next(csv.DictReader(file))[LABEL]
+        return [
+            {name: value if name == LABEL else float(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+async def _doubtful_row(predictor: Predictor) -> Row:
+    """Return the row that the model is least sure of: another version will not say quite the same of it."""
+    rows = [{name: value for name, value in row.items() if name != LABEL} for row in _rows()[:DOUBTED]]
+    doubts = [abs(float((await predictor.grpc(row))[0]["probability"]) - 0.5) for row in rows]
+    return rows[doubts.index(min(doubts))]
 
 
 async def _run(arguments: argparse.Namespace) -> int:
@@ -172,6 +185,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     with launched(arguments.dir, keep=arguments.keep) as cluster:
         kubeconfig = await cluster.ready()
+        screen.say(f"to watch from a second terminal: export KUBECONFIG={kubeconfig}; watch kubectl get tj,ms")
         async with open_session(kubeconfig) as session:
             demo = Demo(session, screen)
             await demo.install()
@@ -182,7 +196,7 @@ async def _run(arguments: argparse.Namespace) -> int:
             row, label = _example_row()
             async with Predictor(service["spec"]["clusterIP"], MODEL) as predictor:
                 await demo.predict(predictor, row, label)
-                await demo.retrain(predictor, row)
+                await demo.retrain(predictor, await _doubtful_row(predictor))
     screen.summary("Trainyard demo", _summary(demo))
     if arguments.summary:
         arguments.summary.write_text(json.dumps({"times": demo.times} | demo.facts, indent=2))

@@ -106,6 +106,24 @@ def service_line(service: Manifest) -> str:
     return "  ".join(parts)
 
 
+def draining_line(pods: list[Manifest]) -> str:
+    """Say what the pods of the version before still do, in one line."""
+    ending = all("deletionTimestamp" in pod["metadata"] for pod in pods)
+    return f"{'Draining':<12}  version 1 {'was told to end and finishes its work' if ending else 'still answers'}"
+
+
+def answers(versions: dict[str, dict[str, int]]) -> str:
+    """Say which version gave how many answers.
+
+    >>> answers({"REST": {"1": 20, "2": 5}, "gRPC": {"1": 21}})
+    'REST: 20 by version 1, 5 by version 2; gRPC: 21 by version 1'
+    """
+    return "; ".join(
+        f"{protocol}: " + ", ".join(f"{count} by version {version}" for version, count in counts.items())
+        for protocol, counts in versions.items()
+    )
+
+
 def sparkline(values: list[float]) -> str:
     """Draw a series with one character a value, lowest to highest.
 

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from trainyard_operator.cluster.client import KubernetesCluster
 from trainyard_operator.cluster.errors import ApiError, NotFound
+from trainyard_operator.cluster.report import Telling
 from trainyard_operator.runtime.backoff import Backoff
 from trainyard_operator.runtime.health import Health, LoopLag
 from trainyard_operator.runtime.http import application, serve
@@ -39,6 +40,7 @@ async def run(settings: Settings) -> int:
     queue = WorkQueue(metrics)
     router = Router(queue, metrics)
     backoff = Backoff()
+    telling = Telling(metrics.reported)
     lag = LoopLag(metrics)
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(
@@ -53,14 +55,14 @@ async def run(settings: Settings) -> int:
                     progress=progress,
                     trainer_image=settings.trainer_image,
                     progress_interval=settings.progress_interval,
-                    reported=metrics.reported,
+                    telling=telling,
                 ),
                 "ModelService": ModelServiceReconciler(
                     cluster=cluster,
                     model_status=GrpcModelStatus(),
                     fetch_images=FetchImages(volume=settings.operator_image, store=settings.trainer_image),
                     drain=timedelta(seconds=settings.drain),
-                    reported=metrics.reported,
+                    telling=telling,
                 ),
             },
             metrics=metrics,

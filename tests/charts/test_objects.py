@@ -2,7 +2,6 @@
 
 import copy
 import re
-import shutil
 import subprocess
 
 import kubernetes_validate
@@ -10,6 +9,7 @@ import pytest
 import yaml
 
 from support.install import NAMESPACE, ROOT, by_name, manifests, rendered
+from support.kubectl import KUBECTL
 from support.pod_security import violations
 from trainyard_operator.cluster.permissions import PERMISSIONS
 
@@ -156,8 +156,7 @@ def test_every_manifest_is_part_of_the_kustomization():
     assert set(listed) == files
 
 
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="needs kubectl")
 def test_kubectl_reads_the_kustomization_as_we_do():
-    command = ["kubectl", "kustomize", str(ROOT / "manifests")]
+    command = [str(KUBECTL), "kustomize", str(ROOT / "manifests")]
     output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
     assert by_name(yaml.safe_load_all(output)) == by_name(manifests())

@@ -18,6 +18,8 @@ from support.kube_api import Api, connect
 
 CRDS = Path(__file__).parents[2] / "manifests" / "crds"
 GPUS = 2
+GPU = "nvidia.com/gpu"
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 MADE_BY_LABEL = "trainyard.dev/made-by-tests"
 
 
@@ -43,17 +45,42 @@ def api_client(kubeconfig: Path) -> Iterator[client.ApiClient]:
 
 
 @pytest.fixture
+def gpus(api_client: client.ApiClient) -> int:
+    """The most GPUs that one node offers; the test is skipped where no node has any."""
+    nodes = client.CoreV1Api(api_client).list_node().items
+    found = max((int(node.status.allocatable.get(GPU, "0")) for node in nodes), default=0)
+    if not found:
+        pytest.skip("no node of this cluster declares a GPU")
+    return found
+
+
+@pytest.fixture
+def default_class(api_client: client.ApiClient) -> str:
+    """The name of the StorageClass that claims get who name none; the test is skipped where there is none."""
+    classes = client.StorageV1Api(api_client).list_storage_class().items
+    for entry in classes:
+        if (entry.metadata.annotations or {}).get(DEFAULT_CLASS) == "true":
+            return str(entry.metadata.name)
+    pytest.skip(
+        "this cluster has no default StorageClass: "
+        "`python -m trainyard_devcluster controllers --only volumes` brings one (docs/devcluster.md)"
+    )
+
+
+@pytest.fixture
 def namespace(api_client: client.ApiClient) -> Iterator[str]:
     """A namespace of the test's own, removed afterwards."""
     name = f"trainyard-test-{secrets.token_hex(4)}"
     api = Api(api_client, name)
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    api.create(manifest)
-    # Until it has its account no pod can be made in it.
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-    api.wait_for(account, bool, description="the namespace has its account")
-    yield name
-    api.delete(manifest)
+    try:
+        api.create(manifest)
+        # Until it has its account no pod can be made in it.
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+        api.wait_for(account, bool, description="the namespace has its account")
+        yield name
+    finally:
+        api.delete(manifest)
 
 
 @pytest.fixture

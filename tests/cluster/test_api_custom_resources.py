@@ -43,10 +43,12 @@ def definition(api_client: client.ApiClient) -> Iterator[None]:
     manifest["metadata"]["name"] = f"widgets.{GROUP}"
     manifest["spec"]["group"] = GROUP
     manifest["spec"]["names"] |= {"shortNames": [], "categories": []}
-    api.create(manifest)
-    api.wait_for(manifest, lambda found: _established(found))
-    yield
-    api.delete(manifest)
+    try:
+        api.create(manifest)
+        api.wait_for(manifest, lambda found: _established(found))
+        yield
+    finally:
+        api.delete(manifest)
 
 
 def _established(found: dict[str, Any]) -> bool:

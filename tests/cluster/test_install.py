@@ -56,7 +56,7 @@ def api_client(kubeconfig: Path) -> Iterator[client.ApiClient]:
 
 
 @pytest.fixture(autouse=True)
-def inputs(api: Api) -> None:
+def inputs(api: Api, default_class: str) -> None:
     store = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}}
     rows = "x,y\n" + "".join(f"{n},{2 * n}\n" for n in range(50))
     api.apply(

@@ -13,7 +13,7 @@ from support.kube_api import Api, connect
 from support.manifests import a_pod, a_shell
 from support.processes import running
 
-pytestmark = pytest.mark.skipif("KUBECONFIG" in os.environ, reason="another cluster is under test")
+pytestmark = pytest.mark.skipif(bool(os.environ.get("KUBECONFIG")), reason="another cluster is under test")
 
 
 class Launched:

@@ -29,7 +29,7 @@ def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Opera
 
 
 @pytest.fixture(autouse=True)
-def store(api: Api) -> None:
+def store(api: Api, default_class: str) -> None:
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
     api.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": STORE}, "spec": spec})
 
@@ -237,10 +237,12 @@ def test_a_version_that_never_appears_leaves_the_old_one_serving(api: Api, opera
 
 def test_what_is_missing_is_told(api: Api, operator: OperatorProcess) -> None:
     homeless = a_service(model={"uri": "pvc://nowhere/line/1"}) | {"metadata": {"name": "homeless"}}
+    hopeless = a_service(9) | {"metadata": {"name": "hopeless"}}
     greedy = a_service(server={"gpus": 63}) | {"metadata": {"name": "greedy"}}
-    api.apply(homeless, greedy)
+    api.apply(homeless, hopeless, greedy)
 
     for service, reason, said in (
+        (hopeless, "ModelNotFound", "/line/9 does not exist"),
         (homeless, "StoreNotFound", "'nowhere'"),
         (greedy, "Unschedulable", "63 nvidia.com/gpu"),
     ):

@@ -3,13 +3,11 @@
 from typing import Any
 
 import pytest
-from kubernetes import client
 
 from support.kube_api import Api, Object
 from support.manifests import a_shell
 
 GPU = "nvidia.com/gpu"
-DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
 def a_pod(name: str, *, gpus: int = 0, requests: Object | None = None, **spec: Any) -> Object:
@@ -34,26 +32,6 @@ def is_unschedulable(pod: Object) -> bool:
         (entry["type"], entry["status"], entry.get("reason")) == ("PodScheduled", "False", "Unschedulable")
         for entry in conditions
     )
-
-
-@pytest.fixture
-def gpus(api_client: client.ApiClient) -> int:
-    """The most GPUs that one node offers."""
-    nodes = client.CoreV1Api(api_client).list_node().items
-    found = max(int(node.status.allocatable.get(GPU, "0")) for node in nodes)
-    if not found:
-        pytest.skip("no node of this cluster declares a GPU")
-    return found
-
-
-@pytest.fixture
-def default_class(api_client: client.ApiClient) -> str:
-    """The name of the StorageClass that claims get who name none."""
-    classes = client.StorageV1Api(api_client).list_storage_class().items
-    for entry in classes:
-        if (entry.metadata.annotations or {}).get(DEFAULT_CLASS) == "true":
-            return str(entry.metadata.name)
-    pytest.skip("this cluster has no default StorageClass")
 
 
 def test_a_pod_gets_a_node(api: Api) -> None:

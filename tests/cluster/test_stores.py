@@ -1,22 +1,24 @@
-"""From S3 to S3 to a server, by the real operator, trainer and init container, on the devcluster."""
+"""From a store through training to a store and to a server, by the real operator, trainer and init container."""
 
+import json
 import os
 import re
 import subprocess
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 
 from support.kube_api import Api, Object
+from support.manifests import a_pod, a_python
 from support.operator_process import OperatorProcess, running_operator
+from support.published import predictions
 
-pytestmark = [
-    pytest.mark.usefixtures("cluster_crds"),
-    pytest.mark.skipif("KUBECONFIG" in os.environ, reason="starts an S3 server that only pods on this machine reach"),
-]
+pytestmark = pytest.mark.usefixtures("cluster_crds")
 
 ROOT = Path(__file__).parents[2]
+QUICKSTART = ROOT / "examples" / "quickstart"
 TRAINER_PYTHON = ROOT / ".venv" / "trainer" / "bin" / "python"
 SECONDS = 240
 SERVER = """
@@ -40,7 +42,7 @@ def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Opera
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    rows = ROOT / "examples" / "quickstart" / "breast-cancer.csv"
+    rows = QUICKSTART / "breast-cancer.csv"
     process = subprocess.Popen(
         [str(TRAINER_PYTHON), "-c", SERVER, str(rows)],
         env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
@@ -65,7 +67,7 @@ JOB: Object = {
     "spec": {
         "program": {"keras": {"task": "binaryClassification", "family": "linear"}},
         "data": {"source": {"uri": "s3://lake/cancer/", "secretRef": {"name": "s3"}}, "label": "diagnosis"},
-        "fit": {"epochs": 3},
+        "fit": {"epochs": 60, "optimizer": {"learningRate": 0.03}},
         "output": {"store": {"uri": "s3://models/prod", "secretRef": {"name": "s3"}}},
     },
 }
@@ -88,6 +90,9 @@ def ready(service: Object) -> bool:
     return service.get("status", {}).get("phase") == "Ready"
 
 
+@pytest.mark.skipif(
+    bool(os.environ.get("KUBECONFIG")), reason="starts an S3 server that only pods on this machine reach"
+)
 def test_a_model_goes_from_s3_through_training_to_s3_and_to_a_server(
     api: Api, operator: OperatorProcess, endpoint: str
 ) -> None:
@@ -99,6 +104,59 @@ def test_a_model_goes_from_s3_through_training_to_s3_and_to_a_server(
     service = api.wait_for(SERVICE, ready, timeout=SECONDS)
 
     assert job["status"]["model"]["uri"] == "s3://models/prod/cancer/1"
+    assert float(job["status"]["model"]["metrics"]["val_accuracy"]) > 0.9
     assert service["status"]["current"]["uri"] == "s3://models/prod/cancer/1"
     assert service["status"]["current"]["digest"] == job["status"]["model"]["digest"]
+    (prediction,) = predictions(api, "cancer", json.loads((QUICKSTART / "request.json").read_text())["instances"])
+    assert prediction["label"] == "malignant"
     assert not re.search("hunter2", repr((job, service, api.list("v1", "ConfigMap"), api.list("v1", "Pod"))))
+
+
+WRITER = """
+import csv, pathlib, random
+random.seed(3)
+folder = pathlib.Path("/rows/churn")
+folder.mkdir()
+for part in range(2):
+    with (folder / f"part-{part}.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["age", "plan", "churned"])
+        for _ in range(200):
+            age, plan = random.uniform(20, 60), random.choice(["free", "paid"])
+            writer.writerow([f"{age:.1f}", plan, "yes" if age < (45 if plan == "free" else 35) else "no"])
+"""
+
+
+def a_claim(name: str) -> Object:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+
+
+def ended(pod: Object) -> bool:
+    assert pod.get("status", {}).get("phase") != "Failed", pod["status"]
+    return pod.get("status", {}).get("phase") == "Succeeded"
+
+
+def test_a_model_goes_from_a_volume_through_training_to_another_and_to_a_server(
+    api: Api, default_class: str, operator: OperatorProcess
+) -> None:
+    volume = {"name": "rows", "persistentVolumeClaim": {"claimName": "rows"}}
+    writer = a_pod(
+        a_python(WRITER, volumeMounts=[{"name": "rows", "mountPath": "/rows"}]), name="writer", volumes=[volume]
+    )
+    api.apply(a_claim("rows"), a_claim("models"), writer)
+    api.wait_for(writer, ended)
+    job, service = deepcopy((JOB, SERVICE))
+    job["spec"]["data"] = {"source": {"persistentVolumeClaim": {"claimName": "rows", "path": "churn"}}}
+    job["spec"]["data"]["label"] = "churned"
+    job["spec"]["output"] = {"store": {"persistentVolumeClaim": {"claimName": "models"}}}
+    del service["spec"]["model"]["secretRef"]
+    api.apply(job, service)
+
+    trained = api.wait_for(job, succeeded, timeout=SECONDS)
+    api.wait_for(service, ready, timeout=SECONDS)
+
+    assert trained["status"]["model"]["uri"] == "pvc://models/cancer/1"
+    assert float(trained["status"]["model"]["metrics"]["val_accuracy"]) > 0.9
+    people = [{"age": 21.0, "plan": "free"}, {"age": 59.0, "plan": "paid"}, {"age": 40.0, "plan": "free"}]
+    assert [each["label"] for each in predictions(api, "cancer", people)] == ["yes", "no", "yes"]

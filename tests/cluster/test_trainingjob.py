@@ -4,21 +4,25 @@ import json
 import random
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes import client
 from kubernetes.dynamic.exceptions import DynamicApiError
 
 from support.kube_api import Api, Object
-from support.manifests import PYTHON_IMAGE, SHELL_IMAGE
+from support.manifests import PYTHON_IMAGE, SHELL_IMAGE, a_pod, a_shell
 from support.operator_process import OperatorProcess, running_operator
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
 ROWS = "x,y,kind\n" + "".join(f"{n % 50},{2 * (n % 50) + 1},{'ab'[n % 2]}\n" for n in range(400))
 TRAINING_SECONDS = 180
+LONG_EPOCHS = 300
+"""So many of 360 steps, one row each, that the operator can be killed several times meanwhile."""
 DIGEST = "sha256:" + "ab" * 32
 
 
@@ -29,7 +33,7 @@ def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Opera
 
 
 @pytest.fixture(autouse=True)
-def inputs(api: Api) -> None:
+def inputs(api: Api, default_class: str) -> None:
     store = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
     api.apply(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rows"}, "data": {"rows.csv": ROWS}},
@@ -117,26 +121,66 @@ def test_a_job_trains_shows_its_progress_and_says_where_its_model_is(api: Api, o
     reasons = [each["reason"] for each in api.events("line") if each["involvedObject"]["kind"] == "TrainingJob"]
     assert sorted(reasons) == ["Succeeded", "TrainingStarted"]
     assert jobs_of(api) == ["line-worker-0"]
-    assert "metadata.annotations" not in ended["metadata"]
+    assert not ended["metadata"].get("annotations")
     assert not ended["metadata"].get("finalizers")
 
 
 def test_killing_the_operator_over_and_over_changes_nothing(api: Api, operator: OperatorProcess) -> None:
-    job = a_job(fit={"epochs": 40, "batchSize": 1})
+    fit = {"epochs": LONG_EPOCHS, "batchSize": 1, "seed": 7}
+    calm, job = a_job("calm", fit=fit), a_job(fit=fit)
+    api.apply(calm)
+    undisturbed = api.wait_for(calm, in_phase("Succeeded", "Failed"), timeout=TRAINING_SECONDS)["status"]
     api.apply(job)
-    chance = random.Random(20261123)
+    chance, kills = random.Random(20261123), Counter[str]()
 
-    for _ in range(10):
+    # Ten kills at random moments, each of them before the job has ended, and half of them while it trains.
+    while kills.total() < 10 or kills["Running"] < 5:
         time.sleep(chance.uniform(0, 1.5))
         operator.kill()
+        phase = (api.get(job) or {}).get("status", {}).get("phase", "new")
+        assert phase not in ("Succeeded", "Failed"), f"the job has ended after no more kills than {kills}"
+        kills[phase] += 1
         operator.start()
 
-    ended = api.wait_for(job, in_phase("Succeeded", "Failed"), timeout=TRAINING_SECONDS)
-    assert ended["status"]["phase"] == "Succeeded", ended["status"]
-    assert ended["status"]["model"]["version"] == 1
-    assert [each["outcome"] for each in ended["status"]["attempts"]] == ["Succeeded"]
-    assert jobs_of(api) == ["line-worker-0"]
-    assert len(api.list("v1", "Pod")) == 1
+    ended = api.wait_for(job, in_phase("Succeeded", "Failed"), timeout=TRAINING_SECONDS)["status"]
+    assert ended["phase"] == undisturbed["phase"] == "Succeeded", ended
+    assert ended["model"]["metrics"] == undisturbed["model"]["metrics"]
+    assert ended["model"]["version"] == undisturbed["model"]["version"] == 1
+    assert ended["progress"]["summary"] == undisturbed["progress"]["summary"] == f"{LONG_EPOCHS}/{LONG_EPOCHS}"
+    for status in (ended, undisturbed):
+        assert [(each["n"], each["outcome"]) for each in status["attempts"]] == [(0, "Succeeded")]
+    assert jobs_of(api) == ["calm-worker-0", "line-worker-0"]
+    assert len(api.list("v1", "Pod")) == 2
+    assert _told(api, "line") == _told(api, "calm") == ["Succeeded", "TrainingStarted"]
+
+
+def _told(api: Api, name: str) -> list[str]:
+    """The reasons of the events about a TrainingJob; the last goes out after the status it tells of."""
+    api.wait_for_event(name, "Succeeded")
+    return sorted(each["reason"] for each in api.events(name) if each["involvedObject"]["kind"] == "TrainingJob")
+
+
+def test_kubectl_get_shows_how_far_a_running_training_is(
+    api: Api, api_client: client.ApiClient, operator: OperatorProcess
+) -> None:
+    job = a_job(fit={"epochs": 100 * LONG_EPOCHS, "batchSize": 1})
+    api.apply(job)
+    api.wait_for(job, lambda each: each.get("status", {}).get("progress", {}).get("eta"), timeout=TRAINING_SECONDS)
+
+    # What kubectl asks for, and prints as it comes.
+    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    path = f"/apis/trainyard.dev/v1alpha1/namespaces/{api.namespace}/trainingjobs"
+    request = api_client.param_serialize("GET", path, header_params=accept, auth_settings=["BearerToken"])
+    table = json.loads(api_client.call_api(*request).read())
+
+    names = [each["name"] for each in table["columnDefinitions"]]
+    (row,) = (dict(zip(names, each["cells"], strict=True)) for each in table["rows"])
+    assert (row["Name"], row["State"]) == ("line", "Running")
+    assert 0 <= row["Progress"] < 100
+    assert re.fullmatch(rf"\d+/{100 * LONG_EPOCHS}", row["Epoch"])
+    assert float(row["Loss"]) > 0
+    assert re.fullmatch(r"(\d+[hms])+", row["ETA"])
+    assert (row["Restarts"], row["GPUs"]) == (0, 0)
 
 
 def test_the_progress_of_a_program_of_ones_own_is_read_too(api: Api, operator: OperatorProcess) -> None:
@@ -320,6 +364,7 @@ def test_a_store_that_does_not_exist_is_named(api: Api, operator: OperatorProces
     waiting = api.wait_for(job, because("StoreNotFound", "Stalled"))
 
     assert "PersistentVolumeClaim 'nowhere'" in condition(waiting, "Stalled")["message"]
+    api.wait_for_event("line", "StoreNotFound", containing="'nowhere'")
 
 
 def test_more_gpus_than_any_node_has_is_said_with_what_to_change(api: Api, operator: OperatorProcess) -> None:
@@ -346,13 +391,29 @@ def test_what_the_trainer_refuses_is_final_and_passed_on(
     api: Api, operator: OperatorProcess, spec: Object, says: str
 ) -> None:
     api.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "empty"}, "data": {"empty.csv": ""}})
-    job = a_job(**spec)
-    api.apply(job)
+    _assert_that_the_trainer_refuses(api, a_job(**spec), says)
 
+
+def test_a_store_that_cannot_be_written_is_final_and_named(api: Api, operator: OperatorProcess) -> None:
+    # Root may write everywhere, but not below a file.
+    spoil = a_shell("touch /store/line") | {"volumeMounts": [{"name": "store", "mountPath": "/store"}]}
+    store = {"name": "store", "persistentVolumeClaim": {"claimName": "models"}}
+    pod = a_pod(spoil, name="spoiler", volumes=[store])
+    api.apply(pod)
+    api.wait_for(pod, in_phase("Succeeded"))
+    api.delete(pod)
+
+    _assert_that_the_trainer_refuses(api, a_job(), "cannot write to the store")
+
+
+def _assert_that_the_trainer_refuses(api: Api, job: Object, says: str) -> None:
+    api.apply(job)
     ended = api.wait_for(job, in_phase("Failed", "Succeeded"), timeout=TRAINING_SECONDS)
 
-    failure = ended["status"]["failure"]
+    failure, failed = ended["status"]["failure"], condition(ended, "Failed")
     assert failure["exitCode"] == 2
     assert says in failure["message"]
+    assert (failed["status"], failed["reason"]) == ("True", failure["reason"])
+    assert says in failed["message"]
     assert jobs_of(api) == ["line-worker-0"]
-    api.wait_for_event("line", "Failed", containing=says)
+    assert api.wait_for_event("line", "Failed", containing=says)["type"] == "Warning"

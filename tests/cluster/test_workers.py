@@ -10,6 +10,7 @@ from kubernetes import client
 from support.kube_api import Api, Object
 from support.manifests import PYTHON_IMAGE, a_config_map
 from support.operator_process import OperatorProcess, running_operator
+from trainyard_operator.api.names import JOB_LABEL
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
@@ -90,7 +91,9 @@ def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Opera
 
 
 def a_group(code: str, **worker: object) -> Object:
-    """A training in two pods, each of which runs the code."""
+    """A training in two pods, each of which runs the code, on one node: it may be the only one that has their store."""
+    same = {"labelSelector": {"matchLabels": {JOB_LABEL: "group"}}, "topologyKey": "kubernetes.io/hostname"}
+    together = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [same]}}
     return {
         "apiVersion": "trainyard.dev/v1alpha1",
         "kind": "TrainingJob",
@@ -98,15 +101,15 @@ def a_group(code: str, **worker: object) -> Object:
         "spec": {
             "program": {"container": {"image": PYTHON_IMAGE, "command": ["python3", "-c", code]}},
             "data": {"source": {"configMap": {"name": "rows"}}, "label": "y"},
-            "roles": {"worker": {"replicas": 2, **worker}},
+            "roles": {"worker": {"replicas": 2, "template": {"affinity": together}, **worker}},
             "output": {"store": {"persistentVolumeClaim": {"claimName": "models"}}},
         },
     }
 
 
 @pytest.fixture(autouse=True)
-def inputs(api: Api) -> None:
-    store = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Mi"}}}
+def inputs(api: Api, default_class: str) -> None:
+    store = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
     claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}, "spec": store}
     api.apply(a_config_map("rows", **{"rows.csv": "x,y\n"}), claim)
 
@@ -124,7 +127,9 @@ def logs(api: Api, attempt: int) -> list[str]:
 
 
 @pytest.mark.usefixtures("operator")
-def test_the_pods_of_a_training_find_each_other_by_name_and_succeed_together(api: Api) -> None:
+def test_the_pods_of_a_training_find_each_other_by_name_and_succeed_together(api: Api, gpus: int) -> None:
+    if gpus < 2:
+        pytest.skip("two pods with a GPU each need a node that declares two")
     job = a_group(MEET + "meet()\nend()\n", gpus=1)
     api.apply(job)
 

@@ -299,10 +299,12 @@ def gadget(api: Api) -> Iterator[Object]:
             "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
         },
     }
-    api.create(definition)
-    api.wait_for(definition, holds("Established"))
-    yield api.create({"apiVersion": f"{group}/v1", "kind": "Gadget", "metadata": {"name": "gadget"}})
-    api.delete(definition)
+    try:
+        api.create(definition)
+        api.wait_for(definition, holds("Established"))
+        yield api.create({"apiVersion": f"{group}/v1", "kind": "Gadget", "metadata": {"name": "gadget"}})
+    finally:
+        api.delete(definition)
 
 
 def test_what_a_custom_resource_owns_goes_with_it(api: Api, gadget: Object) -> None:

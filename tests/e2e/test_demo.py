@@ -1,25 +1,51 @@
-"""`make demo`, as a person runs it: train, serve, predict, retrain under traffic."""
+"""`make demo KEEP=1` and `make demo-stop`, as a person runs them: train, serve, predict, retrain under traffic."""
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support import kubectl
+from support.processes import running
+from trainyard_devcluster.strays import NODE_MARK, marked
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 400
 
 
-@pytest.fixture(scope="module")
-def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "demo", "--dir", str(folder / "cluster"), "--summary", str(folder / "summary")]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "examples")}
-    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS)
+def demo(folder: Path, *options: str) -> str:
+    """Run the demo in a folder; return what it printed."""
+    command = [sys.executable, "-m", "demo", "--dir", str(folder / "cluster"), *options]
+    # Where Python is told to look for the packages, the demo looks there too.
+    path = os.pathsep.join(filter(None, [str(ROOT / "examples"), os.environ.get("PYTHONPATH")]))
+    told = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=SECONDS
+    )
     assert told.returncode == 0, f"{told.stdout}\n{told.stderr}"
+    return told.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("demo")
+    yield folder
+    demo(folder, "--stop")
+
+
+@pytest.fixture(scope="module")
+def printed(folder: Path) -> str:
+    return demo(folder, "--keep", "--summary", str(folder / "summary"))
+
+
+@pytest.fixture(scope="module")
+def summary(folder: Path, printed: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "summary").read_text())
     return found
 
@@ -39,5 +65,40 @@ def test_no_request_fails_while_version_2_takes_over(summary: dict[str, Any]) ->
     traffic = summary["traffic"]
 
     assert traffic["failures"] == []
-    assert set(traffic["versions"]) == {"1", "2"}
-    assert min(traffic["answered"].values()) > 100
+    assert traffic["versions"].keys() == {"REST", "gRPC"}
+    for answers in traffic["versions"].values():
+        assert answers.keys() == {"1", "2"}
+        assert min(answers.values()) > 100
+
+
+def test_what_was_kept_can_be_looked_at_by_what_the_demo_printed(folder: Path, printed: str) -> None:
+    while_it_runs, afterwards = re.findall(r"export KUBECONFIG=([^;\s]+)", printed)
+    assert while_it_runs == afterwards
+    told = kubectl.kubectl("get", "tj,ms", env=kubectl.environment(Path(afterwards), folder))
+
+    assert re.search(r"trainingjob\S*/breast-cancer +Succeeded +100", told)
+    assert re.search(r"trainingjob\S*/breast-cancer-2 +Succeeded +100", told)
+    assert re.search(r"modelservice\S*/breast-cancer +True +2 +1/1 +Ready ", told)
+
+
+def test_the_stop_leaves_nothing_running(folder: Path, printed: str) -> None:
+    cluster = (folder / "cluster").resolve()
+    pods = set(marked(NODE_MARK, str(cluster)))
+    parts = set(_told_of(cluster)) - pods
+    assert len(parts) == 5  # the launcher, the API server, the controllers, the scheduler and the node
+    assert len(pods) >= 2  # the operator and a server
+
+    demo(folder, "--stop")
+
+    assert not any(running(process) for process in parts | pods)
+    assert (_told_of(cluster), list(marked(NODE_MARK, str(cluster)))) == ([], [])
+
+
+def _told_of(cluster: Path) -> list[int]:
+    """The processes that were told the cluster's folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(cluster).encode() in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+    return found

@@ -1,41 +1,22 @@
 """The README's commands for a real cluster, one after another, on a devcluster."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from support import kubectl
 from support.devcluster import devcluster
-
-ROOT = Path(__file__).parents[2]
-SECONDS = 300
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-
-
-def commands() -> list[str]:
-    """Return the lines of the README's shell blocks that use kubectl."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.startswith("kubectl")]
+from support.pages import ROOT, kubectl_commands, run
 
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What each command printed."""
-    with devcluster(tmp_path_factory.mktemp("readme")) as kubeconfig:
-        environment = os.environ | {"KUBECONFIG": str(kubeconfig)}
-        output = {}
-        for command in commands():
-            told = subprocess.run(
-                ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS
-            )
-            assert told.returncode == 0, f"{command}\n{told.stdout}\n{told.stderr}"
-            output[command.split()[1]] = told.stdout
-        yield output
+    folder = tmp_path_factory.mktemp("readme")
+    with devcluster(folder) as kubeconfig:
+        yield run(kubectl_commands(ROOT / "README.md"), kubectl.environment(kubeconfig, folder))
 
 
 def test_get_shows_how_the_training_and_the_service_are(printed: dict[str, str]) -> None:

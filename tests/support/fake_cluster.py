@@ -92,9 +92,13 @@ class FakeCluster:
                 raise Conflict(f"the UID in the precondition ({uid}) does not match", code=409)
             self.remove(kind, namespace, name)
 
-    async def emit(self, regarding: Manifest, event: Event) -> None:
+    async def emit(self, regarding: Manifest, event: Event, *, again: bool = False) -> bool:
         with self._call("emit", Kind("", "v1", "Event", "events")):
-            self.events.append((regarding["kind"], regarding["metadata"]["name"], event))
+            told = (regarding["kind"], regarding["metadata"]["name"], event)
+            if again and told in self.events:
+                return False
+            self.events.append(told)
+            return True
 
     # What follows is for tests and stands for users and for Kubernetes' own controllers: it is not counted.
 

@@ -1,13 +1,17 @@
 """Model versions in a store, and clients of what serves them: both as pods, so that it works on any cluster."""
 
+import base64
+import json
 import re
 
 from support.kube_api import Api, Object
 from support.manifests import PYTHON_IMAGE, a_pod
+from trainyard_devcluster import predict_pb2
 
 TRAINER_IMAGE = "trainyard/trainer:0.1.0"
 OPERATOR_IMAGE = "trainyard/operator:0.1.0"
 STORE = "models"
+_FLOAT = 1  # TensorFlow's DataType
 
 _PUBLISH = """
 import hashlib, json, pathlib, sys
@@ -73,25 +77,40 @@ def ask():
         connection.close()
 """
 
-# One channel for ever, as gRPC clients have it.
+# One channel for ever, as gRPC clients have it. TensorFlow Serving's messages are made and described here, since the
+# image need not know them.
 _GRPC = """
-import socket
+import base64, socket, struct
 import grpc
-from trainyard_operator.serving.model_status_pb2 import ModelSpec, ModelStatusRequest, ModelStatusResponse
+from google.protobuf import descriptor_pool, message_factory
 
+pool = descriptor_pool.DescriptorPool()
+pool.AddSerializedFile(base64.b64decode("{messages}"))
+Reply = message_factory.GetMessageClass(pool.FindMessageTypeByName("trainyard.predict.PredictResponse"))
+request = base64.b64decode(sys.argv[3])
 # On the devcluster names are resolved for Python, not for gRPC's own resolver.
 call = grpc.insecure_channel(f"{socket.gethostbyname(sys.argv[1])}:8500").unary_unary(
-    "/tensorflow.serving.ModelService/GetModelStatus",
-    request_serializer=ModelStatusRequest.SerializeToString,
-    response_deserializer=ModelStatusResponse.FromString,
+    "/tensorflow.serving.PredictionService/Predict", response_deserializer=Reply.FromString
 )
 
 def ask():
-    answer = call(ModelStatusRequest(model_spec=ModelSpec(name=sys.argv[2])), timeout=10)
-    return float(answer.model_version_status[0].version)
-"""
+    answer = call(request, timeout=10)
+    y = answer.outputs["y"].tensor_content
+    (said,) = struct.unpack("<f", y) if y else answer.outputs["y"].float_val
+    if said != answer.model_spec.version.value:
+        raise SystemExit(f"version {answer.model_spec.version.value} says {said}")
+    return said
+""".replace("{messages}", base64.b64encode(predict_pb2.DESCRIPTOR.serialized_pb).decode())
 
 _CLIENTS = {"rest": (PYTHON_IMAGE, _REST, "OSError"), "grpc": (OPERATOR_IMAGE, _GRPC, "grpc.RpcError")}
+
+
+_ASK_ONCE = """
+import json, sys, urllib.request
+request = urllib.request.Request(sys.argv[1], sys.argv[2].encode(), {"Content-Type": "application/json"})
+with urllib.request.urlopen(request, timeout=30) as answer:
+    print(json.dumps(json.load(answer)["predictions"]))
+"""
 
 
 def publish(api: Api, *versions: int) -> dict[int, str]:
@@ -108,6 +127,18 @@ def publish(api: Api, *versions: int) -> dict[int, str]:
     return found
 
 
+def predictions(api: Api, service: str, instances: list[Object]) -> list[Object]:
+    """Return what a ModelService answers to rows, asked by a pod through its Service."""
+    url = f"http://{service}.{api.namespace}.svc:8501/v1/models/{service}:predict"
+    pod = _a_pod("asker", _ASK_ONCE, PYTHON_IMAGE, [url, json.dumps({"instances": instances})])
+    api.apply(pod)
+    ended = api.wait_for(pod, _has_ended, timeout=60)
+    log = api.logs("asker")
+    assert ended["status"]["phase"] == "Succeeded", log
+    answers: list[Object] = json.loads(log)
+    return answers
+
+
 class Client:
     """A pod that sends one request after the other to a ModelService and never tries one again."""
 
@@ -115,7 +146,8 @@ class Client:
         image, connect, errors = _CLIENTS[protocol]
         code = _ASK.replace("{connect}", connect).replace("{errors}", errors)
         self._api = api
-        self._pod = _a_pod(f"client-{protocol}", code, image, [f"{service}.{api.namespace}.svc", service])
+        arguments = [f"{service}.{api.namespace}.svc", service, base64.b64encode(_request(service)).decode()]
+        self._pod = _a_pod(f"client-{protocol}", code, image, arguments)
         api.apply(self._pod)
 
     def wait_for(self, answer: float, *, timeout: float = 60) -> None:
@@ -137,6 +169,12 @@ class Client:
 
     def _lines(self) -> list[str]:
         return self._api.logs(self._pod["metadata"]["name"]).splitlines()
+
+
+def _request(model: str) -> bytes:
+    one = predict_pb2.Tensor(dtype=_FLOAT, tensor_shape={"dim": [{"size": 1}]}, float_val=[1.0])
+    request = predict_pb2.PredictRequest(model_spec={"name": model}, inputs={"x": one})
+    return bytes(request.SerializeToString())
 
 
 def _a_pod(name: str, code: str, image: str, arguments: list[str]) -> Object:

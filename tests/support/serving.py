@@ -9,6 +9,7 @@ from support.fake_cluster import FakeCluster, Killed
 from trainyard_operator.api.names import REVISION_LABEL
 from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
 from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.cluster.report import Telling
 from trainyard_operator.runtime.clock import to_rfc3339
 from trainyard_operator.runtime.outcome import Key, Outcome
 from trainyard_operator.serving.model_status import Answer
@@ -118,6 +119,7 @@ class World:
     pods: FakeModelStatus = field(default_factory=FakeModelStatus)
     now: datetime = START
     fetch_images: FetchImages = field(default_factory=lambda: FetchImages("operator:test", "trainer:test"))
+    telling: Telling = field(default_factory=Telling)
 
     def __post_init__(self) -> None:
         self.cluster.put(CLAIM, {"metadata": {"name": "models", "namespace": NAMESPACE}, "spec": {}})
@@ -136,12 +138,18 @@ class World:
         self.cluster.put(MODEL_SERVICE, live | {"spec": service.build()["spec"]})
         return self
 
+    def restart(self) -> "World":
+        """The operator is started anew: what it had in memory is lost."""
+        self.telling = Telling()
+        return self
+
     async def reconcile(self, name: str = "churn") -> Outcome:
         reconciler = ModelServiceReconciler(
             cluster=self.cluster,
             model_status=self.pods,
             fetch_images=self.fetch_images,
             drain=DRAIN,
+            telling=self.telling,
             clock=lambda: self.now,
         )
         return await reconciler.reconcile(Key("ModelService", NAMESPACE, name))
@@ -172,7 +180,7 @@ class World:
             await self.run()
         except Killed:
             self.cluster.fail_at = self.cluster.fail_after = None
-            await self.run()
+            await self.restart().run()
 
     def later(self, **span: float) -> "World":
         self.now += timedelta(**span)

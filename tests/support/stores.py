@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,12 @@ Judge = Callable[[int, Mapping[str, Any]], bool]
 
 def every_third(number: int, _: Mapping[str, Any]) -> bool:
     return number % 3 == 0
+
+
+def one_in_three(seed: int) -> Judge:
+    """Return a judge that fails one in three requests at random, and their retries alike."""
+    chance = random.Random(seed)
+    return lambda number, request: chance.random() < 1 / 3
 
 
 @dataclass

@@ -89,6 +89,7 @@ def fitted(
     clock: Clock | None = None,
     extra: Mapping[str, str] | None = None,
     checkpoints: Callable[[Path, int], CheckpointFolder] | None = None,
+    devices: Devices | None = None,
 ) -> Fitted:
     """Train to the end of the last epoch, with checkpoints in `folder`.
 
@@ -106,7 +107,7 @@ def fitted(
     trained = (fit_forest if grows_trees(run.program) else fit)(
         run,
         prepared,
-        Devices(run.job.spec.fit.seed),
+        devices or Devices(run.job.spec.fit.seed),
         checkpoints=(checkpoints or (lambda path, keep: CheckpointFolder(path, keep=keep)))(
             run.folders.checkpoints, keep
         ),

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,10 @@ class SpecBuilder:
         return SpecBuilder(self.manifest | {"metadata": {"name": name, "uid": f"uid-of-{name}"}})
 
     def with_keras(self, **fields: Any) -> "SpecBuilder":
-        return self._with("program", {"keras": self.manifest["spec"]["program"]["keras"] | fields})
+        program = self.manifest["spec"]["program"]["keras"] | fields
+        if program.get("family") in ("linear", "svm") and "hidden" not in fields:
+            program.pop("hidden", None)  # a mlp's, which the specs of tests begin with
+        return self._with("program", {"keras": program})
 
     def with_fit(self, **fields: Any) -> "SpecBuilder":
         return self._with("fit", self.manifest["spec"]["fit"] | fields)
@@ -53,6 +57,9 @@ class SpecBuilder:
 
     def with_tuning(self, **fields: Any) -> "SpecBuilder":
         return self._with("tuning", fields)
+
+    def with_privacy(self, **fields: Any) -> "SpecBuilder":
+        return self._with("privacy", fields)
 
     def _with(self, part: str, value: Any) -> "SpecBuilder":
         return SpecBuilder(self.manifest | {"spec": self.manifest["spec"] | {part: value}})
@@ -159,12 +166,18 @@ def end_verifiers() -> None:
             pass
 
 
-def run(spec: SpecBuilder, folder: Path, extra: Mapping[str, str] | None = None) -> Result:
+def run(
+    spec: SpecBuilder,
+    folder: Path,
+    extra: Mapping[str, str] | None = None,
+    *,
+    verifier: Callable[[], AbstractContextManager[Verifier]] = shared_verifier,
+) -> Result:
     """Run the trainer in this process, with a store in `folder`."""
     env = environment(folder, spec.manifest["spec"].get("modelName") or spec.manifest["metadata"]["name"])
     out, err = io.StringIO(), io.StringIO()
     with _signals_kept(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = Program(env | dict(extra or {}), verifier=shared_verifier).run(str(spec.write(folder)))
+        code = Program(env | dict(extra or {}), verifier=verifier).run(str(spec.write(folder)))
     events = [json.loads(line) for line in out.getvalue().splitlines()]
     return Result(code, json.loads((folder / "termination-log").read_text()), events, err.getvalue())
 

@@ -109,6 +109,12 @@ class World:
     now: datetime = START
 
     def __post_init__(self) -> None:
+        self.restart()
+        self.put_config_map("rows", {"rows.csv": "a,churned\n1,yes\n"})
+        self.put_claim("models")
+
+    def restart(self) -> "World":
+        """The operator is started (anew): what it had in memory is lost."""
         self.reconciler = TrainingJobReconciler(
             cluster=self.cluster,
             progress=self.progress,
@@ -116,8 +122,7 @@ class World:
             progress_interval=10.0,
             clock=lambda: self.now,
         )
-        self.put_config_map("rows", {"rows.csv": "a,churned\n1,yes\n"})
-        self.put_claim("models")
+        return self
 
     def put(self, job: TrainingJobBuilder) -> "World":
         self.cluster.put(TRAINING_JOB, job.build())

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import TextIO
 
 from trainyard_operator.api import names
 from trainyard_trainer.errors import PeerLost, Stopped, TrainerError, one_line
@@ -44,6 +45,7 @@ class Program:
         self._env, self._verifier = env, verifier
         self._board = ProgressBoard()
         self._journal = Journal(sys.stdout)
+        self._complaints = _kept(sys.stderr)
         self._stop = StopSignal(leave=self._leave)
         self._meeting = ALONE
         self._ending = threading.RLock()  # a signal may come while this very thread is ending
@@ -140,12 +142,12 @@ class Program:
             **({"model": model.to_wire(), "metrics": dict(self._board.current.metrics)} if model else {}),
         )
         if code != names.EXIT_DONE:
-            print(f"{reason}: {message}", file=sys.stderr, flush=True)
+            print(f"{reason}: {message}", file=self._complaints, flush=True)
         document = termination_message(reason, message, self._board.current, model)
         try:
             write_report(self._env.get(names.TERMINATION_MESSAGE_ENV), document)
         except OSError as error:
-            print(f"cannot write the termination message: {one_line(error)}", file=sys.stderr, flush=True)
+            print(f"cannot write the termination message: {one_line(error)}", file=self._complaints, flush=True)
         return code
 
     def _leave(self) -> None:
@@ -154,6 +156,14 @@ class Program:
             return
         code = self._end(Stopped.reason, f"stopped on request while {self._board.current.phase}", Stopped.exit_code)
         os._exit(code)
+
+
+def _kept(stream: TextIO) -> TextIO:
+    """Return a stream that also writes while TensorFlow is kept quiet, which takes the file of stderr away."""
+    try:
+        return os.fdopen(os.dup(stream.fileno()), "w", encoding="utf-8", errors="backslashreplace")
+    except OSError:  # it is no file
+        return stream
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from trainyard_trainer.errors import BadInput, one_line
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -77,6 +79,28 @@ class Devices:
     def scope(self) -> AbstractContextManager[Any]:
         """Return the context in which variables are to be made."""
         return self.strategy.scope() if self.strategy else nullcontext()
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Say what to change where TensorFlow finds only now that it has no deterministic kernel for an operation.
+
+    Raises:
+        BadInput: it has none.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.UnimplementedError as error:
+        if "determinis" not in str(error).lower():
+            raise
+        raise BadInput(
+            "the model has an operation that a GPU computes differently each time, which this trainer does not do, "
+            "because a training that is restarted has to end like one that is not: use another operation, or train on "
+            "a CPU (spec.roles.worker.gpus: 0), or bring the whole program as program.container. TensorFlow says: "
+            + one_line(error, 600)
+        ) from error
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -1,9 +1,7 @@
 """Everything that can be checked and learnt before TensorFlow is loaded: folders, data, settings."""
 
 import math
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from trainyard_trainer.data.dataset import DataSet, open_data_set
@@ -12,7 +10,7 @@ from trainyard_trainer.data.profile import Profile, profile
 from trainyard_trainer.data.source import Source, find, validation_files
 from trainyard_trainer.data.table import Reading
 from trainyard_trainer.devices import usable_memory
-from trainyard_trainer.errors import BadInput, one_line
+from trainyard_trainer.errors import BadInput
 from trainyard_trainer.export.manifest import describe_data
 from trainyard_trainer.export.signing import check_key
 from trainyard_trainer.fitting.class_weights import class_weights
@@ -21,7 +19,8 @@ from trainyard_trainer.privacy.plan import PrivacyPlan, plan_privacy
 from trainyard_trainer.reporting.board import ProgressBoard
 from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.spec import CACHE_ENV, Run
-from trainyard_trainer.tasks.metrics import metric_names
+from trainyard_trainer.stores.folders import ensure_writable
+from trainyard_trainer.tasks.metrics import metrics_of
 from trainyard_trainer.trees.memory import require_rows_in_memory
 from trainyard_trainer.trees.settings import grows_trees, most_epochs
 
@@ -47,14 +46,15 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
 
     Raises:
         BadInput: something is wrong with them.
+        StoreUnavailable: a folder cannot be written to now.
     """
     fit, data = run.job.spec.fit, run.job.spec.data
     policy = StopPolicy(fit.stop_when, epochs=most_epochs(run.job.spec))
-    metrics = metric_names(run.program.task, validation=data.validation.wanted, further=fit.metrics)
+    metrics = metrics_of(run.job)
     policy.check(metrics)
     # Nobody but the chief writes.
     for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs) if run.cluster.is_chief else ():
-        _ensure_writable(folder)
+        ensure_writable(folder)
     if run.signing_key:
         check_key(run.signing_key)
     room = cache_bytes(run)
@@ -134,16 +134,3 @@ def _announce(table: DataSet, facts: Profile, journal: Journal) -> None:
             + "; ".join(table.bad_rows.first),
             count=len(table.bad_rows),
         )
-
-
-def _ensure_writable(folder: Path) -> None:
-    probe = folder / f".probe-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise BadInput(
-            f"cannot write to the store at {folder}: {one_line(error)}; "
-            "check the volume's access mode, its free space and the pod's fsGroup"
-        ) from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from trainyard_operator.api.code import PythonProgram
 from trainyard_trainer.data.inputs import needs_tensorflow
-from trainyard_trainer.devices import Devices, quiet
+from trainyard_trainer.devices import Devices, deterministic, quiet
 from trainyard_trainer.errors import TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.export.versions import Complete
@@ -71,16 +71,16 @@ def train(
 
         run, tuned = Search(run, store.search(), board=board, journal=journal, stop=stop).best()
     checkpoints = store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep)
-    devices = _devices(run, meeting) if needs_tensorflow(run.program) else None
+    devices = _devices(run, meeting, stop) if needs_tensorflow(run.program) else None
     if isinstance(run.program, PythonProgram) and run.code:
         make_importable(run.code)
-        devices = devices or _devices(run, meeting)  # before code that loads TensorFlow in a way of its own
+        devices = devices or _devices(run, meeting, stop)  # before code that loads TensorFlow in a way of its own
         from trainyard_trainer.programs.build import entry_point
 
         entry_point(run.program)  # what is wrong with it is said before the data is read
     prepared = prepare(run, board=board, journal=journal)
     check_same_data(peers, prepared.profile.digest)
-    devices = devices or _devices(run, meeting)  # takes seconds: bad input has been reported by now where possible
+    devices = devices or _devices(run, meeting, stop)  # takes seconds: bad input has been reported by now
     with quiet():
         from trainyard_trainer.export.publishing import publish_model
 
@@ -90,8 +90,8 @@ def train(
             from trainyard_trainer.fitting.fit import fit as fit_by_steps
 
             fit = functools.partial(fit_by_steps, peers=peers)
-    stop.install()  # TensorFlow's distribution services take SIGTERM away
-    trained = fit(run, prepared, devices, checkpoints=checkpoints, board=board, journal=journal, stop=stop)
+    with deterministic():
+        trained = fit(run, prepared, devices, checkpoints=checkpoints, board=board, journal=journal, stop=stop)
     reason = str(trained.end.reason)
     peers.leave()
     if peers.index:
@@ -135,9 +135,11 @@ def _clear(run: Run, store: ModelStore) -> None:
     store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep).clear()
 
 
-def _devices(run: Run, meeting: Meeting) -> Devices:
+def _devices(run: Run, meeting: Meeting, stop: StopSignal) -> Devices:
     with meeting.connecting(), quiet():
-        return Devices(run.job.spec.fit.seed, meeting.addresses, meeting.peers.index, run.cluster.servers)
+        devices = Devices(run.job.spec.fit.seed, meeting.addresses, meeting.peers.index, run.cluster.servers)
+    stop.install()  # TensorFlow's distribution services take SIGTERM away
+    return devices
 
 
 def _report_done(store: ModelStore, done: Complete, board: ProgressBoard) -> Outcome:

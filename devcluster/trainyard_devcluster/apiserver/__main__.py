@@ -42,7 +42,7 @@ def new_cluster(service_network: IPv4Network) -> Cluster:
 def new_server(cluster: Cluster, credentials: Credentials, address: str) -> Server:
     """Return the server of a cluster."""
     authenticator = Authenticator(cluster, credentials.admin_token, Signer(credentials.signing_key))
-    return Server(cluster, authenticator, Logs(cluster, credentials.kubelet_token), address)
+    return Server(cluster, authenticator, Logs(cluster, credentials.kubelet_tls), address)
 
 
 async def run(folder: Path, port: int, service_network: IPv4Network) -> None:
@@ -55,7 +55,7 @@ async def run(folder: Path, port: int, service_network: IPv4Network) -> None:
     listener = _listen(folder, port)
     chosen = listener.getsockname()[1]
     cluster = new_cluster(service_network)
-    bootstrap(cluster, HOST, chosen)
+    bootstrap(cluster, HOST, chosen, client_authority=credentials.authority.decode())
     server = new_server(cluster, credentials, f"{HOST}:{chosen}")
     runner = web.AppRunner(server.application(), access_log=None, handler_cancellation=True)
     await runner.setup()

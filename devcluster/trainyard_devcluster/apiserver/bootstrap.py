@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from trainyard_devcluster.apiserver.auth.roles import first_roles
+from trainyard_devcluster.apiserver.auth.roles import AUTHENTICATION, first_roles
 from trainyard_devcluster.apiserver.body import Body
 from trainyard_devcluster.apiserver.cluster import Cluster
 from trainyard_devcluster.apiserver.decoding import decode_body
@@ -15,17 +15,25 @@ NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _CRITICAL = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
 
-def bootstrap(cluster: Cluster, address: IPv4Address, port: int) -> None:
-    """Create the first namespaces, roles, classes and the `kubernetes` service of a server at an address."""
+def bootstrap(cluster: Cluster, address: IPv4Address, port: int, *, client_authority: str) -> None:
+    """Create what is there first: namespaces, roles, classes, the `kubernetes` service, and how to know the server.
+
+    Args:
+        cluster: an empty one.
+        address: where the server listens.
+        port: where the server listens.
+        client_authority: the certificate (PEM) that the server's own client certificates are checked by.
+    """
     writer = Writer(cluster)
     options = WriteOptions(manager="kube-apiserver")
-    objects = (*_namespaces(), *_service(cluster, str(address), port), *first_roles(), *_classes())
+    objects = (*_namespaces(), *_service(cluster, str(address), port), *first_roles(), *_classes(),
+               _authentication(client_authority))  # fmt: skip
     for obj in objects:
         group, _, version = obj["apiVersion"].rpartition("/")
         resource = cluster.registry.of_kind(group, obj["kind"])
         assert resource is not None
         assert resource.version == version
-        namespace = "default" if resource.namespaced else ""
+        namespace = obj["metadata"].get("namespace", "default") if resource.namespaced else ""
         writer.create(resource, namespace, decode_body(resource, Body(obj), options), options)
 
 
@@ -42,6 +50,16 @@ def _classes() -> Iterator[Object]:
             "metadata": {"name": name},
             "value": value,
         }
+
+
+def _authentication(client_authority: str) -> Object:
+    """Where nodes and servers behind this one learn to know its certificate."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": AUTHENTICATION, "namespace": "kube-system"},
+        "data": {"client-ca-file": client_authority},
+    }
 
 
 def _service(cluster: Cluster, address: str, port: int) -> Iterator[Object]:

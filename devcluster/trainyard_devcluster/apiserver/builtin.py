@@ -119,6 +119,8 @@ def _core_resources() -> tuple[Resource, ...]:
               behaviour=Behaviour(default=pod_defaults.default_pod, prepare=pods.begin,
                                   validate=pod_rules.validate_pod,
                                   validate_update=pod_rules.validate_pod_update, grace=pods.grace)),
+        _core("ReplicationController", "replicationcontrollers", "rc", status=True, generation=True,
+              categories=("all",)),
         _core("ResourceQuota", "resourcequotas", "quota", status=True, returns_deleted=True,
               behaviour=Behaviour(default=core_defaults.default_quota)),
         _core("Secret", "secrets", columns=tables.SECRETS, fields=("type",),

@@ -11,8 +11,12 @@ from pathlib import Path
 import trustme
 import yaml
 
+from trainyard_devcluster.apiserver.auth.identity import MASTERS
+
 _HOSTS = ("127.0.0.1", "::1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
           "kubernetes.default.svc.cluster.local")  # fmt: skip
+KUBELET_CLIENT = "kube-apiserver-kubelet-client"
+"""The user that the server is to nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +25,10 @@ class Credentials:
 
     authority: bytes
     admin_token: str
-    kubelet_token: str
     signing_key: bytes
     tls: ssl.SSLContext
+    kubelet_tls: ssl.SSLContext
+    """How it calls nodes: with a client certificate of its authority."""
 
 
 def prepare(folder: Path, *hosts: str) -> Credentials:
@@ -35,10 +40,19 @@ def prepare(folder: Path, *hosts: str) -> Credentials:
     return Credentials(
         authority=authority.cert_pem.bytes(),
         admin_token=_token(folder / "admin-token"),
-        kubelet_token=_token(folder / "kubelet-token"),
         signing_key=_token(folder / "signing-key").encode(),
         tls=tls,
+        kubelet_tls=_kubelet_tls(authority),
     )
+
+
+def _kubelet_tls(authority: trustme.CA) -> ssl.SSLContext:
+    # Nodes serve with certificates of their own making, which an API server does not check unless it is told to.
+    tls = ssl.create_default_context()
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    certificate = authority.issue_cert(common_name=KUBELET_CLIENT, organization_name=MASTERS)
+    certificate.configure_cert(tls)
+    return tls
 
 
 def _authority(folder: Path) -> trustme.CA:

@@ -50,6 +50,8 @@ def _decode(content: bytes, message: str) -> Object:
         if kind == "map":
             key, item = _entry(value, inner)
             found.setdefault(field.name, {})[key] = item
+        elif kind == "inline":
+            found |= _decode(_content(value), inner)
         elif kind == "list":
             found.setdefault(field.name, []).append(_value(value, inner))
         else:
@@ -135,7 +137,11 @@ def _int_or_string(content: bytes) -> int | str | None:
 
 
 def _entry(value: int | bytes, kind: str) -> tuple[str, Json]:
-    if isinstance(value, int):
-        raise ValueError("expected a map entry, found a number")
-    parts = dict(_wire_fields(value))
+    parts = dict(_wire_fields(_content(value)))
     return str(_value(parts.get(1, b""), "string")), _value(parts.get(2, b""), kind)
+
+
+def _content(value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        raise ValueError("expected a message, found a number")
+    return value

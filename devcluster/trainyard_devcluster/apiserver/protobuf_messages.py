@@ -1,7 +1,7 @@
 """The protobuf messages of Kubernetes that clients send: field numbers, names and types. These never change.
 
-Whole are those of metadata, configuration, leases, access and deletions; of the workloads there is what `kubectl
-create` writes. A body with anything else is refused, never half understood.
+Whole are those of metadata, configuration, leases, access and deletions; of the others there is what `kubectl create`
+and `kubectl autoscale` write. A body with anything else is refused, never half understood.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ class Field:
 
     name: str
     type: str
-    """string, bytes, int, bool, time, quantity, intstr, raw, map:<type>, list:<type>, or a message's name."""
+    """string, bytes, int, bool, time, quantity, intstr, raw, map:<type>, list:<type>, or a message's name.
+
+    inline:<message> is a message whose fields stand in the JSON of the one around it.
+    """
 
 
 def _message(**fields: str) -> dict[int, Field]:
@@ -90,6 +93,40 @@ MESSAGES: dict[str, dict[int, Field]] = {
     "PodDisruptionBudget": _message(metadata="1 ObjectMeta", spec="2 PodDisruptionBudgetSpec"),
     "PodDisruptionBudgetSpec": _message(minAvailable="1 intstr", selector="2 LabelSelector", maxUnavailable="3 intstr"),
     "LabelSelector": _message(matchLabels="1 map:string"),
+    "Service": _message(metadata="1 ObjectMeta", spec="2 ServiceSpec"),
+    "ServiceSpec": _message(
+        ports="1 list:ServicePort", selector="2 map:string", clusterIP="3", type="4", externalIPs="5 list:string",
+        sessionAffinity="7", loadBalancerIP="8", loadBalancerSourceRanges="9 list:string", externalName="10",
+        externalTrafficPolicy="11", healthCheckNodePort="12 int", publishNotReadyAddresses="13 bool",
+        ipFamilyPolicy="17", clusterIPs="18 list:string", ipFamilies="19 list:string",
+        allocateLoadBalancerNodePorts="20 bool", loadBalancerClass="21", internalTrafficPolicy="22",
+    ),
+    "ServicePort": _message(
+        name="1", protocol="2", port="3 int", targetPort="4 intstr", nodePort="5 int", appProtocol="6"
+    ),
+    "Ingress": _message(metadata="1 ObjectMeta", spec="2 IngressSpec"),
+    "IngressSpec": _message(
+        defaultBackend="1 IngressBackend", tls="2 list:IngressTLS", rules="3 list:IngressRule", ingressClassName="4"
+    ),
+    "IngressTLS": _message(hosts="1 list:string", secretName="2"),
+    "IngressRule": _message(host="1", value="2 inline:IngressRuleValue"),
+    "IngressRuleValue": _message(http="1 HTTPIngressRuleValue"),
+    "HTTPIngressRuleValue": _message(paths="1 list:HTTPIngressPath"),
+    "HTTPIngressPath": _message(path="1", backend="2 IngressBackend", pathType="3"),
+    "IngressBackend": _message(service="4 IngressServiceBackend"),
+    "IngressServiceBackend": _message(name="1", port="2 ServiceBackendPort"),
+    "ServiceBackendPort": _message(name="1", number="2 int"),
+    "HorizontalPodAutoscaler": _message(metadata="1 ObjectMeta", spec="2 HorizontalPodAutoscalerSpec"),
+    "HorizontalPodAutoscalerSpec": _message(
+        scaleTargetRef="1 CrossVersionObjectReference", minReplicas="2 int", maxReplicas="3 int",
+        metrics="4 list:MetricSpec",
+    ),
+    "CrossVersionObjectReference": _message(kind="1", name="2", apiVersion="3"),
+    "MetricSpec": _message(type="1", resource="4 ResourceMetricSource"),
+    "ResourceMetricSource": _message(name="1", target="2 MetricTarget"),
+    "MetricTarget": _message(
+        type="1", value="2 quantity", averageValue="3 quantity", averageUtilization="4 int"
+    ),
     "Deployment": _message(metadata="1 ObjectMeta", spec="2 DeploymentSpec"),
     "DeploymentSpec": _message(replicas="1 int", selector="2 LabelSelector", template="3 PodTemplateSpec"),
     "Job": _message(metadata="1 ObjectMeta", spec="2 JobSpec"),

@@ -1,17 +1,22 @@
 """What every cluster has from its first moment on, where the API server leaves it out."""
 
+from collections.abc import Iterable
+
 from trainyard_devcluster.client import AlreadyExistsError, Client
 from trainyard_devcluster.resources import NAMESPACES, PRIORITY_CLASSES, STORAGE_CLASSES, Object, Resource
 
 PROVISIONER = "trainyard.dev/local-folder"
 DEFAULT_CLASS_ANNOTATION = "storageclass.kubernetes.io/is-default-class"
 
-_STORAGE_CLASS: Object = {
-    "metadata": {"name": "standard", "annotations": {DEFAULT_CLASS_ANNOTATION: "true"}},
-    "provisioner": PROVISIONER,
-    "reclaimPolicy": "Delete",
-    "volumeBindingMode": "Immediate",
-}
+DEFAULT_CLASS: tuple[Resource, Object] = (
+    STORAGE_CLASSES,
+    {
+        "metadata": {"name": "standard", "annotations": {DEFAULT_CLASS_ANNOTATION: "true"}},
+        "provisioner": PROVISIONER,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "Immediate",
+    },
+)
 
 
 def _priority_class(name: str, value: int, description: str) -> Object:
@@ -26,13 +31,13 @@ def contents(*, volumes: bool) -> list[tuple[Resource, Object]]:
         description = "Used for pods that the cluster cannot do without."
         objects.append((PRIORITY_CLASSES, _priority_class(name, value, description)))
     if volumes:
-        objects.append((STORAGE_CLASSES, _STORAGE_CLASS))
+        objects.append(DEFAULT_CLASS)
     return objects
 
 
-async def bootstrap(client: Client, *, volumes: bool) -> None:
+async def create_missing(client: Client, objects: Iterable[tuple[Resource, Object]]) -> None:
     """Create what is not there yet."""
-    for resource, body in contents(volumes=volumes):
+    for resource, body in objects:
         try:
             await client.create(resource, body)
         except AlreadyExistsError:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,8 @@ class Settings:
     """How long a node may be silent before it counts as lost."""
     eviction_delay: float = 300.0
     """How long pods stay on a lost node, where they do not say themselves."""
+    cluster_cidr: IPv4Network | None = None
+    """Where nodes' ranges of pod addresses are taken from; without it none are."""
 
 
 class Controller(Protocol):

@@ -8,6 +8,8 @@ some thousand requests per second. Known differences, all on the safe side or ou
   (UNIMPLEMENTED, or an error at the start), never half done.
 * A version without its variables fails to load, where TensorFlow Serving loads it and fails each request.
 * A gRPC deadline ends the call for the client but not the computation; REST has the run timeout of the original.
+* Models are read from folders of this machine. A base path such as s3://bucket/model is taken, as by the original, and
+  then treated like a folder that is missing.
 * Of a JSON object that names a key twice the last one counts, not the first.
 
 Like the original it has no handler for SIGTERM: the process ends at once and requests in flight are lost. In the

@@ -48,8 +48,8 @@ class Agent:
         await asyncio.to_thread(pods_folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         if left := await asyncio.to_thread(kill_marked, NODE_MARK, str(self._settings.folder)):
             log.info("ended %d processes that an earlier node agent left behind", len(left))
-        node = await self._registration.register()
-        pool = AddressPool(node["spec"].get("podCIDR") or self._settings.pod_cidr)
+        await self._registration.register()
+        pool = AddressPool(await self._registration.pod_cidr())
         network = Network(pool, self._services, self._slices, self._settings.folder / "hosts")
         self._context = self._make_context(pool)
         self._pods_informer.on_change(self._pod_changed)
@@ -119,7 +119,7 @@ class Agent:
 
     async def _serve(self) -> tuple[web.AppRunner, int]:
         authority = await kubelet_api.client_authority(self._client)
-        allowed = kubelet_api.Authorizer(self._client, self._settings.folder)
+        allowed = kubelet_api.Authorizer(self._client)
         runner = web.AppRunner(kubelet_api.application(self, allowed), access_log=None)
         await runner.setup()
         tls = kubelet_api.tls_context(self._settings.address, self._settings.name, authority)

@@ -1,18 +1,17 @@
 """The part of the kubelet's HTTPS API that the API server calls: container logs."""
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from hmac import compare_digest
-from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import trustme
 from aiohttp import web
 
-from trainyard_devcluster.client import ApiError, Client, NotFoundError
+from trainyard_devcluster.client import ApiError, Client, UnavailableError
 from trainyard_devcluster.events import parse_timestamp, utc_now
 from trainyard_devcluster.node import logs
 from trainyard_devcluster.node.logs import LogFile, LogOptions
@@ -20,7 +19,7 @@ from trainyard_devcluster.resources import CONFIG_MAPS
 
 log = logging.getLogger(__name__)
 
-TOKEN_FILE = "kubelet-token"  # noqa: S105 - a file name
+RETRY_SECONDS = 1.0
 AUTHENTICATION = ("kube-system", "extension-apiserver-authentication")
 """The ConfigMap in which every API server publishes the authority of its client certificates."""
 
@@ -52,18 +51,15 @@ def options(query: Mapping[str, str]) -> LogOptions:
 
 
 class Authorizer:
-    """Decides who may read logs: whoever has the token that the API server shares with the node, or a client
-    certificate of the cluster's authority whose user may `get nodes/proxy`, as the kubelet asks too."""
+    """Decides who may read logs: whoever has a client certificate of the cluster's authority and may
+    `get nodes/proxy`, as the kubelet asks too."""
 
-    def __init__(self, client: Client, folder: Path) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._token_file = folder / TOKEN_FILE
         self._known: dict[tuple[str, tuple[str, ...]], bool] = {}
 
     async def __call__(self, request: web.Request) -> bool:
         """Whether this request may be answered."""
-        if self._has_token(request):
-            return True
         certificate = request.transport and request.transport.get_extra_info("peercert")
         if not certificate:
             return False
@@ -71,13 +67,6 @@ class Authorizer:
         if not self._known.get((user, groups)):
             self._known[user, groups] = await self._may_proxy(user, groups)
         return self._known[user, groups]
-
-    def _has_token(self, request: web.Request) -> bool:
-        try:
-            token = self._token_file.read_text().strip()
-        except OSError:
-            return False
-        return bool(token) and compare_digest(request.headers.get("Authorization", ""), f"Bearer {token}")
 
     async def _may_proxy(self, user: str, groups: tuple[str, ...]) -> bool:
         attributes = {"verb": "get", "resource": "nodes", "subresource": "proxy"}
@@ -102,13 +91,34 @@ def _identity(certificate: Mapping[str, object]) -> tuple[str, tuple[str, ...]]:
 
 
 async def client_authority(client: Client) -> str | None:
-    """The authority of the API server's client certificates (PEM), where it publishes one."""
+    """The authority of the API server's client certificates (PEM), where it publishes one that we may read.
+
+    Tries until the API server answers.
+    """
     namespace, name = AUTHENTICATION
-    try:
-        published = await client.get(CONFIG_MAPS, name, namespace)
-    except (NotFoundError, ApiError):
-        return None
-    return (published.get("data") or {}).get("client-ca-file")
+    while True:
+        try:
+            published = await client.get(CONFIG_MAPS, name, namespace)
+        except UnavailableError as error:
+            log.warning("cannot read ConfigMap %s/%s: %s; trying again", namespace, name, error)
+            await asyncio.sleep(RETRY_SECONDS)
+        except ApiError as error:
+            _warn_of_missing_authority(str(error))
+            return None
+        else:
+            authority: str | None = (published.get("data") or {}).get("client-ca-file")
+            if not authority:
+                _warn_of_missing_authority("it has no client-ca-file")
+            return authority
+
+
+def _warn_of_missing_authority(reason: str) -> None:
+    log.warning(
+        "ConfigMap %s/%s does not tell which client certificates to trust: %s. Nobody can read logs from this node; "
+        "let the node agent's user read the ConfigMap and start the agent again.",
+        *AUTHENTICATION,
+        reason,
+    )
 
 
 def tls_context(address: str, name: str, authority: str | None) -> ssl.SSLContext:

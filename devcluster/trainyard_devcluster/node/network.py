@@ -59,7 +59,7 @@ class Network:
         except OSError as error:
             log.warning(
                 "%s cannot be made local to this machine (%s): pods cannot bind their addresses there, and Services "
-                "there cannot be reached from here. Run the node agent as root, or use a podCIDR in 127.64.0.0/10.",
+                "there cannot be reached from here. Run the node agent as root, or give it CAP_NET_ADMIN.",
                 cidr,
                 error.strerror or error,
             )

@@ -18,6 +18,9 @@ LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
 STATUS_SECONDS = 60.0
 RETRY_SECONDS = 1.0
+LOOK_SECONDS = 0.1
+FALLBACK_CIDR = "127.96.0.0/16"
+"""Pod addresses where the cluster gives none: loopback addresses that no devcluster's launcher takes for its own."""
 NOT_READY_TAINT = "node.kubernetes.io/not-ready"
 VERSION = "v1.36.0+trainyard-devcluster"
 """A kubelet may be no newer than the API server, and clients read the node's version: this is what we behave like."""
@@ -102,6 +105,39 @@ class Registration:
             else:
                 return self.node
 
+    async def pod_cidr(self) -> str:
+        """The range of the node's pods: the Node's podCIDR, for which a cluster may need a moment, else a fallback."""
+        try:
+            async with asyncio.timeout(self._settings.pod_cidr_patience):
+                return await self._given_cidr()
+        except TimeoutError:
+            log.warning(
+                "the cluster gave node %s no podCIDR within %g s: its pods get addresses of %s, which no other machine "
+                "reaches and a Kubernetes control plane refuses in Services. Let the controller manager give one "
+                "(--allocate-node-cidrs), or start the node agent with --pod-cidr.",
+                self._settings.name,
+                self._settings.pod_cidr_patience,
+                FALLBACK_CIDR,
+            )
+            return FALLBACK_CIDR
+
+    async def _given_cidr(self) -> str:
+        while not (cidr := self.node["spec"].get("podCIDR")):
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                self.node = await self._client.get(NODES, self._settings.name)
+            except ApiError as error:
+                log.warning("cannot read node %s: %s", self._settings.name, error)
+                await asyncio.sleep(RETRY_SECONDS)
+        if self._settings.pod_cidr not in (None, cidr):
+            log.warning(
+                "node %s has the podCIDR %s already and keeps it: for --pod-cidr %s, delete the Node and start again",
+                self._settings.name,
+                cidr,
+                self._settings.pod_cidr,
+            )
+        return str(cidr)
+
     async def run(self, port: int) -> None:
         """Report Ready, and stay so, until cancelled. `port` is where the kubelet API listens."""
         async with asyncio.TaskGroup() as group:
@@ -126,11 +162,15 @@ class Registration:
             await asyncio.sleep(delay)
 
     async def _make(self) -> Object:
-        metadata = {"name": self._settings.name, "labels": labels(self._settings)}
+        name, labelled, chosen = self._settings.name, {"labels": labels(self._settings)}, self._settings.pod_cidr
+        own: Object = {"podCIDR": chosen, "podCIDRs": [chosen]} if chosen else {}
         try:
-            return await self._client.create(NODES, {"metadata": metadata, "spec": {}})
+            return await self._client.create(NODES, {"metadata": {"name": name} | labelled, "spec": own})
         except AlreadyExistsError:
-            return await self._client.patch(NODES, self._settings.name, {"metadata": {"labels": metadata["labels"]}})
+            node = await self._client.patch(NODES, name, {"metadata": labelled})
+        if not own or node["spec"].get("podCIDR"):  # which never changes
+            return node
+        return await self._client.patch(NODES, name, {"spec": own})
 
     async def _report(self, port: int) -> None:
         status = node_status(self._settings, port, self.node.get("status") or {}, self._clock())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainyard_devcluster import quantity
+from trainyard_devcluster.node.addresses import AddressPool
 
 GPU = "nvidia.com/gpu"
 
@@ -23,7 +24,10 @@ class Settings:
     address: str = "127.0.0.1"
     """InternalIP: where the kubelet API listens, and the address of pods on the host's network."""
     port: int = 0
-    pod_cidr: str = "127.64.0.0/16"
+    pod_cidr: str | None = None
+    """The range of pod addresses; None takes the one that the cluster gives the node."""
+    pod_cidr_patience: float = 10.0
+    """Seconds to wait for the cluster to give the node one."""
     capacity: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     images: Path | None = None
@@ -43,7 +47,7 @@ def parse(argv: list[str] | None = None) -> Settings:
     parser.add_argument("--dir", type=Path, default=Path(".devcluster"), help="where pods' files and logs are kept")
     parser.add_argument("--node-ip", default="127.0.0.1", help="the node's address; the API server fetches logs there")
     parser.add_argument("--port", type=int, default=0, help="port for logs; 0 takes a free one")
-    parser.add_argument("--pod-cidr", default="127.64.0.0/16", help="pod addresses, where the Node has no podCIDR")
+    parser.add_argument("--pod-cidr", type=_pod_cidr, help="range of pod addresses; default: the cluster gives one")
     parser.add_argument("--cpu", default=str(os.cpu_count() or 1), help="cores to offer")
     parser.add_argument("--memory", default=f"{_memory_kib()}Ki", help="memory to offer")
     parser.add_argument("--pods", default="110", help="how many pods may run here")
@@ -80,6 +84,13 @@ def parse(argv: list[str] | None = None) -> Settings:
         verbose=options.verbose,
         restart_backoff=options.restart_backoff,
     )
+
+
+def _pod_cidr(word: str) -> str:
+    try:
+        return AddressPool(word).cidr
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected a range such as 10.244.7.0/24: {error}") from None
 
 
 def _pairs(words: list[str]) -> dict[str, str]:

@@ -7,7 +7,8 @@ from pydantic import ConfigDict, Field
 from trainyard_operator.api.meta import ApiModel, Column, Duration, rule, rules
 
 OptimizerName = Literal[
-    "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lamb", "lion", "nadam", "rmsprop", "sgd",
+    "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lamb", "lion", "muon", "nadam", "rmsprop",
+    "sgd",
 ]  # fmt: skip
 # The names are Keras': https://keras.io/api/losses and https://keras.io/api/metrics
 LOSSES = {

@@ -60,6 +60,11 @@ class KerasProgram(ApiModel):
                 "!has(self.normalization))",
                 "trees have no layers: leave hidden, activation, normalization and dropout out",
             ),
+            rule(
+                "!(self.family in ['linear', 'svm']) || (self.hidden == [128, 64] && self.activation == 'relu' && "
+                "self.dropout == 0.0)",
+                "families linear and svm have no hidden layers: leave hidden, activation and dropout out",
+            ),
             rule("self.family != 'randomForest' || !has(self.l2)", "family randomForest has no penalty", ".l2"),
             rule(
                 "!has(self.text) || self.family == 'textClassifier'", "text is for family textClassifier only", ".text"

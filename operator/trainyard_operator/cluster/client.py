@@ -123,9 +123,9 @@ class KubernetesCluster:
         except NotFound:
             return
 
-    async def emit(self, regarding: Manifest, event: Event) -> None:
+    async def emit(self, regarding: Manifest, event: Event, *, again: bool = False) -> bool:
         """See `port.Cluster.emit`."""
-        await self._recorder.record(regarding, event)
+        return await self._recorder.record(regarding, event, again=again)
 
     async def _apply(self, kind: Kind, manifest: Manifest, subresource: str = "") -> Manifest:
         metadata = manifest["metadata"]

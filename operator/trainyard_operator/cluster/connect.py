@@ -19,12 +19,13 @@ async def load_configuration() -> Configuration:
         ApiError: there is none of them, or it is broken.
     """
     configuration = Configuration()
+    # The library reads the variable when it is imported; a process may set it later.
+    given = os.environ.get("KUBECONFIG") or None
     try:
-        if "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if given is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(client_configuration=configuration)
         else:
-            # The library reads the variable when it is imported; a process may set it later.
-            await config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
+            await config.load_kube_config(given, client_configuration=configuration)
     except (config.ConfigException, OSError, YAMLError) as error:
         raise ApiError(f"no way to the API server is known: {error}; set KUBECONFIG, or run in a pod") from error
     configuration.connection_pool_maxsize = _REQUESTS

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from trainyard_operator.api.names import FIELD_MANAGER
-from trainyard_operator.cluster.errors import ApiError
+from trainyard_operator.cluster.errors import AlreadyExists, ApiError
 from trainyard_operator.cluster.kinds import EVENT, Kind
 from trainyard_operator.cluster.port import Event, Manifest
 from trainyard_operator.runtime.clock import Clock, to_rfc3339, utc_now
@@ -18,8 +18,10 @@ _REMEMBERED = 4096
 _MESSAGE_LIMIT = 1024  # the API server's own
 
 
-class _Applier(Protocol):
+class _Writer(Protocol):
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest: ...
+
+    async def create(self, kind: Kind, manifest: Manifest) -> Manifest: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +37,37 @@ class EventRecorder:
     process or after a restart, updates one event and does not flood.
     """
 
-    def __init__(self, cluster: _Applier, clock: Clock = utc_now) -> None:
+    def __init__(self, cluster: _Writer, clock: Clock = utc_now) -> None:
         self._cluster = cluster
         self._clock = clock
         self._series: OrderedDict[str, _Series] = OrderedDict()
 
-    async def record(self, regarding: Manifest, event: Event) -> None:
-        """Write the event. Best effort: what goes wrong is logged and forgotten."""
+    async def record(self, regarding: Manifest, event: Event, *, again: bool = False) -> bool:
+        """Write the event; with `again`, only where it is not there. Return whether it was written.
+
+        Best effort: what goes wrong is logged and forgotten.
+        """
         metadata = regarding["metadata"]
         identity = "\0".join((metadata["uid"], event.type, event.reason, event.message))
         name = f"{metadata['name'][:200]}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
         now = to_rfc3339(self._clock())
-        series = self._series.pop(f"{metadata['namespace']}/{name}", _Series(now, 0))
-        series = replace(series, count=series.count + 1)
-        self._series[f"{metadata['namespace']}/{name}"] = series
-        if len(self._series) > _REMEMBERED:
-            self._series.popitem(last=False)
+        series = self._count(f"{metadata['namespace']}/{name}", now)
+        manifest = manifest_of(regarding, event, name, first=series.first, last=now) | {"count": series.count}
         try:
-            await self._cluster.apply(
-                EVENT, manifest_of(regarding, event, name, first=series.first, last=now) | {"count": series.count}
-            )
+            await (self._cluster.create(EVENT, manifest) if again else self._cluster.apply(EVENT, manifest))
+        except AlreadyExists:
+            return False
         except ApiError as error:
             logger.warning("Event %s was not recorded: %s", event.reason, error)
+            return False
+        return True
+
+    def _count(self, name: str, now: str) -> _Series:
+        series = self._series.pop(name, _Series(now, 0))
+        self._series[name] = series = replace(series, count=series.count + 1)
+        if len(self._series) > _REMEMBERED:
+            self._series.popitem(last=False)
+        return series
 
 
 def manifest_of(regarding: Manifest, event: Event, name: str, *, first: str, last: str) -> Manifest:

@@ -82,6 +82,13 @@ class Cluster(Protocol):
         """
         ...
 
-    async def emit(self, regarding: Manifest, event: Event) -> None:
-        """Record an event about an object; a repeated one raises a count. Best effort: never raises."""
+    async def emit(self, regarding: Manifest, event: Event, *, again: bool = False) -> bool:
+        """Record an event about an object; a repeated one raises a count. Best effort: never raises.
+
+        Args:
+            again: It may have been recorded by an operator that is no more, and then nothing is to change.
+
+        Returns:
+            Whether anything was recorded.
+        """
         ...

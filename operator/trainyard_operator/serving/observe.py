@@ -37,6 +37,8 @@ class Observed:
 async def observe(cluster: Cluster, parent: Manifest) -> Observed:
     """List the children by label and keep those that the parent really controls: one LIST for each kind."""
     namespace, name = parent["metadata"]["namespace"], parent["metadata"]["name"]
+    if identity.naming_problem(name):  # no label either, so it has none
+        return Observed(service=None, deployments={}, config_maps={}, pods={})
     labels = identity.selector(name)
 
     services, deployments, config_maps, members = await asyncio.gather(
@@ -67,6 +69,11 @@ def route(observed: Observed, status: ModelServiceStatus, now: datetime) -> Rout
         return Route(recorded, now) if recorded in observed.deployments else None
     promoted = _time(annotations.get(PROMOTED_ANNOTATION)) or (now if revision == recorded else None)
     return Route(revision, promoted, annotations.get(PREVIOUS_ANNOTATION))
+
+
+def replicas(observed: Observed, route: Route | None) -> int:
+    """Return how many pods the revision that has the traffic is to have, as long as nobody knows better."""
+    return int(observed.deployments[route.revision]["spec"]["replicas"]) if route else 0
 
 
 def _by_revision(children: Mapping[str, Manifest]) -> dict[str, Manifest]:

@@ -1,14 +1,14 @@
 """Makes the cluster match a ModelService: observe, plan, apply, report."""
 
 import asyncio
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from trainyard_operator.api.modelservice import ModelService, ModelServiceStatus
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import MODEL_SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
-from trainyard_operator.cluster.report import Change, Reported, report
+from trainyard_operator.cluster.report import EVENT_LIFE, Change, Telling, report
 from trainyard_operator.runtime.clock import Clock, utc_now
 from trainyard_operator.runtime.outcome import DONE, Key, Outcome
 from trainyard_operator.serving import observe, pods, problems, wanted
@@ -19,8 +19,8 @@ from trainyard_operator.serving.problems import Problem
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Plan, Rollout
 from trainyard_operator.serving.spec import parse, parse_status
-from trainyard_operator.serving.status import Facts, compute, rejected
-from trainyard_operator.serving.transitions import events
+from trainyard_operator.serving.status import Facts, compute
+from trainyard_operator.serving.transitions import events, last_events
 
 _SOON = 1.0
 """Seconds until pods that are ready but do not answer for their model are asked again."""
@@ -38,7 +38,7 @@ class ModelServiceReconciler:
     Attributes:
         fetch_images: Images whose fetch commands bring models to their servers.
         drain: How long a revision goes on after it lost the traffic.
-        reported: Told of the kind and the event, whenever one was emitted.
+        telling: What this process has told so far.
     """
 
     cluster: Cluster
@@ -46,45 +46,41 @@ class ModelServiceReconciler:
     fetch_images: FetchImages
     drain: timedelta = timedelta(seconds=15)
     clock: Clock = utc_now
-    reported: Reported = lambda *_: None
+    telling: Telling = field(default_factory=Telling)
 
     async def reconcile(self, key: Key) -> Outcome:
         """Observe, plan, apply, report."""
         try:
             manifest = await self.cluster.get(MODEL_SERVICE, key.namespace, key.name)
         except NotFound:
+            self.telling.complete.discard(key)
             return DONE
         if "deletionTimestamp" in manifest["metadata"]:
             return DONE
         before, service = parse_status(manifest), parse(manifest)
-        if isinstance(service, Problem):
-            await self._report(manifest, before, rejected(manifest, before, service, self.clock()))
-            return DONE
-        facts = await self._look(manifest, service, before)
+        found = await self._look(manifest, service, before)
         plan = Rollout(
-            target=facts.target.id if facts.target else None,
-            route=facts.route,
-            live=facts.observed.live,
-            answers=facts.may_take_over,
+            target=found.target.id if found.target else None,
+            route=found.route,
+            live=found.observed.live,
+            answers=found.may_take_over,
             drain=self.drain,
-            now=facts.now,
+            now=found.now,
         ).plan()
         children = Children(self.cluster, manifest, self.fetch_images)
-        refused = await children.carry_out(plan, facts.observed, target=facts.target, replicas=facts.replicas)
-        facts = facts.refused(refused) if refused else replace(facts, route=plan.route)
-        await self._report(manifest, before, compute(before, facts))
+        refused = await children.carry_out(plan, found.observed, target=found.target, replicas=found.replicas)
+        facts = found.refused(refused) if refused else replace(found, route=plan.route)
+        await self._report(before, found, facts)
         return _outcome(plan, facts)
 
-    async def _look(self, manifest: Manifest, service: ModelService, before: ModelServiceStatus) -> Facts:
+    async def _look(self, manifest: Manifest, service: ModelService | Problem, before: ModelServiceStatus) -> Facts:
         """Observe the children, find out what is wanted, and ask the pods that have not proved themselves yet."""
         observed, now = await observe.observe(self.cluster, manifest), self.clock()
-        facts = Facts(
-            owner=manifest,
-            replicas=service.spec.replicas,
-            observed=observed,
-            route=observe.route(observed, before, now),
-            now=now,
-        )
+        route = observe.route(observed, before, now)
+        if isinstance(service, Problem):
+            replicas = observe.replicas(observed, route)
+            return Facts(owner=manifest, replicas=replicas, observed=observed, route=route, now=now, problem=service)
+        facts = Facts(owner=manifest, replicas=service.spec.replicas, observed=observed, route=route, now=now)
         try:
             target = await wanted.wanted_revision(self.cluster, service, before)
         except wanted.NotYet as error:
@@ -131,9 +127,17 @@ class ModelServiceReconciler:
             now=facts.now,
         )
 
-    async def _report(self, manifest: Manifest, before: ModelServiceStatus, after: ModelServiceStatus) -> None:
-        change = Change(before, after, events(before, after))
-        await report(self.cluster, MODEL_SERVICE, manifest, change, reported=self.reported)
+    async def _report(self, before: ModelServiceStatus, found: Facts, facts: Facts) -> None:
+        after = compute(before, facts)
+        again = last_events(before, _promoted(before, found), since=facts.now - EVENT_LIFE)
+        change = Change(before, after, events(before, after), again)
+        await report(self.cluster, MODEL_SERVICE, facts.owner, change, telling=self.telling)
+
+
+def _promoted(status: ModelServiceStatus, found: Facts) -> datetime | None:
+    """Return when the revision got the traffic that has it in the status too."""
+    current, route = status.current, found.route
+    return route.promoted if route and current and route.revision == current.revision else None
 
 
 def _outcome(plan: Plan, facts: Facts) -> Outcome:

@@ -102,20 +102,6 @@ def compute(before: ModelServiceStatus, facts: Facts) -> ModelServiceStatus:
     )
 
 
-def rejected(manifest: Manifest, before: ModelServiceStatus, problem: Problem, now: datetime) -> ModelServiceStatus:
-    """Return the status of a ModelService whose spec cannot be worked with; what serves is left alone."""
-    generation = int(manifest["metadata"].get("generation", 0))
-    state = State("Degraded", problem.reason, problem.message, before.current.ready if before.current else 0, problem)
-    observed = conditions.observations(state)
-    return before.model_copy(
-        update={
-            "observed_generation": generation,
-            "phase": state.phase,
-            "conditions": merge(before.conditions, observed, now=now, generation=generation),
-        }
-    )
-
-
 def _current(before: ModelServiceStatus, facts: Facts) -> RevisionStatus | None:
     revision = facts.serving
     if revision is None:

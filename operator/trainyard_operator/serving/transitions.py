@@ -1,25 +1,59 @@
 """Which events a change of status is worth: only what a person wants to know, and each only once."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from trainyard_operator.api.meta import Condition
 from trainyard_operator.api.modelservice import ModelServiceStatus, RevisionStatus
 from trainyard_operator.cluster.port import Event
+from trainyard_operator.runtime.clock import from_rfc3339
 from trainyard_operator.serving.conditions import AVAILABLE, DEGRADED, READY, STALLED
+
+_STOPPED = Event("Normal", "Stopped", "All pods are stopped, because spec.replicas is 0")
 
 
 def events(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[Event]:
     """Return the events of a transition, in the order in which they happened."""
     was = {revision.revision for revision in (before.current, before.next) if revision}
     if after.next and after.next.revision not in was:
-        yield Event("Normal", "RolloutStarted", f"Bringing up {_name(after.next)}")
+        yield _rollout_started(after.next)
     if after.current and (before.current is None or before.current.revision != after.current.revision):
-        yield Event("Normal", "RolledOut", f"{_name(after.current).capitalize()} takes all requests")
+        yield _rolled_out(after.current)
     yield from _availability(before, after)
     yield from _problem(before, after)
     yield from _pending(before, after)
     if after.phase == "Stopped" and before.phase != "Stopped":
-        yield Event("Normal", "Stopped", "All pods are stopped, because spec.replicas is 0")
+        yield _STOPPED
+
+
+def last_events(status: ModelServiceStatus, promoted: datetime | None, *, since: datetime) -> Iterator[Event]:
+    """Return the events of the transition to a status, as far as it tells them by itself.
+
+    Only of the last: whoever wrote what is in it from before has told of that before writing again. An event that was
+    told is the same as here, word by word.
+
+    Args:
+        status: As it was found.
+        promoted: When its revision got the traffic.
+        since: What happened earlier is left out, unless it goes on still.
+    """
+    changed = [from_rfc3339(condition.last_transition_time) for condition in status.conditions]
+    available, degraded, ready = (_condition(status, name) for name in (AVAILABLE, DEGRADED, READY))
+    if status.next:
+        yield _rollout_started(status.next)
+    if status.current and promoted and promoted >= since:
+        yield _rolled_out(status.current)
+    if status.phase == "Stopped":
+        yield from [_STOPPED] if max(changed) >= since else []
+    # When it got the traffic it answered: what came later is an outage, or the end of one.
+    elif available and status.current and promoted:
+        when = from_rfc3339(available.last_transition_time)
+        if when == max(changed) and when > promoted and when >= since:
+            yield _outage(available)
+    if degraded and degraded.status == "True":
+        yield _failing(status, degraded)
+    if status.phase == "Pending" and ready:
+        yield _waiting(ready)
 
 
 def _availability(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[Event]:
@@ -28,10 +62,7 @@ def _availability(before: ModelServiceStatus, after: ModelServiceStatus) -> Iter
         return
     was, now = (_condition(status, AVAILABLE) for status in (before, after))
     if was and now and was.status != now.status:
-        if now.status == "True":
-            yield Event("Normal", "Available", "The model answers again")
-        else:
-            yield Event("Warning", "Unavailable", f"No pod answers. {now.message}")
+        yield _outage(now)
 
 
 def _problem(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[Event]:
@@ -39,17 +70,38 @@ def _problem(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[
     now, was = _condition(after, DEGRADED), _condition(before, DEGRADED)
     if now is None or now.status != "True" or (was and was.status == "True" and was.reason == now.reason):
         return
-    # What may still pass, such as a full cluster, has not failed.
-    if after.current and after.next and _condition(after, STALLED):
-        yield Event("Warning", "RolloutFailed", f"{now.reason}: {now.message}")
-    else:
-        yield Event("Warning", now.reason, now.message)
+    yield _failing(after, now)
 
 
 def _pending(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[Event]:
     now, was = _condition(after, READY), _condition(before, READY)
     if after.phase == "Pending" and now and (was is None or was.reason != now.reason):
-        yield Event("Normal" if now.reason == "WaitingForTraining" else "Warning", now.reason, now.message)
+        yield _waiting(now)
+
+
+def _rollout_started(revision: RevisionStatus) -> Event:
+    return Event("Normal", "RolloutStarted", f"Bringing up {_name(revision)}")
+
+
+def _rolled_out(revision: RevisionStatus) -> Event:
+    return Event("Normal", "RolledOut", f"{_name(revision).capitalize()} takes all requests")
+
+
+def _outage(available: Condition) -> Event:
+    if available.status == "True":
+        return Event("Normal", "Available", "The model answers again")
+    return Event("Warning", "Unavailable", f"No pod answers. {available.message}")
+
+
+def _failing(status: ModelServiceStatus, degraded: Condition) -> Event:
+    # What may still pass, such as a full cluster, has not failed.
+    if status.current and status.next and _condition(status, STALLED):
+        return Event("Warning", "RolloutFailed", f"{degraded.reason}: {degraded.message}")
+    return Event("Warning", degraded.reason, degraded.message)
+
+
+def _waiting(ready: Condition) -> Event:
+    return Event("Normal" if ready.reason == "WaitingForTraining" else "Warning", ready.reason, ready.message)
 
 
 def _name(revision: RevisionStatus) -> str:

@@ -28,10 +28,17 @@ class Observed:
     pods: Mapping[int, Workers]
     leaving: bool
 
+    @property
+    def running(self) -> int | None:
+        """The attempt whose Job has not ended."""
+        return next((n for n, job in self.jobs.items() if ended_with(job) is None), None)
+
 
 async def observe(cluster: Cluster, parent: Manifest) -> Observed:
     """List the children by label and keep those that the parent really controls: one LIST for each kind."""
     namespace, name = parent["metadata"]["namespace"], parent["metadata"]["name"]
+    if identity.naming_problem(name):  # no label either, so it has none
+        return Observed(config_map=None, service=None, jobs={}, pods={}, leaving=False)
     labels = identity.selector(name)
     config_maps, services, all_jobs = await asyncio.gather(
         *(cluster.select(kind, namespace, labels=labels) for kind in (CONFIG_MAP, SERVICE, JOB))

@@ -1,12 +1,12 @@
 """Makes the cluster match a TrainingJob: observe, parse, build, apply, report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trainyard_operator.api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
-from trainyard_operator.cluster.report import Change, Reported, report
+from trainyard_operator.cluster.report import EVENT_LIFE, Change, Telling, report
 from trainyard_operator.runtime.clock import Clock, utc_now
 from trainyard_operator.runtime.outcome import DONE, Key, Outcome
 from trainyard_operator.training import printed
@@ -17,7 +17,7 @@ from trainyard_operator.training.problems import Problem
 from trainyard_operator.training.progress import ProgressReader, Snapshot
 from trainyard_operator.training.spec import parse, parse_status
 from trainyard_operator.training.status import Facts, compute, rejected, seen, stalled_for
-from trainyard_operator.training.transitions import events
+from trainyard_operator.training.transitions import events, last_events
 from trainyard_operator.training.workers import is_training
 
 _RECHECK = 15.0
@@ -34,7 +34,7 @@ class TrainingJobReconciler:
 
     Attributes:
         progress_interval: Seconds between two looks at a running trainer.
-        reported: Told of the kind and the event, whenever one was emitted.
+        telling: What this process has told so far.
     """
 
     cluster: Cluster
@@ -42,13 +42,14 @@ class TrainingJobReconciler:
     trainer_image: str
     progress_interval: float
     clock: Clock = utc_now
-    reported: Reported = lambda *_: None
+    telling: Telling = field(default_factory=Telling)
 
     async def reconcile(self, key: Key) -> Outcome:
         """Observe, parse, build, apply, report."""
         try:
             manifest = await self.cluster.get(TRAINING_JOB, key.namespace, key.name)
         except NotFound:
+            self.telling.complete.discard(key)
             return DONE
         before = parse_status(manifest)
         # What is being deleted takes its children along.
@@ -60,7 +61,9 @@ class TrainingJobReconciler:
             return DONE
         job = parse(manifest, before)
         if isinstance(job, Problem):
-            await self._report(manifest, before, rejected(manifest, before, job, self.clock()))
+            running = (await observe(self.cluster, manifest)).running
+            after = rejected(manifest, before, job, running=running, now=self.clock())
+            await self._report(manifest, before, after)
             return DONE
         observed = await observe(self.cluster, manifest)
         observed, blocked = await self._apply(job, manifest, observed)
@@ -103,8 +106,8 @@ class TrainingJobReconciler:
         return answer
 
     async def _report(self, manifest: Manifest, before: TrainingJobStatus, after: TrainingJobStatus) -> None:
-        change = Change(before, after, events(before, after))
-        await report(self.cluster, TRAINING_JOB, manifest, change, reported=self.reported)
+        change = Change(before, after, events(before, after), last_events(before, since=self.clock() - EVENT_LIFE))
+        await report(self.cluster, TRAINING_JOB, manifest, change, telling=self.telling)
 
     def _outcome(self, job: TrainingJob, facts: Facts, after: TrainingJobStatus) -> Outcome:
         """Return when to look again without being woken."""

@@ -1,6 +1,6 @@
 """The status of a TrainingJob: a function of its spec, what was recorded, what is observed, and the time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from trainyard_operator.api.conditions import merge
@@ -68,18 +68,36 @@ def compute(job: TrainingJob, facts: Facts) -> TrainingJobStatus:
     )
 
 
-def rejected(manifest: Manifest, before: TrainingJobStatus, problem: Problem, now: datetime) -> TrainingJobStatus:
-    """Return the status of a TrainingJob whose spec cannot be worked with; nothing is started for it."""
-    state = State("Failed", problem.reason, problem.message, problem)
+def rejected(
+    manifest: Manifest, before: TrainingJobStatus, problem: Problem, *, running: int | None, now: datetime
+) -> TrainingJobStatus:
+    """Return the status of a TrainingJob whose spec cannot be worked with; nothing is started for it.
+
+    Args:
+        running: The attempt that goes on, started by an operator that took the spec. It is let alone, and stays as it
+            is recorded: how it ended is for an operator to tell that takes the spec again.
+    """
+    state = _rejection(before, problem, running)
     generation = int(manifest["metadata"].get("generation", 0))
-    return before.model_copy(
-        update={
-            "observed_generation": generation,
-            "phase": state.phase,
-            "conditions": merge(before.conditions, conditions.observations(state), now=now, generation=generation),
-            "failure": Failure(reason=problem.reason, message=problem.message),
-        }
-    )
+    failure = Failure(reason=state.reason, message=state.message)
+    changes = {
+        "observed_generation": generation,
+        "phase": state.phase,
+        "conditions": merge(before.conditions, conditions.observations(state), now=now, generation=generation),
+        "progress": before.progress and before.progress.model_copy(update={"eta": None}),
+        "failure": failure if running is None else before.failure,
+    }
+    return before.model_copy(update=changes)
+
+
+def _rejection(before: TrainingJobStatus, problem: Problem, running: int | None) -> State:
+    phase: Phase = "Failed"
+    if running is not None:
+        phase = "Running" if before.phase in ("Pending", "Failed") else before.phase
+        problem = replace(problem, message=f"{problem.message}; attempt {running} goes on, and nothing follows it")
+    elif before.attempts and before.attempts[-1].outcome == "Running":
+        problem = replace(problem, message=f"{problem.message}; attempt {before.attempts[-1].n} has ended meanwhile")
+    return State(phase, problem.reason, problem.message, problem)
 
 
 def seen(before: TrainingJobStatus, generation: int) -> TrainingJobStatus:

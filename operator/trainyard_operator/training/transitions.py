@@ -1,11 +1,16 @@
 """Which events a change of status is worth: only what a person wants to know, and each only once."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from trainyard_operator.api.trainingjob import Attempt, TrainingJobStatus
 from trainyard_operator.cluster.port import Event
-from trainyard_operator.training.conditions import RUNNING, STALLED
+from trainyard_operator.runtime.clock import from_rfc3339
+from trainyard_operator.training.conditions import FAILED, RUNNING, STALLED, SUSPENDED
 from trainyard_operator.training.problems import WAITING
+
+_SUSPENDED = Event("Normal", "Suspended", "Suspended; set spec.runPolicy.suspend to false to go on")
+_RESUMED = Event("Normal", "Resumed", "Resumed")
 
 
 def events(before: TrainingJobStatus, after: TrainingJobStatus) -> Iterator[Event]:
@@ -13,17 +18,63 @@ def events(before: TrainingJobStatus, after: TrainingJobStatus) -> Iterator[Even
     yield from _attempts(before, after)
     if after.phase == before.phase == "Failed":
         return
-    if after.phase == "Succeeded" and after.model:
-        metrics = ", ".join(f"{name} {value}" for name, value in sorted(after.model.metrics.items()))
-        yield Event("Normal", "Succeeded", f"Trained {after.model.uri}" + (f" ({metrics})" if metrics else ""))
-    elif after.phase == "Failed" and after.failure:
-        yield Event("Warning", "Failed", f"{after.failure.reason}: {after.failure.message}")
+    if after.phase in ("Succeeded", "Failed"):
+        yield from _end(after)
     elif after.phase == "Suspended" and before.phase != "Suspended":
-        yield Event("Normal", "Suspended", "Suspended; set spec.runPolicy.suspend to false to go on")
+        yield _SUSPENDED
     elif before.phase == "Suspended" and after.phase != "Suspended":
-        yield Event("Normal", "Resumed", "Resumed")
+        yield _RESUMED
     if (trouble := _trouble(after)) and trouble[0] != (_trouble(before) or ("",))[0]:
         yield Event("Warning", *trouble)
+
+
+def last_events(status: TrainingJobStatus, *, since: datetime) -> Iterator[Event]:
+    """Return the events of the transition to a status, as far as it tells them by itself.
+
+    Only of the last: whoever wrote what is in it from before has told of that before writing again. An event that was
+    told is the same as here, word by word.
+
+    Args:
+        status: As it was found.
+        since: What happened earlier is left out, unless it is in the way still.
+    """
+    conditions = {condition.type: condition for condition in status.conditions}
+    changed = {kind: from_rfc3339(condition.last_transition_time) for kind, condition in conditions.items()}
+    if status.phase in ("Succeeded", "Failed"):
+        if changed.get(status.phase, since) >= since:
+            yield from _end(status)
+        return
+    yield from _last_attempt(status, min(changed.values(), default=since), since)
+    suspended = changed.get(SUSPENDED, since)
+    if suspended >= since and suspended == max(changed.values(), default=None):
+        if status.phase == "Suspended":
+            yield _SUSPENDED
+        elif suspended > changed[FAILED]:  # so it was suspended once
+            yield _RESUMED
+    if trouble := _trouble(status):
+        yield Event("Warning", *trouble)
+
+
+def _last_attempt(status: TrainingJobStatus, created: datetime, since: datetime) -> Iterator[Event]:
+    if not status.attempts:
+        return
+    attempt, checkpoint = status.attempts[-1], status.last_checkpoint
+    time = attempt.ended or attempt.started or (status.attempts[-2].ended if len(status.attempts) > 1 else None)
+    if (from_rfc3339(time) if time else created) < since:
+        return
+    if attempt.outcome in ("Failed", "Stopped"):
+        yield _ended(attempt, status)
+    # A checkpoint of its own says that the status was written again since.
+    elif not (checkpoint and attempt.started and from_rfc3339(checkpoint.time) > from_rfc3339(attempt.started)):
+        yield _started(attempt, status)
+
+
+def _end(status: TrainingJobStatus) -> Iterator[Event]:
+    if status.phase == "Succeeded" and status.model:
+        metrics = ", ".join(f"{name} {value}" for name, value in sorted(status.model.metrics.items()))
+        yield Event("Normal", "Succeeded", f"Trained {status.model.uri}" + (f" ({metrics})" if metrics else ""))
+    elif status.phase == "Failed" and status.failure:
+        yield Event("Warning", "Failed", f"{status.failure.reason}: {status.failure.message}")
 
 
 def _attempts(before: TrainingJobStatus, after: TrainingJobStatus) -> Iterator[Event]:
@@ -57,10 +108,10 @@ def _trouble(status: TrainingJobStatus) -> tuple[str, str] | None:
 
     Compared by reason only: the scheduler's message changes with every node that comes and goes.
     """
-    if status.phase != "Pending":
+    if status.phase in ("Succeeded", "Failed"):
         return None
-    stalled = {condition.type: condition for condition in status.conditions}
-    condition = stalled.get(STALLED) or stalled.get(RUNNING)
+    conditions = {condition.type: condition for condition in status.conditions}
+    condition = conditions.get(STALLED) or (conditions.get(RUNNING) if status.phase == "Pending" else None)
     if condition is None or condition.reason in ("Created", WAITING):
         return None
     return condition.reason, condition.message

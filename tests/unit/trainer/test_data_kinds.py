@@ -1,69 +1,117 @@
 """Whole trainings on data as others leave them: what is learnt, what is served, and what is said about bad rows."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import tensorflow as tf
 
+from support import lessons
 from support.documentation import spec_in
-from support.tables import MLLIB_VECTOR, full, sparse, write_records
+from support.learners import Learner, a_cnn, a_text_classifier, an_audio_classifier, learning_quickly
+from support.lessons import Lesson, Rows
+from support.places import Put, at_a_path, in_hdfs, in_s3, on_a_plain_web_server, on_a_web_server
+from support.trained import accuracy, served_as_trained
+from support.trainer_fits import fitted
 from support.trainer_runs import SpecBuilder, a_spec, run
 from trainyard_operator.api import names
 
 ROWS = 160
-
-
-def learnable(count: int = ROWS, seed: int = 5) -> tuple[Any, list[int]]:
-    """Return vectors of three numbers, and labels that follow from the second and third."""
-    vectors = np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32)
-    return vectors, (vectors[:, 1] + vectors[:, 2] > 0).astype(int).tolist()
+STREAMED = {"TRAINYARD_CACHE_BYTES": "1"}
 
 
 def spec_for(data: Path) -> SpecBuilder:
-    return a_spec(data).with_fit(epochs=25, optimizer={"name": "adam", "learningRate": 0.03})
+    return learning_quickly(a_spec(data))
 
 
 def manifest(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "store" / "sample" / "1" / names.MANIFEST_FILE).read_text()))
 
 
-def as_spark_vectors(folder: Path, vectors: Any, labels: list[int]) -> None:
-    column = [
-        full(*map(float, each)) if each[0] > 0 else sparse(3, dict(enumerate(map(float, each)))) for each in vectors
-    ]
-    for part in range(2):
-        rows = slice(part * ROWS // 2, (part + 1) * ROWS // 2)
-        table = pa.table({"v": pa.array(column[rows], MLLIB_VECTOR), "label": labels[rows]})
-        pq.write_table(table, folder / f"part-{part}.parquet")
-    (folder / "_SUCCESS").touch()
+@dataclass(frozen=True)
+class Kind:
+    """What is written how and lies where, what learns from it, and what a client of the model sends."""
+
+    name: str
+    lesson: Lesson
+    write: Callable[[Path, Rows], Path]
+    put: Put
+    inputs: dict[str, Any]
+    learn: Learner = learning_quickly
+    rows: int = 240
+    env: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
 
 
-def as_records(folder: Path, vectors: Any, labels: list[int]) -> None:
-    records = [{"v": list(map(float, each)), "label": label} for each, label in zip(vectors, labels, strict=True)]
-    write_records(folder / "part-r-00000.gz", records[: ROWS // 2], "GZIP")
-    write_records(folder / "part-r-00001.gz", records[ROWS // 2 :], "GZIP")
+def tensor(dtype: str, *shape: int) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": [None, *shape]}
 
 
-@pytest.mark.parametrize(("write", "cache"), [(as_spark_vectors, ""), (as_records, "1")])
-def test_vectors_are_learnt_from_and_served_as_vectors(write: Any, cache: str, tmp_path: Path) -> None:
+SHAPES = {"shape": tensor("string"), "size": tensor("float32")}
+VECTOR, NUMBERS = {"v": tensor("float32", 3)}, {f"v_{i}": tensor("float32") for i in range(3)}
+IMAGE, TEXT, SOUND = ({name: tensor("string")} for name in ("image_bytes", "text", "audio_bytes"))
+PIXELS = {"image": tensor("uint8", 24, 24, 3)}
+shapes = lessons.shapes("binaryClassification")
+KINDS = [
+    Kind("csv over http", shapes, lessons.as_csv, on_a_web_server, SHAPES),
+    Kind("parquet in s3", shapes, lessons.as_parquet, in_s3, SHAPES),
+    Kind("vectors of spark", lessons.vectors, lessons.as_spark, at_a_path, VECTOR),
+    Kind("zipped records, streamed", lessons.vectors, lessons.as_hadoop, at_a_path, VECTOR, env=STREAMED),
+    Kind("records of images over http", lessons.images, lessons.as_records, on_a_web_server, IMAGE, a_cnn, 160),
+    Kind("records of texts in s3", lessons.texts, lessons.as_records, in_s3, TEXT, a_text_classifier, 600),
+    Kind("records of sounds in hdfs", lessons.clips, lessons.as_records, in_hdfs, SOUND, an_audio_classifier),
+    Kind("npz from a plain web server", lessons.numbers, lessons.as_npz, on_a_plain_web_server, NUMBERS),
+    Kind("npz of pixels in s3", lessons.pixels, lessons.as_npz, in_s3, PIXELS, a_cnn, 160),
+    Kind("folders of images in s3", lessons.images, lessons.as_directory, in_s3, IMAGE, a_cnn, 160),
+    Kind("folders of texts in hdfs", lessons.texts, lessons.as_directory, in_hdfs, TEXT, a_text_classifier, 600),
+    Kind("folders of sounds in s3", lessons.clips, lessons.as_directory, in_s3, SOUND, an_audio_classifier),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_data_set_of_each_kind_is_learnt_from_where_it_lies_and_served_as_it_was(kind: Kind, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    write(tmp_path / "data", *learnable())
+    data = kind.write(tmp_path / "data", kind.lesson(kind.rows, 1))
+    format_ = {"format": "directory"} if kind.write is lessons.as_directory else {}
+    spec = kind.learn(a_spec(data))
 
-    result = run(spec_for(tmp_path / "data"), tmp_path, {"TRAINYARD_CACHE_BYTES": cache})
+    with kind.put(data) as place:
+        done = served_as_trained(
+            spec.with_data(source={"uri": place.uri}, **format_),
+            tmp_path,
+            quality=accuracy(0.95),
+            new=kind.lesson(100, 9),
+            extra=kind.env | dict(place.env),
+        )
 
-    assert result.code == 0, result.stderr
-    assert result.report["metrics"]["val_accuracy"] > 0.9
-    assert manifest(tmp_path)["signatures"]["serving_default"]["inputs"] == {
-        "v": {"dtype": "float32", "shape": [None, 3]}
+    assert done.manifest["signatures"]["serving_default"]["inputs"] == kind.inputs
+    assert done.manifest["data"]["rows"] == kind.rows
+
+
+def test_the_fingerprint_of_the_data_follows_every_digit_and_not_the_place_or_the_seed(tmp_path: Path) -> None:
+    rows = csv_rows()
+    edited = [rows[1].replace("2", "3", 1), *rows[1:]]
+    files = {
+        "first": rows,
+        "copy": rows,
+        "edited": [rows[0], edited[0], *rows[2:]],
+        "swapped": [rows[1], rows[0], *rows[2:]],
     }
-    predict = tf.saved_model.load(str(tmp_path / "store/sample/1")).signatures["serving_default"]
-    answer = predict(v=tf.constant([[0.0, 2.0, 2.0], [0.0, -2.0, -2.0], [np.nan] * 3]))
-    assert answer["label"].numpy().tolist()[:2] == [b"1", b"0"]
+    paths = {name: write_csv(tmp_path / name / "t.csv", each) for name, each in files.items()}
+    assert len({path.stat().st_size for path in paths.values()}) == 1
+
+    def fingerprint(name: str, **fit: Any) -> str:
+        spec = a_spec(paths[name]).with_fit(epochs=1, **fit)
+        return str(fitted(spec, tmp_path / f"{name}-out").the("data")["fingerprint"])
+
+    first = fingerprint("first")
+    assert first.startswith("sha256:")
+    assert fingerprint("copy", seed=7) == first
+    assert len({first, fingerprint("edited"), fingerprint("swapped")}) == 3
 
 
 def write_csv(path: Path, rows: list[str]) -> Path:
@@ -73,8 +121,9 @@ def write_csv(path: Path, rows: list[str]) -> Path:
 
 
 def csv_rows(seed: int = 5) -> list[str]:
-    vectors, labels = learnable(seed=seed)
-    return [",".join(f"{each:.3f}" for each in row) + f",{label}" for row, label in zip(vectors, labels, strict=True)]
+    made = lessons.numbers(ROWS, seed)
+    rows = zip(*made.columns.values(), made.labels, strict=True)
+    return [",".join([*(f"{each:.3f}" for each in row), label]) for *row, label in rows]
 
 
 def test_bad_rows_up_to_the_limit_are_left_out_and_said(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any, get_args
 import pytest
 import yaml
 
+from support.documentation import DOCS, spec_in
+from support.trainer_runs import run
 from trainyard_operator.api import names
 from trainyard_operator.api.program import Task
 from trainyard_trainer.reporting.board import Progress
@@ -55,6 +57,39 @@ def test_dense_100_is_the_network_it_says() -> None:
     }
     assert (spec["fit"]["epochs"], spec["fit"]["batchSize"]) == (10, 32)
     assert spec["fit"]["optimizer"]["name"] == "adam"
+
+
+@pytest.mark.parametrize(("name", "reason"), [("patient", "EarlyStopping"), ("measured", "MaxEpochs")])
+def test_an_example_on_the_trainers_page_trains_as_it_says(name: str, reason: str, tmp_path: Path) -> None:
+    spec = spec_in("trainer.md", name)
+
+    result = run(spec, tmp_path, {names.DATA_DIR_ENV: str(EXAMPLES / "quickstart" / "breast-cancer.csv")})
+
+    assert (result.code, result.report["reason"]) == (0, reason), result.stderr
+    assert result.report["metrics"]["val_accuracy"] > 0.9
+    training = json.loads((tmp_path / "store" / name / "1" / names.MANIFEST_FILE).read_text())["training"]
+    settled = result.the("settings")
+    assert {each: training[each] for each in ("batchSize", "precision", "jitCompile")}.items() <= settled.items()
+
+
+def test_every_example_on_the_trainers_page_is_a_whole_training_job() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "trainer.md").read_text(), re.DOTALL)
+
+    assert [yaml.safe_load(each)["metadata"]["name"] for each in blocks] == ["patient", "measured"]
+
+
+def test_the_commands_for_a_laptop_leave_a_model_where_the_page_says(tmp_path: Path) -> None:
+    (commands,) = re.findall(r"```sh\n(.*?)```", (DOCS / "trainer.md").read_text(), re.DOTALL)
+    install, train = commands.splitlines()
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+    done = subprocess.run(["bash", "-c", train], cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True)
+
+    assert install == 'pip install "trainyard[trainer]"'
+    assert (done.returncode, done.stderr) == (0, b"")
+    manifest = json.loads((tmp_path / "trainyard-out" / "breast-cancer" / "1" / names.MANIFEST_FILE).read_text())
+    assert manifest["metrics"]["val_accuracy"] > 0.93
 
 
 @pytest.mark.parametrize("page", sorted((EXAMPLES.parent / "docs").glob("*.md")), ids=lambda page: page.name)

@@ -3,6 +3,9 @@
 import itertools
 import os
 import random
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +54,24 @@ def test_a_disk_that_is_full_while_a_checkpoint_is_written_costs_that_one_only(t
     assert not list(checkpoint_folder(tmp_path / "disturbed").glob(".*"))
 
 
+def test_a_training_on_a_disk_that_is_full_from_the_beginning_ends_with_the_same_weights(
+    table: Path, tmp_path: Path
+) -> None:
+    spec = a_spec(table)
+    undisturbed = fitted(spec, tmp_path / "undisturbed")
+
+    with ExitStack() as full:
+
+        def checkpoints(path: Path, keep: int) -> CheckpointFolder:
+            full.enter_context(no_file_beyond(10))
+            return CheckpointFolder(path, keep=keep)
+
+        disturbed = fitted(spec, tmp_path / "disturbed", checkpoints=checkpoints)
+
+    assert disturbed.the("history-failed")["message"].startswith("the history is not complete: ")
+    assert disturbed.digest == undisturbed.digest
+
+
 def test_a_disk_that_is_full_while_a_version_is_written_leaves_none_and_the_next_run_writes_it(
     table: Path, tmp_path: Path
 ) -> None:
@@ -95,18 +116,43 @@ def test_a_damaged_part_of_a_parquet_data_set_is_bad_input_that_names_it(tmp_pat
         assert "cannot read part-1.parquet" in result.report["message"]
 
 
-def test_a_clock_that_is_set_back_at_random_moments_changes_nothing(table: Path, tmp_path: Path) -> None:
+class TellingClock(Clock):
+    """A clock that remembers what it has told."""
+
+    def __init__(self, steady: Callable[[], float], wall: Callable[[], float]) -> None:
+        super().__init__(steady, wall)
+        self.told: list[float] = []
+
+    def unix(self) -> float:
+        self.told.append(super().unix())
+        return self.told[-1]
+
+
+def test_a_clock_that_is_set_back_at_random_moments_changes_nothing(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chance, readings = random.Random(9), itertools.count()
+    times: list[float] = []
+
+    def wall() -> float:
+        times.append(chance.uniform(0, 2e9))
+        return times[-1]
+
     spec = a_spec(table).with_fit(epochs=60, stopWhen={"timeLimit": "1h"}).with_checkpoint(every="1s", keep=100)
-    jumping = Clock(steady=lambda: next(readings) / 10, wall=lambda: chance.uniform(0, 2e9))
+    jumping = TellingClock(steady=lambda: next(readings) / 10, wall=wall)
+    calm = fitted(spec, tmp_path / "calm")
+    monkeypatch.setattr(time, "time", wall)
 
     result = fitted(spec, tmp_path, clock=jumping)
-    calm = fitted(spec, tmp_path / "calm")
 
     assert result.trained.end.reason == "MaxEpochs"
     assert result.digest == calm.digest
     assert len(list(checkpoint_folder(tmp_path).iterdir())) > len(list(checkpoint_folder(tmp_path / "calm").iterdir()))
     assert result.progress.eta_seconds == 0
+    assert sum(later < earlier for earlier, later in itertools.pairwise(times)) > MOMENTS
+    assert len(jumping.told) > MOMENTS
+    assert jumping.told == sorted(jumping.told)
+    assert result.progress.last_step_time == jumping.told[-1]
 
 
 def test_the_newest_checkpoint_is_that_of_the_last_step_whatever_the_clock_said(tmp_path: Path) -> None:

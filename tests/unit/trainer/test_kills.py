@@ -3,6 +3,8 @@
 `TRAINYARD_FAULTS` sets how many moments are tried.
 """
 
+import hashlib
+import json
 import os
 import random
 import signal
@@ -14,7 +16,7 @@ import pytest
 
 from support.trainer_fits import checkpoint_folder, newest_snapshot
 from support.trainer_forks import Trainers
-from support.trainer_runs import SpecBuilder, a_stateful_spec
+from support.trainer_runs import SpecBuilder, a_stateful_spec, weights
 from trainyard_operator.api import names
 from trainyard_trainer.fitting.checkpoint import Snapshot
 
@@ -102,3 +104,52 @@ def test_sigterm_loses_nothing_and_ends_within_the_grace_period(
     assert stopped > MOMENTS / 3
     assert last.code == 0
     assert_same(tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=lambda how: how.name)
+def test_ended_while_it_exports_or_publishes_it_leaves_no_version_or_a_whole_one_and_in_the_end_there_is_one(
+    how: signal.Signals, trainers: Trainers, tmp_path: Path
+) -> None:
+    spec = a_stateful_spec(tmp_path / "rows.csv", epochs=1)
+    calm = tmp_path / "calm"
+    calm.mkdir()
+    assert trainers.run(spec, calm, export=True).code == 0
+    expected, chance = weights(calm), random.Random(how.name)
+    ended = within = 0
+
+    def check(folder: Path) -> bool:
+        """Return whether there is a version; it is then the one, whole, and as if nothing had happened."""
+        store = folder / "store" / "sample"
+        versions = sorted(each.name for each in store.iterdir() if each.name.isdecimal())
+        if not versions:
+            return False
+        assert versions == ["1"]
+        manifest = json.loads((store / "1" / names.MANIFEST_FILE).read_text())
+        for each in manifest["files"]:
+            content = (store / "1" / each["path"]).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == each["sha256"]
+        found = weights(folder)
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
+        return True
+
+    folder = calm
+    for moment in range(MOMENTS):
+        if check(folder):  # else what was left is gone on with
+            folder = tmp_path / str(moment)
+            folder.mkdir()
+        after, most = chance.choice([("exporting", 0.6), ("verified", 0.03)])
+        stopped = trainers.run(spec, folder, export=True, send=how, after=after, delay=chance.uniform(0, most))
+
+        assert stopped.code in (0, -how if how == signal.SIGKILL else names.EXIT_STOPPED), stopped.report
+        ended += stopped.code != 0
+        within += stopped.code != 0 and not check(folder)
+
+    last = trainers.run(spec, folder, export=True)
+
+    assert ended > MOMENTS / 3
+    assert within > MOMENTS / 4
+    assert last.code == 0
+    assert check(folder)
+    assert sorted(each.name for each in (folder / "store" / "sample").iterdir()) == [".training", "1"]

@@ -300,6 +300,36 @@ def test_streamed_rows_train_as_well_as_rows_in_memory(table: Path, tmp_path: Pa
     assert result.report["metrics"]["val_accuracy"] > 0.9
 
 
+@pytest.mark.parametrize(
+    ("name", "is_sorted", "cache", "told"),
+    [
+        pytest.param("t.csv", True, 20_000, True, id="a sorted file"),
+        pytest.param("t.csv", False, 20_000, False, id="a shuffled file"),
+        pytest.param("t.csv", True, 1 << 30, False, id="a sorted file that fits the memory"),
+        pytest.param("t.parquet", True, 20_000, False, id="sorted row groups"),
+    ],
+)
+def test_a_file_sorted_by_the_label_that_is_streamed_is_told_of_with_what_to_do(
+    name: str, is_sorted: bool, cache: int, told: bool, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=4000)
+    x = np.sort(x) if is_sorted else x
+    rows = pa.table({"x": x, "label": np.where(x > 0, "yes", "no")})
+    if name == "t.csv":
+        pa_csv.write_csv(rows, tmp_path / name)
+    else:
+        pq.write_table(rows, tmp_path / name, row_group_size=100)
+
+    done = fitted(a_spec(tmp_path / name).with_fit(epochs=1), tmp_path, extra={"TRAINYARD_CACHE_BYTES": str(cache)})
+
+    events = [each for each in done.events if each["event"] == "sorted-rows"]
+    assert len(events) == told
+    assert all(
+        "shuffle the rows once, write them as several files or Parquet row groups" in e["message"] for e in events
+    )
+
+
 def test_how_many_pieces_are_read_at_a_time_is_said(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     columns: dict[str, Any] = {f"x{i}": rng.normal(size=10_000).astype(np.float32) for i in range(20)}

@@ -10,7 +10,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.dataset as pa_dataset
 
 from trainyard_trainer.data.bad_rows import BadRow, BadRows
-from trainyard_trainer.data.readers import CORRUPT, Batch, Unit, blaming
+from trainyard_trainer.data.readers import CORRUPT, Batch, Unit, blaming, check_columns
 from trainyard_trainer.data.schema import is_number
 from trainyard_trainer.data.source import Source, SourceFile
 from trainyard_trainer.errors import one_line
@@ -109,15 +109,19 @@ class CsvReader:
         self._report(file, skipped)
 
     def _as_bytes(self, file: SourceFile, columns: Sequence[str], on_bad_row: Any) -> Any:
-        return pa_csv.open_csv(
-            self._filesystem.open_input_stream(file.path),
-            parse_options=self._parsing(on_bad_row),
-            # Only one thread knows the numbers of the rows.
-            read_options=pa_csv.ReadOptions(block_size=_READ_BYTES, use_threads=False),
-            convert_options=pa_csv.ConvertOptions(
-                strings_can_be_null=True, column_types=dict.fromkeys(columns, pa.binary()), include_columns=columns
-            ),
-        )
+        try:
+            return pa_csv.open_csv(
+                self._filesystem.open_input_stream(file.path),
+                parse_options=self._parsing(on_bad_row),
+                # Only one thread knows the numbers of the rows.
+                read_options=pa_csv.ReadOptions(block_size=_READ_BYTES, use_threads=False),
+                convert_options=pa_csv.ConvertOptions(
+                    strings_can_be_null=True, column_types=dict.fromkeys(columns, pa.binary()), include_columns=columns
+                ),
+            )
+        except pa.ArrowKeyError:
+            check_columns(columns, self.inspect(file).names, file.name)
+            raise
 
     def _converted(self, batch: Any, columns: Sequence[str]) -> tuple[Any, dict[int, str]]:
         """Return a batch of bytes with its real types, null where that cannot be, and why not by row."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow.dataset as pa_dataset
 
-from trainyard_trainer.data.readers import Batch, Unit
+from trainyard_trainer.data.readers import Batch, Unit, check_columns
 from trainyard_trainer.data.source import SourceFile
 
 
@@ -33,6 +33,7 @@ class ParquetReader:
 
     def read(self, unit: Unit, columns: Sequence[str], *, batch_rows: int) -> Iterator[Batch]:
         """Yield the rows of a row group."""
+        check_columns(columns, unit.fragment.physical_schema.names, unit.file.name)
         first_row = unit.first_row
         # By default Arrow reads 16 batches ahead, of every piece that is open.
         for batch in unit.fragment.to_batches(columns=list(columns), batch_size=batch_rows, batch_readahead=1):

@@ -14,6 +14,7 @@ from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.readers import Unit
 from trainyard_trainer.data.rows import Rows, concatenate
+from trainyard_trainer.data.runs import outlast_blocks
 from trainyard_trainer.data.table import BATCH_ROWS
 from trainyard_trainer.data.turns import Depth, in_turns
 from trainyard_trainer.workers.sharding import ALL, Share
@@ -102,6 +103,11 @@ class StreamedRows:
         self._mixed = max(1, min(_MIXED_UNITS, _MIXED_BLOCKS * block_bytes // largest, len(self._units)))
         span = math.ceil(self._mixed * largest / block_bytes)
         self._depth = Depth(sorted({min(each, self._mixed) for each in depths}), span=span, tell=tell)
+
+    @property
+    def sorted_by_label(self) -> bool:
+        """Whether most blocks have few classes, because the rows of a piece are in the order of their labels."""
+        return outlast_blocks(self._profile.runs, block_rows=self._block_rows)
 
     def epoch(self, epoch: int, done: int) -> Generator[Block]:
         """Yield blocks of whole batches; the last one holds what is left."""

@@ -9,11 +9,13 @@ import numpy as np
 
 from trainyard_operator.api.program import Task
 from trainyard_trainer.data.bad_rows import UnreadableRows
+from trainyard_trainer.data.contents import ContentDigest
 from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.inputs import FeatureCounter, FeatureFacts
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import LabelCounter, Labels, counter_of
 from trainyard_trainer.data.rows import Rows, gather
+from trainyard_trainer.data.runs import RunCounter, Runs
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.split import Splitter
 from trainyard_trainer.data.table import BATCH_ROWS, RawRows
@@ -41,7 +43,8 @@ class KeptRows:
 class Profile:
     """What the training rows look like, and which rows are for validation.
 
-    `masks` holds, for each unit of the data set, a packed bit a row: whether it is for validation.
+    `masks` holds, for each unit of the data set, a packed bit a row: whether it is for validation. `runs` tells,
+    for each unit, whether it is sorted by the label. `content` is a digest of what is in the rows, in hex.
     """
 
     schema: Schema
@@ -50,8 +53,10 @@ class Profile:
     training_rows: int
     validation_rows: int
     unit_rows: tuple[int, ...]
+    runs: tuple[Runs, ...]
     masks: tuple[Any, ...]
     kept: KeptRows
+    content: str
 
     @property
     def rows(self) -> int:
@@ -112,6 +117,7 @@ class _Pass:
         self._table, self._task, self._features, self._splitter = table, task, features, splitter
         label = table.schema.label.name
         self._labels = counter_of(task, label)
+        self._runs, self._content = RunCounter(), ContentDigest()
         self._caches = {False: _Cache(cache_bytes), True: _Cache(cache_bytes // 4)}
 
     def run(self, fraction: float, watch: Callable[[int], None]) -> Profile:
@@ -124,6 +130,7 @@ class _Pass:
                 rows += len(parts[-1])
                 watch(rows)
             masks.append(np.concatenate(parts))
+            self._runs.end()
         if not rows:
             raise BadInput(f"{self._table.source.location} has a header but no rows: expected at least two")
         held_back = sum(int(mask.sum()) for mask in masks)
@@ -146,14 +153,18 @@ class _Pass:
             training_rows=rows - held_back,
             validation_rows=held_back,
             unit_rows=tuple(len(mask) for mask in masks),
+            runs=self._runs.finish(),
             masks=tuple(np.packbits(mask) for mask in masks),
             kept=KeptRows(*(self._caches[which].rows(self._features, self._labels) for which in (False, True))),
+            content=self._content.hexdigest(),
         )
 
     def _add(self, raw: RawRows) -> Any:
         """Take in a batch; returns which of its rows that can be used are for validation."""
         raw, read = self._read(raw)
         strata = self._labels.codes(raw)
+        self._runs.add(strata)
+        self._content.add(raw)
         held_back = self._splitter.validation(strata) if raw.held_back is None else raw.held_back
         training = ~held_back
         self._labels.count(raw, strata, training)

@@ -1,6 +1,6 @@
 """What a format of tables has to be able to do. Each gives Arrow record batches, whatever its files are made of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -51,6 +51,17 @@ class Reader(Protocol):
 
     def read(self, unit: Unit, columns: Sequence[str], *, batch_rows: int) -> Iterator[Batch]:
         """Yield the rows of a piece, in order, without those that are bad by the format's own rules."""
+
+
+def check_columns(wanted: Sequence[str], there: Collection[str], file: str) -> None:
+    """Refuse a file that lacks a column; those that were inspected at the beginning have been compared already.
+
+    Raises:
+        BadInput: it lacks one.
+    """
+    for name in wanted:
+        if name not in there:
+            raise BadInput(f"column {name!r} is in other files but not in {file}: all files need the same columns")
 
 
 @contextmanager

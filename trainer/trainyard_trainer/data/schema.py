@@ -15,6 +15,16 @@ _KINDS: dict[str, Kind] = {
     "array": "array",
 }  # fmt: skip
 
+_ACCEPTED: dict[Kind, tuple[str, ...]] = {
+    "number": ("number", "boolean"), "vector": ("vector",), "text": ("text",), "texts": ("text", "texts"),
+    "bytes": ("bytes",),
+}  # fmt: skip
+
+_ENTRY = {
+    "number": "a number", "boolean": "true or false", "empty": "a number", "vector": "a list of numbers",
+    "text": "a text", "texts": "a list of texts", "bytes": "bytes",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -127,6 +137,21 @@ def _both(name: str, one: str, other: str, file: str) -> str:
         if {one, other} == {single, several}:  # a TFRecord file does not tell a list of one value from a value
             return several
     raise BadInput(f"column {name!r} has mixed types: it holds {other}s in {file} and {one}s before; make them alike")
+
+
+def fits(column: Column, settled: str, found: str) -> bool:
+    """Return whether a file may hold `found` in a column that held `settled` in those that were inspected."""
+    # A label of true and false is a text, but no other text goes with it.
+    accepted = {settled} if settled == "boolean" and column.kind == "text" else _ACCEPTED[column.kind]
+    return found in (*accepted, "empty")
+
+
+def mixed_types(column: Column, settled: str, found: str, *, where: str, value: str) -> BadInput:
+    """Return what to say of a file that does not fit: `where` is the first row that does not, `value` stands in it."""
+    return BadInput(
+        f"column {column.name!r} has mixed types: {where} holds {_ENTRY.get(found, found)} ({value}), where "
+        f"{_ENTRY[settled]} was before; make them alike"
+    )
 
 
 def choose(

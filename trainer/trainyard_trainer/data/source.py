@@ -11,7 +11,7 @@ import pyarrow.fs as pa_fs
 from trainyard_trainer.data.tfrecord import is_record_file, open_records
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.faults import explained
+from trainyard_trainer.stores.faults import NO_BUCKET, explained
 from trainyard_trainer.stores.filesystems import open_location
 from trainyard_trainer.stores.uri import shown
 
@@ -137,6 +137,9 @@ def _info(filesystem: Any, root: str, location: str) -> Any:
     info = filesystem.get_file_info(root)
     if info.type != pa_fs.FileType.NotFound:
         return info
+    # Google's store takes a bucket that does not exist for an empty one.
+    if filesystem.type_name == "gcs" and filesystem.get_file_info(root.partition("/")[0]).type == info.type:
+        raise BadInput(f"cannot use {location}: {NO_BUCKET}")
     near = did_you_mean(PurePosixPath(root).name, _beside(filesystem, PurePosixPath(root)))
     where = "that it has been uploaded" if "://" in location else "that the volume holds it"
     raise BadInput(f"the data {location} does not exist{near or f': check the path, or {where}'}")
@@ -145,8 +148,10 @@ def _info(filesystem: Any, root: str, location: str) -> Any:
 def _beside(filesystem: Any, path: PurePosixPath) -> list[str]:
     """Return the names in the folder of a path; a bucket that does not exist is an error of its own."""
     folder = path.parent if path.parent.name or path.root else path
+    # Where GCS finds no folder it says so in words alone; S3 tells by the error that there is no such bucket.
+    selector = pa_fs.FileSelector(str(folder), allow_not_found=filesystem.type_name == "gcs")
     try:
-        return [PurePosixPath(each.path).name for each in filesystem.get_file_info(pa_fs.FileSelector(str(folder)))]
+        return [PurePosixPath(each.path).name for each in filesystem.get_file_info(selector)]
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -14,10 +14,10 @@ from trainyard_trainer.data.csv_files import CsvReader
 from trainyard_trainer.data.example_files import ExampleReader
 from trainyard_trainer.data.parquet_files import ParquetReader
 from trainyard_trainer.data.readers import Batch, Reader, Unit, blaming
-from trainyard_trainer.data.schema import Column, choose, is_number, kind_of, merge
+from trainyard_trainer.data.schema import Column, choose, fits, is_number, kind_of, merge, mixed_types
 from trainyard_trainer.data.source import Source, SourceFile
 from trainyard_trainer.data.stored_rows import StoredRows
-from trainyard_trainer.errors import BadInput
+from trainyard_trainer.errors import BadInput, one_line
 
 BATCH_ROWS = 16_384
 _INSPECTED_FILES = 200
@@ -116,6 +116,7 @@ class Table:
         self._readers = {held_back: self._reader(held_back) for _, held_back in self._files}
         kinds = merge(self._inspect(*each) for each in self._inspected())
         kinds |= _partition_kinds(each for each, _ in self._files)
+        self._kinds = kinds
         for reader in self._readers.values():
             reader.settle(kinds)
         schema = choose(
@@ -194,6 +195,7 @@ class Table:
         raise BadInput(empty_column(column.name))
 
     def _raw(self, batch: Batch, file: SourceFile, first_row: int, held_back: bool | None) -> RawRows:
+        self._check_kinds(batch, file)
         stored = StoredRows(batch, file, self.schema, separator=self._reading.label_separator)
         numbers = [stored.numbers(each) for each in self.schema.dense]
         raw = RawRows(
@@ -210,6 +212,18 @@ class Table:
         self.bad_rows.add(raw.bad(stored.bad))
         bad = {*stored.bad, *self.bad_rows.among(file.name, batch.rows)}
         return raw.without(bad) if bad else raw
+
+    def _check_kinds(self, batch: Batch, file: SourceFile) -> None:
+        """Refuse a file that was not inspected at the beginning and holds something else."""
+        stored = batch.columns.schema
+        for column in (*self.schema.features, self.schema.label):
+            if column.name in stored.names:
+                values = batch.columns.column(column.name)
+                settled, found = self._kinds[column.name], kind_of(values.type)
+                if not fits(column, settled, found):
+                    row = int(np.argmax(values.is_valid().to_numpy(zero_copy_only=False)))
+                    where, value = f"row {batch.rows[row] + 1} of {file.name}", one_line(repr(values[row].as_py()), 50)
+                    raise mixed_types(column, settled, found, where=where, value=value)
 
 
 def _partition_kinds(files: Iterable[SourceFile]) -> dict[str, str]:

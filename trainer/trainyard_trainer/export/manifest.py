@@ -1,7 +1,8 @@
 """The manifest of a model version: which files it is made of, and where it comes from."""
 
+import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,6 +15,7 @@ from trainyard_trainer.devices import Devices
 from trainyard_trainer.fitting.plan import Position
 from trainyard_trainer.reporting.journal import rfc3339
 from trainyard_trainer.spec import Run
+from trainyard_trainer.trees.settings import grows_trees
 
 _PACKAGES = ("trainyard", "tensorflow", "keras", "numpy", "pyarrow")
 
@@ -39,8 +41,18 @@ def describe(
         **({"slices": dict(slices)} if slices else {}),
         "training": dict(training),
         "data": dict(data),
-        "code": versions() | ({"image": run.image} if run.image else {}) | _program(run),
+        "code": versions(_packages(run, training)) | ({"image": run.image} if run.image else {}) | _program(run),
     }
+
+
+def _packages(run: Run, training: Mapping[str, Any]) -> tuple[str, ...]:
+    used = {
+        "ydf": grows_trees(run.program),
+        "optuna": "tuning" in training,
+        "dp-accounting": run.job.spec.privacy is not None,
+        "model-signing": run.signing_key is not None,
+    }
+    return (*_PACKAGES, *(name for name, is_used in used.items() if is_used))
 
 
 def _program(run: Run) -> dict[str, Any]:
@@ -73,7 +85,7 @@ def describe_data(table: DataSet, profile: Profile) -> dict[str, Any]:
         "format": source.format,
         "files": len(source.files),
         "bytes": source.size,
-        "fingerprint": source.fingerprint,
+        "fingerprint": _fingerprint(table, profile),
         "rows": profile.rows,
         "badRows": len(table.bad_rows),
         "trainingRows": profile.training_rows,
@@ -88,10 +100,16 @@ def describe_data(table: DataSet, profile: Profile) -> dict[str, Any]:
     return described
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the code that made the model."""
+def _fingerprint(table: DataSet, profile: Profile) -> str:
+    """Return what differs where the files or anything that was read of them differ, as sha256:<hex>."""
+    of_files = [each.fingerprint for each in (table.source, table.validation) if each]
+    return "sha256:" + hashlib.sha256("\n".join([*of_files, profile.content]).encode()).hexdigest()
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of the code that made the model: Python's and those of packages."""
     found = {"python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in packages:
         try:
             found[package] = version("tensorflow-cpu" if package == "tensorflow" and _is_cpu_build() else package)
         except PackageNotFoundError:

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from trainyard_operator.api.code import PythonProgram
 from trainyard_operator.api.names import MODEL_CARD_FILE
+from trainyard_operator.api.program import ModelProgram
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.export.manifest import describe, describe_data, describe_training
 from trainyard_trainer.export.model_card import model_card
+from trainyard_trainer.export.operations import check_saved
 from trainyard_trainer.export.saved_model import ServingModel, samples, save
 from trainyard_trainer.export.signing import sign
 from trainyard_trainer.export.slices import metrics_by_slice
@@ -20,6 +23,13 @@ from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stores.models import ModelStore
+
+
+def name_of(program: ModelProgram) -> str:
+    """Return what a message calls the model of a program."""
+    if isinstance(program, PythonProgram):
+        return f"the model of program.python.entryPoint {program.entry_point}"
+    return f"the model of family {program.family}"
 
 
 def publish_model(
@@ -37,11 +47,13 @@ def publish_model(
     """Return the version that others may serve from now on. `tuning` tells of the search that it is the best of.
 
     Raises:
+        BadInput: the model uses an operation that none may have.
         ExportFailed: what was written does not answer like the trained model.
         OSError: the store fails.
     """
     staging = store.new_staging()
     signatures = save(ServingModel(trained.model, trained.encoder, trained.task), staging)
+    check_saved(staging, name_of(run.program))
     inputs, answers = samples(prepared.table, trained)
     if prepared.privacy is None:  # those are rows of the data
         write_warmup(staging, model_name=run.job.model_name, specs=trained.encoder.signature(), rows=inputs)

@@ -1,9 +1,10 @@
 """Checks an exported model in a fresh process that has TensorFlow alone, as a server has.
 
 Run as a program it reads JSON documents from stdin, one a line (`path`, `inputs`, `expected`), and prints one for each
-to stdout (`error`, null where all is well, and `operations`, how many kinds the graph uses). Bytes are written as
-TensorFlow Serving's REST interface takes them, {"b64": ...}. It is started early, so that TensorFlow is loaded by the
-time the model is written.
+to stdout (`error`, null where all is well, and `operations`, how many kinds the graph uses). That it loads shows that
+all of them are TensorFlow's own; which of those a model may have, operations.py says. Bytes are written as TensorFlow
+Serving's REST interface takes them, {"b64": ...}. It is started early, so that TensorFlow is loaded by the time the
+model is written.
 """
 
 import base64

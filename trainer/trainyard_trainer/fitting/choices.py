@@ -136,11 +136,11 @@ def choose_execution(bench: Bench, open_: Ways, *, steps: int) -> Chosen:
 
 
 def _speed(bench: Bench, best: Execution, other: Execution) -> float | None:
-    """Return how many times faster another way is; nothing where it does not come to the same loss."""
+    """Return how many times faster another way is; nothing where it comes to a higher loss."""
     if bench.prepare(other) is None:
         return None
     reference, timing = bench.compare(best, other)
-    if not abs(timing.loss - reference.loss) <= _LOSS_TOLERANCE * abs(reference.loss):
+    if not timing.loss - reference.loss <= _LOSS_TOLERANCE * abs(reference.loss):
         return None
     return reference.seconds / timing.seconds
 
@@ -150,13 +150,18 @@ def batch_limit(rows: int, *, most: int) -> int:
     return 1 << (max(1, min(rows // MIN_STEPS, most)).bit_length() - 1)
 
 
-def choose_batch_size(speed: Callable[[int], float | None], *, limit: int) -> int:
+def first_batch(replicas: int) -> int:
+    """Return the batch size to begin with on so many devices: a power of two, of at least 32 rows for each of them."""
+    return FIRST_BATCH << (replicas - 1).bit_length()
+
+
+def choose_batch_size(speed: Callable[[int], float | None], *, limit: int, first: int = FIRST_BATCH) -> int:
     """Return the batch size beyond which doubling it does not help; `speed` gives rows a second where it fits.
 
     Raises:
         BadInput: not even one row fits.
     """
-    size = min(FIRST_BATCH, limit)
+    size = min(first, limit)
     if size == limit:
         return size
     best = speed(size)

@@ -18,6 +18,7 @@ from trainyard_trainer.fitting.choices import (
     Chosen,
     choose_batch_size,
     choose_execution,
+    first_batch,
     ways,
 )
 from trainyard_trainer.fitting.execution import FLOAT16, FLOAT32, Execution
@@ -46,10 +47,13 @@ class Maker:
 
 
 class Decider:
-    """Decides for one training. Several devices, or workers, would have to agree: there the plainest way is taken."""
+    """Decides for one training. Several workers would have to agree: there the plainest way is taken."""
 
-    def __init__(self, fit: Fit, maker: Maker, *, devices: Devices, rows: TrainingRows, limit: int) -> None:
+    def __init__(
+        self, fit: Fit, maker: Maker, *, devices: Devices, rows: TrainingRows, limit: int, workers: int = 1
+    ) -> None:
         self._fit, self._maker, self._devices, self._rows, self._limit = fit, maker, devices, rows, limit
+        self._workers = workers
         self._open = ways(
             fit.precision, fit.jit_compile, bfloat16=devices.has_bfloat16, gpus=devices.gpus, alone=not devices.strategy
         )
@@ -80,8 +84,6 @@ class Decider:
     def _batch_size(self) -> int:
         if isinstance(self._fit.batch_size, int):
             return self._fit.batch_size
-        if self._devices.strategy:
-            return _batch_of_replicas(self._devices, self._limit)
         # Its own optimizer, because a schedule depends on the batch size.
         optimizer = self._maker.optimizer(self._limit, FLOAT32)
 
@@ -89,12 +91,12 @@ class Decider:
             return self._maker.runner(optimizer, size, way)
 
         with Trials(ModelState(self._maker.model, optimizer), self._block(), runner) as trials:
-            return choose_batch_size(trials.speed, limit=self._limit)
+            return choose_batch_size(trials.speed, limit=self._limit, first=first_batch(_replicas(self._devices)))
 
     def _execution(self, optimizer: Any, size: int, runner: Callable[[Execution], StepRunner], steps: int) -> Chosen:
         plainest = self._open.plainest
-        if self._devices.strategy:
-            return Chosen(plainest, "the same on all devices")
+        if self._workers > 1:
+            return Chosen(plainest, "the same on all workers")
         if not self._open.others and not plainest.jit_compile:
             return Chosen(plainest, "as the spec says")
         with Trials(ModelState(self._maker.model, optimizer), self._block(), lambda _, way: runner(way)) as trials:
@@ -114,12 +116,12 @@ def settings_of_several(fit: Fit, found: Snapshot | None, *, devices: Devices, l
     """Return the settings for several workers, who each need the batch size to know which rows are theirs."""
     size = Choices.from_wire(found.state["choices"]).batch_size if found else fit.batch_size
     if not isinstance(size, int):
-        size = max(_batch_of_replicas(devices, limit), workers)  # none may be without a row
+        size = max(min(limit, FIRST_BATCH * _replicas(devices)), workers)  # none may be without a row
     return fit.model_copy(update={"batch_size": size})
 
 
-def _batch_of_replicas(devices: Devices, limit: int) -> int:
-    return min(limit, FIRST_BATCH * int(devices.strategy.num_replicas_in_sync))
+def _replicas(devices: Devices) -> int:
+    return int(devices.strategy.num_replicas_in_sync) if devices.strategy else 1
 
 
 def rows_a_block(fit: Fit, limit: int) -> int:

@@ -39,7 +39,7 @@ from trainyard_trainer.reporting.board import ProgressBoard
 from trainyard_trainer.reporting.history import Epochs, History, NoHistory
 from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.signals import StopSignal
-from trainyard_trainer.spec import Run
+from trainyard_trainer.spec import CACHE_ENV, Run
 from trainyard_trainer.tasks.task import Task, task_for
 from trainyard_trainer.workers.agreement import newest_of_chief
 from trainyard_trainer.workers.peers import NOBODY, Peers
@@ -96,11 +96,11 @@ def fit(
     limit = batch_limit(facts.training_rows, most=_block_bytes(prepared) // facts.row_bytes)
     before = found[0] if found else None
     settings = spec.fit.model_copy(update=PLAINLY) if prepared.privacy else spec.fit
-    if peers.count > 1:
+    if run.cluster.count > 1:
         settings = settings_of_several(settings, before, devices=devices, limit=limit, workers=peers.count)
     rows = training_rows(run, prepared, to_block, rows_a_block(settings, limit), share=share, journal=journal)
     maker = _maker(run, prepared, devices, model=model, task=task, share=share)
-    decided = Decider(settings, maker, devices=devices, rows=rows, limit=limit).decide(
+    decided = Decider(settings, maker, devices=devices, rows=rows, limit=limit, workers=run.cluster.count).decide(
         before,
         steps=lambda size: prepared.policy.steps_left(0, steps_per_epoch=math.ceil(facts.training_rows / size)),
         journal=journal,
@@ -214,7 +214,7 @@ def training_rows(
         message = f"pieces of the data read at a time: {depth} ({speed:.2f} times as fast as one)"
         journal.write("reading", message, pieces=depth, speed=round(speed, 2))
 
-    return StreamedRows(
+    streamed = StreamedRows(
         prepared.table,
         facts,
         seed=seed,
@@ -224,6 +224,14 @@ def training_rows(
         share=share,
         tell=tell,
     )
+    if streamed.sorted_by_label and not share.index:
+        journal.write(
+            "sorted-rows",
+            "the rows of a file are sorted by the label, so that blocks of streamed rows have few of its classes each: "
+            "shuffle the rows once, write them as several files or Parquet row groups, which are read in random order, "
+            f"or have them kept in memory ({CACHE_ENV})",
+        )
+    return streamed
 
 
 def _block_bytes(prepared: Prepared) -> int:

@@ -23,7 +23,7 @@ from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.tasks.task import Task
 from trainyard_trainer.workers.advice import advice
-from trainyard_trainer.workers.agreement import Call, add_up, agree, check_same
+from trainyard_trainer.workers.agreement import Call, Turn, add_up, agree, check_same, take_turn
 from trainyard_trainer.workers.peers import NOBODY, Peers
 
 EPOCH_LINE_SECONDS = 0.5
@@ -196,14 +196,7 @@ class Loop:
         trained = self._clock.now()
         metrics = self._task.metrics(position.totals)
         if self._validation is not None:
-            totals: dict[str, Any] = {}
-            for block in self._validation():
-                for name, value in self._runner.validate(block).items():
-                    totals[name] = totals.get(name, 0) + value
-                self._around.board.step_ended()
-                if self._around.stop.requested and self._peers.count == 1:
-                    self._leave(position)
-            totals = add_up(self._peers, totals)
+            totals = add_up(self._peers, self._validation_totals(position, self._validation()))
             metrics |= {f"val_{name}": value for name, value in self._task.metrics(totals).items()}
         for name in ("loss", "val_loss"):
             if not math.isfinite(metrics.get(name, 0.0)):
@@ -216,6 +209,20 @@ class Loop:
         if position.step < self._plan.steps_per_epoch:
             return position
         return replace(position, epoch=position.epoch + 1, step=0, totals=self._runner.zero_totals())
+
+    def _validation_totals(self, position: Position, blocks: Iterator[Any]) -> dict[str, Any]:
+        """Return the totals of this worker's validation rows, unless anybody is asked to stop meanwhile."""
+        totals: dict[str, Any] = {}
+        while True:
+            block = next(blocks, None)
+            turn = take_turn(self._peers, Turn(more=block is not None, stop=self._around.stop.requested))
+            if turn.stop:
+                self._leave(position)
+            if not turn.more:
+                return totals
+            for name, value in self._runner.validate(block).items() if block is not None else ():
+                totals[name] = totals.get(name, 0) + value
+            self._around.board.step_ended()
 
     def _judged(self, position: Position, cut: Reason | None) -> Position:
         """Judge an epoch that is over, and say what became of it."""

@@ -1,5 +1,6 @@
 """Keras optimizers and learning-rate schedules by name."""
 
+import re
 from typing import Any
 
 import keras
@@ -23,12 +24,21 @@ def make_optimizer(
     rate: Any = wanted.learning_rate
     if wanted.schedule is not None:
         rate = _schedule(wanted.schedule, rate, steps_per_epoch, epochs)
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if wanted.name == "muon":
+        settings |= _muon(wanted, model)
     optimizer = _CLASSES[wanted.name](learning_rate=rate, **settings)
     if precision == FLOAT16:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer
+
+
+def _muon(wanted: Optimizer, model: Any) -> dict[str, Any]:
+    """Return what else Muon needs: it leaves vectors and embeddings to AdamW by itself, and the outputs if told to."""
+    last = next((each for each in reversed(model.layers) if isinstance(each, keras.layers.Dense)), None)
+    settings: dict[str, Any] = {"exclude_layers": [f"(^|/){re.escape(last.name)}/"] if last else []}
+    return settings | ({"adam_weight_decay": wanted.weight_decay} if wanted.weight_decay is not None else {})
 
 
 def _schedule(wanted: Schedule, rate: float, steps_per_epoch: int, epochs: int) -> Any:

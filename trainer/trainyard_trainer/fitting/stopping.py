@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from trainyard_operator.api.fit import StopWhen
 from trainyard_operator.api.meta import parse_duration
-from trainyard_trainer.errors import BadInput, did_you_mean, listed
-from trainyard_trainer.tasks.metrics import is_better_higher
+from trainyard_trainer.tasks.metrics import check_metric, is_better_higher
 
 Reason = Literal["TimeLimit", "LossThreshold", "EarlyStopping", "MaxSteps", "MaxEpochs"]
 """Where several hold, the first of these is given; a training that diverged or was stopped on request has none."""
@@ -73,12 +72,8 @@ class StopPolicy:
         Raises:
             BadInput: with the names that would do.
         """
-        watched = self._when.no_improvement
-        if watched and watched.metric not in metrics:
-            raise BadInput(
-                f"fit.stopWhen.noImprovement.metric is {watched.metric!r}, which this training does not have"
-                f"{did_you_mean(watched.metric, metrics)} (it has {listed(metrics)})"
-            )
+        if watched := self._when.no_improvement:
+            check_metric("fit.stopWhen.noImprovement.metric", watched.metric, metrics)
 
     def judge(
         self, state: StopState, *, epoch: int, metrics: Mapping[str, float], cut: Reason | None = None

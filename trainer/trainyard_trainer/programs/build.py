@@ -7,9 +7,11 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from trainyard_operator.api.code import PythonProgram
 from trainyard_trainer.errors import BadInput, did_you_mean, listed, one_line
+from trainyard_trainer.export.operations import check_traced
 from trainyard_trainer.programs.blame import blaming, place_of
 from trainyard_trainer.programs.data_spec import DataSpec
 
@@ -90,6 +92,7 @@ def build_python(program: PythonProgram, data: DataSpec) -> UserModel:
         )
     wrapped = UserModel(model, data)
     _check_outputs(wrapped, data, where)
+    _check_operations(wrapped, data, where)
     return wrapped
 
 
@@ -111,6 +114,13 @@ def _check_outputs(model: UserModel, data: DataSpec, where: str) -> None:
         )
     if not model.trainable_variables:
         raise BadInput(f"the model of {where} has no weights to train")
+
+
+def _check_operations(model: UserModel, data: DataSpec, where: str) -> None:
+    rows = {name: tf.TensorSpec([None, *each.shape], each.dtype, name) for name, each in data.inputs.items()}
+    with blaming(f"the model of {where} cannot be written as a graph"):
+        traced = tf.function(lambda each: model(each, training=False), autograph=False).get_concrete_function(rows)
+    check_traced(traced, f"the model of {where}")
 
 
 def _article(value: Any) -> str:

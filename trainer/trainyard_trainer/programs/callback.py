@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,8 +39,8 @@ class Progress(keras.callbacks.Callback):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Learn how much there is to do."""
         epochs, per_epoch = self.params.get("epochs") or 0, self.params.get("steps") or 0
-        self._began = time.monotonic()
-        self.board.update(phase="training", epochs=epochs, steps=epochs * per_epoch, last_step_time=time.time())
+        self._began = self.board.clock.now()
+        self.board.step_ended(phase="training", epochs=epochs, steps=epochs * per_epoch)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Remember where the epoch begins: Keras counts batches anew in each."""
@@ -53,9 +52,9 @@ class Progress(keras.callbacks.Callback):
         step = self._first + batch + 1
         now = self.board.current
         left = max(now.steps - step, 0)
-        spent = time.monotonic() - self._began
+        spent = self.board.clock.now() - self._began
         eta = spent / step * left if now.steps else None
-        self.board.update(step=step, loss=_number(logs, "loss"), eta_seconds=eta, last_step_time=time.time())
+        self.board.step_ended(step=step, loss=_number(logs, "loss"), eta_seconds=eta)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Take over the metrics of the epoch, and how many steps it had where nobody knew."""

@@ -1,12 +1,14 @@
 """The metrics of every epoch as a CSV file in the log folder, and beside it for TensorBoard."""
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from trainyard_trainer.errors import one_line
+from trainyard_trainer.files import write_atomically
 from trainyard_trainer.reporting.journal import Journal
 
 HISTORY_FILE = "history.csv"
@@ -45,7 +47,8 @@ class NoHistory:
 class History:
     """Appends one row an epoch; after a resume, the epochs that will be trained again are dropped first.
 
-    A training can do without: a row that cannot be written, on a disk that is full, is reported and left out.
+    A training can do without: what cannot be written, on a disk that is full, is reported and left out. The file
+    is begun with a later epoch then.
     """
 
     def __init__(self, folder: Path, metrics: tuple[str, ...], journal: Journal) -> None:
@@ -57,31 +60,45 @@ class History:
         self._columns = ["epoch", "steps", "seconds", LEARNING_RATE, *metrics]
         self._tensorboard = TensorBoardLog(folder)
         self._journal, self._complete = journal, True
+        self._unwritten: list[dict[str, str]] | None = None
 
     def resume(self, epoch: int) -> None:
         """Keep the rows of the first `epoch` epochs only."""
-        kept: list[dict[str, str]] = []
-        if epoch and self._path.exists():
-            with self._path.open(newline="", encoding="utf-8") as stream:
-                kept = [
-                    row
-                    for row in csv.DictReader(stream)
-                    if (row["epoch"] or "").isdigit() and int(row["epoch"]) <= epoch
-                ]
-        self._tensorboard.resume(epoch)
+        with self._optional():
+            self._unwritten = self._kept(epoch)
+            self._begin()
+        with self._optional():
+            self._tensorboard.resume(epoch)
+
+    def _kept(self, epoch: int) -> list[dict[str, str]]:
+        if not epoch or not self._path.exists():
+            return []
+        with self._path.open(newline="", encoding="utf-8") as stream:
+            return [
+                row for row in csv.DictReader(stream) if (row["epoch"] or "").isdigit() and int(row["epoch"]) <= epoch
+            ]
+
+    def _begin(self) -> None:
+        """Write the header and what is kept, unless that has been done."""
+        if self._unwritten is None:
+            return
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns, extrasaction="ignore", restval="")
+        writer.writeheader()
+        writer.writerows(self._unwritten)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, self._columns, extrasaction="ignore", restval="")
-            writer.writeheader()
-            writer.writerows(kept)
+        write_atomically(self._path, lambda stream: stream.write(text.getvalue().encode()))
+        self._unwritten = None
 
     def add(self, epoch: int, *, steps: int, seconds: float, metrics: Mapping[str, float]) -> None:
         """Append an epoch; `seconds` is how long it took, and the learning rate may be among the metrics."""
         row = {"epoch": epoch, "steps": steps, "seconds": round(seconds, 4)} | dict(metrics)
         with self._optional():
-            self._tensorboard.add(epoch, metrics)
+            self._begin()
             with self._path.open("a", newline="", encoding="utf-8") as stream:
                 csv.DictWriter(stream, self._columns, extrasaction="ignore", restval="").writerow(row)
+        with self._optional():
+            self._tensorboard.add(epoch, metrics)
 
     def close(self) -> None:
         """Bring everything to the files."""

@@ -64,16 +64,20 @@ class _EventFile:
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
         self._writer: Any = None
+        self._begun_at = 0
 
     def open(self, epoch: int) -> None:
+        """Begin the file with what it has of the first `epoch` epochs; where that fails, the next `add` tries again."""
+        self._writer, self._begun_at = None, epoch
         kept = [event for event in self._events() if event.step <= epoch and event.summary.value] if epoch else []
         self._path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._path.with_name(".rewritten")
-        self._writer = tf.io.TFRecordWriter(str(temporary))
+        writer = tf.io.TFRecordWriter(str(temporary))
         for event in [tf.compat.v1.Event(wall_time=time.time(), file_version="brain.Event:2"), *kept]:
-            self._writer.write(event.SerializeToString())
-        self._writer.flush()
+            writer.write(event.SerializeToString())
+        writer.flush()
         temporary.replace(self._path)
+        self._writer = writer
 
     def _events(self) -> Iterator[Any]:
         try:
@@ -87,6 +91,8 @@ class _EventFile:
         summary = tf.compat.v1.Summary(
             value=[tf.compat.v1.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         )
+        if self._writer is None:
+            self.open(self._begun_at)
         event = tf.compat.v1.Event(wall_time=time.time(), step=step, summary=summary)
         self._writer.write(event.SerializeToString())
         self._writer.flush()

@@ -56,7 +56,8 @@ class ForestModel(keras.layers.Layer):
         self._child = self._fixed(forest.child + np.repeat(nodes, each), "int32")
         self._leaf = self._fixed(forest.leaf + np.repeat(leaves, each), "int32")
         self._words_at = self._fixed(np.where(inner, -1, forest.words_at + np.repeat(words, each)), "int32")
-        self._words = self._fixed(forest.words, "int32")
+        # One more than there are, because every node looks one up: trees that ask for no category have none.
+        self._words = self._fixed(np.append(forest.words, 0), "int32")
         self._values = self._fixed(forest.values, "float32")
         self._start = self._fixed(start, "float32")
 

@@ -14,7 +14,7 @@ from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
 from trainyard_trainer.stores.searches import StoredSearch
-from trainyard_trainer.tasks.metrics import is_better_higher
+from trainyard_trainer.tasks.metrics import check_metric, is_better_higher
 from trainyard_trainer.trees.settings import most_epochs
 from trainyard_trainer.tuning.space import Choice, Space
 from trainyard_trainer.tuning.study import Study
@@ -33,7 +33,7 @@ class Search:
     """One search. `folder` is where it keeps its trials while it runs, `store` what outlives that folder, if it must.
 
     Raises:
-        BadInput: the parameters do not fit the spec.
+        BadInput: the parameters do not fit the spec, or no trial would have the objective.
         StoreUnavailable: whether an earlier pod has begun this search cannot be found out.
     """
 
@@ -48,6 +48,7 @@ class Search:
         self.higher = objective.direction == "max" if objective.direction else is_better_higher(self.metric)
         self.folder = tuning_folder(run)
         self._space = Space(run.job)
+        check_metric("tuning.objective.name", self.metric, self._space.metrics)
         self._study = Study(
             self._tuning, self._space, higher=self.higher, epochs=self._epochs, seed=run.job.spec.fit.seed
         )
@@ -200,14 +201,13 @@ class Search:
     def _show(self) -> None:
         done = sum(self._epochs if each.ended else len(each.values) for each in self._trials)
         ranked = self._trials.best_first(higher=self.higher)
-        self._board.update(
+        self._board.step_ended(
             phase="training",
             epoch=done,
             epochs=self._wanted * self._epochs,
             step=done,
             steps=self._wanted * self._epochs,
             metrics={self.metric: ranked[0].value} if ranked else {},
-            last_step_time=time.time(),
         )
 
     def _end_processes(self) -> None:

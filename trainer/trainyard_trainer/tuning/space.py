@@ -14,13 +14,14 @@ from trainyard_operator.api.trainingjob import TrainingJob
 from trainyard_operator.api.tuning import Parameter
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.spec import parse_job
+from trainyard_trainer.tasks.metrics import metrics_of
 
 Choice = Mapping[str, Any]
 """A value for each parameter: a number, or the text that stands for a value of the spec."""
 
 
 class Space:
-    """All the specs that a search may try.
+    """All the specs that a search may try, and in `metrics` the names of what their trials may report.
 
     Raises:
         BadInput: a parameter names no field of the spec, or a value that the field does not take.
@@ -32,9 +33,7 @@ class Space:
         del self._document["spec"]["tuning"]
         self._parameters = {each.name: each for each in job.spec.tuning.parameters}
         self.distributions = {name: _distribution(each) for name, each in self._parameters.items()}
-        for name, parameter in self._parameters.items():
-            for value in parameter.values or (self.distributions[name].low, self.distributions[name].high):
-                self._check(name, value)
+        self.metrics = tuple(dict.fromkeys(metric for each in self._jobs() for metric in metrics_of(each)))
 
     def job(self, choice: Choice, *, rules: bool = True) -> TrainingJob:
         """Return the job of one trial; without `rules`, whether the values go together is not looked at.
@@ -61,10 +60,17 @@ class Space:
         for values in itertools.product(*(_points(self.distributions[name]) for name in names)):
             yield dict(zip(names, values, strict=True))
 
-    def _check(self, name: str, value: Any) -> None:
+    def _jobs(self) -> Iterator[TrainingJob]:
+        """Yield the job as it is, and with each value of each parameter, or with both ends of its range."""
+        yield self.job({}, rules=False)
+        for name, parameter in self._parameters.items():
+            for value in parameter.values or (self.distributions[name].low, self.distributions[name].high):
+                yield self._with(name, value)
+
+    def _with(self, name: str, value: Any) -> TrainingJob:
         try:
             # Values may only go together with those of other parameters: a trial in which they do not fails alone.
-            self.job({name: value}, rules=False)
+            return self.job({name: value}, rules=False)
         except BadInput as error:
             raise BadInput(f"tuning.parameters {name} with value {value}: {error}") from error
         except yaml.YAMLError as error:

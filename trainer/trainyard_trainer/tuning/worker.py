@@ -51,13 +51,16 @@ class TrialFolder:
         yield from sorted(each for each in self.logs.rglob("*") if each.is_file())
 
     def values(self, metric: str) -> tuple[float, ...]:
-        """Return the metric after each epoch so far; a line that is being written does not count yet."""
+        """Return the metric after each epoch so far, NaN where there is none of that name.
+
+        A line that is being written does not count yet.
+        """
         try:
             text = (self.logs / HISTORY_FILE).read_text(encoding="utf-8")
         except FileNotFoundError:
             return ()
         rows = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
-        return tuple(float(row[metric] or "nan") for row in rows)
+        return tuple(float(row.get(metric) or "nan") for row in rows)
 
     def report(self) -> dict[str, Any]:
         """Return what it left behind as its result; nothing where it was killed."""

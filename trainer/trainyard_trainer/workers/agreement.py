@@ -62,6 +62,25 @@ def agree(peers: Peers, own: Call, before: Mapping[str, Any]) -> Call:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is settled before each block of validation rows, of which not all workers have as many.
+
+    `more` is true where anybody has another block, and `stop` where anybody was asked to stop.
+    """
+
+    more: bool
+    stop: bool
+
+
+def take_turn(peers: Peers, own: Turn) -> Turn:
+    """Return the turn of all workers together; those without a block take part until nobody has one."""
+    if peers.count == 1:
+        return own
+    turns = [Turn(**each) for each in peers.gather(asdict(own))]
+    return Turn(more=any(each.more for each in turns), stop=any(each.stop for each in turns))
+
+
 def newest_of_chief(
     peers: Peers, folder: CheckpointFolder, plan: str, journal: Journal
 ) -> tuple[Snapshot, Path] | None:

@@ -5,24 +5,25 @@ TF_CONFIG, which is TensorFlow's later; the connections that were made stay for 
 """
 
 import contextlib
-import faulthandler
 import json
 import os
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from trainyard_trainer.devices import quiet
-from trainyard_trainer.errors import BadInput, PeerLost, PeersMissing, one_line
+from trainyard_trainer.errors import BadInput, PeerLost, PeersMissing, listed, one_line
 from trainyard_trainer.workers.cluster import Address, Cluster, shown
 from trainyard_trainer.workers.link import HELLO, MOST_BYTES_OF_A_STRANGER, REFUSED, WELCOME, receive, send
 from trainyard_trainer.workers.peers import BEAT_SECONDS, NOBODY, ConnectedPeers, Peers
+from trainyard_trainer.workers.unlocked import unlocked_connecting
 
 CONNECT_SECONDS = 60
-"""TensorFlow's servers find each other in a second or two."""
+"""TensorFlow's servers find each other in a second or two, but for those whose ports a network keeps shut."""
 _LOOK_SECONDS = 0.25
 _HELLO_SECONDS = 5.0
 
@@ -33,13 +34,13 @@ class Meeting:
 
     peers: Peers
     addresses: tuple[str, ...]
+    abandon: Callable[[PeerLost], None] = lambda loss: None
 
     @contextlib.contextmanager
     def connecting(self) -> Iterator[None]:
         """Have all workers start TensorFlow's servers together, and end the process where those do not find each other.
 
-        TensorFlow waits for a worker that died just then for ever, and holds Python's lock meanwhile, so that no thread
-        and no signal handler of ours could do anything about it.
+        A worker that dies just then is noticed as at any other time, because the lock that threads need is free.
         """
         if not self.addresses:
             yield
@@ -49,11 +50,18 @@ class Meeting:
         with quiet():
             import tensorflow  # noqa: F401 (before the clock is started)
         self.peers.ready()
-        faulthandler.dump_traceback_later(CONNECT_SECONDS, exit=True)
+        late = PeerLost(
+            f"TensorFlow's servers at {listed(self.addresses)} have not found each other within {CONNECT_SECONDS} s: "
+            "see that all workers can reach each other on these ports"
+        )
+        clock = threading.Timer(CONNECT_SECONDS, self.abandon, [late])
+        clock.daemon = True
+        clock.start()
         try:
-            yield
+            with unlocked_connecting():
+                yield
         finally:
-            faulthandler.cancel_dump_traceback_later()
+            clock.cancel()
 
 
 ALONE = Meeting(NOBODY, ())
@@ -92,11 +100,11 @@ def meet(
     host = _Host(cluster, terms, deadline, seconds) if cluster.is_chief else _Guest(cluster, terms, deadline, seconds)
     connections, addresses = host.meet()
     if join:
-        return Meeting(join(connections), addresses)
+        return Meeting(join(connections), addresses, abandon)
     peers = ConnectedPeers(
         connections, index=cluster.index, count=cluster.count, abandon=abandon, beat_seconds=beat_seconds
     )
-    return Meeting(peers, addresses)
+    return Meeting(peers, addresses, abandon)
 
 
 class _Host:

@@ -1,9 +1,11 @@
-"""The roles every cluster has for its users: cluster-admin, admin, edit and view."""
+"""The roles every cluster has: cluster-admin, admin, edit and view for its users, and one for servers behind it."""
 
 from collections.abc import Iterator
 
 from trainyard_devcluster.apiserver.values import Object
 
+AUTHENTICATION = "extension-apiserver-authentication"
+"""The ConfigMap of kube-system that says how to know the API server."""
 _GROUP = "rbac.authorization.k8s.io"
 _READ = ["get", "list", "watch"]
 _WRITE = ["create", "delete", "deletecollection", "patch", "update"]
@@ -28,6 +30,12 @@ def first_roles() -> Iterator[Object]:
         "metadata": {"name": "cluster-admin"},
         "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
         "subjects": [{"kind": "Group", "name": "system:masters"}],
+    }
+    yield {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "Role",
+        "metadata": {"name": f"{AUTHENTICATION}-reader", "namespace": "kube-system"},
+        "rules": [_rule([""], ["configmaps"], _READ) | {"resourceNames": [AUTHENTICATION]}],
     }
 
 

@@ -22,12 +22,12 @@ class Logs:
 
     Args:
         cluster: where the nodes are registered.
-        token: what proves to a node that the API server asks.
+        tls: the client certificate that proves to a node that the API server asks.
     """
 
-    def __init__(self, cluster: Cluster, token: str) -> None:
+    def __init__(self, cluster: Cluster, tls: ssl.SSLContext) -> None:
         self._cluster = cluster
-        self._token = token
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     async def stream(self, request: web.Request, pod: Object, query: Mapping[str, str]) -> web.StreamResponse:
@@ -55,12 +55,8 @@ class Logs:
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
-            # Nodes serve with certificates of their own making; the token goes to loopback addresses.
-            tls = ssl.create_default_context()
-            tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=tls, limit=0),
-                headers={"Authorization": f"Bearer {self._token}"},
+                connector=aiohttp.TCPConnector(ssl=self._tls, limit=0),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
             )
         return self._session

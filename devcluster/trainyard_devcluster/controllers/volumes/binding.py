@@ -9,6 +9,8 @@ from trainyard_devcluster.resources import Object, name_of, namespace_of, uid_of
 from trainyard_devcluster.selectors import matches
 
 PROVISIONED_BY_ANNOTATION = "pv.kubernetes.io/provisioned-by"
+PROVISIONER_ANNOTATION = "volume.kubernetes.io/storage-provisioner"
+"""Who is to make a volume for a claim that fits none of those that are there."""
 BIND_COMPLETED_ANNOTATION = "pv.kubernetes.io/bind-completed"
 BOUND_BY_CONTROLLER_ANNOTATION = "pv.kubernetes.io/bound-by-controller"
 

@@ -1,12 +1,6 @@
-"""The shell that binds claims to volumes, makes volumes for them, and takes both back."""
-
-import asyncio
-import shutil
-from pathlib import Path
+"""The shell that binds claims to volumes, and asks provisioners for those that are missing."""
 
 from trainyard_devcluster import pods
-from trainyard_devcluster.client import AlreadyExistsError, NotFoundError
-from trainyard_devcluster.controllers.bootstrap import PROVISIONER
 from trainyard_devcluster.controllers.context import Context, enqueue
 from trainyard_devcluster.controllers.volumes import binding
 from trainyard_devcluster.informer import Key
@@ -29,7 +23,6 @@ class VolumeController:
 
     def __init__(self, context: Context) -> None:
         self._client = context.client
-        self._folder = context.settings.volumes_dir
         self._recorder = context.recorder(self.name)
         self.queue: WorkQueue[Key] = WorkQueue()
         self._claims = context.informer(PERSISTENT_VOLUME_CLAIMS)
@@ -60,36 +53,36 @@ class VolumeController:
             return
         class_name = binding.class_of(claim, self._classes)
         volume = binding.best_volume(claim, class_name, self._volumes)
-        if volume is None:
-            volume = await self._provision(claim, class_name)
         if volume is not None:
             await self._bind(claim, volume)
         else:
-            await self._set_claim_phase(claim, "Pending")
+            await self._set_claim_phase(await self._ask_for_volume(claim, class_name), "Pending")
 
-    async def _provision(self, claim: Object, class_name: str) -> Object | None:
+    async def _ask_for_volume(self, claim: Object, class_name: str) -> Object:
         if not class_name:
             message = "no persistent volumes available for this claim and no storage class is set"
             await self._recorder.normal(claim, "FailedBinding", message)
-            return None
+            return claim
         storage_class = self._classes.get("", class_name)
         if storage_class is None:
             message = f'storageclass.storage.k8s.io "{class_name}" not found'
             await self._recorder.warning(claim, "ProvisioningFailed", message)
-            return None
-        if storage_class["provisioner"] != PROVISIONER or self._folder is None:
-            return None
-        volume = binding.volume_for(claim, storage_class, self._folder)
-        await asyncio.to_thread(Path(volume["spec"]["hostPath"]["path"]).mkdir, parents=True, exist_ok=True)
-        try:
-            made = await self._client.create(PERSISTENT_VOLUMES, volume)
-        except AlreadyExistsError:
-            # Made by us before a restart: its name is the claim's uid.
-            made = await self._client.get(PERSISTENT_VOLUMES, name_of(volume))
-        self._volumes.observe(made)
-        message = f"Successfully provisioned volume {name_of(made)}"
-        await self._recorder.normal(claim, "ProvisioningSucceeded", message)
-        return made
+            return claim
+        provisioner = storage_class["provisioner"]
+        annotations = claim["metadata"].get("annotations") or {}
+        if annotations.get(binding.PROVISIONER_ANNOTATION) == provisioner:
+            return claim
+        marked = annotations | {binding.PROVISIONER_ANNOTATION: provisioner}
+        body = claim | {"metadata": claim["metadata"] | {"annotations": marked}}
+        claim = await self._client.update(PERSISTENT_VOLUME_CLAIMS, body)
+        self._claims.observe(claim)
+        message = (
+            f"Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by the "
+            "system administrator. If volume creation is delayed, please verify that the provisioner is running and "
+            "correctly registered."
+        )
+        await self._recorder.normal(claim, "ExternalProvisioning", message)
+        return claim
 
     async def _bind(self, claim: Object, volume: Object) -> None:
         # The volume first: its claimRef is what keeps two claims from getting one volume.
@@ -129,21 +122,6 @@ class VolumeController:
             self.queue.add((namespace_of(claim), name_of(claim)))
             return
         await self._set_volume_phase(volume, "Released")
-        if volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete":
-            await self._reclaim(volume)
-
-    async def _reclaim(self, volume: Object) -> None:
-        annotations = volume["metadata"].get("annotations") or {}
-        if annotations.get(binding.PROVISIONED_BY_ANNOTATION) != PROVISIONER or self._folder is None:
-            return
-        path = Path(volume["spec"]["hostPath"]["path"])
-        # Only ever what this controller made: a folder directly in its own, named like the volume.
-        if path == self._folder / name_of(volume):
-            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
-        try:
-            await self._client.delete(PERSISTENT_VOLUMES, name_of(volume), uid=uid_of(volume))
-        except NotFoundError:
-            return
 
     async def _set_claim_phase(self, claim: Object, phase: str) -> None:
         if claim.get("status", {}).get("phase") != phase:

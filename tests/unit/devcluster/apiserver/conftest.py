@@ -18,6 +18,7 @@ from trainyard_devcluster.apiserver.auth.tokens import Signer
 from trainyard_devcluster.apiserver.bootstrap import bootstrap
 from trainyard_devcluster.apiserver.builtin import builtin_resources
 from trainyard_devcluster.apiserver.cluster import Cluster
+from trainyard_devcluster.apiserver.credentials import Credentials, prepare
 from trainyard_devcluster.apiserver.custom import serve_definitions
 from trainyard_devcluster.apiserver.endpoints.logs import Logs
 from trainyard_devcluster.apiserver.registry import Registry
@@ -149,13 +150,19 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> Credentials:
+    return prepare(tmp_path_factory.mktemp("credentials"))
+
+
 @pytest.fixture
-def cluster(clock: Clock) -> Cluster:
+def cluster(clock: Clock, credentials: Credentials) -> Cluster:
     uids = itertools.count(1)
     store, registry = Store(revision=1000, memory=50), Registry(builtin_resources())
     made = Cluster(store, registry, IPv4Network("127.32.0.0/16"), clock, lambda: f"uid-{next(uids)}")
     serve_definitions(made)
-    bootstrap(made, IPv4Address("127.0.0.1"), 6443)
+    authority = credentials.authority.decode()
+    bootstrap(made, IPv4Address("127.0.0.1"), 6443, client_authority=authority)
     # The controllers' part: without the account there are no pods.
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}
     store.put("serviceaccounts", ("default", "default"), account | {"metadata": {"uid": "sa", **account["metadata"]}})
@@ -163,8 +170,8 @@ def cluster(clock: Clock) -> Cluster:
 
 
 @pytest.fixture
-async def api(cluster: Cluster) -> AsyncIterator[Api]:
+async def api(cluster: Cluster, credentials: Credentials) -> AsyncIterator[Api]:
     authenticator = Authenticator(cluster, ADMIN_TOKEN, Signer(b"key"))
-    server = Server(cluster, authenticator, Logs(cluster, "kubelet"), "127.0.0.1:6443")
+    server = Server(cluster, authenticator, Logs(cluster, credentials.kubelet_tls), "127.0.0.1:6443")
     async with TestClient(TestServer(server.application(), handler_cancellation=True)) as client:
         yield Api(client)

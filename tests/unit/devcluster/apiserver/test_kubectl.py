@@ -1,8 +1,6 @@
 """An unmodified kubectl against the server."""
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support import kubectl as program
 from support.api_process import api_server
 from support.objects import OPEN, a_config_map, a_definition, a_deployment, a_job, a_pod, a_service, a_widget
 
-KUBECTL = shutil.which("kubectl")
-pytestmark = pytest.mark.skipif(KUBECTL is None, reason="no kubectl on PATH")
 REPOSITORY = Path(__file__).parents[4]
 Kubectl = Callable[..., str]
 
@@ -23,8 +20,8 @@ Kubectl = Callable[..., str]
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     folder = tmp_path_factory.mktemp("kubectl")
     with api_server(folder) as kubeconfig:
-        found = {"PATH": os.environ["PATH"], "HOME": str(folder), "KUBECONFIG": str(kubeconfig)}
-        subprocess.run([str(KUBECTL), "create", "serviceaccount", "default"], env=found, check=True)
+        found = program.environment(kubeconfig, folder)
+        program.kubectl("create", "serviceaccount", "default", env=found)
         yield found
 
 
@@ -32,17 +29,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 def kubectl(environment: dict[str, str]) -> Kubectl:
     def run(*arguments: str, stdin: object = None, fails: bool = False) -> str:
         text = None if stdin is None else yaml.safe_dump(stdin)
-        done = subprocess.run(
-            [str(KUBECTL), *arguments],
-            input=text,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        assert (done.returncode != 0) is fails, done.stderr
-        return done.stderr if fails else done.stdout
+        return program.kubectl(*arguments, env=environment, stdin=text, fails=fails)
 
     return run
 
@@ -128,7 +115,7 @@ def test_describe_pods_services_and_jobs(kubectl: Kubectl) -> None:
 
 def test_a_table_is_watched(kubectl: Kubectl, environment: dict[str, str]) -> None:
     kubectl("create", "cm", "seen", "--from-literal=a=b")
-    command = [str(KUBECTL), "get", "cm", "seen", "-w"]
+    command = [str(program.KUBECTL), "get", "cm", "seen", "-w"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         try:
@@ -197,6 +184,9 @@ def test_namespaces_and_generators(kubectl: Kubectl) -> None:
     kubectl("create", "job", "made", "-n", "team", "--image=x:1")
     kubectl("create", "deployment", "made", "-n", "team", "--image=x:1")
     kubectl("expose", "deployment", "made", "-n", "team", "--port=80")
+    kubectl("create", "service", "nodeport", "more", "-n", "team", "--tcp=80:http")
+    kubectl("create", "ingress", "made", "-n", "team", "--rule=example.dev/a*=made:80")
+    kubectl("autoscale", "deployment", "made", "-n", "team", "--min=2", "--max=5", "--cpu=70%", "--memory=200Mi")
     kubectl("create", "pdb", "made", "-n", "team", "--selector=app=made", "--min-available=50%")
     kubectl("create", "quota", "made", "-n", "team", "--hard=pods=10")
     kubectl("create", "cronjob", "made", "-n", "team", "--image=x:1", "--schedule=@daily")
@@ -204,7 +194,22 @@ def test_namespaces_and_generators(kubectl: Kubectl) -> None:
     kubectl("create", "rolebinding", "made", "-n", "team", "--role=made", "--serviceaccount=team:default")
     kubectl("create", "configmap", "made", "-n", "team", "--from-literal=a=b")
     kubectl("create", "secret", "generic", "made", "-n", "team", "--from-literal=a=b")
+    (port,) = json.loads(kubectl("get", "svc", "more", "-n", "team", "-o", "json"))["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (80, "http")
+    (rule,) = json.loads(kubectl("get", "ing", "made", "-n", "team", "-o", "json"))["spec"]["rules"]
+    assert (rule["host"], rule["http"]["paths"][0]["path"]) == ("example.dev", "/a")
+    assert rule["http"]["paths"][0]["backend"] == {"service": {"name": "made", "port": {"number": 80}}}
+    scaler = json.loads(kubectl("get", "hpa", "made", "-n", "team", "-o", "json"))["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"], scaler["scaleTargetRef"]["name"]) == (2, 5, "made")
+    targets = {each["resource"]["name"]: each["resource"]["target"] for each in scaler["metrics"]}
+    assert targets["cpu"] == {"type": "Utilization", "averageUtilization": 70}
+    assert targets["memory"] == {"type": "AverageValue", "averageValue": "200Mi"}
     shown = kubectl("get", "all", "-n", "team")
     for kind in ("pod/made", "job.batch/made", "deployment.apps/made", "service/made", "cronjob.batch/made"):
         assert kind in shown
-    assert kubectl("delete", "all", "--all", "-n", "team").count("deleted") == 5
+    assert kubectl("delete", "all", "--all", "-n", "team").count("deleted") == 7
+
+
+def test_the_cluster_is_dumped(kubectl: Kubectl) -> None:
+    kubectl("create", "deployment", "dumped", "--image=x:1")
+    assert '"name": "dumped"' in kubectl("cluster-info", "dump", "--namespaces=default")

@@ -80,8 +80,12 @@ async def test_subresources_that_are_not_offered_are_not_there(api: Api, name: s
 
 @asynccontextmanager
 async def a_node(api: Api, lines: str = "one\ntwo\n", code: int = 200) -> AsyncIterator[list[web.Request]]:
-    """A node whose kubelet endpoint answers with a log, and keeps what it was asked."""
+    """A node whose kubelet endpoint answers with a log to the cluster's API server alone, and keeps what it was asked.
+
+    It knows the server by what the server publishes.
+    """
     asked: list[web.Request] = []
+    published = await api.get("/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication")
 
     async def answer(request: web.Request) -> web.Response:
         asked.append(request)
@@ -89,6 +93,8 @@ async def a_node(api: Api, lines: str = "one\ntwo\n", code: int = 200) -> AsyncI
 
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+    tls.load_verify_locations(cadata=published["data"]["client-ca-file"])
+    tls.verify_mode = ssl.CERT_REQUIRED
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
     runner = web.AppRunner(app)
@@ -114,7 +120,10 @@ async def test_logs_come_from_the_node(api: Api) -> None:
         (request,) = asked
         assert request.path == "/containerLogs/default/worker/main"
         assert dict(request.query) == {"tailLines": "5", "previous": "true"}
-        assert request.headers["Authorization"] == "Bearer kubelet"
+        assert request.transport is not None
+        subject = dict(pair for (pair,) in request.transport.get_extra_info("peercert")["subject"])
+        assert subject["organizationName"] == "system:masters"
+        assert subject["commonName"] == "kube-apiserver-kubelet-client"
 
 
 async def test_a_node_may_refuse_a_log(api: Api) -> None:

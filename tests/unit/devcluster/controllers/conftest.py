@@ -12,11 +12,12 @@ from typing import TypeVar
 import pytest
 
 from trainyard_devcluster.client import Client, NotFoundError
-from trainyard_devcluster.resources import Object, Resource
+from trainyard_devcluster.resources import SERVICE_ACCOUNTS, Object, Resource
 
 T = TypeVar("T")
 
 NODE_GRACE_SECONDS = 2.0
+CLUSTER_CIDR = "127.64.0.0/16"
 START_SECONDS = 30.0
 LOOK_SECONDS = 0.02
 
@@ -36,14 +37,23 @@ class Parts:
     def volumes(self) -> Path:
         return self.folder / "volumes"
 
-    def start(self, part: str, *options: str) -> None:
-        with (self.folder / f"{part}.log").open("ab") as log:
+    def start(self, part: str, *options: str, name: str = "") -> None:
+        with (self.folder / f"{name or part}.log").open("ab") as log:
             command = [sys.executable, "-m", f"trainyard_devcluster.{part}", *options]
-            self.running[part] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            self.running[name or part] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+    def start_api_server(self) -> None:
+        self.start("apiserver", "--dir", str(self.folder))
+        deadline = time.monotonic() + START_SECONDS
+        while not self.kubeconfig.exists():
+            assert self.running["apiserver"].poll() is None, (self.folder / "apiserver.log").read_text()
+            assert time.monotonic() < deadline, "the API server did not start"
+            time.sleep(LOOK_SECONDS)
 
     def start_controllers(self) -> None:
         times = ["--node-grace", str(NODE_GRACE_SECONDS), "--eviction-delay", "0.2"]
-        self.start("controllers", "--kubeconfig", str(self.kubeconfig), "--volumes-dir", str(self.volumes), *times)
+        places = ["--volumes-dir", str(self.volumes), "--cluster-cidr", CLUSTER_CIDR]
+        self.start("controllers", "--kubeconfig", str(self.kubeconfig), *places, *times)
 
     def kill(self, part: str) -> None:
         process = self.running.pop(part)
@@ -60,13 +70,8 @@ class Parts:
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     """An API server and the controllers."""
     parts = Parts(tmp_path_factory.mktemp("devcluster"))
-    parts.start("apiserver", "--dir", str(parts.folder))
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while not parts.kubeconfig.exists():
-            assert parts.running["apiserver"].poll() is None, (parts.folder / "apiserver.log").read_text()
-            assert time.monotonic() < deadline, "the API server did not start"
-            time.sleep(LOOK_SECONDS)
+        parts.start_api_server()
         parts.start_controllers()
         yield parts
     finally:
@@ -75,8 +80,9 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
 
 @pytest.fixture
 async def cluster(parts: Parts) -> AsyncIterator[Client]:
-    """The API server, to an administrator."""
+    """The API server, to an administrator, once pods can be made."""
     async with Client.from_kubeconfig(parts.kubeconfig) as client:
+        await until(lambda: find(client, SERVICE_ACCOUNTS, "default"))
         yield client
 
 

@@ -1,5 +1,9 @@
 import asyncio
 import random
+import subprocess
+import sys
+from ipaddress import IPv4Network
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,7 @@ from trainyard_devcluster.resources import (
 )
 from trainyard_devcluster.taints import NOT_READY_TAINT, UNREACHABLE_TAINT
 
-from .conftest import Parts, find, until
+from .conftest import CLUSTER_CIDR, Parts, find, until
 
 KILLS = 8
 JOBS_PER_KILL = 2
@@ -50,7 +54,8 @@ async def set_status(client: Client, pod: Object, **status: Any) -> None:
     )
 
 
-async def test_a_claim_gets_a_folder_and_the_folder_goes_with_it(cluster: Client, parts: Parts) -> None:
+async def a_claim_comes_and_goes(cluster: Client, volumes: Path) -> None:
+    """A claim gets a folder, and the folder goes with it."""
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     await cluster.create(PERSISTENT_VOLUME_CLAIMS, {"metadata": {"name": "store"}, "spec": spec}, "default")
 
@@ -61,7 +66,7 @@ async def test_a_claim_gets_a_folder_and_the_folder_goes_with_it(cluster: Client
     claim = await until(bound)
     volume = await cluster.get(PERSISTENT_VOLUMES, claim["spec"]["volumeName"])
     folder = Path(volume["spec"]["hostPath"]["path"])
-    assert folder.parent == parts.volumes
+    assert folder.parent == volumes
     (folder / "model").write_text("weights")
     assert volume["status"]["phase"] == "Bound"
     await cluster.delete(PERSISTENT_VOLUME_CLAIMS, "store", "default")
@@ -71,6 +76,31 @@ async def test_a_claim_gets_a_folder_and_the_folder_goes_with_it(cluster: Client
 
     await until(gone)
     assert not await asyncio.to_thread(folder.exists)
+
+
+async def test_a_claim_gets_a_folder_and_the_folder_goes_with_it(cluster: Client, parts: Parts) -> None:
+    await a_claim_comes_and_goes(cluster, parts.volumes)
+
+
+async def test_volumes_can_be_made_for_a_control_plane_that_makes_none(tmp_path: Path) -> None:
+    parts = Parts(tmp_path)
+    try:
+        await asyncio.to_thread(parts.start_api_server)
+        kubeconfig = str(parts.kubeconfig)
+        parts.start("controllers", "--kubeconfig", kubeconfig)
+        only = ["--only", "volumes", "--volumes-dir", str(parts.volumes)]
+        parts.start("controllers", "--kubeconfig", kubeconfig, *only, name="provisioner")
+        async with Client.from_kubeconfig(parts.kubeconfig) as cluster:
+            await a_claim_comes_and_goes(cluster, parts.volumes)
+    finally:
+        await asyncio.to_thread(parts.end)
+
+
+def test_volumes_alone_need_a_folder() -> None:
+    command = [sys.executable, "-m", "trainyard_devcluster.controllers", "--kubeconfig", "k", "--only", "volumes"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert "expected --volumes-dir DIR" in done.stderr
 
 
 async def test_a_silent_node_is_tainted_and_loses_its_pods_until_it_speaks_again(cluster: Client) -> None:
@@ -152,6 +182,22 @@ async def test_a_pod_deleted_before_it_had_a_node_ends(cluster: Client) -> None:
         return await find(cluster, PODS, "never-placed") is None
 
     await until(gone)
+
+
+async def test_every_node_gets_pod_addresses_of_its_own(cluster: Client) -> None:
+    names = [f"ranged-{number}" for number in range(3)]
+    await asyncio.gather(*(a_node(cluster, name) for name in names))
+
+    async def ranges() -> list[IPv4Network]:
+        nodes = [await cluster.get(NODES, name) for name in names]
+        given = [IPv4Network(node["spec"]["podCIDR"]) for node in nodes if node["spec"].get("podCIDR")]
+        return given if len(given) == len(names) else []
+
+    given = await until(ranges)
+    assert all(each.subnet_of(IPv4Network(CLUSTER_CIDR)) for each in given)
+    assert not any(one.overlaps(other) for one, other in combinations(given, 2))
+    for name in names:
+        await cluster.delete(NODES, name)
 
 
 class Node:

@@ -31,7 +31,8 @@ from trainyard_devcluster.resources import (
 from trainyard_devcluster.strays import NODE_MARK
 
 NAMESPACE = "ns"
-SETTINGS = {"capacity": {"cpu": "2", "memory": "4Gi", "pods": "10", GPU: "2"}, "restart_backoff": 0.05}
+CAPACITY = {"cpu": "2", "memory": "4Gi", "pods": "10", GPU: "2"}
+SETTINGS = {"capacity": CAPACITY, "restart_backoff": 0.05, "pod_cidr": "127.64.0.0/16"}
 
 
 class Cluster:

@@ -11,20 +11,13 @@ import pytest
 import trustme
 from aiohttp import web
 
+from support.kube_stub import KubeStub
 from trainyard_devcluster.client import Client
 from trainyard_devcluster.kubeconfig import Access
-from trainyard_devcluster.node.kubelet_api import (
-    TOKEN_FILE,
-    Authorizer,
-    application,
-    client_authority,
-    options,
-    tls_context,
-)
+from trainyard_devcluster.node.kubelet_api import Authorizer, application, client_authority, options, tls_context
 from trainyard_devcluster.node.logs import ContainerLog, LogFile, LogOptions
 
 HOST = "127.0.0.1"
-TOKEN = "s3cret"
 
 
 class Logs:
@@ -85,21 +78,25 @@ async def log(tmp_path: Path) -> AsyncIterator[ContainerLog]:
 
 
 @pytest.fixture
-async def url(tmp_path: Path, api_server: Client, log: ContainerLog) -> AsyncIterator[str]:
-    (tmp_path / TOKEN_FILE).write_text(TOKEN)
+async def url(api_server: Client, log: ContainerLog) -> AsyncIterator[str]:
     tls = tls_context(HOST, "node", await client_authority(api_server))
-    runner, port = await serve(application(Logs(log), Authorizer(api_server, tmp_path)), tls)
+    runner, port = await serve(application(Logs(log), Authorizer(api_server)), tls)
     yield f"https://{HOST}:{port}/containerLogs"
     await runner.cleanup()
 
 
-async def get(url: str, *, token: str | None = TOKEN, tls: ssl.SSLContext | bool = False) -> tuple[int, str]:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+async def get(url: str, tls: ssl.SSLContext | bool = False, **headers: str) -> tuple[int, str]:
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as session,
         session.get(url, headers=headers) as response,
     ):
         return response.status, await response.text()
+
+
+@pytest.fixture
+def masters(authority: trustme.CA) -> ssl.SSLContext:
+    """The API server's client certificate."""
+    return with_certificate(authority, "apiserver", "system:masters")
 
 
 def with_certificate(authority: trustme.CA, user: str, group: str) -> ssl.SSLContext:
@@ -109,35 +106,42 @@ def with_certificate(authority: trustme.CA, user: str, group: str) -> ssl.SSLCon
     return context
 
 
-async def test_whoever_shares_the_token_reads_the_log(url: str) -> None:
-    assert await get(f"{url}/ns/p/c") == (200, "one\ntwo\n")
-    assert await get(f"{url}/ns/p/c?tailLines=1") == (200, "two\n")
+async def test_the_api_server_reads_the_log_by_its_client_certificate(url: str, masters: ssl.SSLContext) -> None:
+    assert await get(f"{url}/ns/p/c", masters) == (200, "one\ntwo\n")
+    assert await get(f"{url}/ns/p/c?tailLines=1", masters) == (200, "two\n")
 
 
-@pytest.mark.parametrize("token", [None, "", "wrong"])
-async def test_nobody_else_does(url: str, token: str | None) -> None:
-    assert (await get(f"{url}/ns/p/c", token=token))[0] == 401
-
-
-async def test_the_api_servers_client_certificate_is_as_good_as_the_token(url: str, authority: trustme.CA) -> None:
-    masters = with_certificate(authority, "apiserver", "system:masters")
-    assert (await get(f"{url}/ns/p/c", token=None, tls=masters))[0] == 200
+async def test_whoever_may_not_reach_nodes_does_not(url: str, authority: trustme.CA) -> None:
     somebody = with_certificate(authority, "somebody", "people")
-    assert (await get(f"{url}/ns/p/c", token=None, tls=somebody))[0] == 401
+    assert (await get(f"{url}/ns/p/c", somebody))[0] == 401
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer guess"])
+async def test_nobody_does_without_a_certificate(url: str, authorization: str) -> None:
+    assert (await get(f"{url}/ns/p/c", Authorization=authorization))[0] == 401
 
 
 async def test_a_certificate_of_another_authority_is_refused(url: str) -> None:
     with pytest.raises(aiohttp.ClientError):
-        await get(f"{url}/ns/p/c", token=None, tls=with_certificate(trustme.CA(), "apiserver", "system:masters"))
+        await get(f"{url}/ns/p/c", with_certificate(trustme.CA(), "apiserver", "system:masters"))
+
+
+async def test_a_cluster_that_does_not_tell_whom_to_trust_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    async with KubeStub().serve() as client:
+        assert await client_authority(client) is None
+    assert "ConfigMap kube-system/extension-apiserver-authentication" in caplog.text
+    assert "Nobody can read logs from this node" in caplog.text
 
 
 @pytest.mark.parametrize(("path", "status"), [("/ns/other/c", 404), ("/ns/p/c?tailLines=many", 400)])
-async def test_what_cannot_be_read_is_said_so(url: str, path: str, status: int) -> None:
-    assert (await get(url + path))[0] == status
+async def test_what_cannot_be_read_is_said_so(url: str, masters: ssl.SSLContext, path: str, status: int) -> None:
+    assert (await get(url + path, masters))[0] == status
 
 
-async def test_a_log_is_followed_to_the_end_of_the_container(url: str, log: ContainerLog) -> None:
-    following = asyncio.create_task(get(f"{url}/ns/p/c?follow=true"))
+async def test_a_log_is_followed_to_the_end_of_the_container(
+    url: str, masters: ssl.SSLContext, log: ContainerLog
+) -> None:
+    following = asyncio.create_task(get(f"{url}/ns/p/c?follow=true", masters))
     stream = log.stream("stderr")
     stream.data_received(b"three\n")  # type: ignore[attr-defined]
     await asyncio.sleep(0)

@@ -254,6 +254,11 @@ def test_good_input_is_accepted(resource):
         (keras(family="cnn", image={"channels": 2}), "2 is not one of [1, 3]"),
         (keras(family="cnn", image={"augment": {"flip": "up"}}), "'up' is not one of"),
         (keras(family="svm", normalization="batchNormalization"), "only the layers of an mlp or a cnn have"),
+        (
+            keras(family="linear", hidden=[8]),
+            "families linear and svm have no hidden layers: leave hidden, activation a",
+        ),
+        (keras(family="svm", dropout=0.5), "families linear and svm have no hidden layers"),
         (data(source={}), "set exactly one of uri, configMap and persistentVolumeClaim"),
         (data(source={"uri": "/d", "configMap": {"name": "d"}}), "set exactly one of uri, configMap and"),
         *((data(source={"uri": uri}), words) for uri, words in BAD_URIS),

@@ -208,6 +208,25 @@ async def test_a_server_that_is_down_is_an_error(tmp_path: Path, monkeypatch: py
             await cluster.get(CONFIG_MAP, "team", "a")
 
 
+async def test_several_kubeconfigs_are_read_as_kubectl_reads_them(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/missing:{tmp_path}/config")
+    server.answers = [(200, {})]
+    async with KubernetesCluster() as cluster:
+        await cluster.get(CONFIG_MAP, "team", "a")
+    assert len(server.requests) == 1
+
+
+async def test_an_empty_kubeconfig_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    with pytest.raises(ApiError, match="token"):  # of the service account, which this process does not have
+        async with KubernetesCluster():
+            pass
+
+
 async def test_an_event_that_repeats_itself_raises_its_count(server: Server) -> None:
     server.answers = [(201, {}), (200, {}), (201, {})]
     regarding = {"apiVersion": "trainyard.dev/v1alpha1", "kind": "TrainingJob"} | {
@@ -228,6 +247,20 @@ async def test_an_event_that_repeats_itself_raises_its_count(server: Server) -> 
         "uid": "u1",
     }
     assert server.requests[0][1].startswith(f"/api/v1/namespaces/team/{EVENT.plural}/churn.")
+
+
+async def test_an_event_that_may_be_there_already_is_recorded_only_where_it_is_not(server: Server) -> None:
+    server.answers = [(201, {}), status(409, "AlreadyExists"), (200, {})]
+    regarding = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "a", "namespace": "team", "uid": "u"}}
+    event = Event("Normal", "Started", "x")
+    async with KubernetesCluster() as cluster:
+        assert await cluster.emit(regarding, event, again=True)
+        assert not await cluster.emit(regarding, event, again=True)
+        assert await cluster.emit(regarding, event)
+    (first, _, _, one), (second, _, _, two), (third, url, _, three) = server.requests
+    assert (first, second, third) == ("POST", "POST", "PATCH")
+    assert one["metadata"]["name"] == two["metadata"]["name"] == three["metadata"]["name"]
+    assert three["metadata"]["name"] in url
 
 
 async def test_an_event_that_cannot_be_recorded_does_no_harm(server: Server, caplog: pytest.LogCaptureFixture) -> None:

@@ -22,6 +22,7 @@ def essence(world: World) -> dict[str, Any]:
         "service": world.serving(),
         "current": world.status()["current"],
         "conditions": [(each["type"], each["status"], each["reason"]) for each in world.status()["conditions"]],
+        "events": sorted(str(event) for _, _, event in world.cluster.events),
     }
 
 

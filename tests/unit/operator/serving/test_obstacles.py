@@ -6,7 +6,7 @@ import pytest
 
 from support.serving import LABELS, NAMESPACE, World, a_model_service, a_succeeded_job, a_world_serving
 from trainyard_operator.cluster.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, SERVICE, TRAINING_JOB
+from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
 
 FIRST_WRITE = 6
 """Number of the call that creates the first child: before it come the looks at what is there."""
@@ -155,6 +155,28 @@ async def test_a_spec_nobody_can_work_with_is_refused_and_what_serves_is_left_al
     assert said in world.message("Degraded")
     assert world.condition("Available")[0] == "True"
     assert {verb for verb, _ in world.cluster.writes} == {"apply_status", "emit"}
+    assert world.status()["current"]["modelVersion"] == 1
+    assert world.status()["ready"] == "1/1"
+
+
+async def test_what_becomes_of_what_serves_is_told_though_the_spec_is_refused() -> None:
+    world = await a_world_serving()
+    live = world.cluster.peek(MODEL_SERVICE)[0]
+    world.cluster.put(MODEL_SERVICE, live | {"spec": {}})
+    await world.settle()
+    assert world.condition("Available") == ("True", "Answering")
+
+    for pod in world.cluster.peek(POD):
+        world.cluster.remove(POD, NAMESPACE, pod["metadata"]["name"])
+    await world.settle()
+    assert world.condition("Available") == ("False", "InvalidSpec")
+    assert world.status()["ready"] == "0/1"
+    assert world.events()[-1] == "Warning Unavailable"
+    await world.run()
+
+    assert world.condition("Available") == ("True", "Answering")
+    assert world.condition("Degraded") == ("True", "InvalidSpec")
+    assert world.status()["current"] == live["status"]["current"]
 
 
 async def test_a_name_that_cannot_name_a_service_is_told() -> None:

@@ -1,7 +1,7 @@
 """The operator dies at, or right after, every single call of a whole life, and nothing comes out differently."""
 
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,8 +28,8 @@ LIFE: list[Step] = [
     lambda world: world.put(a_training_job().with_run_policy(maxRestarts=2)),
     *_runs(0),
     _speaks(1),
-    lambda world: world.update_spec(suspend=True),
-    lambda world: world.update_spec(suspend=False),
+    lambda world: world.later(seconds=1).update_spec(suspend=True),
+    lambda world: world.later(seconds=1).update_spec(suspend=False),
     lambda world: world.fail(0, code=1, message="boom"),
     lambda world: world.later(seconds=10),
     *_runs(1),
@@ -49,24 +49,24 @@ async def _live(*, kill_at: int | None = None, kill_after: int | None = None) ->
     world.cluster.fail_at, world.cluster.fail_after = kill_at, kill_after
     for step in LIFE:
         step(world)
-        await _survive(world.settle)
+        await _survive(world)
     return world
 
 
-async def _survive(settle: Callable[[], Awaitable[Any]]) -> None:
+async def _survive(world: World) -> None:
     try:
-        await settle()
+        await world.settle()
     except Killed:
-        await settle()
+        await world.restart().settle()
 
 
-def _remains(cluster: FakeCluster) -> dict[Any, Any]:
-    """Return all objects without what numbers the writes."""
+def _remains(cluster: FakeCluster) -> tuple[dict[Any, Any], list[str]]:
+    """Return all objects without what numbers the writes, and all events."""
     objects = copy.deepcopy(cluster.objects)
     for each in objects.values():
         for field in ("uid", "resourceVersion", "ownerReferences"):
             each["metadata"].pop(field, None)
-    return objects
+    return objects, sorted(str(event) for _, _, event in cluster.events)
 
 
 async def test_a_life_without_accidents_ends_well() -> None:

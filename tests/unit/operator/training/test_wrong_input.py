@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from support.training import NAMESPACE, TrainingJobBuilder, World, a_training_job
-from trainyard_operator.cluster.kinds import POD
+from trainyard_operator.cluster.kinds import POD, TRAINING_JOB
+from trainyard_operator.training.progress import Snapshot
 
 
 def problem(world: World, name: str = "churn") -> tuple[str, str]:
@@ -39,6 +40,40 @@ async def test_a_spec_that_slipped_past_the_schema_fails_with_its_fields_named(
     assert says in problem(world)[1]
     assert world.events() == ["Warning Failed"]
     assert world.jobs() == []
+
+
+async def test_an_attempt_that_runs_is_not_given_up_for_a_spec_that_a_new_operator_does_not_take() -> None:
+    world = await World().put(a_training_job()).running()
+    world.progress.answer = Snapshot(phase="training", epoch=3, epochs=10, eta_seconds=60)
+    await world.settle()
+    spec = world.cluster.peek(TRAINING_JOB)[0]["spec"]
+    _put_spec(world, spec | {"fit": {"epochs": 0}})
+
+    await world.settle()
+
+    assert world.status()["phase"] == "Running"
+    assert problem(world)[0] == "InvalidSpec"
+    assert "attempt 0 goes on" in problem(world)[1]
+    assert world.conditions()["Failed"]["status"] == "False"
+    assert "failure" not in world.status()
+    assert world.events() == ["Normal TrainingStarted", "Warning InvalidSpec"]
+    assert world.jobs() == ["churn-worker-0"]
+
+    world.later(minutes=1).succeed()
+    await world.settle()
+
+    assert world.status()["phase"] == "Failed"
+    assert "attempt 0 has ended" in world.status()["failure"]["message"]
+    _put_spec(world, spec)  # an operator that takes it finds out how the attempt ended
+
+    await world.settle()
+
+    assert world.status()["phase"] == "Succeeded"
+    assert world.status()["model"]["version"] == 1
+
+
+def _put_spec(world: World, spec: dict[str, Any]) -> None:
+    world.cluster.put(TRAINING_JOB, world.cluster.peek(TRAINING_JOB)[0] | {"spec": spec})
 
 
 @pytest.mark.parametrize("name", ["a" * 51, "with.dots", "1st"])

@@ -101,7 +101,7 @@ def test_how_many_pieces_are_read_at_a_time_is_found_out_and_does_not_change_the
         )
 
     one_by_one, together, measured = streamed(1), streamed(3), streamed(1, 2, 8)
-    for epoch in range(8):
+    for epoch in range(20):
         assert batches(one_by_one, epoch) == batches(together, epoch) == batches(measured, epoch)
     assert len(told) == 1
 

@@ -180,6 +180,84 @@ def test_what_does_not_fit_is_refused_with_what_to_do(
     assert message in str(raised.value)
 
 
+PART = {"a": [1.0, 2.0], "b": [True, False], "c": ["x", None], "label": [0, 1]}
+
+
+def write_parts(folder: Path, late: dict[str, Any]) -> Path:
+    """Write more parts than are inspected when the table is opened: one of the last is different."""
+    for i in range(203):
+        pq.write_table(pa.table(late if i == 201 else PART), folder / f"part-{i:03}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("late", "message"),
+    [
+        (
+            {"a": ["lots", None]},
+            "column 'a' has mixed types: row 1 of part-201.parquet holds a text ('lots'), where a n",
+        ),
+        (
+            {"c": [None, 3]},
+            "column 'c' has mixed types: row 2 of part-201.parquet holds a number (3), where a text was",
+        ),
+        (
+            {"a": [[1.0], [2.0]]},
+            "part-201.parquet holds a list of numbers ([1.0]), where a number was before; make them",
+        ),
+        (
+            {"label": ["yes", "no"]},
+            "column 'label' has mixed types: row 1 of part-201.parquet holds a text ('yes'), where a number was before",
+        ),
+    ],
+)
+def test_a_part_beyond_those_inspected_that_holds_something_else_is_refused_with_its_row(
+    late: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    table = open_table(write_parts(tmp_path, PART | late))
+
+    with pytest.raises(BadInput) as raised:
+        rows(table)
+
+    assert message in str(raised.value)
+
+
+def test_a_label_of_true_and_false_does_not_become_numbers_in_a_part_beyond_those_inspected(tmp_path: Path) -> None:
+    table = open_table(write_parts(tmp_path, PART | {"b": [0, 1]}), label="b")
+
+    with pytest.raises(
+        BadInput, match=r"row 1 of part-201.parquet holds a number \(0\), where true or false was before"
+    ):
+        rows(table)
+
+
+def test_parts_beyond_those_inspected_may_have_whole_numbers_truths_and_gaps_among_numbers(tmp_path: Path) -> None:
+    late = {"a": [3, 4], "b": [0.5, None], "c": pa.nulls(2), "label": [True, False], "new": [1, 2]}
+
+    numbers = rows(open_table(write_parts(tmp_path, late)))[0]
+
+    np.testing.assert_array_equal(numbers[402:404], [[3, 0.5], [4, np.nan]])
+
+
+@pytest.mark.parametrize("missing", ["a", "label"])
+def test_a_part_beyond_those_inspected_that_lacks_a_column_is_refused(missing: str, tmp_path: Path) -> None:
+    table = open_table(write_parts(tmp_path, {name: each for name, each in PART.items() if name != missing}))
+
+    with pytest.raises(
+        BadInput, match=rf"^column '{missing}' is in other files but not in part-201.parquet: all files"
+    ):
+        rows(table)
+
+
+def test_a_csv_file_beyond_those_inspected_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
+    for i in range(203):
+        (tmp_path / f"{i:03}.csv").write_text("a,label\n1,2\n" if i == 201 else GOOD)
+    table = open_table(tmp_path)
+
+    with pytest.raises(BadInput, match=r"^column 'b' is in other files but not in 201.csv: all files need the same"):
+        rows(table)
+
+
 def test_a_text_far_down_among_numbers_is_refused_with_its_row(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,label\n" + "1,2\n" * 3_000_000 + "lots,2\n")

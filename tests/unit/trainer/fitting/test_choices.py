@@ -12,6 +12,7 @@ from trainyard_trainer.fitting.choices import (
     batch_limit,
     choose_batch_size,
     choose_execution,
+    first_batch,
     ways,
 )
 from trainyard_trainer.fitting.execution import Execution
@@ -52,6 +53,7 @@ class FakeBench:
         ({PLAIN: 1.0, BF16: 0.1, XLA: 1.5}, {BF16: 0.52}, PLAIN),
         ({PLAIN: 1.0, BF16: 0.1, XLA: 1.5}, {BF16: float("nan")}, PLAIN),
         ({PLAIN: 1.0, BF16: 0.5, BF16_XLA: 0.4}, {BF16: 0.505}, BF16_XLA),
+        ({PLAIN: 1.0, BF16: 0.5}, {BF16: 0.4}, BF16),
         ({PLAIN: 1.0}, {}, PLAIN),
     ],
 )
@@ -122,6 +124,18 @@ def test_the_batch_doubles_as_long_as_that_helps_and_fits(
     speeds: dict[int, float | None], limit: int, size: int
 ) -> None:
     assert choose_batch_size(lambda tried: speeds[tried], limit=limit) == size
+
+
+@pytest.mark.parametrize(("replicas", "size"), [(1, 32), (2, 64), (3, 128), (8, 256)])
+def test_several_devices_begin_with_32_rows_each_or_more_and_double_that(replicas: int, size: int) -> None:
+    tried: list[int] = []
+
+    def speed(batch_size: int) -> float:
+        tried.append(batch_size)
+        return 10.0
+
+    assert choose_batch_size(speed, limit=1024, first=first_batch(replicas)) == size
+    assert tried == [size, 2 * size]
 
 
 def test_a_row_that_does_not_fit_is_refused() -> None:

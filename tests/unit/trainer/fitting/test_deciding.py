@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -127,3 +129,61 @@ def test_a_training_that_comes_back_on_another_device_measures_again_and_says_so
     assert "now on CPU, before on 1 x NVIDIA H100" in again.the("settings")["message"]
     assert again.choices == replace(first.choices, execution=Execution())
     assert digest(again.trained.model) == first.digest
+
+
+ON_TWO_DEVICES = """
+import sys
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from support.trainer_fits import fitted
+from support.trainer_runs import SpecBuilder
+from trainyard_trainer.devices import Devices
+from trainyard_trainer.spec import read_document
+
+
+class TwoDevices(Devices):
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        self.has_bfloat16 = True
+
+
+folder = Path(sys.argv[1])
+spec = SpecBuilder(read_document(folder / "sample.json"))
+
+
+def trained(name, **settings):
+    (folder / name).mkdir()
+    return fitted(spec.with_fit(**settings), folder / name, devices=TwoDevices(seed=1))
+
+
+measured = trained("measured")
+found = measured.choices
+assert found.batch_size in (64, 128), found
+assert not found.execution.jit_compile, found
+why = measured.the("settings")["message"]
+assert "measured: mixed_bfloat16 without XLA is" in why, why
+told = trained("told", batchSize=found.batch_size, precision=found.execution.precision)
+assert (told.choices, told.digest) == (found, measured.digest)
+low = trained("low", precision="mixed_bfloat16").trained.model
+assert {each.dtype_policy.name for each in low.layers} == {"float32"}
+print("measured")
+"""
+
+
+def test_several_devices_of_one_process_are_measured_together(wide: SpecBuilder, tmp_path: Path) -> None:
+    # So many epochs are expected that trying is worth it; after the first one the loss is low enough.
+    wide = wide.with_keras(normalization="batchNormalization")
+    wide.with_fit(epochs=100_000, stopWhen={"lossBelow": 1e9}).write(tmp_path)
+
+    # In a process of its own, because a process can be split into devices only before TensorFlow has started.
+    command = [sys.executable, "-c", ON_TWO_DEVICES, str(tmp_path)]
+    done = subprocess.run(command, cwd="tests", capture_output=True, text=True, timeout=240)
+
+    assert done.stdout == "measured\n", done.stderr[-3000:]

@@ -10,6 +10,7 @@ import pytest
 
 from support.documentation import spec_in
 from support.sounds import glides, tone, wav, write_folders
+from support.tables import write_records
 from support.trained import ends_alike_when_stopped, served_accuracy, trained_well
 from support.trainer_runs import SpecBuilder, run, stop_at_checkpoint
 from trainyard_operator.api import names
@@ -42,6 +43,18 @@ def test_sounds_are_served_as_they_were_trained_with_core_operations_only(traine
     sounds, classes = glides(150, seed=9)
 
     assert served_accuracy(trained, {"audio_bytes": sounds}, classes) > 0.9
+
+
+def test_sounds_in_tfrecord_files_train_as_well(spec: SpecBuilder, tmp_path: Path) -> None:
+    sounds, classes = glides(360)
+    records = [{"clip": [each], "label": label} for each, label in zip(sounds, classes, strict=True)]
+    write_records(tmp_path / "t.tfrecord", records)
+
+    trained_well(
+        spec.with_data(source={"uri": str(tmp_path / "t.tfrecord")}, format="tfrecord", label="label"),
+        tmp_path,
+        accuracy=0.9,
+    )
 
 
 def test_stopped_and_resumed_it_ends_with_the_same_weights(spec: SpecBuilder, trained: Path, tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from support.model_server import served
 from support.pictures import SIDE, encoded, pictures, write_folders
-from support.trainer_runs import Result, SpecBuilder, a_spec, run, start
+from support.tables import write_records
+from support.trained import assert_core_operations
+from support.trainer_runs import Result, SpecBuilder, a_spec, kinds_of_operations, run, start
 from trainyard_operator.api import names
 from trainyard_operator.api.images import Augment, Image
 from trainyard_operator.api.program import KerasProgram
@@ -68,21 +69,27 @@ def test_folders_of_images_become_a_model_that_tells_shapes_apart(trained: tuple
 def test_the_saved_graph_holds_core_operations_only_and_none_of_the_changes_to_training_images(
     trained: tuple[Path, Result],
 ) -> None:
-    content = (trained[0] / "store/sample/1/saved_model.pb").read_bytes()
-    (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
-    nodes = [*graph.graph_def.node, *(node for each in graph.graph_def.library.function for node in each.node_def)]
-    operations = {node.op for node in nodes}
+    version = trained[0] / "store" / "sample" / "1"
 
-    assert operations <= set(tf.raw_ops.__dict__) | {"NoOp"}
+    assert_core_operations(version)
+    operations = kinds_of_operations(version)
     assert "DecodeImage" in operations
     assert not any("Random" in each for each in operations)
 
 
-def test_images_in_a_parquet_file_train_as_well(tmp_path: Path) -> None:
+def in_parquet(path: Path, columns: dict[str, Any]) -> None:
+    pq.write_table(pa.table(columns), path, row_group_size=60)
+
+
+def in_records(path: Path, columns: dict[str, Any]) -> None:
+    write_records(path, [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+
+
+@pytest.mark.parametrize(("name", "write"), [("t.parquet", in_parquet), ("t.tfrecord", in_records)])
+def test_images_in_a_parquet_or_tfrecord_file_train_as_well(name: str, write: Any, tmp_path: Path) -> None:
     pixels, kinds = pictures(240, of=("disc", "cross", "bar"))
-    columns = {"id": range(240), "picture": encoded(pixels), "label": kinds}
-    pq.write_table(pa.table(columns), tmp_path / "t.parquet", row_group_size=60)
-    spec = a_cnn(tmp_path / "t.parquet", task="multiclassClassification").with_data(features=["picture"])
+    write(tmp_path / name, {"id": range(240), "picture": encoded(pixels), "label": kinds})
+    spec = a_cnn(tmp_path / name, task="multiclassClassification").with_data(features=["picture"])
 
     result = run(spec.with_fit(epochs=12), tmp_path)
 

@@ -1,17 +1,14 @@
-"""What each family of models can and cannot learn, and that it is served as it was trained."""
+"""What each family of models can and cannot learn."""
 
-import csv
-import itertools
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from support.trainer_models import TWO
-from support.trainer_runs import a_spec, kinds_of_operations, run
+from support.trainer_runs import a_spec, run
 from trainyard_operator.api import names
 from trainyard_operator.api.fit import Optimizer
 from trainyard_operator.api.program import KerasProgram
@@ -87,52 +84,18 @@ def test_a_penalty_makes_weights_smaller_and_an_svm_has_one_by_default() -> None
     assert penalties(family="svm", kernel="rbf") == 1
 
 
-CASES = [
-    ("svm", {"kernel": "rbf", "randomFeatures": 64}, "binaryClassification", ["label", "score"]),
-    ("svm", {}, "multiclassClassification", ["label", "scores"]),
-    ("linear", {"l2": 0.0001}, "regression", ["value"]),
-]
-
-
-@pytest.mark.parametrize(("family", "knobs", "task", "outputs"), CASES)
-def test_a_family_learns_from_numbers_and_categories_and_is_served_as_it_was_trained(
-    family: str, knobs: dict[str, Any], task: str, outputs: list[str], tmp_path: Path
-) -> None:
-    shapes, sizes = ["disc", "bar", "cube"], [-1.0, 0.0, 1.0]
-    rows = [(shape, size) for _ in range(40) for shape, size in itertools.product(shapes, sizes)]
-    labels = {
-        "binaryClassification": lambda shape, size: "yes" if shape == "disc" or size > 0.5 else "no",
-        "multiclassClassification": lambda shape, size: shape if size < 0.5 else "big",
-        "regression": lambda shape, size: 100 + 10 * size + (7 if shape == "bar" else 0),
-    }
-    with (tmp_path / "t.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([("shape", "size", "label"), *((*each, labels[task](*each)) for each in rows)])
-    spec = a_spec(tmp_path / "t.csv", task=task).with_keras(family=family, **knobs)
-
-    result = run(spec.with_fit(epochs=40, optimizer={"name": "adam", "learningRate": 0.05}), tmp_path)
-
-    assert result.code == 0, result.stderr  # the trainer has compared the answers of a fresh process with its own
-    assert result.the("verified")
-    version = tmp_path / "store" / "sample" / "1"
-    loaded = tf.saved_model.load(str(version))
-    shown = [(shape, size) for shape in shapes for size in sizes]
-    answer = loaded.signatures["serving_default"](
-        shape=tf.constant([each[0] for each in shown]), size=tf.constant([each[1] for each in shown])
-    )
-    assert sorted(answer) == outputs
-    if task == "regression":
-        np.testing.assert_allclose(answer["value"], [labels[task](*each) for each in shown], atol=0.5)
-    else:
-        assert [each.decode() for each in answer["label"].numpy()] == [labels[task](*each) for each in shown]
-    assert kinds_of_operations(version) <= set(tf.raw_ops.__dict__) | {"NoOp"}
-
-
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
         ({"family": "svm", "task": "regression"}, "family svm predicts classes only; use linear or mlp"),
         ({"family": "mlp", "kernel": "rbf"}, "only family svm has a kernel"),
         ({"family": "linear", "normalization": "batchNormalization"}, "only the layers of an mlp or a cnn have"),
+        (
+            {"family": "linear", "hidden": [8]},
+            "families linear and svm have no hidden layers: leave hidden, activation",
+        ),
+        ({"family": "linear", "dropout": 0.1}, "families linear and svm have no hidden layers"),
+        ({"family": "svm", "activation": "tanh"}, "families linear and svm have no hidden layers"),
         ({"family": "svm", "gamma": 0.5}, "spec.program.keras.gamma: only kernel rbf has a gamma"),
     ],
 )

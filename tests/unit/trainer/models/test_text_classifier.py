@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from support.documentation import spec_in
 from support.reviews import reviews, write_reviews
+from support.tables import write_records
 from support.trained import ends_alike_when_stopped, served_accuracy, trained_well
 from support.trainer_models import TWO
 from support.trainer_runs import SpecBuilder, run
@@ -96,6 +97,19 @@ def test_texts_are_served_as_they_were_trained_with_core_operations_only(trained
     texts, classes = reviews(200, seed=9)
 
     assert served_accuracy(trained, {"review": texts}, classes) > 0.97
+
+
+def test_texts_in_tfrecord_files_train_as_well(spec: SpecBuilder, tmp_path: Path) -> None:
+    rows = enumerate(zip(*reviews(900), strict=True))
+    records = [{"id": number, "review": text, "label": label} for number, (text, label) in rows]
+    write_records(tmp_path / "t.tfrecord", records)
+
+    result = run(
+        spec.with_data(source={"uri": str(tmp_path / "t.tfrecord")}, label="label", features=["review"]), tmp_path
+    )
+
+    assert result.code == 0, result.stderr
+    assert result.report["metrics"]["val_accuracy"] > 0.97
 
 
 def test_stopped_and_resumed_it_ends_with_the_same_weights(spec: SpecBuilder, trained: Path, tmp_path: Path) -> None:

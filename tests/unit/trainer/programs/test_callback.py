@@ -1,8 +1,10 @@
 """`Progress` in a program of one's own: what the operator sees of it, and the version it publishes."""
 
 import json
+import random
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -48,6 +50,25 @@ def test_a_fit_shows_its_progress_and_leaves_its_result(env: dict[str, str], tmp
     assert seen["metrics"]["val_loss"] > 0
     report = json.loads((tmp_path / "message").read_text())
     assert (report["reason"], report["epochs"], report["model"]) == ("Done", 4, None)
+
+
+def test_the_time_of_the_last_step_goes_on_while_the_machines_clock_is_set_back_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chance, seen = random.Random(3), []
+    monkeypatch.setattr(time, "time", lambda: chance.uniform(0, 2e9))
+    progress = Progress({})
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(progress.board.current.last_step_time)
+    )
+
+    model.fit(X, Y, epochs=10, batch_size=20, verbose=0, callbacks=[progress, note])
+
+    assert len(seen) == 30
+    assert seen == sorted(seen)
+    assert seen[-1] - seen[0] < 60
 
 
 def test_a_published_model_is_a_complete_version_and_is_published_once(env: dict[str, str], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from trainyard_operator.api import names
 
 GOOD = """
 import keras
+import tensorflow as tf
 from trainyard_trainer import DataSpec
 
 def build(data: DataSpec, *, units: int = 8, layers: int = 1, sizes: list[int] = ()) -> keras.Model:
@@ -49,6 +50,49 @@ def too_wide(data):
 def with_sigmoid(data):
     inputs = data.keras_inputs()
     return keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(inputs["dense_features"]))
+
+class Passing(keras.layers.Layer):
+    def __init__(self, through):
+        super().__init__()
+        self._through = through
+
+    def call(self, x):
+        return x + self._through(x)
+
+def through(data, what):
+    inputs = data.keras_inputs()
+    return keras.Model(inputs, keras.layers.Dense(data.outputs)(Passing(what)(inputs["dense_features"])))
+
+def into_python(data):
+    def doubled(x):
+        result = tf.numpy_function(lambda each: 2 * each, [x], tf.float32)
+        result.set_shape(x.shape)
+        return result
+
+    return through(data, doubled)
+
+def from_a_file(data):
+    return through(data, lambda x: 0 * tf.cast(tf.strings.length(tf.io.read_file(__file__)), x.dtype))
+
+def to_a_file(data):
+    def written(x):
+        tf.io.write_file("/dev/null", tf.strings.as_string(tf.reduce_sum(x)))
+        return x
+
+    return through(data, written)
+
+def printed_in_a_branch(data):
+    def shown(x):
+        def both():
+            tf.print(x)
+            return x
+
+        return tf.cond(tf.reduce_sum(x) > 1e9, both, lambda: x)
+
+    return through(data, shown)
+
+def at_random(data):
+    return through(data, lambda x: 1e-9 * tf.random.normal(tf.shape(x)))
 
 def sequential(data):
     return keras.Sequential([keras.layers.Dense(8, activation="relu"), keras.layers.Dense(data.outputs)])
@@ -93,6 +137,49 @@ def test_the_optimizer_of_a_compiled_model_is_used(table: Path, tmp_path: Path) 
     assert float(dict(zip(*(line.split(",") for line in history), strict=True))["learning_rate"]) == pytest.approx(0.05)
 
 
+WITHOUT_DETERMINISM = """
+import keras
+import tensorflow as tf
+
+@tf.custom_gradient
+def refused(rows):
+    def gradient(upstream):
+        # In the words of TensorFlow's kernels for GPUs.
+        raise tf.errors.UnimplementedError(None, None, "%s")
+    return tf.identity(rows), gradient
+
+class Refused(keras.layers.Layer):
+    def call(self, rows):
+        return refused(rows)
+
+def build(data):
+    inputs = data.keras_inputs()
+    return keras.Model(inputs, keras.layers.Dense(1)(Refused()(keras.layers.Dense(4)(inputs["dense_features"]))))
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "words"),
+    [
+        (
+            "A deterministic GPU implementation of DepthwiseConvBackpropFilter is not currently available.",
+            names.EXIT_BAD_INPUT,
+            "use another operation, or train on a CPU (spec.roles.worker.gpus: 0), or bring the whole program as",
+        ),
+        ("The Conv2D op currently only supports the NHWC tensor format", 1, "UnimplementedError"),
+    ],
+    ids=["not deterministic", "not there at all"],
+)
+def test_an_operation_that_cannot_be_computed_twice_alike_is_bad_input_that_says_what_to_change(
+    said: str, code: int, words: str, table: Path, tmp_path: Path
+) -> None:
+    result = train(a_program(table), tmp_path, WITHOUT_DETERMINISM % said)
+
+    assert result.code == code
+    assert words in result.report["message"]
+    assert said in result.report["message"]
+
+
 def test_a_model_of_one_input_may_be_sequential(table: Path, tmp_path: Path) -> None:
     result = train(a_program(table, "sequential").with_data(features=["size", "count"]), tmp_path)
 
@@ -107,14 +194,14 @@ def bad(function: str, message: str, change: Callable[[SpecBuilder], SpecBuilder
     ("function", "change", "message"),
     [
         bad("biuld", "module moons_model has no function 'biuld'; did you mean 'build'?"),
-        bad("raises", "entryPoint moons_model:raises failed: ValueError at moons_model.py:25: too many moons"),
+        bad("raises", "entryPoint moons_model:raises failed: ValueError at moons_model.py:26: too many moons"),
         bad("nothing", "entryPoint moons_model:nothing returned nothing; expected a keras.Model"),
         bad("too_wide", "has outputs of shape ('rows', 3); expected ('rows', 1) for task binaryClassification"),
         bad("with_sigmoid", "has activation sigmoid: leave it out"),
         bad("with_loss", "compiled with a loss: leave loss and metrics out of compile()"),
         bad(
             "build",
-            "moons_model:build at moons_model.py:5 cannot be called: got an unexpected keyword argument 'unit'",
+            "moons_model:build at moons_model.py:6 cannot be called: got an unexpected keyword argument 'unit'",
             lambda spec: spec.with_program(
                 python=spec.manifest["spec"]["program"]["python"] | {"hyperparameters": {"unit": 3}}
             ),
@@ -128,6 +215,34 @@ def test_what_is_wrong_with_the_function_is_bad_input(
 
     assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput"), result.stderr
     assert message in result.report["message"]
+
+
+@pytest.mark.parametrize(
+    ("function", "operations"),
+    [
+        ("into_python", "PyFunc"),
+        ("from_a_file", "ReadFile"),
+        ("to_a_file", "WriteFile"),
+        ("printed_in_a_branch", "PrintV2"),
+    ],
+)
+def test_a_model_that_does_more_than_compute_is_bad_input_before_it_is_trained(
+    function: str, operations: str, table: Path, tmp_path: Path
+) -> None:
+    result = train(a_program(table, function), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput"), result.stderr
+    said = (
+        f"the model of program.python.entryPoint moons_model:{function} uses {operations}: a served model may compute"
+    )
+    assert said in result.report["message"]
+    assert result.report["steps"] == 0
+
+
+def test_random_numbers_are_computed(table: Path, tmp_path: Path) -> None:
+    result = train(a_program(table, "at_random").with_fit(epochs=1), tmp_path)
+
+    assert result.code == 0, result.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.stores import S3
+from support.stores import S3, one_in_three
 from trainyard_trainer.fitting.checkpoint import Snapshot
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.checkpoints import StoredCheckpoints
+from trainyard_trainer.stores.faults import StoreUnavailable
 from trainyard_trainer.stores.objects import Objects
 
+MOMENTS = 20
 REMOTE = ".training/a/checkpoints"
 
 
@@ -82,6 +84,34 @@ def test_one_that_could_not_be_uploaded_does_not_count_as_saved(s3: S3, bucket: 
         checkpoints.save(a_snapshot(20))
 
     assert load(on_a_node(tmp_path / "two", s3, bucket)) == (10, [])
+
+
+def test_whatever_requests_fail_what_was_saved_is_found_whole(s3: S3, bucket: str, tmp_path: Path) -> None:
+    first = on_a_node(tmp_path / "one", s3, bucket, AWS_MAX_ATTEMPTS="2")
+    newest, failed, unreachable = 0, 0, 0
+    for moment in range(1, MOMENTS + 1):
+        with s3.failing(one_in_three(seed=moment)):
+            try:
+                first.save(a_snapshot(moment))
+                newest = moment
+            except OSError:
+                failed += 1
+            try:
+                brought, skipped = load(on_a_node(tmp_path / f"a{moment}", s3, bucket, AWS_MAX_ATTEMPTS="2"))
+            except StoreUnavailable:
+                unreachable += 1
+            else:
+                assert (brought or 0) >= newest
+                assert skipped == []
+
+        found, skipped = load(on_a_node(tmp_path / f"b{moment}", s3, bucket))
+
+        assert (found or 0) >= newest
+        assert skipped == []
+    assert 0 < failed < MOMENTS
+    assert 0 < unreachable < MOMENTS
+    first.save(a_snapshot(100))
+    assert len(steps(s3, bucket)) == 2
 
 
 def test_nothing_is_left_once_they_are_not_needed_any_more(s3: S3, bucket: str, tmp_path: Path) -> None:

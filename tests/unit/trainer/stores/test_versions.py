@@ -1,5 +1,6 @@
 """Versions in a store without rename: complete or not there, and a number of its own for each."""
 
+import hashlib
 import json
 import threading
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.stores import S3, every_third
+from support.stores import S3, every_third, one_in_three
 from trainyard_operator.api.names import MANIFEST_FILE
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.files import list_files
@@ -15,6 +16,8 @@ from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.faults import StoreUnavailable
 from trainyard_trainer.stores.objects import Objects
 from trainyard_trainer.stores.versions import StoredVersions
+
+MOMENTS = 20
 
 
 def staged(folder: Path, uid: str, content: str = "weights") -> tuple[Path, dict[str, Any]]:
@@ -127,6 +130,43 @@ def test_a_store_that_fails_every_third_request_gets_the_version(s3: S3, bucket:
 
     assert version.version == 1
     assert len(s3.keys(bucket)) == 3
+
+
+def complete_versions(s3: S3, bucket: str) -> list[int]:
+    """Return the numbers of the versions that have a manifest, each of them whole."""
+    keys, found = s3.keys(bucket), []
+    for key in (each for each in keys if each.endswith(f"/{MANIFEST_FILE}")):
+        folder = key.removesuffix(f"/{MANIFEST_FILE}")
+        manifest = json.loads(s3.get(bucket, key))
+        for each in manifest["files"]:
+            assert hashlib.sha256(s3.get(bucket, f"{folder}/{each['path']}")).hexdigest() == each["sha256"]
+        found.append(int(folder.rpartition("/")[2]))
+    return found
+
+
+def test_whatever_requests_fail_a_version_is_complete_or_not_there_and_in_the_end_there_is_one(
+    s3: S3, bucket: str, tmp_path: Path
+) -> None:
+    failed = 0
+    for moment in range(MOMENTS):
+        uid = f"u{moment}"
+        before = complete_versions(s3, bucket)
+        staging, manifest = staged(tmp_path, uid, f"weights {moment}")
+        with s3.failing(one_in_three(seed=moment)):
+            try:
+                said = versions(s3, bucket, uid, attempts=2).publish(staging, manifest).version
+            except StoreUnavailable:
+                failed, said = failed + 1, None
+        new = set(complete_versions(s3, bucket)) - set(before)
+        assert new == {said} if said else len(new) <= 1
+
+        found = versions(s3, bucket, uid).find()
+        assert {found.version.version} == new if found else not new
+        again = found.version if found else versions(s3, bucket, uid).publish(staging, manifest)
+
+        assert complete_versions(s3, bucket) == sorted([*before, again.version], key=str)
+    assert 0 < failed < MOMENTS
+    assert len(complete_versions(s3, bucket)) == MOMENTS
 
 
 def test_a_bucket_that_does_not_exist_is_a_mistake(s3: S3, tmp_path: Path) -> None:

@@ -92,6 +92,29 @@ def test_it_answers_like_ydf(kind: str, boosted: bool, seed: int) -> None:
     assert np.ptp(expected) > 0.3
 
 
+def test_a_table_with_categories_may_have_trees_that_use_none() -> None:
+    asks_a_number = ydf.tree.NonLeaf(
+        condition=ydf.tree.NumericalHigherThanCondition(missing=False, score=1.0, attribute=0, threshold=0.5),
+        pos_child=ydf.tree.Leaf(value=ydf.tree.RegressionValue(num_examples=1, value=1.0)),
+        neg_child=ydf.tree.Leaf(value=ydf.tree.RegressionValue(num_examples=1, value=-1.0)),
+    )
+    asks_a_category = ydf.tree.NonLeaf(
+        condition=ydf.tree.CategoricalIsInCondition(missing=False, score=1.0, attribute=1, mask=[2]),
+        pos_child=ydf.tree.Leaf(value=ydf.tree.RegressionValue(num_examples=1, value=20.0)),
+        neg_child=ydf.tree.Leaf(value=ydf.tree.RegressionValue(num_examples=1, value=10.0)),
+    )
+    shape = ForestShape(ModelInputs(1, (40,)), 1, "sum")
+    both = Forest.joined([flatten(root, [0, 1], {1: 40}, features=2) for root in (asks_a_number, asks_a_category)])
+    rows = {DENSE: np.array([[0.0], [1.0]], np.float32), SLOTS: np.array([[2], [39]], np.int32)}
+
+    def answers(forest: Forest) -> list[float]:
+        return np.asarray(ForestModel(forest, shape, np.zeros(1))(rows))[:, 0].tolist()
+
+    assert answers(both.between(0, 1)) == [-1.0, 1.0]
+    assert answers(both.between(1, 2)) == [20.0, 10.0]
+    assert answers(both) == [19.0, 11.0]
+
+
 def test_where_all_trees_agree_the_logits_are_finite() -> None:
     leaf = Forest(
         *(np.zeros(1, kind) for kind in (np.int32, np.float32, bool, np.int32, np.int32, np.int32)),

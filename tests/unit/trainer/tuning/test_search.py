@@ -64,6 +64,39 @@ def test_a_search_goes_on_after_a_stop_and_exports_the_best_trial(table: Path, t
     assert run(spec, tmp_path).the("done")["message"].endswith(f"remove {version})")
 
 
+@pytest.mark.parametrize(
+    ("objective", "fraction", "said"),
+    [
+        ("val_acuracy", 0.2, "'val_acuracy', which this training does not have; did you mean 'val_accuracy'? (it has "),
+        ("val_loss", 0, "(it has loss, accuracy); metrics that begin with val_ need rows to validate with: see data.v"),
+    ],
+)
+def test_an_objective_that_no_trial_would_have_is_refused_before_the_first_one(
+    objective: str, fraction: float, said: str, table: Path, tmp_path: Path
+) -> None:
+    spec = a_spec(table).with_data(validation={"fraction": fraction})
+
+    done = run(spec.with_tuning(objective={"name": objective}, parameters=[LAYERS]), tmp_path)
+
+    assert (done.code, done.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
+    assert "tuning.objective.name is " in done.report["message"]
+    assert said in done.report["message"]
+    assert not list((tmp_path / "store").rglob("trial-*"))
+
+
+def test_a_trial_whose_own_settings_leave_the_objective_out_ends_the_search_with_what_it_has(
+    table: Path, tmp_path: Path
+) -> None:
+    metrics = {"name": "fit.metrics", "values": ["[precision]", "[recall]"]}
+    objective = {"name": "val_recall"}
+
+    done = run(a_spec(table).with_tuning(algorithm="grid", objective=objective, parameters=[metrics]), tmp_path)
+
+    assert (done.code, done.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
+    assert "tuning.objective.name is 'val_recall', which the trials do not have" in done.report["message"]
+    assert "val_precision" in done.report["message"]
+
+
 def test_a_search_in_which_nothing_works_says_why(table: Path, tmp_path: Path) -> None:
     spec = a_spec(table).with_tuning(parameters=[MOMENTUM, LAYERS])
 

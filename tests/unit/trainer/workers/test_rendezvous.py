@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from trainyard_trainer.errors import BadInput, PeerLost, PeersMissing
-from trainyard_trainer.workers.agreement import Call, WeightsDiffer, add_up, agree, check_same
+from trainyard_trainer.workers.agreement import Call, Turn, WeightsDiffer, add_up, agree, check_same, take_turn
 from trainyard_trainer.workers.cluster import Cluster
 from trainyard_trainer.workers.link import FAREWELL, HELLO, Link, receive, send
 from trainyard_trainer.workers.peers import NOBODY, ConnectedPeers, Peers
@@ -227,6 +227,21 @@ def test_what_a_call_did_is_settled_for_all_alike(
     for name, value in expected.items():
         assert getattr(settled[0], name) == value
     assert agree(NOBODY, CALL, before) is CALL
+
+
+def test_workers_with_different_numbers_of_blocks_take_turns_until_nobody_has_one_left(
+    pool: ThreadPoolExecutor, three: list[Peers]
+) -> None:
+    def turns(each: Peers, blocks: int) -> int:
+        taken = 0
+        while take_turn(each, Turn(more=taken < blocks, stop=False)).more:
+            taken += 1
+        return taken
+
+    assert in_all(pool, three, lambda each: turns(each, blocks=2 * each.index)) == [4, 4, 4]
+    assert {each.stop for each in in_all(pool, three, lambda each: take_turn(each, Turn(False, each.index == 1)))} == {
+        True
+    }
 
 
 def test_totals_add_up_also_where_a_worker_has_none(pool: ThreadPoolExecutor, three: list[Peers]) -> None:

@@ -4,12 +4,7 @@ import csv
 import json
 import os
 import signal
-import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,60 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from support.trainer_runs import SpecBuilder, a_spec, run, start
+from support.trainer_pairs import two_workers
+from support.trainer_runs import SpecBuilder, a_spec, run
 from trainyard_operator.api import names
 
 EPOCHS = 60
 LONG = 2_000
-
-
-@dataclass
-class Pair:
-    """Two workers and what they say."""
-
-    processes: "list[subprocess.Popen[str]]"
-    folders: list[Path]
-
-    def wait_for(self, worker: int, event: str) -> dict[str, Any]:
-        stdout = self.processes[worker].stdout
-        assert stdout is not None
-        for line in stdout:
-            found: dict[str, Any] = json.loads(line)
-            if found["event"] == event:
-                return found
-        raise AssertionError(f"worker {worker} ended without {event!r}")
-
-    def codes(self) -> list[int]:
-        for process in self.processes:
-            process.communicate(timeout=60)
-        return [process.returncode for process in self.processes]
-
-    def report(self, worker: int) -> dict[str, Any]:
-        return dict(json.loads((self.folders[worker] / "termination-log").read_text()))
-
-
-@contextmanager
-def two_workers(spec: SpecBuilder, folder: Path, extra: dict[str, str] | None = None) -> Iterator[Pair]:
-    """Start two workers; only the chief sees the store in `folder`."""
-    with ExitStack() as probes:
-        servers = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
-        cluster = {"worker": [f"localhost:{server.getsockname()[1]}" for server in servers]}
-    folders = [folder, folder / "other"]
-    folders[1].mkdir(exist_ok=True)
-    processes = [
-        start(
-            spec,
-            each,
-            {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})} | (extra or {}),
-        )
-        for index, each in enumerate(folders)
-    ]
-    try:
-        yield Pair(processes, folders)
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +106,26 @@ def test_a_worker_that_is_killed_or_frozen_is_noticed_and_the_rest_ends_to_start
         assert pair.report(0)["reason"] == "PeerLost"
         assert says in pair.report(0)["message"]
         assert pair.report(0)["lastCheckpoint"]["step"] > 0
+
+
+def test_a_chief_that_is_killed_is_noticed_and_both_started_again_end_as_if_undisturbed(
+    spec: SpecBuilder, together: Path, tmp_path: Path
+) -> None:
+    with two_workers(spec, tmp_path) as pair:
+        for _ in range(2):  # by the second line a checkpoint of the first epochs is there
+            pair.wait_for(0, "epoch")
+        pair.processes[0].kill()
+        pair.processes[1].communicate(timeout=60)
+        assert pair.processes[1].returncode == names.EXIT_PEER_LOST
+        assert pair.report(1)["reason"] == "PeerLost"
+        assert "worker 0 is gone" in pair.report(1)["message"]
+
+    with two_workers(spec, tmp_path) as pair:
+        assert pair.wait_for(1, "resumed")["step"] > 0
+        assert pair.codes() == [0, 0]
+    assert report(tmp_path)["steps"] == report(together)["steps"]
+    for name, value in weights(together).items():
+        np.testing.assert_array_equal(value, weights(tmp_path)[name], err_msg=name)
 
 
 def test_a_worker_that_never_comes_is_named_and_waiting_for_it_can_be_stopped(

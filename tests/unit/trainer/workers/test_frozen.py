@@ -1,0 +1,26 @@
+"""Workers that are frozen (SIGSTOP) at random moments are noticed within the time that docs/distributed.md states."""
+
+import json
+import subprocess
+import sys
+
+from trainyard_operator.api import names
+from trainyard_trainer.workers.peers import GRACE_SECONDS, SILENT_BEATS
+
+MOMENTS = 20
+MORE_BEATS = 7
+"""Beats are of 50 ms here; processes that share a core come late by some."""
+
+
+def test_whoever_is_frozen_the_other_ends_in_time_to_start_again_though_it_waits_for_ever_itself() -> None:
+    command = [sys.executable, "-m", "support.peer_forks", str(MOMENTS), "freeze"]
+    done = subprocess.run(command, cwd="tests", capture_output=True, text=True, timeout=120)
+
+    pairs = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(pairs) == MOMENTS, done.stderr
+    assert {(each["frozen"], each["waits"]) for each in pairs} == {(0, False), (0, True), (1, False), (1, True)}
+    for each in pairs:
+        assert each["code"] == names.EXIT_PEER_LOST
+        assert each["how"] == ("abandoned" if each["waits"] else "noticed")
+        assert f"worker {each['frozen']} has given no sign of life" in each["message"]
+        assert SILENT_BEATS - 1 < each["beats"] < SILENT_BEATS + GRACE_SECONDS + MORE_BEATS
