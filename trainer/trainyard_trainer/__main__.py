@@ -6,11 +6,13 @@ request after a checkpoint, 69 when another worker is gone, and another code on 
 
 import argparse
 import os
+import socket
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TextIO
 
 from trainyard_operator.api import names
@@ -19,15 +21,19 @@ from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.reporting.board import ProgressBoard, serve
 from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.reporting.result import ModelVersion, termination_message, write_report
+from trainyard_trainer.serve import serve_chief
 from trainyard_trainer.signals import StopSignal, end_with_parent
 from trainyard_trainer.spec import Run, read_run, terms
 from trainyard_trainer.trees.settings import most_epochs
+from trainyard_trainer.workers.cluster import Cluster
+from trainyard_trainer.workers.peers import Peers
 from trainyard_trainer.workers.rendezvous import ALONE, meet
+from trainyard_trainer.workers.servers import Server, Servers
 
 EXIT_FAILED = 1
 LOSS_SECONDS = 15.0
 """How long the peers may take to say who was lost, after TensorFlow has noticed that somebody was."""
-_TENSORFLOW = ("tensorflow.python.framework.errors_impl",)
+_TENSORFLOW = "tensorflow."
 
 
 class Program:
@@ -58,6 +64,11 @@ class Program:
             from trainyard_trainer.train import train  # Arrow's import is not waited for before progress is served
 
             self._meet(run)
+            if isinstance(peers := self._meeting.peers, Server):
+                self._board.update(phase="training")
+                done = serve_chief(run.cluster, self._meeting.addresses, peers, stop=self._stop)
+                self._board.update(phase="done")
+                return self._end("Served", done, names.EXIT_DONE)
             outcome = train(
                 run,
                 board=self._board,
@@ -72,7 +83,8 @@ class Program:
         # The outermost frame: whatever it is must reach the log and the operator. A user's layer may call sys.exit(0).
         except (Exception, SystemExit) as error:
             # What TensorFlow says when a worker is gone does not say which one; the peers find that out.
-            if loss := self._meeting.peers.loss(within=LOSS_SECONDS if type(error).__module__ in _TENSORFLOW else 0):
+            theirs = type(error).__module__.startswith(_TENSORFLOW)
+            if loss := self._meeting.peers.loss(within=LOSS_SECONDS if theirs else 0):
                 return self._end(loss.reason, str(loss), loss.exit_code)
             traceback.print_exc()
             return self._end("Failed", f"{type(error).__name__}: {error}", EXIT_FAILED)
@@ -85,12 +97,27 @@ class Program:
             return
         self._journal.write(
             "meeting",
-            f"worker {cluster.index} of {cluster.count} waits for the others",
+            f"{cluster.name(cluster.index)} of {cluster.count} waits for the others",
             worker=cluster.index,
             workers=cluster.count,
         )
-        self._meeting = meet(cluster, terms(run), seconds=run.startup_seconds, abandon=self._abandon)
-        self._journal.write("met", f"all {cluster.count} workers are there", addresses=list(self._meeting.addresses))
+        self._meeting = meet(
+            cluster,
+            terms(run),
+            seconds=run.startup_seconds,
+            abandon=self._abandon,
+            join=self._join(cluster) if cluster.is_asynchronous else None,
+        )
+        self._journal.write("met", f"all {cluster.count} are there", addresses=list(self._meeting.addresses))
+
+    def _join(self, cluster: Cluster) -> Callable[[Mapping[int, socket.socket]], Peers]:
+        if not cluster.is_chief:
+            return partial(Server, cluster=cluster, abandon=self._abandon)
+
+        def missed(what: str) -> None:
+            self._journal.write("worker-lost", f"{what}; the others do its steps")
+
+        return partial(Servers, cluster=cluster, asked=self._stop.ask, missed=missed, abandon=self._abandon)
 
     def _abandon(self, loss: PeerLost) -> None:
         """End the process from a thread: the program itself waits inside TensorFlow, and would for ever."""
@@ -125,6 +152,9 @@ class Program:
         return code
 
     def _leave(self) -> None:
+        if isinstance(peers := self._meeting.peers, Server):
+            peers.ask_to_stop()
+            return
         code = self._end(Stopped.reason, f"stopped on request while {self._board.current.phase}", Stopped.exit_code)
         os._exit(code)
 

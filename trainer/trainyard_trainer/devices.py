@@ -33,10 +33,11 @@ class Devices:
     """Sets TensorFlow up; a second time in a process only the seed is new.
 
     With more than one GPU or process the work is mirrored: each holds the weights and trains on its share of every
-    batch. `addresses` are those of the processes, where there are several, and `index` is the number of this one.
+    batch. `addresses` are those of the processes, where there are several, and `index` is the number of this one. Where
+    the last `servers` of them are parameter servers, those hold the weights instead.
     """
 
-    def __init__(self, seed: int, addresses: Sequence[str] = (), index: int = 0) -> None:
+    def __init__(self, seed: int, addresses: Sequence[str] = (), index: int = 0, servers: int = 0) -> None:
         import keras
         import tensorflow as tf
 
@@ -49,12 +50,21 @@ class Devices:
         if threads.get_intra_op_parallelism_threads() != usable_cpus():
             threads.set_intra_op_parallelism_threads(usable_cpus())
         # One step is a chain of small operations: handing them from thread to thread costs a fifth of the speed.
-        if not gpus and threads.get_inter_op_parallelism_threads() != 1:
+        if not gpus and not servers and threads.get_inter_op_parallelism_threads() != 1:
             threads.set_inter_op_parallelism_threads(1)
         # Before all else that starts TensorFlow: its servers can be started only with it.
-        self.strategy: Any = strategy_for(len(gpus), addresses, index)
+        self.strategy: Any = strategy_for(len(gpus), addresses, index, servers)
         keras.utils.set_random_seed(seed)
         tf.config.experimental.enable_op_determinism()
+        self.workers = len(addresses) - servers - 1 if servers else 0
+        """How many train at once, each by itself, with parameter servers; 0 without."""
+        if self.workers:
+            gpus = [each for each in tf.config.list_logical_devices("GPU") if each.name.startswith("/job:worker")]
+            self.gpus = len(gpus)
+            self.kind = f"{self.workers} asynchronous worker(s) with {'a GPU' if gpus else 'CPU'} each"
+            self.description = f"{self.kind}, and {servers} parameter server(s)"
+            self.has_bfloat16 = False  # nobody has asked the workers
+            return
         self.gpus = len(gpus) * max(1, len(addresses))
         each = f"{len(gpus)} GPU(s)" if gpus else f"{usable_cpus()} CPU thread(s)"
         self.description = f"{len(addresses)} workers with {each} each" if addresses else each

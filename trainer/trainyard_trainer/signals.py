@@ -35,10 +35,14 @@ class StopSignal:
         finally:
             self._deferred = False
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def ask(self) -> None:
+        """Request a stop, as a signal does."""
         self.requested = True
         if not self._deferred:
             self._leave()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.ask()
 
 
 def end_with_parent() -> None:

@@ -144,7 +144,7 @@ def _clear(run: Run, store: ModelStore) -> None:
 
 def _devices(run: Run, meeting: Meeting, stop: StopSignal) -> Devices:
     with meeting.connecting(), quiet():
-        devices = Devices(run.job.spec.fit.seed, meeting.addresses, meeting.peers.index)
+        devices = Devices(run.job.spec.fit.seed, meeting.addresses, meeting.peers.index, run.cluster.servers)
     stop.install()  # TensorFlow's distribution services take SIGTERM away
     return devices
 

@@ -1,5 +1,6 @@
 """Builds the model and trains it."""
 
+import functools
 import hashlib
 import json
 import math
@@ -24,6 +25,7 @@ from trainyard_trainer.fitting.divergence import Suspects
 from trainyard_trainer.fitting.execution import FLOAT32, Execution
 from trainyard_trainer.fitting.loop import Loop, Surroundings
 from trainyard_trainer.fitting.optimizers import make_optimizer
+from trainyard_trainer.fitting.pieces import PieceRunner
 from trainyard_trainer.fitting.plan import Plan, Position
 from trainyard_trainer.fitting.saving import Interval
 from trainyard_trainer.fitting.state import ModelState
@@ -97,11 +99,11 @@ def fit(
     limit = batch_limit(facts.training_rows, most=_block_bytes(prepared) // facts.row_bytes)
     before = found[0] if found else None
     settings = wanted.model_copy(update=PLAINLY) if prepared.privacy else wanted
-    if peers.count > 1:
+    if run.cluster.count > 1:
         settings = settings_of_several(settings, before, devices=devices, limit=limit, workers=peers.count)
     rows = training_rows(run, prepared, to_block, rows_a_block(settings, limit), share=share, journal=journal)
     maker = _maker(run, prepared, devices, model=model, task=task, share=share)
-    decided = Decider(settings, maker, devices=devices, rows=rows, limit=limit, workers=peers.count).decide(
+    decided = Decider(settings, maker, devices=devices, rows=rows, limit=limit, workers=run.cluster.count).decide(
         before,
         steps=lambda size: prepared.policy.steps_left(0, steps_per_epoch=math.ceil(facts.training_rows / size)),
         journal=journal,
@@ -132,6 +134,9 @@ def fit(
         ),
     )
     end, chosen = loop.run(), decided.choices.to_wire()
+    if devices.workers:
+        model = _fetched(model, _build(run.program, facts, encoder))
+        chosen |= {"strategy": "ParameterServer"}
     if prepared.privacy is None:
         return Trained(model, encoder, task, end, chosen)
     spent = prepared.privacy.describe(board.current.step)
@@ -159,7 +164,8 @@ def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: 
         return PrivateStepRunner(model, optimizer, task, prepared.privacy, class_weights=prepared.class_weights)
 
     def runner(optimizer: Any, batch_size: int, execution: Execution) -> StepRunner:
-        return StepRunner(
+        kind = functools.partial(PieceRunner, workers=devices.workers) if devices.workers else StepRunner
+        return kind(
             model,
             optimizer,
             task,
@@ -178,6 +184,13 @@ def _build(program: ModelProgram, facts: Profile, encoder: Encoder) -> Any:
     if isinstance(program, PythonProgram):
         return build_python(program, describe_data(program.task, facts, encoder.inputs, outputs))
     return FAMILIES[program.family](program, encoder.inputs, outputs)
+
+
+def _fetched(model: Any, copy: Any) -> Any:
+    """Return a copy of the model with its weights, which are on servers that are about to end."""
+    for own, trained in zip(copy.variables, model.variables, strict=True):
+        own.assign(trained.numpy())
+    return copy
 
 
 def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:

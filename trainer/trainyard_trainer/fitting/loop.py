@@ -64,7 +64,7 @@ class Loop:
         self._rows, self._validation, self._found, self._suspects = rows, validation, found, suspects
         self._clock, self._peers = around.board.clock, around.peers
         self._steps_per_call = 1
-        self._pace = Pace(self._clock.now())
+        self._pace = Pace(self._clock.now(), runner.call_seconds)
         self._line_due = 0.0
         self._advised = around.peers.index > 0
         self._saver = Saver(

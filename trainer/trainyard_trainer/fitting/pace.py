@@ -13,9 +13,10 @@ _SURE = 100
 
 
 class Pace:
-    """Learns from each call. Times are seconds of any clock that does not jump."""
+    """Learns from each call, which shall take `call_seconds`. Times are seconds of any clock that does not jump."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, call_seconds: float = CALL_SECONDS) -> None:
+        self._call_seconds = call_seconds
         self._began: float | None = None
         self._calls: deque[tuple[float, int, int]] = deque()
         self._steps = self._rows = 0
@@ -29,7 +30,7 @@ class Pace:
             self._began = now
             self.steps_per_call = _FIRST_STEPS
         else:
-            fitting = int(CALL_SECONDS * steps / max(now - began, 1e-9))
+            fitting = int(self._call_seconds * steps / max(now - began, 1e-9))
             # One quick call must not lead to an endless one.
             self.steps_per_call = max(1, min(fitting, 8 * self.steps_per_call, MAX_STEPS))
             self._steps += steps

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from trainyard_trainer.data.rows import Rows
 from trainyard_trainer.fitting.execution import PLAIN, Execution, computing_in
+from trainyard_trainer.fitting.pace import CALL_SECONDS
 from trainyard_trainer.fitting.statistics import combine, statistics_of, values
 from trainyard_trainer.tasks.task import COUNT, LOSS, Task
 from trainyard_trainer.workers.sharding import ALL, Share
@@ -36,6 +37,9 @@ class StepsDone:
 
 class StepRunner:
     """Runs training steps and validations of one model on rows that are in memory."""
+
+    call_seconds = CALL_SECONDS
+    """How long a call shall take."""
 
     def __init__(
         self,
@@ -87,9 +91,16 @@ class StepRunner:
     def _call(
         self, block: Any, order: Any, first: int, steps: int, totals: Any, left: int, *, whole: bool
     ) -> StepsDone:
+        totals, bad_step, finite = self._steps(block, whole=whole)(
+            block, order, np.int32(first), np.int32(steps), np.int32(min(left, _MOST_LEFT)), totals
+        )
+        return StepsDone({name: value.numpy() for name, value in totals.items()}, int(bad_step), bool(finite))
+
+    def _steps(self, block: Any, *, whole: bool) -> Any:
+        """Return the graph of steps on such blocks."""
         if whole not in self._train:
             specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in block.items()}
-            scalars = {name: tf.TensorSpec([], tf.float64) for name in totals}
+            scalars = {name: tf.TensorSpec([], tf.float64) for name in self.zero_totals()}
             counts = tf.TensorSpec([], tf.int32)
             signature = [specs, tf.TensorSpec([None], tf.int32), counts, counts, counts, scalars]
             self._train[whole] = tf.function(
@@ -98,10 +109,7 @@ class StepRunner:
                 jit_compile=whole and self._execution.jit_compile,
                 autograph=False,
             )
-        totals, bad_step, finite = self._train[whole](
-            block, order, np.int32(first), np.int32(steps), np.int32(min(left, _MOST_LEFT)), totals
-        )
-        return StepsDone({name: value.numpy() for name, value in totals.items()}, int(bad_step), bool(finite))
+        return self._train[whole]
 
     def validate(self, block: Mapping[str, Any]) -> dict[str, Any]:
         """Return the totals of the rows of a block, without training on them."""

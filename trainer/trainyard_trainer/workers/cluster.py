@@ -4,7 +4,7 @@ https://www.tensorflow.org/api_docs/python/tf/distribute/cluster_resolver/TFConf
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,12 +12,13 @@ from trainyard_operator.api import names
 from trainyard_operator.api.program import ModelProgram
 from trainyard_operator.api.trainingjob import TrainingJobSpec
 from trainyard_trainer.errors import BadInput, listed, one_line
+from trainyard_trainer.fitting.execution import FLOAT16
 from trainyard_trainer.trees.settings import grows_trees
 
 _EXAMPLE = '{"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}'
-_NO_SERVERS = (
-    "TF_CONFIG has tasks of type {0}, which this trainer does not run: workers here hold all weights and train in step "
-    "(docs/distributed.md says why); list the processes under cluster.worker only"
+_OTHER_TASKS = (
+    "TF_CONFIG has tasks of type {0}, which this trainer does not run: the chief itself validates after each epoch; "
+    "list the processes under cluster.chief, cluster.worker and cluster.ps only"
 )
 
 Address: TypeAlias = tuple[str, int]
@@ -27,11 +28,13 @@ Address: TypeAlias = tuple[str, int]
 class Cluster:
     """The processes that train one model together, in the order of their numbers, and which of them this one is.
 
-    Number 0 is the chief: it decides, saves, reports and exports. A process alone is its own chief.
+    Number 0 is the chief: it decides, saves, reports and exports. A process alone is its own chief. Where there are
+    parameter servers, they are the last `servers` of all, and those between them and the chief are the workers.
     """
 
     addresses: tuple[Address, ...] = ()
     index: int = 0
+    servers: int = 0
 
     @property
     def count(self) -> int:
@@ -43,33 +46,56 @@ class Cluster:
         """Whether this process is the one that decides."""
         return self.index == 0
 
+    @property
+    def is_asynchronous(self) -> bool:
+        """Whether parameter servers hold the weights, and workers train without waiting for each other."""
+        return self.servers > 0
+
+    @property
+    def workers(self) -> range:
+        """The numbers of those that train."""
+        return range(1 if self.servers else 0, self.count - self.servers)
+
+    def name(self, number: int) -> str:
+        """Return what a process is called."""
+        if not self.servers:
+            return f"worker {number}"
+        job, index = task(number, self.count, self.servers)
+        return {"chief": "the chief", "worker": f"worker {index}", "ps": f"parameter server {index}"}[job]
+
 
 def read_cluster(env: Mapping[str, str]) -> Cluster:
     """Return the cluster that TF_CONFIG describes; without one, or with one worker, this process is alone.
 
-    A `chief` is taken as the first worker, as in TensorFlow.
+    A `chief` is taken as the first worker, as in TensorFlow; with parameter servers it trains nothing itself.
 
     Raises:
-        BadInput: it is not what TensorFlow defines, or has tasks other than workers.
+        BadInput: it is not what TensorFlow defines, or has tasks other than these.
     """
     text = env.get(names.TF_CONFIG_ENV, "").strip()
     if not text:
         return Cluster()
     document = _parse(text)
-    groups, task = document.get("cluster"), document.get("task")
-    if not isinstance(groups, dict) or not isinstance(task, dict):
+    groups, own = document.get("cluster"), document.get("task")
+    if not isinstance(groups, dict) or not isinstance(own, dict):
         raise BadInput(f"TF_CONFIG needs the objects cluster and task, as in {_EXAMPLE}")
-    if others := sorted(name for name in groups if name not in ("chief", "worker")):
-        raise BadInput(_NO_SERVERS.format(listed(others)))
-    chiefs, workers = _addresses(groups, "chief"), _addresses(groups, "worker")
+    if others := sorted(name for name in groups if name not in ("chief", "worker", "ps")):
+        raise BadInput(_OTHER_TASKS.format(listed(others)))
+    chiefs, workers, servers = (_addresses(groups, name) for name in ("chief", "worker", "ps"))
     if len(chiefs) > 1:
         raise BadInput(f"TF_CONFIG cluster.chief lists {len(chiefs)} processes, expected one; list the rest as workers")
-    addresses = (*chiefs, *workers)
+    if servers and not (chiefs and workers):
+        raise BadInput(
+            f"TF_CONFIG lists {len(servers)} parameter servers, {len(chiefs)} chiefs and {len(workers)} workers: with "
+            "parameter servers the chief hands out the work and the workers do it; list one under cluster.chief, and "
+            "at least one under cluster.worker"
+        )
+    addresses = (*chiefs, *workers, *servers)
     if len(set(addresses)) < len(addresses):
         twice = next(each for each in addresses if addresses.count(each) > 1)
         raise BadInput(f"TF_CONFIG lists {shown(twice)} twice: every process needs an address of its own")
-    index = _index(task, chiefs=len(chiefs), workers=len(workers))
-    return Cluster(addresses, index) if len(addresses) > 1 else Cluster()
+    index = _index(own, chiefs=len(chiefs), workers=len(workers), servers=len(servers))
+    return Cluster(addresses, index, len(servers)) if len(addresses) > 1 else Cluster()
 
 
 def cluster_for(spec: TrainingJobSpec, program: ModelProgram, env: Mapping[str, str]) -> Cluster:
@@ -91,12 +117,34 @@ def cluster_for(spec: TrainingJobSpec, program: ModelProgram, env: Mapping[str, 
             "spec.roles.worker.replicas to 1"
         )
     size = spec.fit.batch_size
-    if isinstance(size, int) and size < cluster.count:
+    if cluster.is_asynchronous:
+        if spec.fit.precision == FLOAT16:
+            raise BadInput(
+                f"fit.precision is {FLOAT16}, whose scale of the loss workers with parameter servers cannot share: use "
+                "Auto or float32"
+            )
+    elif isinstance(size, int) and size < cluster.count:
         raise BadInput(
             f"fit.batchSize is {size}, less than a row for each of {cluster.count} workers: it counts the rows of all "
             "of them together; make it larger, or use fewer workers"
         )
     return cluster
+
+
+def task(number: int, count: int, servers: int) -> tuple[str, int]:
+    """Return what TensorFlow calls a process of a training with parameter servers: its job, and its index there."""
+    if not number:
+        return "chief", 0
+    first = count - servers
+    return ("worker", number - 1) if number < first else ("ps", number - first)
+
+
+def jobs(addresses: Sequence[str], servers: int) -> dict[str, list[str]]:
+    """Return TensorFlow's description of a training with parameter servers, of the addresses of all."""
+    found: dict[str, list[str]] = {}
+    for number, address in enumerate(addresses):
+        found.setdefault(task(number, len(addresses), servers)[0], []).append(address)
+    return found
 
 
 def shown(address: Address) -> str:
@@ -130,12 +178,13 @@ def _address(entry: object, name: str) -> Address:
     return host, int(port)
 
 
-def _index(task: Mapping[str, Any], *, chiefs: int, workers: int) -> int:
-    kind, index = task.get("type"), task.get("index")
-    counts = {"chief": chiefs, "worker": workers}
+def _index(own: Mapping[str, Any], *, chiefs: int, workers: int, servers: int) -> int:
+    kind, index = own.get("type"), own.get("index")
+    counts = {"chief": chiefs, "worker": workers} | ({"ps": servers} if servers else {})
     if kind not in counts:
-        raise BadInput(f"TF_CONFIG task.type is {kind!r}, expected worker or chief: this trainer runs no other tasks")
+        expected = "worker, chief or ps" if servers else "worker or chief"
+        raise BadInput(f"TF_CONFIG task.type is {kind!r}, expected {expected}: this trainer runs no other tasks")
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < counts[kind]:
         have = f"0 to {counts[kind] - 1}" if counts[kind] else f"nothing, because cluster.{kind} lists no process"
         raise BadInput(f"TF_CONFIG task.index is {index!r}, expected {have} for type {kind}")
-    return index if kind == "chief" else chiefs + index
+    return index + {"chief": 0, "worker": chiefs, "ps": chiefs + workers}[str(kind)]

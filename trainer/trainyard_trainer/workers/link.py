@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 HELLO, WELCOME, REFUSED = b"h", b"w", b"r"
-BEAT, CONTENT, LOST, FAREWELL = b".", b"c", b"l", b"f"
+BEAT, CONTENT, STOP, LOST, FAREWELL = b".", b"c", b"s", b"l", b"f"
 MOST_BYTES_OF_A_STRANGER = 1 << 16
 _HEADER = struct.Struct(">cQ")
 _SEND_SECONDS = 10
@@ -54,15 +54,23 @@ class Link:
     """One end of a connection that is listened to by a thread.
 
     `lost` is told once, in words, that the other side or one that it knows of is gone; not after a farewell without a
-    reason.
+    reason. `asked` is called when the other side asks to stop.
     """
 
-    def __init__(self, connection: socket.socket, name: str, lost: Callable[[str], None]) -> None:
-        self._connection, self._name, self._lost = connection, name, lost
+    def __init__(
+        self,
+        connection: socket.socket,
+        name: str,
+        lost: Callable[[str], None],
+        *,
+        asked: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._connection, self._name, self._lost, self._asked = connection, name, lost, asked
         self._inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._sending = threading.Lock()
         self._silent_beats = 0
-        self._parted = False
+        self.parted = False
+        """Whether the other side is known to be gone, or to go."""
         connection.settimeout(None)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Without this, writing to a process that hangs would hang too as soon as the buffers are full.
@@ -79,7 +87,7 @@ class Link:
 
         Beats are counted, not seconds, because a process that was stopped itself would find everyone else silent.
         """
-        if self._parted:
+        if self.parted:
             return
         if self._sending.acquire(blocking=False):
             with contextlib.suppress(OSError):
@@ -102,15 +110,17 @@ class Link:
 
     def _listen(self) -> None:
         with self._connection:
-            while not self._parted:
+            while not self.parted:
                 try:
                     kind, content = receive(self._connection, alive=self._heard)
                 except OSError:
                     kind, content = LOST, f"{self._name} is gone without a word: it was killed, or has crashed".encode()
                 if kind == CONTENT:
                     self._inbox.put(content)
+                elif kind == STOP:
+                    self._asked()
                 elif kind in (LOST, FAREWELL):
-                    self._parted = True
+                    self.parted = True
                     self._inbox.put(None)
                     if kind == LOST:
                         self._lost(content.decode())

@@ -27,6 +27,14 @@ class Peers(Protocol):
     index: int
     count: int
 
+    def ready(self) -> None:
+        """Say that this process is about to start TensorFlow's servers, and wait until all are.
+
+        Raises:
+            PeerLost: one of them is gone.
+        """
+        ...
+
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all workers (JSON), by their numbers: the same list for all.
 
@@ -57,6 +65,9 @@ class Alone:
 
     def __init__(self) -> None:
         self.index, self.count = 0, 1
+
+    def ready(self) -> None:
+        """Do nothing: there is nobody to wait for."""
 
     def gather(self, value: Any) -> list[Any]:
         """Return the one value."""
@@ -100,8 +111,12 @@ class ConnectedPeers:
         self._left, self._known = threading.Event(), threading.Event()
         self._links: dict[int, Link] = {}
         for each, connection in sorted(connections.items()):
-            self._links[each] = Link(connection, f"worker {each}", self._lose)
+            self._links[each] = self._link(each, connection)
         threading.Thread(target=self._keep_alive, name="peers", daemon=True).start()
+
+    def ready(self) -> None:
+        """See `Peers.ready`."""
+        self.gather("ready")
 
     def gather(self, value: Any) -> list[Any]:
         """See `Peers.gather`."""
@@ -130,6 +145,9 @@ class ConnectedPeers:
         self._left.set()
         for link in list(self._links.values()):
             link.send(FAREWELL, reason.encode())
+
+    def _link(self, number: int, connection: socket.socket) -> Link:
+        return Link(connection, f"worker {number}", self._lose)
 
     def _take(self, sender: int) -> bytes:
         content = self._links[sender].take()

@@ -49,7 +49,7 @@ class Meeting:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with quiet():
             import tensorflow  # noqa: F401 (before the clock is started)
-        self.peers.gather("connecting")
+        self.peers.ready()
         late = PeerLost(
             f"TensorFlow's servers at {listed(self.addresses)} have not found each other within {CONNECT_SECONDS} s: "
             "see that all workers can reach each other on these ports"
@@ -88,8 +88,9 @@ def meet(
     seconds: float,
     abandon: Callable[[PeerLost], None],
     beat_seconds: float = BEAT_SECONDS,
+    join: Callable[[Mapping[int, socket.socket]], Peers] | None = None,
 ) -> Meeting:
-    """Wait until all workers are there. `terms` is what all must agree in, by name.
+    """Wait until all workers are there. `terms` is what all must agree in, by name; `join` makes other peers of them.
 
     Raises:
         BadInput: another worker came for something else.
@@ -98,6 +99,8 @@ def meet(
     deadline = time.monotonic() + seconds
     host = _Host(cluster, terms, deadline, seconds) if cluster.is_chief else _Guest(cluster, terms, deadline, seconds)
     connections, addresses = host.meet()
+    if join:
+        return Meeting(join(connections), addresses, abandon)
     peers = ConnectedPeers(
         connections, index=cluster.index, count=cluster.count, abandon=abandon, beat_seconds=beat_seconds
     )
@@ -162,7 +165,7 @@ class _Host:
 
     def _missing(self) -> str:
         absent = [
-            f"worker {each} ({shown(address)})"
+            f"{self._cluster.name(each)} ({shown(address)})"
             for each, address in enumerate(self._cluster.addresses)
             if each and each not in self._guests
         ]

@@ -8,9 +8,10 @@ import pytest
 
 from support.trainer_runs import SpecBuilder, a_spec, run, write_table
 from trainyard_trainer.errors import BadInput
-from trainyard_trainer.workers.cluster import Cluster, read_cluster, shown
+from trainyard_trainer.workers.cluster import Cluster, jobs, read_cluster, shown
 
 TWO = ["a:1", "b:2"]
+SERVED = {"chief": ["c:9"], "worker": TWO, "ps": ["p:3"]}
 
 
 def tf_config(cluster: Any, kind: Any = "worker", index: Any = 0) -> dict[str, str]:
@@ -27,6 +28,9 @@ def tf_config(cluster: Any, kind: Any = "worker", index: Any = 0) -> dict[str, s
         (tf_config({"worker": ["[::1]:1", "b:2"]}), Cluster((("::1", 1), ("b", 2)), 0)),
         (tf_config({"chief": ["c:9"], "worker": TWO}, "chief"), Cluster((("c", 9), ("a", 1), ("b", 2)), 0)),
         (tf_config({"chief": ["c:9"], "worker": TWO}, index=1), Cluster((("c", 9), ("a", 1), ("b", 2)), 2)),
+        (tf_config(SERVED, "chief"), Cluster((("c", 9), ("a", 1), ("b", 2), ("p", 3)), 0, servers=1)),
+        (tf_config(SERVED, index=1), Cluster((("c", 9), ("a", 1), ("b", 2), ("p", 3)), 2, servers=1)),
+        (tf_config(SERVED, "ps"), Cluster((("c", 9), ("a", 1), ("b", 2), ("p", 3)), 3, servers=1)),
     ],
 )
 def test_workers_are_numbered_as_in_tensorflow_and_one_is_alone(env: dict[str, str], expected: Cluster) -> None:
@@ -42,8 +46,11 @@ def test_workers_are_numbered_as_in_tensorflow_and_one_is_alone(env: dict[str, s
         ({"TF_CONFIG": "{"}, "TF_CONFIG is not JSON"),
         ({"TF_CONFIG": "[]"}, "not a JSON object"),
         ({"TF_CONFIG": "{}"}, "needs the objects cluster and task"),
-        (tf_config({"worker": TWO, "ps": ["p:1"]}), "tasks of type ps"),
-        (tf_config({"worker": TWO, "evaluator": ["p:1"]}), "tasks of type evaluator"),
+        (tf_config({"worker": TWO, "ps": ["p:1"]}), "1 parameter servers, 0 chiefs and 2 workers"),
+        (tf_config({"chief": ["c:1"], "ps": ["p:1"]}), "1 parameter servers, 1 chiefs and 0 workers"),
+        (tf_config(SERVED | {"evaluator": ["e:1"]}), "tasks of type evaluator, which this trainer does not run"),
+        (tf_config(SERVED, "ps", 1), "task.index is 1, expected 0 to 0 for type ps"),
+        (tf_config(SERVED, "evaluator"), "task.type is 'evaluator', expected worker, chief or ps"),
         (tf_config({"chief": TWO}, "chief"), "lists 2 processes, expected one"),
         (tf_config({"worker": "a:1"}), "must be a list of host:port"),
         (tf_config({"worker": ["a:1", "b"]}), "has 'b', expected host:port"),
@@ -60,6 +67,15 @@ def test_a_wrong_tf_config_is_refused_with_what_to_change(env: dict[str, str], s
         read_cluster(env)
 
     assert says in str(refused.value)
+
+
+def test_with_parameter_servers_processes_are_called_by_what_they_do() -> None:
+    cluster = read_cluster(tf_config(SERVED, "chief"))
+
+    assert [cluster.name(number) for number in range(4)] == ["the chief", "worker 0", "worker 1", "parameter server 0"]
+    assert list(cluster.workers) == [1, 2]
+    assert jobs(["c:9", "a:1", "b:2", "p:3"], cluster.servers) == SERVED
+    assert read_cluster(tf_config({"worker": TWO})).name(1) == "worker 1"
 
 
 def test_an_address_is_shown_as_it_is_written() -> None:
@@ -88,3 +104,12 @@ def test_what_several_workers_cannot_do_is_refused_before_they_meet(
 
     assert (result.code, result.report["reason"]) == (2, "BadInput")
     assert says in result.report["message"]
+
+
+def test_float16_is_refused_with_parameter_servers(tmp_path: Path) -> None:
+    spec = a_spec(write_table(tmp_path / "rows.csv")).with_fit(precision="mixed_float16")
+
+    result = run(spec, tmp_path, tf_config(SERVED, "chief"))
+
+    assert (result.code, result.report["reason"]) == (2, "BadInput")
+    assert "whose scale of the loss workers with parameter servers cannot share" in result.report["message"]
