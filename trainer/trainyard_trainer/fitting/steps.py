@@ -149,11 +149,11 @@ class StepRunner:
         # The rows are gathered where the block is, and each replica is sent its share only.
         def replica_step() -> dict[str, Any]:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group % self._local_replicas
-            mine = which[replica :: self._local_replicas]
-            # The last batch may have fewer rows, or none, for a replica. It is filled up with a row that does not
-            # count, because not every layer takes a batch without rows.
-            count = tf.where(self._share.index < batch, tf.size(mine), 0)
-            return self._replica_step(block, tf.pad(mine, [[0, size - tf.size(mine)]]), batch, count)
+            count = tf.where(self._share.index < batch, tf.size(which[replica :: self._local_replicas]), 0)
+            # The last batch may have fewer rows, or none, for a replica. It is filled up with rows of the batch that do
+            # not count, because not every layer takes a batch without rows; BatchNormalization sees them too.
+            places = (replica + self._local_replicas * tf.range(size)) % tf.size(which)
+            return self._replica_step(block, tf.gather(which, places), batch, count)
 
         sums = self._strategy.run(replica_step)
         return {name: tf.add_n(self._strategy.experimental_local_results(value)) for name, value in sums.items()}

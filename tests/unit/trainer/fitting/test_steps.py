@@ -230,18 +230,20 @@ state.restore(saved)
 for name, value in state.arrays().items():
     np.testing.assert_array_equal(value, saved[name])
 
-def after(steps, **changes):
+def after(steps, count=20, **changes):
     sample = Sample(normalization="batchNormalization", **changes)
-    sample.runner.train(rows(20), order[order < 20], first=0, steps=steps, totals=sample.runner.zero_totals())
+    sample.runner.train(rows(20), order[order < count], first=0, steps=steps, totals=sample.runner.zero_totals())
     return [each for each in sample.model.weights if not each.trainable]
 
 
 with strategy.scope():
     several, shared = after(3, strategy=strategy), after(1, strategy=strategy)
+    short = after(1, count=4, strategy=strategy)  # what fills it up is not seen
 for each in several:
     one, other = strategy.experimental_local_results(each.value)
     np.testing.assert_array_equal(one, other)
 np.testing.assert_allclose(shared[0], after(1)[0], rtol=1e-4)
+np.testing.assert_allclose(short[0], after(1, count=4)[0], rtol=1e-4)
 print("as one")
 """
 
