@@ -17,9 +17,9 @@ from support.trainer_runs import SpecBuilder, a_spec, environment, start
 from trainyard_operator.api import names
 
 SLOW = """
-import json, time
+import json, os, time
 
-print(json.dumps({"event": "slow"}), flush=True)
+os.write(1, json.dumps({"event": "slow"}).encode() + b"\\n")  # what is printed goes to stderr
 time.sleep(600)
 """
 DYING = """
