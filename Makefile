@@ -66,7 +66,7 @@ test: test-unit test-cluster test-e2e ## Run all tests
 test-unit: setup ## Run the unit and chart tests
 	$(OPERATOR)/pytest -n 2 tests/unit tests/charts --ignore tests/unit/trainer \
 	    --ignore tests/unit/devcluster/modelserver
-	$(TRAINER)/pytest -n 2 tests/unit/trainer tests/unit/devcluster/modelserver
+	$(TRAINER)/pytest -n 3 --dist worksteal tests/unit/trainer tests/unit/devcluster/modelserver
 
 # Most of these tests wait for a cluster most of the time, so more of them than cores run at once. Installing brings
 # and removes the CRDs that the others use, so it has its turn alone.
