@@ -60,13 +60,16 @@ demo: ## Train, serve, predict and retrain on this machine (KEEP=1 leaves it run
 demo-stop: .venv/operator/.installed ## End what `make demo KEEP=1` left running
 	@PYTHONPATH=examples $(OPERATOR)/python -m demo --stop
 
-.PHONY: test test-unit test-cluster test-e2e
-test: test-unit test-cluster test-e2e ## Run all tests
+.PHONY: test test-unit test-thorough test-cluster test-e2e
+test: test-unit test-cluster test-e2e ## Run the tests: unit, cluster, end to end
 
 test-unit: setup ## Run the unit and chart tests
 	$(OPERATOR)/pytest -n 2 tests/unit tests/charts --ignore tests/unit/trainer \
 	    --ignore tests/unit/devcluster/modelserver
-	$(TRAINER)/pytest -n 3 --dist worksteal tests/unit/trainer tests/unit/devcluster/modelserver
+	$(TRAINER)/pytest -n 3 --dist worksteal -m "not thorough" tests/unit/trainer tests/unit/devcluster/modelserver
+
+test-thorough: setup ## Kill, stop and break trainings at many moments; read every format from every place
+	$(TRAINER)/pytest -n 3 --dist worksteal -m thorough tests/unit/trainer
 
 # Most of these tests wait for a cluster most of the time, so more of them than cores run at once. Installing brings
 # and removes the CRDs that the others use, so it has its turn alone.

@@ -72,6 +72,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_data_set_of_each_kind_is_learnt_from_where_it_lies_and_served_as_it_was(kind: Kind, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()

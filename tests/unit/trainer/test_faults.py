@@ -20,6 +20,8 @@ from trainyard_operator.api import names
 from trainyard_trainer.clock import Clock
 from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot
 
+pytestmark = pytest.mark.thorough
+
 MOMENTS = 20
 
 

@@ -20,6 +20,8 @@ from support.trainer_runs import SpecBuilder, a_stateful_spec, weights
 from trainyard_operator.api import names
 from trainyard_trainer.fitting.checkpoint import Snapshot
 
+pytestmark = pytest.mark.thorough
+
 MOMENTS = int(os.environ.get("TRAINYARD_FAULTS", "20"))
 
 

@@ -17,6 +17,8 @@ import tensorflow as tf
 from support.trainer_runs import SpecBuilder, a_stateful_spec, run, start, weights
 from trainyard_operator.api import names
 
+pytestmark = pytest.mark.thorough
+
 EPOCHS = 40
 MEMORY = "1000000000"
 

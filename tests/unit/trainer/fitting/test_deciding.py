@@ -177,6 +177,7 @@ print("measured")
 """
 
 
+@pytest.mark.thorough
 def test_several_devices_of_one_process_are_measured_together(wide: SpecBuilder, tmp_path: Path) -> None:
     # So many epochs are expected that trying is worth it; after the first one the loss is low enough.
     wide = wide.with_keras(normalization="batchNormalization")

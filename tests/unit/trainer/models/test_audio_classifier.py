@@ -57,6 +57,7 @@ def test_sounds_in_tfrecord_files_train_as_well(spec: SpecBuilder, tmp_path: Pat
     )
 
 
+@pytest.mark.thorough
 def test_stopped_and_resumed_it_ends_with_the_same_weights(spec: SpecBuilder, trained: Path, tmp_path: Path) -> None:
     ends_alike_when_stopped(spec, trained, tmp_path)
 

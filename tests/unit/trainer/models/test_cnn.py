@@ -120,6 +120,7 @@ def inputs(folder: Path) -> Any:
     return manifest["signatures"]["serving_default"]["inputs"]
 
 
+@pytest.mark.thorough
 def test_killed_while_it_trains_it_ends_with_the_weights_of_an_undisturbed_run(tmp_path: Path) -> None:
     augment = {"flip": "horizontal", "rotation": 0.1}
     spec = (

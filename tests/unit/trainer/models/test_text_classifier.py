@@ -112,6 +112,7 @@ def test_texts_in_tfrecord_files_train_as_well(spec: SpecBuilder, tmp_path: Path
     assert result.report["metrics"]["val_accuracy"] > 0.97
 
 
+@pytest.mark.thorough
 def test_stopped_and_resumed_it_ends_with_the_same_weights(spec: SpecBuilder, trained: Path, tmp_path: Path) -> None:
     ends_alike_when_stopped(spec, trained, tmp_path)
 

@@ -80,6 +80,7 @@ def test_the_example_for_texts_learns_what_stands_together_and_is_served_with_te
     assert served_accuracy(tmp_path, {"review": texts}, classes) > 0.95
 
 
+@pytest.mark.thorough
 def test_the_example_for_sounds_learns_what_becomes_of_their_pitch_and_is_served_with_wav_files(tmp_path: Path) -> None:
     data = write_sounds(tmp_path / "data", *glides(360))
     spec = in_folders(a_program("birds:build", data, "multiclassClassification", audio={"numMelBins": 40}))
@@ -92,6 +93,7 @@ def test_the_example_for_sounds_learns_what_becomes_of_their_pitch_and_is_served
 
 
 # Of Keras, as it writes and reads weights.
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_the_example_for_images_trains_the_last_layer_on_a_network_with_weights_from_a_file(tmp_path: Path) -> None:
     shape = (32, 32, 3)

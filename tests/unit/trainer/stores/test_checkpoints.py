@@ -86,6 +86,7 @@ def test_one_that_could_not_be_uploaded_does_not_count_as_saved(s3: S3, bucket: 
     assert load(on_a_node(tmp_path / "two", s3, bucket)) == (10, [])
 
 
+@pytest.mark.thorough
 def test_whatever_requests_fail_what_was_saved_is_found_whole(s3: S3, bucket: str, tmp_path: Path) -> None:
     first = on_a_node(tmp_path / "one", s3, bucket, AWS_MAX_ATTEMPTS="2")
     newest, failed, unreachable = 0, 0, 0

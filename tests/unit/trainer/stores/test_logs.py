@@ -15,6 +15,8 @@ from support.stores import S3
 from support.trainer_runs import SpecBuilder, a_spec, run, stop_at_checkpoint, write_table
 from trainyard_operator.api import names
 
+pytestmark = pytest.mark.thorough
+
 LOGS = "models/sample/.training/uid-of-sample/logs"
 
 

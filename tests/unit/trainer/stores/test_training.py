@@ -12,6 +12,8 @@ from support.stores import S3, every_third
 from support.trainer_runs import SpecBuilder, a_spec, run, start, write_table
 from trainyard_operator.api import names
 
+pytestmark = pytest.mark.thorough
+
 MODELS = "s3://lab/models"
 
 

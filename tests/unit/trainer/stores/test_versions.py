@@ -144,6 +144,7 @@ def complete_versions(s3: S3, bucket: str) -> list[int]:
     return found
 
 
+@pytest.mark.thorough
 def test_whatever_requests_fail_a_version_is_complete_or_not_there_and_in_the_end_there_is_one(
     s3: S3, bucket: str, tmp_path: Path
 ) -> None:

@@ -138,6 +138,7 @@ def test_classes_can_weigh_more(tmp_path: Path) -> None:
     assert 0.4 < said("balanced", classWeights={"balanced": True}) < 0.6
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("family", "knobs", "number"),
     [

@@ -52,6 +52,7 @@ def rows(text: str) -> list[dict[str, Any]]:
     return list(csv.DictReader(text.splitlines()))
 
 
+@pytest.mark.thorough
 def test_a_search_goes_on_in_a_new_pod_though_the_store_fails_every_third_request(
     s3: S3, table: Path, tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ from support.trainer_pairs import tf_configs, two_workers
 from support.trainer_runs import SpecBuilder, a_spec, environment, start
 from trainyard_operator.api import names
 
+pytestmark = pytest.mark.thorough
+
 SLOW = """
 import json, os, time
 

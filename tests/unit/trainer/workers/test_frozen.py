@@ -4,8 +4,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from trainyard_operator.api import names
 from trainyard_trainer.workers.peers import GRACE_SECONDS, SILENT_BEATS
+
+pytestmark = pytest.mark.thorough
 
 MOMENTS = 20
 MORE_BEATS = 7

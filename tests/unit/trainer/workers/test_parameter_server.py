@@ -18,6 +18,8 @@ import pytest
 from support.trainer_runs import SpecBuilder, a_spec, start
 from trainyard_operator.api.names import EXIT_DONE, EXIT_PEER_LOST, EXIT_STOPPED
 
+pytestmark = pytest.mark.thorough
+
 EPOCHS = 40
 
 

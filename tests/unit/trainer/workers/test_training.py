@@ -70,6 +70,7 @@ def test_two_workers_come_to_the_weights_and_numbers_of_one(spec: SpecBuilder, t
         np.testing.assert_allclose(value, two[name], atol=1e-5, err_msg=name)
 
 
+@pytest.mark.thorough
 def test_stopped_at_one_worker_both_leave_at_one_step_and_the_resumed_training_ends_as_if_undisturbed(
     spec: SpecBuilder, together: Path, tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_stopped_at_one_worker_both_leave_at_one_step_and_the_resumed_training_e
         np.testing.assert_array_equal(value, weights(tmp_path)[name], err_msg=name)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("how", "says"), [(signal.SIGKILL, "worker 1 is gone"), (signal.SIGSTOP, "worker 1 has given no sign of life")]
 )
@@ -108,6 +110,7 @@ def test_a_worker_that_is_killed_or_frozen_is_noticed_and_the_rest_ends_to_start
         assert pair.report(0)["lastCheckpoint"]["step"] > 0
 
 
+@pytest.mark.thorough
 def test_a_chief_that_is_killed_is_noticed_and_both_started_again_end_as_if_undisturbed(
     spec: SpecBuilder, together: Path, tmp_path: Path
 ) -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from support.trainer_pairs import two_workers
 from support.trainer_runs import a_spec
 from trainyard_operator.api import names
+
+pytestmark = pytest.mark.thorough
 
 STEPS = 20
 SLOW_TO_VALIDATE = """
