@@ -64,7 +64,7 @@ demo-stop: .venv/operator/.installed ## End what `make demo KEEP=1` left running
 test: test-unit test-cluster test-e2e ## Run the tests: unit, cluster, end to end
 
 test-unit: setup ## Run the unit and chart tests
-	$(OPERATOR)/pytest -n 2 tests/unit tests/charts --ignore tests/unit/trainer \
+	$(OPERATOR)/pytest -n 3 tests/unit tests/charts --ignore tests/unit/trainer \
 	    --ignore tests/unit/devcluster/modelserver
 	$(TRAINER)/pytest -n 3 --dist worksteal -m "not thorough" tests/unit/trainer tests/unit/devcluster/modelserver
 
@@ -74,11 +74,11 @@ test-thorough: setup ## Kill, stop and break trainings at many moments; read eve
 # Most of these tests wait for a cluster most of the time, so more of them than cores run at once. Installing brings
 # and removes the CRDs that the others use, so it has its turn alone.
 test-cluster: setup ## Run the cluster tests: on the devcluster, or on the cluster of KUBECONFIG
-	$(OPERATOR)/pytest -n 4 tests/cluster --ignore tests/cluster/test_install.py
+	$(OPERATOR)/pytest -n 5 --dist worksteal tests/cluster --ignore tests/cluster/test_install.py
 	$(OPERATOR)/pytest tests/cluster/test_install.py
 
 test-e2e: setup ## Run the whole flow as a person does: the demo, and the commands of the README and of an example
-	$(OPERATOR)/pytest tests/e2e
+	$(OPERATOR)/pytest -n 2 --dist loadfile tests/e2e
 
 # What misses its mark does not keep the rest from being measured.
 .PHONY: bench bench-trainer

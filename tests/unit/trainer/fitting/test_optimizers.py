@@ -69,6 +69,7 @@ def test_muon_leaves_vectors_embeddings_and_the_outputs_to_adamw() -> None:
     assert make_optimizer(Optimizer(name="muon"), model).adam_weight_decay == keras.optimizers.Muon().adam_weight_decay
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fit", [{}, {"jitCompile": True}, {"precision": "mixed_bfloat16"}], ids=str)
 def test_muon_trains_with_and_without_xla_and_in_lower_precision(fit: Any, table: Path, tmp_path: Path) -> None:
     optimizer = {"name": "muon", "learningRate": 0.02}

@@ -36,6 +36,7 @@ def train(sample: Sample, calls: list[int], block: dict[str, Any] = BLOCK) -> di
     return dict(totals)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "adamw", "lion", "adafactor", "nadam", "ftrl"])
 def test_an_epoch_is_the_same_bit_for_bit_however_it_is_cut_into_calls(optimizer: str) -> None:
     whole, cut = a_sample(optimizer=optimizer), a_sample(optimizer=optimizer)

@@ -152,6 +152,7 @@ def test_steps_after_a_resume_repeat_the_noise_of_an_undisturbed_training() -> N
     np.testing.assert_array_equal(second.weights(), whole.weights())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("family", "kind", "labels", "knobs"),
     [
