@@ -72,7 +72,7 @@ def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description="Measure what the trainer adds to the same steps.")
     parser.add_argument("--rows", type=int, default=131_072)
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--batch-size", type=int, default=32)
     arguments = parser.parse_args()
     case, good = CASES["dense-100"], True

@@ -116,7 +116,7 @@ class Table:
         self._readers = {held_back: self._reader(held_back) for _, held_back in self._files}
         kinds = merge(self._inspect(*each) for each in self._inspected())
         kinds |= _partition_kinds(each for each, _ in self._files)
-        self._kinds = kinds
+        self._kinds, self._fitting = kinds, pa.schema([])
         for reader in self._readers.values():
             reader.settle(kinds)
         schema = choose(
@@ -216,14 +216,18 @@ class Table:
     def _check_kinds(self, batch: Batch, file: SourceFile) -> None:
         """Refuse a file that was not inspected at the beginning and holds something else."""
         stored = batch.columns.schema
+        if stored.equals(self._fitting):  # as nearly all batches are
+            return
+        names = set(stored.names)
         for column in (*self.schema.features, self.schema.label):
-            if column.name in stored.names:
+            if column.name in names:
                 values = batch.columns.column(column.name)
                 settled, found = self._kinds[column.name], kind_of(values.type)
                 if not fits(column, settled, found):
                     row = int(np.argmax(values.is_valid().to_numpy(zero_copy_only=False)))
                     where, value = f"row {batch.rows[row] + 1} of {file.name}", one_line(repr(values[row].as_py()), 50)
                     raise mixed_types(column, settled, found, where=where, value=value)
+        self._fitting = stored
 
 
 def _partition_kinds(files: Iterable[SourceFile]) -> dict[str, str]:
