@@ -1,5 +1,6 @@
 """Two trainers that train one model, as processes that can be stopped, killed, and frozen."""
 
+import csv
 import json
 import socket
 import subprocess
@@ -8,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from support.trainer_runs import SpecBuilder, start
 
@@ -20,13 +23,7 @@ class Pair:
     folders: list[Path]
 
     def wait_for(self, worker: int, event: str) -> dict[str, Any]:
-        stdout = self.processes[worker].stdout
-        assert stdout is not None
-        for line in stdout:
-            found: dict[str, Any] = json.loads(line)
-            if found["event"] == event:
-                return found
-        raise AssertionError(f"worker {worker} ended without {event!r}")
+        return wait_for(self.processes[worker], event)
 
     def codes(self) -> list[int]:
         for process in self.processes:
@@ -35,6 +32,28 @@ class Pair:
 
     def report(self, worker: int) -> dict[str, Any]:
         return dict(json.loads((self.folders[worker] / "termination-log").read_text()))
+
+
+def wait_for(process: "subprocess.Popen[str]", event: str) -> dict[str, Any]:
+    """Return what a trainer says of an event."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        found: dict[str, Any] = json.loads(line)
+        if found["event"] == event:
+            return found
+    raise AssertionError(f"{process.args} ended without {event!r}")
+
+
+def write_rows(path: Path) -> Path:
+    """Write rows for batches of which the last is short, with numbers, categories and an easy label."""
+    rng = np.random.default_rng(2)
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["a", "b", "c", "label"])
+        for _ in range(641):
+            a, b, c = rng.normal(), rng.normal(), rng.choice(["x", "y", "z"])
+            writer.writerow([a, b, c, int(a + (c == "x") > 0.3)])
+    return path
 
 
 def tf_configs(count: int) -> list[str]:

@@ -33,6 +33,7 @@ def of_a_program(folder: Path) -> SpecBuilder:
     return a_program(write_table(folder / "table.csv"), "wide:build")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("spec", [of_texts, of_a_program])
 def test_embeddings_are_written_once(spec: Callable[[Path], SpecBuilder], tmp_path: Path) -> None:
     result = run(spec(tmp_path).with_fit(epochs=1), tmp_path, code(tmp_path, "wide.py", WIDE))

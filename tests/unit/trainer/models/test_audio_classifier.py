@@ -62,6 +62,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_weights(spec: SpecBuilder, tr
     ends_alike_when_stopped(spec, trained, tmp_path)
 
 
+@pytest.mark.thorough
 def test_sounds_that_do_not_fit_into_memory_are_streamed_in_blocks(spec: SpecBuilder, tmp_path: Path) -> None:
     spec = spec.with_fit(epochs=1000)
 

@@ -117,6 +117,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_weights(spec: SpecBuilder, tr
     ends_alike_when_stopped(spec, trained, tmp_path)
 
 
+@pytest.mark.thorough
 def test_words_can_be_hashed_texts_streamed_and_numbers_predicted(spec: SpecBuilder, tmp_path: Path) -> None:
     ratings = [{"praise": 4.5, "complaint": 1.5}[each] for each in reviews(900)[1]]
     path = write_reviews(tmp_path / "reviews.csv", 900, rating=ratings)

@@ -91,6 +91,7 @@ def test_what_code_prints_goes_to_the_log_and_not_between_the_lines_for_programs
     assert "built" in result.stderr
 
 
+@pytest.mark.thorough
 def test_code_that_takes_sigterm_does_not_keep_a_training_from_saving_its_work(table: Path, tmp_path: Path) -> None:
     module = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + USUAL.replace(
         "    return keras.Seq", "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    return keras.Seq"
@@ -112,6 +113,7 @@ def test_code_that_takes_sigterm_does_not_keep_a_training_from_saving_its_work(t
     assert json.loads((tmp_path / "termination-log").read_text())["lastCheckpoint"]["step"] > 0
 
 
+@pytest.mark.thorough
 def test_threads_that_code_starts_neither_fail_a_training_nor_keep_it_from_ending(table: Path, tmp_path: Path) -> None:
     module = USUAL.replace(
         "    return keras.Seq",

@@ -69,6 +69,7 @@ def test_an_encoder_of_ones_own_learns_from_images_and_is_served_with_their_byte
     assert served_accuracy(tmp_path, {"image_bytes": encoded(unseen)}, kinds) > 0.9
 
 
+@pytest.mark.thorough
 def test_the_example_for_texts_learns_what_stands_together_and_is_served_with_texts(tmp_path: Path) -> None:
     data = write_reviews(tmp_path / "reviews.csv", 900)
     spec = a_program("tone:build", data, "binaryClassification", text={"maxTokens": 5000})

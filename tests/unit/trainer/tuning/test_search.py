@@ -19,6 +19,7 @@ def events(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.thorough
 def test_a_search_goes_on_after_a_stop_and_exports_the_best_trial(table: Path, tmp_path: Path) -> None:
     names_of_optimizers = {"name": "fit.optimizer.name", "values": ["adam", "sgd"]}
     spec = (

@@ -1,6 +1,5 @@
 """A chief, workers and a parameter server train one model, while one after the other is killed or asked to stop."""
 
-import csv
 import json
 import os
 import signal
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from support.trainer_pairs import wait_for, write_rows
 from support.trainer_runs import SpecBuilder, a_spec, start
 from trainyard_operator.api.names import EXIT_DONE, EXIT_PEER_LOST, EXIT_STOPPED
 
@@ -32,13 +31,7 @@ class Group:
 
     def wait_for(self, event: str) -> dict[str, Any]:
         """Return what the chief says of an event."""
-        stdout = self.processes["chief 0"].stdout
-        assert stdout is not None
-        for line in stdout:
-            found: dict[str, Any] = json.loads(line)
-            if found["event"] == event:
-                return found
-        raise AssertionError(f"the chief ended without {event!r}")
+        return wait_for(self.processes["chief 0"], event)
 
     def end(self, name: str) -> tuple[int, str]:
         """Return the exit code of a process, and its reason."""
@@ -83,16 +76,8 @@ def group(spec: SpecBuilder, folder: Path, *, workers: int = 1) -> Iterator[Grou
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> SpecBuilder:
     """A training with a short last batch, and moving averages that workers change at once."""
-    rng = np.random.default_rng(2)
-    path = tmp_path_factory.mktemp("data") / "rows.csv"
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["a", "b", "c", "label"])
-        for _ in range(641):
-            a, b, c = rng.normal(), rng.normal(), rng.choice(["x", "y", "z"])
-            writer.writerow([a, b, c, int(a + (c == "x") > 0.3)])
     return (
-        a_spec(path)
+        a_spec(write_rows(tmp_path_factory.mktemp("data") / "rows.csv"))
         .with_keras(hidden=[8], l2=0.001, normalization="batchNormalization", dropout=0.1)
         .with_fit(epochs=EPOCHS, batchSize=64)
         .with_checkpoint(everySteps=9)

@@ -1,6 +1,5 @@
 """Two processes train one model: as one would, and when one of them is stopped, killed, or hangs."""
 
-import csv
 import json
 import os
 import signal
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from support.trainer_pairs import two_workers
+from support.trainer_pairs import two_workers, write_rows
 from support.trainer_runs import SpecBuilder, a_spec, run
 from trainyard_operator.api import names
 
@@ -23,16 +22,8 @@ LONG = 2_000
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> SpecBuilder:
     """A training with a short last batch, in which a worker has no row, and a sparse gradient."""
-    rng = np.random.default_rng(2)
-    path = tmp_path_factory.mktemp("data") / "rows.csv"
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["a", "b", "c", "label"])
-        for _ in range(641):
-            a, b, c = rng.normal(), rng.normal(), rng.choice(["x", "y", "z"])
-            writer.writerow([a, b, c, int(a + (c == "x") > 0.3)])
     return (
-        a_spec(path)
+        a_spec(write_rows(tmp_path_factory.mktemp("data") / "rows.csv"))
         .with_data(validation={"fraction": 0.2})
         .with_keras(hidden=[8], l2=0.001)
         .with_fit(epochs=EPOCHS, batchSize=32, stopWhen={"noImprovement": {"metric": "val_loss", "epochs": EPOCHS}})
