@@ -126,7 +126,8 @@ def test_a_job_trains_shows_its_progress_and_says_where_its_model_is(api: Api, o
 
 
 def test_killing_the_operator_over_and_over_changes_nothing(api: Api, operator: OperatorProcess) -> None:
-    fit = {"epochs": LONG_EPOCHS, "batchSize": 1, "seed": 7}
+    # What the trainer would choose by measuring may differ from one job to the next.
+    fit = {"epochs": LONG_EPOCHS, "batchSize": 1, "seed": 7, "precision": "float32", "jitCompile": False}
     calm, job = a_job("calm", fit=fit), a_job(fit=fit)
     api.apply(calm)
     undisturbed = api.wait_for(calm, in_phase("Succeeded", "Failed"), timeout=TRAINING_SECONDS)["status"]

@@ -27,7 +27,7 @@ class Pair:
 
     def codes(self) -> list[int]:
         for process in self.processes:
-            process.communicate(timeout=60)
+            process.communicate(timeout=180)
         return [process.returncode for process in self.processes]
 
     def report(self, worker: int) -> dict[str, Any]:
