@@ -34,6 +34,7 @@ def train(spec: Path, data: Path, folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "report").read_text()))
 
 
+@pytest.mark.thorough
 def test_dense_100_trains_on_generated_rows(tmp_path: Path) -> None:
     example, data = EXAMPLES / "dense-100", tmp_path / "dense-100.parquet"
     subprocess.run([sys.executable, str(example / "generate.py"), "--rows", "4000", str(data)], check=True)

@@ -82,6 +82,7 @@ def spec_of(case: Case, data: Path) -> SpecBuilder:
     return case.learn(spec.with_keras(family=case.family, **case.knobs))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_model_is_as_good_as_stated_and_answers_over_both_protocols_as_it_answered_its_trainer(
     case: Case, tmp_path: Path
