@@ -17,7 +17,7 @@ from support.kube_api import Api, Object, connect
 from support.manifests import a_pod, a_shell
 from support.processes import running
 
-pytestmark = pytest.mark.skipif("KUBECONFIG" in os.environ, reason="another cluster is under test")
+pytestmark = pytest.mark.skipif(bool(os.environ.get("KUBECONFIG")), reason="another cluster is under test")
 
 NODE: Object = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "second"}}
 ACCOUNT: Object = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
