@@ -32,6 +32,9 @@ class Ended:
     code: int
     events: list[dict[str, Any]]
     report: Mapping[str, Any]
+    """The termination message; empty where there is none, or where a kill cut it short."""
+    seconds: float
+    """From the event that was waited for to the end."""
 
     def all(self, event: str) -> list[dict[str, Any]]:
         return [each for each in self.events if each["event"] == event]
@@ -67,24 +70,27 @@ class Trainers:
         *,
         export: bool = False,
         send: signal.Signals | None = None,
-        after: str = "",
+        after: str = "done",
         delay: float = 0,
     ) -> Ended:
-        """Train in `folder`; a signal is sent so many seconds after an event of the trainer's log."""
+        """Train in `folder`; a signal is sent so many seconds after an event of the trainer's log, if at all."""
         log, message = folder / "log", Path(environment(folder)[names.TERMINATION_MESSAGE_ENV])
         log.write_text("")
         message.unlink(missing_ok=True)
         order = {"spec": str(spec.write(folder)), "folder": str(folder), "log": str(log), "trial": not export}
         pid = self._ask(order)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while not any(each in log.read_text() for each in (f'"{after}"', '"done"')) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        happened = time.monotonic()
         if send is not None:
-            deadline = time.monotonic() + GRACE_SECONDS
-            while not any(each in log.read_text() for each in (f'"{after}"', '"done"')) and time.monotonic() < deadline:
-                time.sleep(0.005)
             time.sleep(delay)
             os.kill(pid, send)  # the server takes note of its end only when it is asked, so the pid is still its own
         code = self._ask({"wait": pid})
+        seconds = time.monotonic() - happened
         events = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
-        return Ended(code, events, json.loads(message.read_text()) if message.exists() else {})
+        said = message.read_text() if message.exists() else ""
+        return Ended(code, events, json.loads(said) if said.endswith("}") else {}, seconds)
 
     def _ask(self, order: Mapping[str, Any]) -> int:
         assert self._server.stdin is not None
