@@ -68,8 +68,8 @@ def test_defaults_are_filled_in_and_unknown_fields_pruned(api: Api) -> None:
 @pytest.mark.parametrize(
     ("spec", "field", "message"),
     [
-        ({}, "spec", 'Invalid value: "object": set exactly one of them'),
-        ({"one": "a", "other": "b"}, "spec", 'Invalid value: "object": set exactly one of them'),
+        ({}, "spec", "Invalid value: set exactly one of them"),
+        ({"one": "a", "other": "b"}, "spec", "Invalid value: set exactly one of them"),
         ({"one": "a", "size": 0}, "spec.size",
          "Invalid value: 0: spec.size in body should be greater than or equal to 1"),
         ({"one": "a", "mode": "Odd"}, "spec.mode", 'Unsupported value: "Odd": supported values: "Fast", "Slow"'),
@@ -88,7 +88,7 @@ def test_a_transition_rule_compares_with_what_was(api: Api) -> None:
     api.patch(thing, {"spec": {"size": 4}})
     with pytest.raises(DynamicApiError) as refused:
         api.patch(thing, {"spec": {"fixed": "y"}})
-    assert causes(refused) == [("spec.fixed", 'Invalid value: "string": cannot change')]
+    assert causes(refused) == [("spec.fixed", 'Invalid value: "y": cannot change')]
 
 
 def test_an_unknown_field_is_refused_where_that_is_asked(api: Api, api_client: client.ApiClient) -> None:

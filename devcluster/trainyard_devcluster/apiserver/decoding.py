@@ -46,10 +46,13 @@ def _typed(resource: Resource, value: object) -> Object:
     if not isinstance(value, dict):
         raise errors.bad_request("the object provided is unrecognized (must be an object)")
     version, kind = value.get("apiVersion"), value.get("kind")
-    if version and version != resource.api_version:
+    if version != resource.api_version and (version or resource.custom):
         expected = f"does not match the expected API version ({resource.api_version})"
-        raise errors.bad_request(f"the API version in the data ({version}) {expected}")
+        raise errors.bad_request(f"the API version in the data ({version or ''}) {expected}")
     if kind and kind != resource.kind:
+        if resource.custom:
+            wrong = errors.invalid_value("kind", kind, f"must be {resource.kind}")
+            raise errors.invalid(kind, resource.group, (value.get("metadata") or {}).get("name") or "", [wrong])
         raise errors.bad_request(f"the kind in the data ({kind}) does not match the expected kind ({resource.kind})")
     if not isinstance(value.get("metadata") or {}, dict):
         raise errors.bad_request("metadata must be an object")

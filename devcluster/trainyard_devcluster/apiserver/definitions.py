@@ -60,25 +60,34 @@ def _validate(obj: Object) -> Iterator[FieldError]:
     versions = spec.get("versions") or ()
     if sum(bool(each.get("storage")) for each in versions) != 1:
         yield invalid_value("spec.versions", [], "must have exactly one version marked as storage version")
+    # What all versions have in common Kubernetes keeps, and judges, in one place.
+    schemas = [each.get("schema") for each in versions]
+    common = all(each == schemas[0] for each in schemas)
     seen: set[str] = set()
     for index, version in enumerate(versions):
         if version.get("name") in seen:
             yield duplicate(f"spec.versions[{index}].name", version["name"])
         seen.add(version.get("name", ""))
-        yield from _validate_version(version, f"spec.versions[{index}]")
+        path = f"spec.versions[{index}]"
+        yield from _validate_columns(version, path)
+        if index == 0 or not common:
+            yield from _validate_schema(version, "spec.validation" if common else f"{path}.schema")
     if group.endswith((".k8s.io", ".kubernetes.io")):
         key = "api-approved.kubernetes.io"
         if not (obj["metadata"].get("annotations") or {}).get(key):
             yield required(f"metadata.annotations[{key}]", "protected groups must have approval annotation")
 
 
-def _validate_version(version: Object, path: str) -> Iterator[FieldError]:
+def _validate_schema(version: Object, path: str) -> Iterator[FieldError]:
     schema = dig(version, "schema", "openAPIV3Schema")
     if not isinstance(schema, dict):
-        yield required(f"{path}.schema.openAPIV3Schema", "schemas are required")
+        yield required(f"{path}.openAPIV3Schema", "schemas are required")
         return
-    yield from structure_errors(schema, f"{path}.schema.openAPIV3Schema", root=True)
-    yield from _rule_errors(schema, f"{path}.schema.openAPIV3Schema")
+    yield from structure_errors(schema, f"{path}.openAPIV3Schema", root=True)
+    yield from _rule_errors(schema, f"{path}.openAPIV3Schema")
+
+
+def _validate_columns(version: Object, path: str) -> Iterator[FieldError]:
     for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
         if not column.get("jsonPath", "").startswith("."):
             yield invalid_value(

@@ -34,6 +34,11 @@ def printed(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as in `1 item` and `2 items`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 @dataclass(frozen=True, slots=True)
 class FieldError:
     """One thing wrong with one field: the reason of its cause, the field's path and the text that follows it."""
@@ -71,9 +76,8 @@ def wrong_type(field: str, found: str, detail: str) -> FieldError:
 def not_supported(field: str, value: Json, allowed: Iterable[Json]) -> FieldError:
     """A field's value is none of those allowed."""
     choices = ", ".join(printed(choice) for choice in allowed)
-    return FieldError(
-        "FieldValueNotSupported", field, f"Unsupported value: {printed(value)}: supported values: {choices}"
-    )
+    body = f"Unsupported value: {printed(value)}: supported values: {choices}"
+    return FieldError("FieldValueNotSupported", field, body, blocking=True)
 
 
 def forbidden_field(field: str, detail: str) -> FieldError:
@@ -88,12 +92,13 @@ def duplicate(field: str, value: Json) -> FieldError:
 
 def too_long(field: str, limit: int) -> FieldError:
     """A text exceeds its maximal length."""
-    return FieldError("FieldValueTooLong", field, f"Too long: may not be more than {limit} bytes", blocking=True)
+    body = f"Too long: may not be more than {counted(limit, 'byte')}"
+    return FieldError("FieldValueTooLong", field, body, blocking=True)
 
 
 def too_many(field: str, count: int, limit: int) -> FieldError:
     """A list or map has more items than allowed."""
-    body = f"Too many: {count}: must have at most {limit} items"
+    body = f"Too many: {count}: must have at most {counted(limit, 'item')}"
     return FieldError("FieldValueTooMany", field, body, blocking=True)
 
 

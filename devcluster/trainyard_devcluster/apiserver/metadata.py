@@ -97,10 +97,10 @@ def validate_metadata(metadata: Object, rule: NameRule) -> Iterator[FieldError]:
 
 
 def _validate_owners(owners: Json) -> Iterator[FieldError]:
-    for index, owner in enumerate(owners):
+    for owner in owners:
         for field in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(field):
-                yield invalid_value(f"metadata.ownerReferences[{index}].{field}", "", f"{field} must not be empty")
+                yield invalid_value(f"metadata.ownerReferences.{field}", "", "must not be empty")
     if sum(bool(owner.get("controller")) for owner in owners) > 1:
         names = "Only one reference can have Controller set to true. Found more than one"
         yield invalid_value("metadata.ownerReferences", [owner.get("name") for owner in owners], names)

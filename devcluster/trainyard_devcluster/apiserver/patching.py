@@ -86,7 +86,7 @@ def _apply(writer: Writer, resource: Resource, namespace: str, name: str, body: 
         raise errors.wrong_name(metadata["name"], name)
     if metadata.get("namespace", namespace) != namespace:
         raise errors.wrong_namespace()
-    if metadata.get("managedFields"):
+    if metadata.get("managedFields") is not None:
         raise errors.bad_request("metadata.managedFields must be nil")
     if body.duplicates and options.validation == "Strict":
         listed = ", ".join(f'duplicate field "{each}"' for each in body.duplicates)
@@ -94,7 +94,7 @@ def _apply(writer: Writer, resource: Resource, namespace: str, name: str, body: 
     config = without_nulls(
         config | {"metadata": metadata | {"name": name} | ({"namespace": namespace} if namespace else {})}
     )
-    subject = f"{namespace}/{name}; {resource.api_version}, Kind={resource.kind}"
+    subject = f"{metadata.get('namespace', '')}/{name}; {resource.api_version}, Kind={resource.kind}"
     check_declared(config, resource.schema, subject)
     obj, created = writer.apply(resource, namespace, name, config, options)
     return Patched(obj, created)

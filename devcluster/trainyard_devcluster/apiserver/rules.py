@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from trainyard_devcluster.apiserver.cel import CelError, Scope
-from trainyard_devcluster.apiserver.errors import FieldError, duplicate, forbidden_field, invalid_value, required
+from trainyard_devcluster.apiserver.errors import FieldError, forbidden_field, invalid_value, printed, required
 from trainyard_devcluster.apiserver.schema.decode import json_type
 from trainyard_devcluster.apiserver.schema.lists import counterparts
 from trainyard_devcluster.apiserver.schema.node import MISSING, Schema
@@ -77,15 +77,15 @@ def _check(scope: Scope, value: Json, old: Json, rule: Object, schema: Schema, p
     optional = bool(rule.get("optionalOldSelf"))
     if transition and old is None and not optional:
         return
-    kind = schema.type or json_type(value)
     try:
         holds = scope.evaluate(text)
     except CelError as error:
-        yield invalid_value(path or "<nil>", kind, f"{error} evaluating rule: {_message(rule, scope)}")
+        kind = schema.type or json_type(value)
+        yield invalid_value(path or "<nil>", kind, f"{error} evaluating rule: {rule.get('message') or rule['rule']}")
         return
     if not holds:
         at = (path + rule.get("fieldPath", "")).lstrip(".") or "<nil>"
-        yield _error(rule, at, kind, _message(rule, scope))
+        yield _error(rule, at, value, _message(rule, scope))
 
 
 def _message(rule: Object, scope: Scope) -> str:
@@ -98,12 +98,13 @@ def _message(rule: Object, scope: Scope) -> str:
     return str(rule.get("message") or f"failed rule: {rule['rule'].strip()}").strip()
 
 
-def _error(rule: Object, path: str, kind: str, message: str) -> FieldError:
+def _error(rule: Object, path: str, value: Json, message: str) -> FieldError:
+    shown = "" if isinstance(value, dict | list) else f": {printed(value)}"
     match rule.get("reason"):
         case "FieldValueRequired":
             return required(path, message)
         case "FieldValueForbidden":
             return forbidden_field(path, message)
         case "FieldValueDuplicate":
-            return duplicate(path, kind)
-    return invalid_value(path, kind, message)
+            return FieldError("FieldValueDuplicate", path, f"Duplicate value{shown}")
+    return FieldError("FieldValueInvalid", path, f"Invalid value{shown}: {message}")

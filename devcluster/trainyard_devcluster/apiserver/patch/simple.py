@@ -18,9 +18,7 @@ def json_patch(obj: Object, patch: Json) -> Object:
     except (jsonpatch.InvalidJsonPatch, TypeError) as error:
         raise ApiError(400, "BadRequest", f"error decoding patch: {error}") from error
     except (jsonpatch.JsonPatchException, JsonPointerException) as error:
-        raise ApiError(
-            422, "Invalid", f"the server rejected our request due to an error in our request: {error}"
-        ) from error
+        raise ApiError(422, "Invalid", "the server rejected our request due to an error in our request") from error
     return patched
 
 

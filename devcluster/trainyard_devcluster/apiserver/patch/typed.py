@@ -25,11 +25,11 @@ def entries(value: Json, schema: Schema) -> Entries | None:
 
 
 def fields_of(value: Json, schema: Schema) -> FieldSet:
-    """Return the fields that an applied value lays claim to: its leaves, and the items of its lists."""
+    """Return the fields that an applied value lays claim to: its leaves, and the items of its lists and free maps."""
     result = FieldSet()
     for element, (item, below) in (entries(value, schema) or {}).items():
         inner = entries(item, below)
-        if not inner or not element.startswith("f:"):
+        if not inner or not element.startswith("f:") or element[2:] not in schema.properties:
             result.members.add(element)
         if inner:
             result.put(element, fields_of(item, below))

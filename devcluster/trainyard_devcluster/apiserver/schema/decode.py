@@ -47,7 +47,8 @@ def json_type(value: Json) -> str:
 def fits(value: Json, schema: Schema) -> bool:
     """Return whether a value has a schema's type."""
     if schema.int_or_string:
-        return isinstance(value, str | int | float) and not isinstance(value, bool)
+        # Quantities are texts and any numbers; the built-in schemas know no other name for them.
+        return isinstance(value, str | int | (float if schema.native else int)) and not isinstance(value, bool)
     expected = _PYTHON_TYPES.get(schema.type)
     if expected is None:
         return True

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from trainyard_devcluster.apiserver.errors import FieldError, forbidden_field, invalid_value, not_supported, required
-from trainyard_devcluster.apiserver.values import Json, Object
+from trainyard_devcluster.apiserver.values import Object
 
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
-_FORBIDDEN_INSIDE = ("type", "properties", "items", "additionalProperties", "default", "description", "nullable")
+_FORBIDDEN_INSIDE = ("type", "additionalProperties", "default", "description", "nullable")
 _JUNCTORS = ("allOf", "anyOf", "oneOf")
 
 
@@ -29,7 +29,11 @@ def structure_errors(schema: Object, path: str, *, root: bool = False) -> Iterat
             yield from structure_errors(schema[keyword], f"{path}.{keyword}")
     for keyword in _JUNCTORS:
         for index, each in enumerate(schema.get(keyword) or ()):
-            yield from _junctor_errors(each, f"{path}.{keyword}[{index}]", schema)
+            at = f"{path}.{keyword}[{index}]"
+            if not schema.get("x-kubernetes-int-or-string"):
+                yield from _forbidden_inside(each, at)
+            if root:  # Kubernetes looks no deeper, though its documentation says so.
+                yield from _undeclared(each, at, schema, path)
 
 
 def _type_errors(schema: Object, path: str) -> Iterator[FieldError]:
@@ -72,16 +76,20 @@ def _list_errors(schema: Object, path: str) -> Iterator[FieldError]:
             )
 
 
-def _junctor_errors(schema: Json, path: str, owner: Object) -> Iterator[FieldError]:
+def _forbidden_inside(schema: Object, path: str) -> Iterator[FieldError]:
     """Inside allOf, anyOf and oneOf only value rules may stand: structure is declared outside."""
-    if owner.get("x-kubernetes-int-or-string"):
-        return
     for keyword in _FORBIDDEN_INSIDE:
-        if keyword in schema and keyword not in ("properties", "items"):
+        if keyword in schema:
             yield forbidden_field(f"{path}.{keyword}", "must be empty to be structural")
     for name, child in (schema.get("properties") or {}).items():
-        if name not in (owner.get("properties") or {}):
-            yield required(
-                f"{path.rpartition('.')[0]}.properties[{name}]", f"because it is defined in {path}.properties[{name}]"
-            )
-        yield from _junctor_errors(child, f"{path}.properties[{name}]", (owner.get("properties") or {}).get(name) or {})
+        yield from _forbidden_inside(child, f"{path}.properties[{name}]")
+
+
+def _undeclared(schema: Object, path: str, owner: Object, owner_path: str) -> Iterator[FieldError]:
+    """Fields that have value rules have to be declared outside."""
+    for name, child in (schema.get("properties") or {}).items():
+        inside, outside = f"{path}.properties[{name}]", f"{owner_path}.properties[{name}]"
+        if name in (owner.get("properties") or {}):
+            yield from _undeclared(child, inside, owner["properties"][name], outside)
+        else:
+            yield required(outside, f"because it is defined in {inside}")

@@ -1,5 +1,6 @@
 """Validation of values against a schema, with the field paths and wording of Kubernetes."""
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -33,9 +34,10 @@ def validate(value: Json, schema: Schema, path: str = "", old: Json = MISSING) -
         wanted = "integer,string" if schema.int_or_string else schema.type
         found = json_type(value)
         yield wrong_type(path, found, f'{path} in body must be of type {wanted}: "{found}"')
-        return
     if "enum" in schema.raw and value not in schema.raw["enum"]:
         yield not_supported(path, value, schema.raw["enum"])
+    if not fits(value, schema):
+        return
     match value:
         case dict():
             yield from _validate_object(value, schema, path, old if isinstance(old, dict) else {})
@@ -88,7 +90,7 @@ def _validate_text(value: str, raw: Object, path: str) -> Iterator[FieldError]:
         yield invalid_value(path, value, f"{path} in body should match '{raw['pattern']}'")
     check = FORMATS.get(raw.get("format", ""))
     if check is not None and not check(value):
-        yield invalid_value(path, value, f'{path} in body must be of type {raw["format"]}: "{value}"')
+        yield wrong_type(path, value, f'{path} in body must be of type {raw["format"]}: "{value}"')
 
 
 _BOUNDS: tuple[tuple[str, str, Callable[[float, float], bool], Callable[[float, float], bool], str, str], ...] = (
@@ -98,6 +100,8 @@ _BOUNDS: tuple[tuple[str, str, Callable[[float, float], bool], Callable[[float, 
 
 
 def _validate_number(value: float, raw: Object, path: str) -> Iterator[FieldError]:
+    if raw.get("type") == "integer" and raw.get("format") == "int32" and not -(2**31) <= value < 2**31:
+        yield invalid_value("<nil>", "", f"Checked value must be of type integer with format int32 in {path}")
     for keyword, exclusive, holds, holds_strictly, words, strict_words in _BOUNDS:
         bound = raw.get(keyword)
         if bound is None:
@@ -113,21 +117,31 @@ def _validate_number(value: float, raw: Object, path: str) -> Iterator[FieldErro
 
 def _validate_junctors(value: Json, schema: Schema, path: str) -> Iterator[FieldError]:
     raw = schema.raw
-    for each in raw.get("allOf", ()):
-        yield from validate(value, _part(each), path)
-    if "anyOf" in raw and not any(_holds(value, each, path) for each in raw["anyOf"]):
-        yield invalid_value(path, "", f'"{path}" must validate at least one schema (anyOf)')
+    if "allOf" in raw:
+        failures = _failures(value, raw["allOf"], path)
+        yield from itertools.chain.from_iterable(failures)
+        if any(failures):
+            found = ". None validated" if all(failures) else ""
+            yield invalid_value("<nil>", "", f'"{path}" must validate all the schemas (allOf){found}')
+    if "anyOf" in raw:
+        failures = _failures(value, raw["anyOf"], path)
+        if all(failures):
+            yield invalid_value("<nil>", "", f'"{path}" must validate at least one schema (anyOf)')
+            yield from min(failures, key=len)
     if "oneOf" in raw:
-        count = sum(_holds(value, each, path) for each in raw["oneOf"])
+        failures = _failures(value, raw["oneOf"], path)
+        count = sum(not each for each in failures)
         if count != 1:
-            found = "none valid" if not count else f"{count} correct"
-            yield invalid_value(path, "", f'"{path}" must validate one and only one schema (oneOf). Found {found}')
-    if "not" in raw and _holds(value, raw["not"], path):
-        yield invalid_value(path, "", f'"{path}" must not validate the schema (not)')
+            found = f"{count} valid alternatives" if count else "none valid"
+            yield invalid_value("<nil>", "", f'"{path}" must validate one and only one schema (oneOf). Found {found}')
+            yield from min(failures, key=len)
+    if "not" in raw and not _failures(value, [raw["not"]], path)[0]:
+        yield invalid_value("<nil>", "", f'"{path}" must not validate the schema (not)')
 
 
-def _holds(value: Json, raw: Object, path: str) -> bool:
-    return next(validate(value, _part(raw), path), None) is None
+def _failures(value: Json, alternatives: list[Object], path: str) -> list[list[FieldError]]:
+    """Return what is wrong with a value by each of several schemas."""
+    return [list(validate(value, _part(each), path)) for each in alternatives]
 
 
 def _part(raw: Object) -> Schema:

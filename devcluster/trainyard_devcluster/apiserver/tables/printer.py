@@ -22,7 +22,8 @@ def _column(definition: Object) -> Column:
         _cell(JsonPath.parse(definition["jsonPath"]), definition["type"]),
         type=definition["type"],
         format=definition.get("format", ""),
-        description=definition.get("description", ""),
+        description=definition.get("description")
+        or f"Custom resource definition column (in JSONPath format): {definition['jsonPath']}",
         priority=definition.get("priority", 0),
     )
 

@@ -157,7 +157,7 @@ async def test_unknown_fields_are_no_part_of_a_schema(api: Api) -> None:
     refused = await api.call("PATCH", WEB, a_deployment(colour="red"), content_type=APPLY, fieldManager="me")
     assert (refused.code, refused.message) == (
         500,
-        "failed to create typed patch object (default/web; apps/v1, Kind=Deployment): "
+        "failed to create typed patch object (/web; apps/v1, Kind=Deployment): "
         ".spec.colour: field not declared in schema",
     )
 
@@ -177,6 +177,7 @@ async def test_keys_must_differ(api: Api) -> None:
         (a_pod(), {"fieldManager": "me"}, 400),
         ({"metadata": {"name": "settings"}}, {"fieldManager": "me"}, 400),
         (a_config_map() | {"metadata": {"managedFields": [{"manager": "x"}]}}, {"fieldManager": "me"}, 400),
+        (a_config_map() | {"metadata": {"managedFields": []}}, {"fieldManager": "me"}, 400),
         (a_config_map() | {"metadata": {"uid": "none"}}, {"fieldManager": "me"}, 409),
     ],
 )
@@ -245,6 +246,14 @@ async def test_two_managers_of_a_custom_resource(
     await api.apply(ONE, a_widget(**one), "one")
     assert (await api.apply(ONE, a_widget(**two), "two"))["spec"] == default | both
     assert (await api.apply(ONE, a_widget(), "two"))["spec"] == default | without_two
+
+
+async def test_an_entry_of_a_free_map_belongs_to_who_applied_it(api: Api) -> None:
+    await api.post(DEFINITIONS, a_definition(SCHEMA))
+    applied = await api.apply(ONE, a_widget(free={"a": {"b": {}, "c": {"d": 1}}}, whole={"e": "1"}), "one")
+    assert owned(applied, "one") == {
+        "f:spec": {"f:free": {"f:a": {".": {}, "f:b": {}, "f:c": {".": {}, "f:d": {}}}}, "f:whole": {}}
+    }
 
 
 @pytest.mark.parametrize(

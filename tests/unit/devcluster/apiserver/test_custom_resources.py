@@ -105,12 +105,16 @@ async def test_a_nullable_field_keeps_null(api: Api) -> None:
         (NUMBER | {"multipleOf": 5}, 7, "Invalid value: 7: spec.a in body should be a multiple of 5"),
         ({"type": "array", "items": TEXT, "minItems": 1}, [],
          "Invalid value: 0: spec.a in body should have at least 1 items"),
-        ({"type": "array", "items": TEXT, "maxItems": 1}, ["x", "y"], "Too many: 2: must have at most 1 items"),
+        ({"type": "array", "items": TEXT, "maxItems": 1}, ["x", "y"], "Too many: 2: must have at most 1 item"),
         ({"type": "object", "additionalProperties": TEXT, "minProperties": 1}, {},
          "Invalid value: 0: spec.a in body should have at least 1 properties"),
         (schema(b=TEXT) | {"required": ["b"]}, {}, "Required value"),
         ({"x-kubernetes-int-or-string": True}, [1],
          'Invalid value: "array": spec.a in body must be of type integer,string: "array"'),
+        ({"x-kubernetes-int-or-string": True}, 1.5,
+         'Invalid value: "number": spec.a in body must be of type integer,string: "number"'),
+        (NUMBER | {"format": "int32"}, 2**31,
+         'Invalid value: "": Checked value must be of type integer with format int32 in spec.a'),
         ({"type": "array", "items": TEXT, "x-kubernetes-list-type": "set"}, ["x", "x"], 'Duplicate value: "x"'),
     ],
 )  # fmt: skip
@@ -130,19 +134,51 @@ async def test_paths_point_into_lists_and_maps(api: Api) -> None:
     assert [each.partition(": ")[0] for each in found] == ["spec.items[1].n", "spec.values.k"]
 
 
+ONE_OF = '<nil>: Invalid value: "": "spec" must validate one and only one schema (oneOf)'
+
+
 @pytest.mark.parametrize(
-    ("junctor", "good", "bad"),
+    ("junctor", "good", "bad", "expected"),
     [
-        ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"a": "1"}, {"a": "1", "b": "1"}),
-        ({"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"a": "1", "b": "1"}, {}),
-        ({"allOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"a": "1", "b": "1"}, {"a": "1"}),
-        ({"not": {"required": ["a"]}}, {"b": "1"}, {"a": "1"}),
+        ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"a": "1"}, {"a": "1", "b": "1"},
+         [f"{ONE_OF}. Found 2 valid alternatives"]),
+        ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"b": "1"}, {},
+         [f"{ONE_OF}. Found none valid", "spec.a: Required value"]),
+        ({"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"a": "1", "b": "1"}, {},
+         ['<nil>: Invalid value: "": "spec" must validate at least one schema (anyOf)', "spec.a: Required value"]),
+        ({"allOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"a": "1", "b": "1"}, {"a": "1"},
+         ['<nil>: Invalid value: "": "spec" must validate all the schemas (allOf)', "spec.b: Required value"]),
+        ({"not": {"required": ["a"]}}, {"b": "1"}, {"a": "1"},
+         ['<nil>: Invalid value: "": "spec" must not validate the schema (not)']),
     ],
-)
-async def test_schemas_combine(api: Api, junctor: Object, good: Object, bad: Object) -> None:
+)  # fmt: skip
+async def test_schemas_combine(api: Api, junctor: Object, good: Object, bad: Object, expected: list[str]) -> None:
     await define(api, schema(a=TEXT, b=TEXT) | junctor)
     await api.post(WIDGETS, a_widget("good", **good))
-    await problems(api, **bad)
+    assert sorted(await problems(api, **bad)) == sorted(expected)
+
+
+async def test_a_value_of_another_type_is_none_of_those_allowed_either(api: Api) -> None:
+    await define(api, schema(a=TEXT | {"enum": ["x"]}))
+    assert await problems(api, a=1) == [
+        'spec.a: Invalid value: "integer": spec.a in body must be of type string: "integer"',
+        'spec.a: Unsupported value: 1: supported values: "x"',
+    ]
+
+
+async def test_a_custom_resource_names_its_version(api: Api) -> None:
+    await define(api, OPEN)
+    refused = await api.call("POST", WIDGETS, {"kind": "Widget", "metadata": {"name": "one"}})
+    assert refused.code == 400
+    assert refused.message == (
+        "the API version in the data () does not match the expected API version (example.dev/v1)"
+    )
+
+
+async def test_another_kind_is_an_invalid_object(api: Api) -> None:
+    await define(api, OPEN)
+    refused = await api.call("POST", WIDGETS, a_widget() | {"kind": "Gadget"})
+    assert refused.message == 'Gadget.example.dev "one" is invalid: kind: Invalid value: "Gadget": must be Widget'
 
 
 def ruled(field: Object, rule: str, **more: Any) -> Object:
@@ -171,7 +207,7 @@ async def test_rules_hold_or_are_broken(api: Api, rule: str, good: Object, bad: 
     )  # fmt: skip
     await define(api, ruled(fields, rule, message="no"))
     await api.post(WIDGETS, a_widget("good", **good))
-    assert await problems(api, **bad) == ['spec: Invalid value: "object": no']
+    assert await problems(api, **bad) == ["spec: Invalid value: no"]
 
 
 async def test_a_broken_rule_reads_as_on_kubernetes(api: Api) -> None:
@@ -179,7 +215,7 @@ async def test_a_broken_rule_reads_as_on_kubernetes(api: Api) -> None:
     await define(api, schema(program=program))
     answer = await api.call("POST", WIDGETS, a_widget(program={}))
     assert answer.message == (
-        'Widget.example.dev "one" is invalid: spec.program: Invalid value: "object": set exactly one of a and b'
+        'Widget.example.dev "one" is invalid: spec.program: Invalid value: set exactly one of a and b'
     )
     assert answer.body["details"]["kind"] == "Widget"
 
@@ -189,20 +225,26 @@ async def test_rules_say_what_they_say(api: Api) -> None:
         silent=ruled(NUMBER, "self > 1"),
         counted=ruled(NUMBER, "self > 1", messageExpression="'got ' + string(self)"),
         placed=ruled(schema(x=NUMBER), "self.x > 1", message="more", fieldPath=".x", reason="FieldValueForbidden"),
+        again=ruled(schema(x=NUMBER), "self.x > 1", fieldPath=".x", reason="FieldValueDuplicate"),
         each={"type": "object", "additionalProperties": ruled(TEXT, "self != ''", message="empty")},
     )
     await define(api, fields)
-    assert await problems(api, silent=1, counted=1, placed={"x": 1}, each={"k": ""}) == [
-        'spec.silent: Invalid value: "integer": failed rule: self > 1',
-        'spec.counted: Invalid value: "integer": got 1',
+    assert await problems(api, silent=1, counted=1, placed={"x": 1}, again={"x": 1}, each={"k": ""}) == [
+        "spec.silent: Invalid value: 1: failed rule: self > 1",
+        "spec.counted: Invalid value: 1: got 1",
         "spec.placed.x: Forbidden: more",
-        'spec.each[k]: Invalid value: "string": empty',
+        "spec.again.x: Duplicate value",
+        'spec.each[k]: Invalid value: "": empty',
     ]
 
 
 async def test_rules_that_fail_name_the_reason(api: Api) -> None:
-    await define(api, ruled(schema(a=TEXT), "self.a == 'x'", message="must be x"))
-    assert await problems(api) == ['spec: Invalid value: "object": no such key: a evaluating rule: must be x']
+    await define(api, schema(a=ruled(schema(a=TEXT), "self.a == 'x'", message="must be x"),
+                             b=ruled(schema(a=TEXT), "self.a == 'y'")))  # fmt: skip
+    assert await problems(api, a={}, b={}) == [
+        'spec.a: Invalid value: "object": no such key: a evaluating rule: must be x',
+        "spec.b: Invalid value: \"object\": no such key: a evaluating rule: self.a == 'y'",
+    ]
 
 
 async def test_rules_wait_for_the_right_shape(api: Api) -> None:
@@ -227,8 +269,8 @@ async def test_transition_rules_compare_with_what_was(api: Api) -> None:
     refused = await api.call("PATCH", one, a_widget(frozen="b", parts=[{"name": "x", "value": 1}]),
                              content_type="application/merge-patch+json")  # fmt: skip
     assert [(cause["field"], cause["message"]) for cause in refused.causes] == [
-        ("spec.frozen", 'Invalid value: "string": immutable'),
-        ("spec.parts[0].value", 'Invalid value: "integer": may not fall'),
+        ("spec.frozen", 'Invalid value: "b": immutable'),
+        ("spec.parts[0].value", "Invalid value: 1: may not fall"),
     ]
 
 
@@ -254,7 +296,7 @@ async def test_rules_see_the_name(api: Api) -> None:
     await api.post(DEFINITIONS, definition)
     await api.post(WIDGETS, a_widget("four"))
     refused = await api.call("POST", WIDGETS, a_widget("longer"))
-    assert refused.message == 'Widget.example.dev "longer" is invalid: <nil>: Invalid value: "object": too long a name'
+    assert refused.message == 'Widget.example.dev "longer" is invalid: <nil>: Invalid value: too long a name'
 
 
 async def test_an_update_needs_a_version(api: Api) -> None:
@@ -330,7 +372,6 @@ async def test_columns_come_from_the_definition(api: Api) -> None:
             "properties[a].x-kubernetes-list-map-keys",
         ),
         (schema(a=TEXT) | {"additionalProperties": TEXT}, "additionalProperties"),
-        (schema(a=TEXT) | {"oneOf": [{"properties": {"b": {}}}]}, "properties[b]"),
         (schema(a=TEXT) | {"anyOf": [{"type": "object"}]}, "anyOf[0].type"),
         (ruled(schema(a=TEXT), "self.a =="), "x-kubernetes-validations[0].rule"),
     ],
@@ -338,8 +379,31 @@ async def test_columns_come_from_the_definition(api: Api) -> None:
 async def test_a_schema_must_be_structural(api: Api, spec: Object, field: str) -> None:
     refused = await api.call("POST", DEFINITIONS, a_definition(spec))
     assert refused.code == 422
-    prefix = "spec.versions[0].schema.openAPIV3Schema.properties[spec]"
+    prefix = "spec.validation.openAPIV3Schema.properties[spec]"
     assert f"{prefix}.{field}" in [cause["field"] for cause in refused.causes]
+
+
+async def test_a_field_with_value_rules_is_declared(api: Api) -> None:
+    definition = a_definition(schema(a=TEXT), subresources={})
+    root = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    root["anyOf"] = [{"properties": {"spec": {"properties": {"a": {"maxLength": 1}, "b": {"maxLength": 1}}}}}]
+    refused = await api.call("POST", DEFINITIONS, definition)
+    prefix = "spec.validation.openAPIV3Schema"
+    assert refused.causes == [
+        {
+            "reason": "FieldValueRequired",
+            "field": f"{prefix}.properties[spec].properties[b]",
+            "message": f"Required value: because it is defined in {prefix}.anyOf[0].properties[spec].properties[b]",
+        }
+    ]
+
+
+async def test_what_is_wrong_in_one_of_several_versions_names_the_version(api: Api) -> None:
+    definition, other = a_definition(schema(a={})), a_definition(OPEN)["spec"]["versions"][0]
+    definition["spec"]["versions"].append(other | {"name": "v2", "storage": False})
+    refused = await api.call("POST", DEFINITIONS, definition)
+    prefix = "spec.versions[0].schema.openAPIV3Schema.properties[spec]"
+    assert [cause["field"] for cause in refused.causes] == [f"{prefix}.properties[a].type"]
 
 
 async def test_a_schema_inside_a_schema_is_read_too(api: Api) -> None:

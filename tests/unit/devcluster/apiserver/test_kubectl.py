@@ -156,7 +156,7 @@ def test_custom_resources_are_applied_and_refused(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=job)
     both = job | {"metadata": {"name": "both"}, "spec": job["spec"] | {"program": {}}}
     refused = kubectl("apply", "-f", "-", stdin=both, fails=True)
-    assert 'The TrainingJob "both" is invalid: spec.program: Invalid value: "object": ' in refused
+    assert 'The TrainingJob "both" is invalid: spec.program: Invalid value: set exactly one' in refused
 
 
 def test_api_resources_and_versions_are_listed(kubectl: Kubectl) -> None:
