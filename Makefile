@@ -68,13 +68,14 @@ test-unit: setup ## Run the unit and chart tests
 	    --ignore tests/unit/devcluster/modelserver
 	$(TRAINER)/pytest -n 3 --dist worksteal -m "not thorough" tests/unit/trainer tests/unit/devcluster/modelserver
 
-test-thorough: setup ## Kill, stop and break trainings at many moments; read every format from every place
+test-thorough: setup ## Kill, stop and break operator and trainer at many moments; read every format from every place
+	$(OPERATOR)/pytest -n 2 -m thorough tests/cluster
 	$(TRAINER)/pytest -n 2 --dist worksteal -m thorough tests/unit/trainer
 
 # Most of these tests wait for a cluster most of the time, so more of them than cores run at once. Installing brings
 # and removes the CRDs that the others use, so it has its turn alone.
 test-cluster: setup ## Run the cluster tests: on the devcluster, or on the cluster of KUBECONFIG
-	$(OPERATOR)/pytest -n 4 --dist worksteal tests/cluster --ignore tests/cluster/test_install.py
+	$(OPERATOR)/pytest -n 4 --dist worksteal -m "not thorough" tests/cluster --ignore tests/cluster/test_install.py
 	$(OPERATOR)/pytest tests/cluster/test_install.py
 
 test-e2e: setup ## Run the whole flow as a person does: the demo, and the commands of the README and of an example

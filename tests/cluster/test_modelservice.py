@@ -176,6 +176,7 @@ def test_the_newest_training_is_followed_but_nothing_unverified_is_served(api: A
     api.wait_for_event("line", "RolloutFailed", containing="DigestMismatch")
 
 
+@pytest.mark.thorough
 def test_killing_the_operator_over_and_over_during_rollouts_changes_nothing(
     api: Api, operator: OperatorProcess
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_job_trains_shows_its_progress_and_says_where_its_model_is(api: Api, o
     assert not ended["metadata"].get("finalizers")
 
 
+@pytest.mark.thorough
 def test_killing_the_operator_over_and_over_changes_nothing(api: Api, operator: OperatorProcess) -> None:
     # What the trainer would choose by measuring may differ from one job to the next.
     fit = {"epochs": LONG_EPOCHS, "batchSize": 1, "seed": 7, "precision": "float32", "jitCompile": False}

@@ -249,6 +249,7 @@ print("as one")
 """
 
 
+@pytest.mark.thorough
 def test_two_devices_train_like_one() -> None:
     # In a process of its own, because a process can be split into devices only before TensorFlow has started.
     done = subprocess.run([sys.executable, "-c", MIRRORED], cwd="tests", capture_output=True, text=True, timeout=120)

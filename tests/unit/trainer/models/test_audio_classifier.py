@@ -45,6 +45,7 @@ def test_sounds_are_served_as_they_were_trained_with_core_operations_only(traine
     assert served_accuracy(trained, {"audio_bytes": sounds}, classes) > 0.9
 
 
+@pytest.mark.thorough
 def test_sounds_in_tfrecord_files_train_as_well(spec: SpecBuilder, tmp_path: Path) -> None:
     sounds, classes = glides(360)
     records = [{"clip": [each], "label": label} for each, label in zip(sounds, classes, strict=True)]

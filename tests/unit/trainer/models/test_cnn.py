@@ -85,6 +85,7 @@ def in_records(path: Path, columns: dict[str, Any]) -> None:
     write_records(path, [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "write"), [("t.parquet", in_parquet), ("t.tfrecord", in_records)])
 def test_images_in_a_parquet_or_tfrecord_file_train_as_well(name: str, write: Any, tmp_path: Path) -> None:
     pixels, kinds = pictures(240, of=("disc", "cross", "bar"))
@@ -98,6 +99,7 @@ def test_images_in_a_parquet_or_tfrecord_file_train_as_well(name: str, write: An
     assert inputs(tmp_path) == {"picture_bytes": {"dtype": "string", "shape": [None]}}
 
 
+@pytest.mark.thorough
 def test_arrays_in_an_npz_file_train_as_well_where_they_do_not_fit_in_memory(tmp_path: Path) -> None:
     light = np.arange(180) % 3
     noise = np.random.default_rng(2).integers(0, 40, (180, 8, 8))

@@ -59,6 +59,7 @@ def test_an_average_of_words_cannot_tell_what_stands_together() -> None:
     assert accuracy_on_reviews("globalAveragePooling1D", epochs=8, learning_rate=0.01) < 0.8
 
 
+@pytest.mark.thorough
 def test_a_convolution_can_and_attention_too() -> None:
     assert accuracy_on_reviews("conv1D", epochs=3, learning_rate=0.01) > 0.97
     assert accuracy_on_reviews("multiHeadAttention", epochs=12, learning_rate=0.003) > 0.97

@@ -57,6 +57,7 @@ def test_answers_are_names_and_probabilities_in_the_order_of_the_names() -> None
     np.testing.assert_allclose(answers["probabilities"][0], [0.880797, 0.268941, 0.622459], rtol=1e-5)
 
 
+@pytest.mark.thorough
 def test_several_labels_are_learnt_from_rows_that_are_streamed_and_served(tmp_path: Path) -> None:
     rng = np.random.default_rng(8)
     rows = ["size,colour,corners,label"]
