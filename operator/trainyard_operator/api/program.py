@@ -48,6 +48,11 @@ class KerasProgram(ApiModel):
             ),
             rule("!has(self.gamma) || self.kernel == 'rbf'", "only kernel rbf has a gamma", ".gamma"),
             rule(
+                "self.randomFeatures == 512 || self.kernel == 'rbf'",
+                "only kernel rbf has random features",
+                ".randomFeatures",
+            ),
+            rule(
                 f"{_TREES} || ![has(self.numTrees), has(self.maxDepth), has(self.minExamples)].exists(x, x)",
                 "only the families gradientBoostedTrees and randomForest have numTrees, maxDepth and minExamples",
             ),

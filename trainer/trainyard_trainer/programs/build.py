@@ -3,6 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -106,7 +107,7 @@ def build_python(program: PythonProgram, data: DataSpec) -> UserModel:
     if not turned.trainable_variables:
         raise BadInput(f"the model of {where} has no weights to train")
     built = UserModel(turned, data, compiled if turned is model else compiled.with_fresh_optimizer())
-    _check_operations(built, data, where)
+    _check_graphs(built, data, where)
     return built
 
 
@@ -156,10 +157,13 @@ def _before_activation(model: Any, compiled: Compiled, *, data: DataSpec, where:
         raise BadInput(f"the model of {where}: {error}") from error
 
 
-def _check_operations(model: UserModel, data: DataSpec, where: str) -> None:
+def _check_graphs(model: UserModel, data: DataSpec, where: str) -> None:
+    """Trace the model for training, in which it may do something else, and for serving."""
     rows = {name: tf.TensorSpec([None, *each.shape], each.dtype, name) for name, each in data.inputs.items()}
-    with blaming(f"the model of {where} cannot be written as a graph"):
-        traced = tf.function(lambda each: model(each, training=False), autograph=False).get_concrete_function(rows)
+    for training, purpose in ((True, "trained"), (False, "written as a graph")):
+        call = partial(model, training=training)
+        with blaming(f"the model of {where} cannot be {purpose}"):
+            traced = tf.function(call, autograph=False).get_concrete_function(rows)
     check_traced(traced, f"the model of {where}")
 
 

@@ -204,6 +204,7 @@ def test_good_input_is_accepted(resource):
         (a_training_job(program={"keras": {"task": "regression", "family": "svm"}}), "svm predicts classes only"),
         (a_training_job(program={"keras": {"task": "regression", "kernel": "rbf"}}), "only family svm has a kernel"),
         (a_training_job(program={"keras": {"task": "regression", "gamma": 1}}), "only kernel rbf has a gamma"),
+        (keras(family="svm", randomFeatures=64), "only kernel rbf has random features"),
         (keras(numTrees=5), "only the families gradientBoostedTrees and randomForest have numTrees"),
         (keras(family="randomForest", subsample=0.5), "only family gradientBoostedTrees has shrinkage and subsample"),
         (keras(family="randomForest", dropout=0.5), "trees have no layers"),

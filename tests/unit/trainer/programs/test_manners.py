@@ -61,11 +61,11 @@ def test_code_that_ends_the_process_is_bad_input_with_the_line(
     assert message in result.report["message"]
 
 
-def test_a_training_that_its_own_layer_ends_does_not_look_like_a_success(table: Path, tmp_path: Path) -> None:
+def test_a_layer_that_fails_in_training_only_is_bad_input_too(table: Path, tmp_path: Path) -> None:
     result = train(spec(table, exits=0), tmp_path, "manners.py", USUAL)
 
-    assert (result.code, result.report["reason"], result.report["model"]) == (1, "Failed", None)
-    assert "SystemExit" in result.report["message"]
+    assert (result.code, result.report["reason"], result.report["model"]) == (names.EXIT_BAD_INPUT, "BadInput", None)
+    assert "build cannot be trained: SystemExit at manners.py:15: sys.exit(0) was called" in result.report["message"]
 
 
 def test_an_error_deep_in_other_modules_names_the_last_line_of_the_users_own(table: Path, tmp_path: Path) -> None:
