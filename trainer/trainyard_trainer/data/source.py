@@ -137,8 +137,8 @@ def _info(filesystem: Any, root: str, location: str) -> Any:
     info = filesystem.get_file_info(root)
     if info.type != pa_fs.FileType.NotFound:
         return info
-    # Google's store takes a bucket that does not exist for an empty one.
-    if filesystem.type_name == "gcs" and filesystem.get_file_info(root.partition("/")[0]).type == info.type:
+    # Google's and Azure's stores take a bucket or container that does not exist for an empty one.
+    if filesystem.type_name in ("gcs", "abfs") and filesystem.get_file_info(root.partition("/")[0]).type == info.type:
         raise BadInput(f"cannot use {location}: {NO_BUCKET}")
     near = did_you_mean(PurePosixPath(root).name, _beside(filesystem, PurePosixPath(root)))
     where = "that it has been uploaded" if "://" in location else "that the volume holds it"
