@@ -69,7 +69,7 @@ def invalid_value(field: str, value: Json, detail: str) -> FieldError:
 
 
 def wrong_type(field: str, found: str, detail: str) -> FieldError:
-    """A field's value has another JSON type than the schema's."""
+    """A field's value has another JSON type, or format, than the schema's."""
     return FieldError("FieldValueTypeInvalid", field, f"Invalid value: {printed(found)}: {detail}", blocking=True)
 
 
