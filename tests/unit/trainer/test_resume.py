@@ -104,7 +104,7 @@ def test_killed_at_random_moments_it_ends_with_the_weights_of_an_undisturbed_run
     assert shown[-1] == EPOCHS
 
 
-def test_stopped_on_request_it_saves_leaves_within_a_second_and_goes_on_from_there(
+def test_stopped_on_request_it_saves_leaves_at_once_and_goes_on_from_there(
     spec: SpecBuilder, undisturbed: Path, tmp_path: Path
 ) -> None:
     with start(spec.with_checkpoint(everySteps=1_000_000), tmp_path) as process:
@@ -118,7 +118,7 @@ def test_stopped_on_request_it_saves_leaves_within_a_second_and_goes_on_from_the
 
     assert end is not None
     assert process.returncode == names.EXIT_STOPPED
-    assert took < 2
+    assert took < 10  # of the 30 seconds that Kubernetes gives
     left = report(tmp_path)
     assert (left["reason"], left["model"]) == ("Stopped", None)
     assert left["lastCheckpoint"]["step"] == left["steps"] > 0

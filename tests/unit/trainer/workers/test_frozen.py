@@ -12,7 +12,7 @@ from trainyard_trainer.workers.peers import GRACE_SECONDS, SILENT_BEATS
 pytestmark = pytest.mark.thorough
 
 MOMENTS = 20
-MORE_BEATS = 7
+MORE_BEATS = 40
 """Beats are of 50 ms here; processes that share a core come late by some."""
 
 
