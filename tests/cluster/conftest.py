@@ -15,6 +15,7 @@ from kubernetes import client
 
 from support.devcluster import devcluster, shared
 from support.kube_api import Api, connect
+from support.operator_process import OperatorProcess, running_operator
 
 CRDS = Path(__file__).parents[2] / "manifests" / "crds"
 GPUS = 2
@@ -87,6 +88,13 @@ def namespace(api_client: client.ApiClient) -> Iterator[str]:
 def api(api_client: client.ApiClient, namespace: str) -> Api:
     """The API server, in the test's own namespace."""
     return Api(api_client, namespace)
+
+
+@pytest.fixture
+def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
+    """The real operator: its own process, serving the test's namespace only."""
+    with running_operator(kubeconfig, namespace, tmp_path) as process:
+        yield process
 
 
 @pytest.fixture(scope="session")

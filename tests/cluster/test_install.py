@@ -11,6 +11,7 @@ from kubernetes import client
 from support.devcluster import devcluster
 from support.install import CHART, NAMESPACE, by_name, manifests
 from support.kube_api import Api, Object, connect
+from support.manifests import a_claim, a_config_map
 from trainyard_operator.api.crd import RESOURCES, crd
 
 # Both install into one namespace, so they take turns.
@@ -57,12 +58,8 @@ def api_client(kubeconfig: Path) -> Iterator[client.ApiClient]:
 
 @pytest.fixture(autouse=True)
 def inputs(api: Api, default_class: str) -> None:
-    store = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}}
     rows = "x,y\n" + "".join(f"{n},{2 * n}\n" for n in range(50))
-    api.apply(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rows"}, "data": {"rows.csv": rows}},
-        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}, "spec": store},
-    )
+    api.apply(a_config_map("rows", **{"rows.csv": rows}), a_claim("models"))
 
 
 @pytest.fixture

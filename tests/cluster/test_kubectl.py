@@ -8,7 +8,7 @@ import pytest
 
 from support import kubectl as program
 from support.kube_api import Api, Object
-from support.manifests import a_pod, a_shell
+from support.manifests import a_claim, a_pod, a_shell
 
 FOREVER = "trap 'exit 0' TERM; echo up; while :; do sleep 1 & wait $!; done"
 Kubectl = Callable[..., str]
@@ -61,10 +61,8 @@ def test_a_node_is_described_with_what_runs_there(api: Api, kubectl: Kubectl) ->
 
 
 def test_a_claim_is_described_with_who_uses_it(api: Api, kubectl: Kubectl, default_class: str) -> None:
-    asks = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}}
-    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}, "spec": asks}
     mounted = [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}]
-    api.create(claim)
+    api.create(a_claim("models"))
     api.create(a_pod(a_shell(FOREVER), name="user", volumes=mounted))
     api.wait_for(a_pod(name="user"), runs)
     found = fields(kubectl("describe", "pvc", "models"))

@@ -4,8 +4,7 @@ import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from kubernetes import client
 from kubernetes.dynamic.exceptions import DynamicApiError
 
 from support.kube_api import Api, Object
-from support.manifests import SHELL_IMAGE
-from support.operator_process import OperatorProcess, running_operator
+from support.manifests import SHELL_IMAGE, a_claim
+from support.operator_process import OperatorProcess
 from support.published import STORE, Client, publish
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
@@ -22,16 +21,9 @@ pytestmark = pytest.mark.usefixtures("cluster_crds")
 SECONDS = 120
 
 
-@pytest.fixture
-def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    with running_operator(kubeconfig, namespace, tmp_path) as process:
-        yield process
-
-
 @pytest.fixture(autouse=True)
 def store(api: Api, default_class: str) -> None:
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
-    api.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": STORE}, "spec": spec})
+    api.apply(a_claim(STORE))
 
 
 def a_service(version: int = 1, **spec: Any) -> Object:

@@ -1,13 +1,10 @@
 """A user's own function on a cluster: from a ConfigMap with its module to the answers of a ModelService."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from support.kube_api import Api, Object
-from support.manifests import PYTHON_IMAGE, a_pod
-from support.operator_process import OperatorProcess, running_operator
+from support.manifests import PYTHON_IMAGE, a_claim, a_config_map, a_pod
+from support.operator_process import OperatorProcess
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
@@ -37,19 +34,12 @@ while True:
 """
 
 
-@pytest.fixture
-def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    with running_operator(kubeconfig, namespace, tmp_path) as process:
-        yield process
-
-
 @pytest.fixture(autouse=True)
 def inputs(api: Api, default_class: str) -> None:
-    store = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
     api.apply(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rows"}, "data": {"rows.csv": ROWS}},
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "line-code"}, "data": {"model.py": MODULE}},
-        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}, "spec": store},
+        a_config_map("rows", **{"rows.csv": ROWS}),
+        a_config_map("line-code", **{"model.py": MODULE}),
+        a_claim("models"),
     )
 
 

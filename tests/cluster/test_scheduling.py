@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from support.kube_api import Api, Object
-from support.manifests import a_shell
+from support.manifests import a_claim, a_shell
 
 GPU = "nvidia.com/gpu"
 
@@ -78,12 +78,7 @@ def test_a_pod_that_names_a_missing_claim_waits_for_it(api: Api, default_class: 
     pod = a_pod("early", volumes=volumes)
     api.create(pod)
     api.wait_for_event("early", "FailedScheduling", containing='persistentvolumeclaim "late" not found')
-    claim = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "late"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}},
-    }
+    claim = a_claim("late")
     api.create(claim)
     api.wait_for(pod, is_bound)
     found = api.wait_for(claim, lambda entry: entry["status"].get("phase") == "Bound", description="it is bound")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from support.kube_api import Api, Object
-from support.manifests import a_pod, a_python
-from support.operator_process import OperatorProcess, running_operator
+from support.manifests import a_claim, a_pod, a_python
+from support.operator_process import OperatorProcess
 from support.published import predictions
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
@@ -32,12 +32,6 @@ with s3_server() as s3:
     print(s3.endpoint, flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture
-def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    with running_operator(kubeconfig, namespace, tmp_path) as process:
-        yield process
 
 
 @pytest.fixture
@@ -125,11 +119,6 @@ for part in range(2):
             age, plan = random.uniform(20, 60), random.choice(["free", "paid"])
             writer.writerow([f"{age:.1f}", plan, "yes" if age < (45 if plan == "free" else 35) else "no"])
 """
-
-
-def a_claim(name: str) -> Object:
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
 
 
 def ended(pod: Object) -> bool:

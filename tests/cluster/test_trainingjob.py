@@ -5,8 +5,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from kubernetes import client
 from kubernetes.dynamic.exceptions import DynamicApiError
 
 from support.kube_api import Api, Object
-from support.manifests import PYTHON_IMAGE, SHELL_IMAGE, a_pod, a_shell
-from support.operator_process import OperatorProcess, running_operator
+from support.manifests import PYTHON_IMAGE, SHELL_IMAGE, a_claim, a_config_map, a_pod, a_shell
+from support.operator_process import OperatorProcess
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
@@ -26,19 +25,9 @@ LONG_EPOCHS = 500
 DIGEST = "sha256:" + "ab" * 32
 
 
-@pytest.fixture
-def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    with running_operator(kubeconfig, namespace, tmp_path) as process:
-        yield process
-
-
 @pytest.fixture(autouse=True)
 def inputs(api: Api, default_class: str) -> None:
-    store = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
-    api.apply(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rows"}, "data": {"rows.csv": ROWS}},
-        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}, "spec": store},
-    )
+    api.apply(a_config_map("rows", **{"rows.csv": ROWS}), a_claim("models"))
 
 
 def a_job(name: str = "line", **spec: Any) -> Object:

@@ -1,15 +1,12 @@
 """Trainings in several pods, by the real operator: with a program that needs nothing but Python, and by the trainer."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from kubernetes import client
 
 from support.kube_api import Api, Object
-from support.manifests import PYTHON_IMAGE, a_config_map
-from support.operator_process import OperatorProcess, running_operator
+from support.manifests import PYTHON_IMAGE, a_claim, a_config_map
 from trainyard_operator.api.names import JOB_LABEL
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
@@ -84,12 +81,6 @@ if not (folder / "met-1").exists():
 """
 
 
-@pytest.fixture
-def operator(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    with running_operator(kubeconfig, namespace, tmp_path) as process:
-        yield process
-
-
 def a_group(code: str, **worker: object) -> Object:
     """A training in two pods, each of which runs the code, on one node: it may be the only one that has their store."""
     same = {"labelSelector": {"matchLabels": {JOB_LABEL: "group"}}, "topologyKey": "kubernetes.io/hostname"}
@@ -109,9 +100,7 @@ def a_group(code: str, **worker: object) -> Object:
 
 @pytest.fixture(autouse=True)
 def inputs(api: Api, default_class: str) -> None:
-    store = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
-    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}, "spec": store}
-    api.apply(a_config_map("rows", **{"rows.csv": "x,y\n"}), claim)
+    api.apply(a_config_map("rows", **{"rows.csv": "x,y\n"}), a_claim("models"))
 
 
 def ended(job: Object) -> bool:
