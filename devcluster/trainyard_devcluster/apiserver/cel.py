@@ -7,7 +7,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from cel import Context, Program, stdlib
+from cel import Context, OptionalValue, Program, stdlib
 from cel import compile as compile_cel
 
 from trainyard_devcluster import quantity
@@ -31,13 +31,18 @@ def program(expression: str) -> Program:
         raise CelError(str(error)) from error
 
 
+def optional(value: Json) -> OptionalValue:
+    """Return a value as CEL's optional type: none where there is nothing."""
+    return OptionalValue.none() if value is None else OptionalValue.of(value)
+
+
 class Scope:
     """Variables and functions to evaluate expressions with.
 
     Bringing a large value into CEL costs more than most rules do, so a scope is made once for all the rules of a value.
     """
 
-    def __init__(self, variables: dict[str, Json]) -> None:
+    def __init__(self, variables: dict[str, Json | OptionalValue]) -> None:
         self._context = Context(variables)
         self._known: set[str] = set()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from trainyard_devcluster.apiserver.cel import CelError, Scope
+from trainyard_devcluster.apiserver.cel import CelError, Scope, optional
 from trainyard_devcluster.apiserver.errors import FieldError, forbidden_field, invalid_value, printed, required
 from trainyard_devcluster.apiserver.schema.decode import json_type
 from trainyard_devcluster.apiserver.schema.lists import counterparts
@@ -56,7 +56,9 @@ def _walk(value: Json, old: Json, schema: Schema, path: str) -> Iterator[FieldEr
     if rules:
         scope = Scope({"self": value, "oldSelf": old})
         for rule in rules:
-            yield from _check(scope, value, old, rule, schema, path)
+            asks = rule.get("optionalOldSelf")
+            suits = Scope({"self": value, "oldSelf": optional(old)}) if asks else scope
+            yield from _check(suits, value, old, rule, schema, path)
     if isinstance(value, dict):
         for name, item in value.items():
             child = schema.field(name)
@@ -73,9 +75,7 @@ def _walk(value: Json, old: Json, schema: Schema, path: str) -> Iterator[FieldEr
 
 def _check(scope: Scope, value: Json, old: Json, rule: Object, schema: Schema, path: str) -> Iterator[FieldError]:
     text = rule["rule"]
-    transition = "oldSelf" in text
-    optional = bool(rule.get("optionalOldSelf"))
-    if transition and old is None and not optional:
+    if "oldSelf" in text and old is None and not rule.get("optionalOldSelf"):
         return
     try:
         holds = scope.evaluate(text)

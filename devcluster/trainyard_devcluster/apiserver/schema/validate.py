@@ -30,13 +30,14 @@ def validate(value: Json, schema: Schema, path: str = "", old: Json = MISSING) -
         return
     if value is None and (schema.nullable or schema.native or not (schema.type or schema.int_or_string)):
         return
-    if not fits(value, schema):
+    suits = fits(value, schema)
+    if not suits:
         wanted = "integer,string" if schema.int_or_string else schema.type
         found = json_type(value)
         yield wrong_type(path, found, f'{path} in body must be of type {wanted}: "{found}"')
     if "enum" in schema.raw and value not in schema.raw["enum"]:
         yield not_supported(path, value, schema.raw["enum"])
-    if not fits(value, schema):
+    if not suits:
         return
     match value:
         case dict():

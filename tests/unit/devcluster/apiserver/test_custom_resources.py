@@ -274,6 +274,17 @@ async def test_transition_rules_compare_with_what_was(api: Api) -> None:
     ]
 
 
+async def test_a_rule_may_ask_for_what_was_where_there_was_nothing(api: Api) -> None:
+    grows = "self > (oldSelf.hasValue() ? oldSelf.value() : 1)"
+    await define(api, schema(a=ruled(NUMBER, grows, optionalOldSelf=True, message="grows"), b=NUMBER))
+    assert await problems(api, a=1) == ["spec.a: Invalid value: 1: grows"]
+    await api.post(WIDGETS, a_widget(a=2))
+    refused = await api.call("PATCH", f"{WIDGETS}/one", {"spec": {"a": 1}},
+                             content_type="application/merge-patch+json")  # fmt: skip
+    assert [cause["message"] for cause in refused.causes] == ["Invalid value: 1: grows"]
+    assert (await api.patch(f"{WIDGETS}/one", {"spec": {"a": 3}}))["spec"] == {"a": 3}
+
+
 async def test_an_object_outlives_a_stricter_schema_until_it_changes(api: Api) -> None:
     await define(api, schema(a=TEXT, b=TEXT, c=NUMBER))
     await api.post(WIDGETS, a_widget(a="old", b="old", c=1))
