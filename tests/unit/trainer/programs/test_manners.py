@@ -68,6 +68,16 @@ def test_a_layer_that_fails_in_training_only_is_bad_input_too(table: Path, tmp_p
     assert "build cannot be trained: SystemExit at manners.py:15: sys.exit(0) was called" in result.report["message"]
 
 
+def test_a_training_that_its_own_layer_ends_later_does_not_look_like_a_success(table: Path, tmp_path: Path) -> None:
+    module = USUAL.replace(
+        "if training and", "self.calls = getattr(self, 'calls', 0) + training\n        if self.calls > 1 and"
+    )
+    result = train(spec(table, exits=0), tmp_path, "manners.py", module)
+
+    assert (result.code, result.report["reason"], result.report["model"]) == (1, "Failed", None)
+    assert "SystemExit" in result.report["message"]
+
+
 def test_an_error_deep_in_other_modules_names_the_last_line_of_the_users_own(table: Path, tmp_path: Path) -> None:
     code(tmp_path, "sizes.py", "import json\n\ndef read(text):\n    return json.loads(text)\n")
 
