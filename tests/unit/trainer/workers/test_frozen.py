@@ -1,6 +1,7 @@
 """Workers that are frozen (SIGSTOP) at random moments are noticed within the time that docs/distributed.md states."""
 
 import json
+import statistics
 import subprocess
 import sys
 
@@ -12,8 +13,8 @@ from trainyard_trainer.workers.peers import GRACE_SECONDS, SILENT_BEATS
 pytestmark = pytest.mark.thorough
 
 MOMENTS = 20
-MORE_BEATS = 40
-"""Beats are of 50 ms here; processes that share a core come late by some."""
+MORE_BEATS, MOST_BEATS = 7, 40
+"""Beats are of 50 ms here; processes that share a core come late by some, and now and then by many."""
 
 
 def test_whoever_is_frozen_the_other_ends_in_time_to_start_again_though_it_waits_for_ever_itself() -> None:
@@ -27,4 +28,6 @@ def test_whoever_is_frozen_the_other_ends_in_time_to_start_again_though_it_waits
         assert each["code"] == names.EXIT_PEER_LOST
         assert each["how"] == ("abandoned" if each["waits"] else "noticed")
         assert f"worker {each['frozen']} has given no sign of life" in each["message"]
-        assert SILENT_BEATS - 1 < each["beats"] < SILENT_BEATS + GRACE_SECONDS + MORE_BEATS
+        assert SILENT_BEATS - 1 < each["beats"] < SILENT_BEATS + GRACE_SECONDS + MOST_BEATS
+    usual = statistics.median(each["beats"] for each in pairs)
+    assert usual < SILENT_BEATS + GRACE_SECONDS + MORE_BEATS
