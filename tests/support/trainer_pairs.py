@@ -1,6 +1,5 @@
 """Two trainers that train one model, as processes that can be stopped, killed, and frozen."""
 
-import csv
 import json
 import socket
 import subprocess
@@ -10,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from support.trainer_runs import SpecBuilder, start
+from support.trainer_runs import SpecBuilder, start, write_mixed_rows
 
 
 @dataclass
@@ -46,14 +43,7 @@ def wait_for(process: "subprocess.Popen[str]", event: str) -> dict[str, Any]:
 
 def write_rows(path: Path) -> Path:
     """Write rows for batches of which the last is short, with numbers, categories and an easy label."""
-    rng = np.random.default_rng(2)
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["a", "b", "c", "label"])
-        for _ in range(641):
-            a, b, c = rng.normal(), rng.normal(), rng.choice(["x", "y", "z"])
-            writer.writerow([a, b, c, int(a + (c == "x") > 0.3)])
-    return path
+    return write_mixed_rows(path, 641, lambda a, b, c, rng: a + (c == "x") > 0.3)
 
 
 def tf_configs(count: int) -> list[str]:

@@ -108,15 +108,21 @@ def write_table(path: Path) -> Path:
     return path
 
 
-def a_stateful_spec(path: Path, *, epochs: int) -> SpecBuilder:
-    """Seconds of training with everything that has a state: dropout, categories, adam, schedule, the best weights."""
+def write_mixed_rows(path: Path, count: int, label: Callable[[float, float, str, np.random.Generator], bool]) -> Path:
+    """Write rows with two numbers, a category, and a label that follows from them."""
     rng = np.random.default_rng(2)
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["a", "b", "c", "label"])
-        for _ in range(2000):
+        for _ in range(count):
             a, b, c = rng.normal(), rng.normal(), rng.choice(["x", "y", "z"])
-            writer.writerow([a, b, c, int(a * b + (c == "x") + rng.normal() / 2 > 0)])
+            writer.writerow([a, b, c, int(label(a, b, c, rng))])
+    return path
+
+
+def a_stateful_spec(path: Path, *, epochs: int) -> SpecBuilder:
+    """Seconds of training with everything that has a state: dropout, categories, adam, schedule, the best weights."""
+    write_mixed_rows(path, 2000, lambda a, b, c, rng: a * b + (c == "x") + rng.normal() / 2 > 0)
     return (
         a_spec(path)
         .with_keras(hidden=[16, 8], dropout=0.2)
