@@ -1,8 +1,9 @@
 """For a server that binds all addresses: free ports for it, and the pod's own ports forwarded to them."""
 
 import asyncio
+import secrets
 import socket
-from contextlib import closing
+from contextlib import suppress
 
 from trainyard_devcluster.node.images import with_free_ports
 from trainyard_devcluster.node.launch import Launch
@@ -11,6 +12,9 @@ from trainyard_devcluster.node.tasks import spawn
 
 LOOK_SECONDS = 0.05
 LOCALHOST = "127.0.0.1"
+PORTS = range(20_000, 32_768)
+"""Below those that Linux gives to connections (ip_local_port_range): one that looks whether a server is there yet could
+be given the very port that it looks for, and would reach itself."""
 
 
 class PortForwards:
@@ -52,6 +56,8 @@ async def _answers(address: Address) -> bool:
 
 
 def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind((LOCALHOST, 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
+            return port
