@@ -5,6 +5,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
 
 from trainyard_devcluster.strays import NODE_MARK, kill_marked, marked
 
@@ -20,15 +23,23 @@ def a_process_of(node: str) -> Iterator["subprocess.Popen[bytes]"]:
         process.kill()
 
 
-def test_the_processes_of_one_node_are_found_and_those_of_another_are_not() -> None:
-    with a_process_of("/one") as own, a_process_of("/another") as other:
-        assert list(marked(NODE_MARK, "/one")) == [own.pid]
-        assert list(marked(NODE_MARK, "/another")) == [other.pid]
+@pytest.fixture
+def nodes(tmp_path: Path) -> tuple[str, str]:
+    """Two folders that no test beside this one has."""
+    return str(tmp_path / "one"), str(tmp_path / "another")
 
 
-def test_only_the_processes_of_one_node_are_killed() -> None:
-    with a_process_of("/one") as own, a_process_of("/another") as other:
-        assert kill_marked(NODE_MARK, "/one") == [own.pid]
+def test_the_processes_of_one_node_are_found_and_those_of_another_are_not(nodes: tuple[str, str]) -> None:
+    one, another = nodes
+    with a_process_of(one) as own, a_process_of(another) as other:
+        assert list(marked(NODE_MARK, one)) == [own.pid]
+        assert list(marked(NODE_MARK, another)) == [other.pid]
+
+
+def test_only_the_processes_of_one_node_are_killed(nodes: tuple[str, str]) -> None:
+    one, another = nodes
+    with a_process_of(one) as own, a_process_of(another) as other:
+        assert kill_marked(NODE_MARK, one) == [own.pid]
 
         assert own.wait(10) < 0
         assert other.poll() is None
