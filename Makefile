@@ -42,15 +42,13 @@ lock: .venv/operator/.installed ## Renew the lock files
 	    --constraint requirements/trainer.txt --output-file requirements/trainer-gpu.txt
 
 .PHONY: protos
-protos: .venv/operator/.installed ## Generate the Python of the .proto files
-	cd devcluster && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_devcluster/*.proto
-	cd operator && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_operator/serving/*.proto
-	cd trainer && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_trainer/export/*.proto
+protos: .venv/operator/.installed ## Generate the Python of the .proto file
+	cd api && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_api/*.proto
 
 .PHONY: crds
 crds: setup ## Write what is generated: CRDs, field reference, the chart's table of values
-	$(OPERATOR)/python -m trainyard_operator.api.crd
-	PYTHONPATH=tests $(OPERATOR)/python -m support.chart_values
+	$(OPERATOR)/python -m tools.crds
+	$(OPERATOR)/python -m tools.chart_values
 
 .PHONY: demo demo-stop
 demo: ## Train, serve, predict and retrain on this machine (KEEP=1 leaves it running)
@@ -65,8 +63,8 @@ test: test-unit test-cluster test-e2e ## Run the tests: unit, cluster, end to en
 
 test-unit: setup ## Run the unit and chart tests
 	$(OPERATOR)/pytest -n 3 tests/unit tests/charts --ignore tests/unit/trainer \
-	    --ignore tests/unit/devcluster/modelserver
-	$(TRAINER)/pytest -n 3 --dist worksteal -m "not thorough" tests/unit/trainer tests/unit/devcluster/modelserver
+	    --ignore tests/unit/modelserver
+	$(TRAINER)/pytest -n 3 --dist worksteal -m "not thorough" tests/unit/trainer tests/unit/modelserver
 
 test-thorough: setup ## Kill, stop and break operator and trainer at many moments; read every format from every place
 	$(OPERATOR)/pytest -n 2 -m thorough tests/cluster

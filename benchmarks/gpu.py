@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from cases import Case, write_texts
 from pairs import WARM_UP, in_turns, ratio
+
 from trainer import Settings, trainer_loop
 
 PEAKS = {"V100": 125, "T4": 65, "A100": 312, "A10": 125, "L4": 121, "L40S": 362, "H100": 989, "H200": 989}
@@ -74,9 +75,9 @@ def hardware(size: int, *, any_device: bool) -> Hardware | None:
 def row_flops(case: Case, data: Path) -> int:
     """Return the floating-point operations to train on one row of a case."""
     import gpu_models
-    from trainer import job
 
-    from trainyard_operator.api.code import PythonProgram
+    from trainer import job
+    from trainyard_api.code import PythonProgram
     from trainyard_trainer.encoding.encoders import encoder_for
     from trainyard_trainer.prepare import prepare
     from trainyard_trainer.programs.build import entry_point

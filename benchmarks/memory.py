@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.spec import CACHE_ENV
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "dense-100"

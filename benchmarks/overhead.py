@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from cases import CASES
 from pairs import Turn, in_turns, ratio
+
 from trainer import Settings, trainer_loop
 
 AT_LEAST = 0.98

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from demo.launcher import launched, stop
+from demo.predict import Predictor, Row
 from demo.screen import Screen, answers, draining_line, service_line, training_line, training_panel
 from demo.session import POLL_SECONDS, DemoError, Session, open_session
 from demo.traffic import Tally, steady_traffic
 from trainyard_devcluster import kustomize
-from trainyard_devcluster.predict import Predictor, Row
 from trainyard_devcluster.resources import DEPLOYMENTS, PODS, SERVICES, Resource
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from trainyard_devcluster.predict import PredictionFailed, Predictor, Row
+from demo.predict import PredictionFailed, Predictor, Row
 
 PAUSE_SECONDS = 0.02
 TOLERANCE = 1e-5

@@ -36,7 +36,7 @@ _WARM_UP = 60.0
 
 async def run(settings: Settings) -> int:
     """Run the operator; return the process's exit code: 0 after a signal, 1 when one of its parts died."""
-    metrics = Metrics(version("trainyard"))
+    metrics = Metrics(version("trainyard-operator"))
     queue = WorkQueue(metrics)
     router = Router(queue, metrics)
     backoff = Backoff()

@@ -9,7 +9,7 @@ from typing import Any
 
 import kopf
 
-from trainyard_operator.api.names import MANAGED_BY, MANAGED_BY_LABEL
+from trainyard_api.names import MANAGED_BY, MANAGED_BY_LABEL
 from trainyard_operator.cluster.connect import load_configuration
 from trainyard_operator.cluster.kinds import (
     CONFIG_MAP,

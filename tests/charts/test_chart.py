@@ -6,8 +6,8 @@ import helm_python
 import pytest
 import yaml
 
-from support.chart_values import comments, generated_files
 from support.install import CHART, by_name, rendered
+from tools.chart_values import comments, generated_files
 
 SHA = "sha256:" + "0" * 64
 

@@ -84,7 +84,7 @@ def test_the_trainers_image_holds_the_part_of_the_operator_that_the_trainer_impo
         name for text in sources for name in re.findall(r"^(?:from|import) (trainyard_operator[.\w]*)", text, re.M)
     }
     copied = [source for words in of("trainer", "COPY") for source in words[:-1]]
-    assert "operator/trainyard_operator/api" in copied
+    assert "api/trainyard_api" in copied
     assert {name.split(".")[1] for name in imported} <= {"api"}
 
 

@@ -12,7 +12,7 @@ from support.devcluster import devcluster
 from support.install import CHART, NAMESPACE, by_name, manifests
 from support.kube_api import Api, Object, connect
 from support.manifests import a_claim, a_config_map
-from trainyard_operator.api.crd import RESOURCES, crd
+from trainyard_api.crd import RESOURCES, crd
 
 # Both install into one namespace, so they take turns.
 pytestmark = pytest.mark.xdist_group("install")

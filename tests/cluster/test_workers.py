@@ -7,7 +7,7 @@ from kubernetes import client
 
 from support.kube_api import Api, Object
 from support.manifests import PYTHON_IMAGE, a_claim, a_config_map
-from trainyard_operator.api.names import JOB_LABEL
+from trainyard_api.names import JOB_LABEL
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 

@@ -7,7 +7,7 @@ from typing import Any
 import cel
 from jsonschema import Draft4Validator
 
-from trainyard_operator.api.crd import RESOURCES, crd
+from trainyard_api.crd import RESOURCES, crd
 
 Json = dict[str, Any]
 CRDS = {resource.model.__name__: crd(resource) for resource in RESOURCES}

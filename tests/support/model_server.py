@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from support.serving_client import GRPC, REST, Client
 from support.serving_models import loopback_address
-from trainyard_devcluster.modelserver.flags import Options
-from trainyard_devcluster.modelserver.server import Server
+from trainyard_modelserver.flags import Options
+from trainyard_modelserver.server import Server
 from trainyard_trainer.export.verify import plain
 
 

@@ -6,7 +6,7 @@ import re
 
 from support.kube_api import Api, Object
 from support.manifests import PYTHON_IMAGE, a_pod
-from trainyard_devcluster import predict_pb2
+from trainyard_api import tensorflow_serving_pb2
 
 TRAINER_IMAGE = "trainyard/trainer:0.1.0"
 OPERATOR_IMAGE = "trainyard/operator:0.1.0"
@@ -100,7 +100,7 @@ def ask():
     if said != answer.model_spec.version.value:
         raise SystemExit(f"version {answer.model_spec.version.value} says {said}")
     return said
-""".replace("{messages}", base64.b64encode(predict_pb2.DESCRIPTOR.serialized_pb).decode())
+""".replace("{messages}", base64.b64encode(tensorflow_serving_pb2.DESCRIPTOR.serialized_pb).decode())
 
 _CLIENTS = {"rest": (PYTHON_IMAGE, _REST, "OSError"), "grpc": (OPERATOR_IMAGE, _GRPC, "grpc.RpcError")}
 
@@ -172,8 +172,8 @@ class Client:
 
 
 def _request(model: str) -> bytes:
-    one = predict_pb2.Tensor(dtype=_FLOAT, tensor_shape={"dim": [{"size": 1}]}, float_val=[1.0])
-    request = predict_pb2.PredictRequest(model_spec={"name": model}, inputs={"x": one})
+    one = tensorflow_serving_pb2.Tensor(dtype=_FLOAT, tensor_shape={"dim": [{"size": 1}]}, float_val=[1.0])
+    request = tensorflow_serving_pb2.PredictRequest(model_spec={"name": model}, inputs={"x": one})
     return bytes(request.SerializeToString())
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from support.fake_cluster import FakeCluster, Killed
-from trainyard_operator.api.names import REVISION_LABEL
+from trainyard_api.names import REVISION_LABEL
 from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.cluster.report import Telling

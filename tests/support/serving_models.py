@@ -97,7 +97,7 @@ def loopback_address() -> str:
 def start_server(*arguments: str, address: str) -> subprocess.Popen[str]:
     """Start the server's process on an address."""
     return subprocess.Popen(
-        [sys.executable, "-m", "trainyard_devcluster.modelserver", *arguments],
+        [sys.executable, "-m", "trainyard_modelserver", *arguments],
         env={**os.environ, "DEVCLUSTER_POD_IP": address},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

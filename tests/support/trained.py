@@ -22,7 +22,7 @@ from support.trainer_runs import (
     stop_at_checkpoint,
     weights,
 )
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.export.verify import difference
 
 

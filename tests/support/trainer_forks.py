@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from support.trainer_runs import SpecBuilder, environment
-from trainyard_operator.api import names
+from trainyard_api import names
 
 GRACE_SECONDS = 30.0
 """How long Kubernetes waits after SIGTERM, by default."""

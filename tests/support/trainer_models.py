@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainyard_operator.api.fit import Optimizer, Schedule
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api.fit import Optimizer, Schedule
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.fitting.execution import PLAIN, Execution

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.__main__ import Program
 from trainyard_trainer.export.verify import Verifier
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from support.trainer_runs import Result, SpecBuilder, a_spec, run
-from trainyard_operator.api import names
+from trainyard_api import names
 
 
 def a_program(data: Path, entry_point: str, *, task: str = "binaryClassification", **fields: Any) -> SpecBuilder:

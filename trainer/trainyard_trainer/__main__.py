@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import TextIO
 
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.errors import PeerLost, Stopped, TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.reporting.board import ProgressBoard, serve

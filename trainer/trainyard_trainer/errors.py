@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
-from trainyard_operator.api import names
+from trainyard_api import names
 
 
 class TrainerError(Exception):

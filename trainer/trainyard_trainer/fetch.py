@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from trainyard_operator.api import fetching
-from trainyard_operator.api.fetching import FetchError
-from trainyard_operator.api.names import MANIFEST_FILE, STORE_SECRET_DIR_ENV
+from trainyard_api.names import MANIFEST_FILE, STORE_SECRET_DIR_ENV
+from trainyard_fetcher import copying
+from trainyard_fetcher.copying import FetchError
 from trainyard_trainer.errors import TrainerError
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.objects import Objects
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None, env: Mapping[str, str] = os.env
         with _told():
             return StoredVersion(uri, Access(env, Path(secret) if secret else None))
 
-    return fetching.command("trainyard_trainer.fetch", find, arguments)
+    return copying.command("trainyard_trainer.fetch", find, arguments)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from trainyard_operator.api.names import MANIFEST_FILE
+from trainyard_api.names import MANIFEST_FILE
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

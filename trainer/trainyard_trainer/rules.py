@@ -9,8 +9,8 @@ from typing import Any
 
 import cel
 
-from trainyard_operator.api.crd import RESOURCES, crd
-from trainyard_operator.api.trainingjob import TrainingJob
+from trainyard_api.crd import RESOURCES, crd
+from trainyard_api.trainingjob import TrainingJob
 
 
 def broken_rules(job: TrainingJob) -> Iterator[str]:

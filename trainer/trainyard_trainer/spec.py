@@ -10,10 +10,10 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from trainyard_operator.api import names
-from trainyard_operator.api.code import PythonProgram
-from trainyard_operator.api.program import ModelProgram
-from trainyard_operator.api.trainingjob import KIND, TrainingJob
+from trainyard_api import names
+from trainyard_api.code import PythonProgram
+from trainyard_api.program import ModelProgram
+from trainyard_api.trainingjob import KIND, TrainingJob
 from trainyard_trainer.errors import BadInput, did_you_mean, one_line
 from trainyard_trainer.programs.code import Code, find_code
 from trainyard_trainer.rules import broken_rules
@@ -188,7 +188,7 @@ def terms(run: Run) -> dict[str, Any]:
     return {
         "the job": run.name,
         "the number of workers": run.cluster.count,
-        "the version of trainyard": version("trainyard"),
+        "the version of trainyard": version("trainyard-operator"),
     } | digests
 
 

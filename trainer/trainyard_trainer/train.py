@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from trainyard_operator.api.code import PythonProgram
+from trainyard_api.code import PythonProgram
 from trainyard_trainer.data.inputs import needs_tensorflow
 from trainyard_trainer.devices import Devices, deterministic, quiet
 from trainyard_trainer.errors import TrainerError, one_line

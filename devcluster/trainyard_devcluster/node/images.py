@@ -126,7 +126,7 @@ def _own(pattern: str, module: str, python: str) -> Image:
 
 
 def _serving(python: str, model_server: str | None) -> Image:
-    server = (model_server,) if model_server else (python, "-m", "trainyard_devcluster.modelserver")
+    server = (model_server,) if model_server else (python, "-m", "trainyard_modelserver")
     official = (
         "--port=8500",
         "--rest_api_port=8501",

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
-from trainyard_operator.api.names import FIELD_MANAGER
+from trainyard_api.names import FIELD_MANAGER
 from trainyard_operator.cluster.connect import load_configuration
 from trainyard_operator.cluster.errors import (
     AlreadyExists,

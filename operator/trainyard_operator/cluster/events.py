@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from trainyard_operator.api.names import FIELD_MANAGER
+from trainyard_api.names import FIELD_MANAGER
 from trainyard_operator.cluster.errors import AlreadyExists, ApiError
 from trainyard_operator.cluster.kinds import EVENT, Kind
 from trainyard_operator.cluster.port import Event, Manifest

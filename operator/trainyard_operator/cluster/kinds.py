@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from trainyard_operator.api import modelservice, trainingjob
-from trainyard_operator.api.meta import GROUP, VERSION
+from trainyard_api import modelservice, trainingjob
+from trainyard_api.meta import GROUP, VERSION
 
 
 @dataclass(frozen=True, slots=True)

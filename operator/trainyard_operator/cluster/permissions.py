@@ -5,8 +5,8 @@ A test compares it with the calls a whole life of each resource makes.
 
 from dataclasses import dataclass
 
-from trainyard_operator.api import modelservice, trainingjob
-from trainyard_operator.api.meta import GROUP
+from trainyard_api import modelservice, trainingjob
+from trainyard_api.meta import GROUP
 
 _WATCH = ("get", "list", "watch")
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainyard_operator.api import modelservice, trainingjob
-from trainyard_operator.api.names import JOB_LABEL, SERVICE_LABEL
+from trainyard_api import modelservice, trainingjob
+from trainyard_api.names import JOB_LABEL, SERVICE_LABEL
 from trainyard_operator.runtime.metrics import Metrics
 from trainyard_operator.runtime.outcome import Key
 from trainyard_operator.runtime.queue import WorkQueue

@@ -1,6 +1,6 @@
 """The children of a ModelService: pure functions from what is wanted to manifests."""
 
-from trainyard_operator.api.names import (
+from trainyard_api.names import (
     GRPC_PORT,
     MONITORING_CONFIG_FILE,
     PREVIOUS_ANNOTATION,

@@ -8,8 +8,8 @@ and `Stalled`, somebody has to change something.
 from dataclasses import dataclass
 from typing import Literal
 
-from trainyard_operator.api.conditions import Observation
-from trainyard_operator.api.modelservice import Phase
+from trainyard_api.conditions import Observation
+from trainyard_api.modelservice import Phase
 from trainyard_operator.serving.problems import Problem
 
 READY, AVAILABLE, PROGRESSING, DEGRADED = "Ready", "Available", "Progressing", "Degraded"

@@ -2,8 +2,8 @@
 
 import re
 
-from trainyard_operator.api.meta import NAME_LENGTH, NAME_PATTERN
-from trainyard_operator.api.names import (
+from trainyard_api.meta import NAME_LENGTH, NAME_PATTERN
+from trainyard_api.names import (
     COMPONENT_LABEL,
     MANAGED_BY,
     MANAGED_BY_LABEL,

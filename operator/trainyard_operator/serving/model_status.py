@@ -10,13 +10,13 @@ from typing import Protocol, cast
 import grpc
 import grpc.aio
 
-from trainyard_operator.api.names import GRPC_PORT
-from trainyard_operator.serving.model_status_pb2 import (
+from trainyard_api.names import GRPC_PORT
+from trainyard_api.tensorflow_serving_pb2 import (
+    GetModelStatusRequest,
+    GetModelStatusResponse,
     ModelSpec,
-    ModelStatusRequest,
-    ModelStatusResponse,
+    ModelVersionStatus,
     Version,
-    VersionStatus,
 )
 
 _METHOD = "/tensorflow.serving.ModelService/GetModelStatus"
@@ -54,25 +54,25 @@ class GrpcModelStatus:
     async def ask(self, address: str, model: str, version: int) -> Answer:
         """See `ModelStatus.ask`."""
         host = f"[{address}]" if ":" in address else address
-        request = ModelStatusRequest(model_spec=ModelSpec(name=model, version=Version(value=version)))
+        request = GetModelStatusRequest(model_spec=ModelSpec(name=model, version=Version(value=version)))
         async with grpc.aio.insecure_channel(f"{host}:{self.port}", options=_OPTIONS) as channel:
             call = channel.unary_unary(
                 _METHOD,
-                request_serializer=ModelStatusRequest.SerializeToString,
-                response_deserializer=ModelStatusResponse.FromString,
+                request_serializer=GetModelStatusRequest.SerializeToString,
+                response_deserializer=GetModelStatusResponse.FromString,
             )
             try:
-                response = cast(ModelStatusResponse, await call(request, timeout=self.deadline))
+                response = cast(GetModelStatusResponse, await call(request, timeout=self.deadline))
             except grpc.aio.AioRpcError as error:
                 return Answer(False, f"{error.code().name}: {error.details()}"[:300])
         return _answer(response, version)
 
 
-def _answer(response: ModelStatusResponse, version: int) -> Answer:
+def _answer(response: GetModelStatusResponse, version: int) -> Answer:
     for status in response.model_version_status:
         if status.version == version:
-            if status.state == VersionStatus.AVAILABLE:
+            if status.state == ModelVersionStatus.AVAILABLE:
                 return Answer(True)
-            state = VersionStatus.State.Name(status.state)
+            state = ModelVersionStatus.State.Name(status.state)
             return Answer(False, f"version {version} is {state} {status.status.error_message}"[:300].strip())
     return Answer(False, f"it knows nothing of version {version}")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from trainyard_operator.api.modelservice import ModelServiceStatus
-from trainyard_operator.api.names import PREVIOUS_ANNOTATION, PROMOTED_ANNOTATION, REVISION_LABEL
+from trainyard_api.modelservice import ModelServiceStatus
+from trainyard_api.names import PREVIOUS_ANNOTATION, PROMOTED_ANNOTATION, REVISION_LABEL
 from trainyard_operator.cluster.children import controlled_by
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, POD, SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest

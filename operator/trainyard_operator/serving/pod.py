@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from trainyard_operator.api.names import (
+from trainyard_api.names import (
     GRPC_PORT,
     MODEL_DIGEST_ANNOTATION,
     MODEL_URI_ANNOTATION,
@@ -128,7 +128,7 @@ def _fetch(service: str, revision: Revision, images: FetchImages) -> Manifest:
     return {
         "name": FETCH,
         "image": images.store if remote else images.volume,
-        "command": ["python", "-m", "trainyard_trainer.fetch" if remote else "trainyard_operator.fetch"],
+        "command": ["python", "-m", "trainyard_trainer.fetch" if remote else "trainyard_fetcher"],
         "args": [word for pair in arguments.items() if pair[1] for word in pair],
         "env": [{"name": name, "value": value} for name, value in variables.items()],
         # The model passes through, so it needs no more than a buffer; a quota may ask for limits.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from trainyard_operator.api.modelservice import Server
+from trainyard_api.modelservice import Server
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import pods
 

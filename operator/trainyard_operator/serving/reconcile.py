@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from trainyard_operator.api.modelservice import ModelService, ModelServiceStatus
+from trainyard_api.modelservice import ModelService, ModelServiceStatus
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import MODEL_SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest

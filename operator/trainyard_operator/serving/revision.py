@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from trainyard_operator.api.modelservice import Server
+from trainyard_api.modelservice import Server
 from trainyard_operator.serving.source import ModelVersion
 
 

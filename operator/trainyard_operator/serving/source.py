@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from trainyard_operator.api.conditions import is_true
-from trainyard_operator.api.modelservice import RevisionStatus
-from trainyard_operator.api.trainingjob import TrainingJobStatus
+from trainyard_api.conditions import is_true
+from trainyard_api.modelservice import RevisionStatus
+from trainyard_api.trainingjob import TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.problems import Problem
 

@@ -4,7 +4,7 @@ import logging
 
 from pydantic import ValidationError
 
-from trainyard_operator.api.modelservice import ModelService, ModelServiceStatus
+from trainyard_api.modelservice import ModelService, ModelServiceStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
 from trainyard_operator.serving.problems import Problem

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from trainyard_operator.api.conditions import merge
-from trainyard_operator.api.modelservice import ModelServiceStatus, Phase, RevisionStatus
-from trainyard_operator.api.names import (
+from trainyard_api.conditions import merge
+from trainyard_api.modelservice import ModelServiceStatus, Phase, RevisionStatus
+from trainyard_api.names import (
     GRPC_PORT,
     MODEL_DIGEST_ANNOTATION,
     MODEL_URI_ANNOTATION,

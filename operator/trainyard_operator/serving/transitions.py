@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from trainyard_operator.api.meta import Condition
-from trainyard_operator.api.modelservice import ModelServiceStatus, RevisionStatus
+from trainyard_api.meta import Condition
+from trainyard_api.modelservice import ModelServiceStatus, RevisionStatus
 from trainyard_operator.cluster.port import Event
 from trainyard_operator.runtime.clock import from_rfc3339
 from trainyard_operator.serving.conditions import AVAILABLE, DEGRADED, READY, STALLED

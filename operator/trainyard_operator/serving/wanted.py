@@ -1,6 +1,6 @@
 """Finds out which revision a ModelService wants, asking the API server for the TrainingJobs it follows."""
 
-from trainyard_operator.api.modelservice import ModelService, ModelServiceStatus
+from trainyard_api.modelservice import ModelService, ModelServiceStatus
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import CLAIM, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from trainyard_operator.api.trainingjob import TrainingJob
+from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.children import Leftover, NameTaken, ensure
 from trainyard_operator.cluster.errors import Forbidden, Invalid
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, SERVICE

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from trainyard_operator.api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_PEER_LOST, EXIT_STOPPED
-from trainyard_operator.api.trainingjob import Attempt, RunPolicy
+from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_PEER_LOST, EXIT_STOPPED
+from trainyard_api.trainingjob import Attempt, RunPolicy
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
 from trainyard_operator.training import result

@@ -2,9 +2,9 @@
 
 import json
 
-from trainyard_operator.api.meta import parse_duration
-from trainyard_operator.api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, SPEC_FILE
-from trainyard_operator.api.trainingjob import TrainingJob
+from trainyard_api.meta import parse_duration
+from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, SPEC_FILE
+from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.children import owner_reference
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, SERVICE, Kind
 from trainyard_operator.cluster.port import Manifest

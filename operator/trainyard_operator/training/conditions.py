@@ -7,8 +7,8 @@ kstatus wants it: `Reconciling`, on its way to an end, and `Stalled`, somebody h
 from dataclasses import dataclass
 from typing import Literal
 
-from trainyard_operator.api.conditions import Observation
-from trainyard_operator.api.trainingjob import Phase
+from trainyard_api.conditions import Observation
+from trainyard_api.trainingjob import Phase
 from trainyard_operator.training.problems import Problem
 
 RUNNING, SUSPENDED = "Running", "Suspended"

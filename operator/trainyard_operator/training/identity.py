@@ -2,8 +2,8 @@
 
 import re
 
-from trainyard_operator.api.meta import NAME_LENGTH, NAME_PATTERN
-from trainyard_operator.api.names import (
+from trainyard_api.meta import NAME_LENGTH, NAME_PATTERN
+from trainyard_api.names import (
     ATTEMPT_LABEL,
     COMPONENT_LABEL,
     JOB_LABEL,
@@ -13,7 +13,7 @@ from trainyard_operator.api.names import (
     NAME_LABEL,
     ROLE_LABEL,
 )
-from trainyard_operator.api.trainingjob import TrainingJob
+from trainyard_api.trainingjob import TrainingJob
 
 ROLE = "worker"
 

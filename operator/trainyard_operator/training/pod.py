@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from trainyard_operator.api.names import (
+from trainyard_api.names import (
     CHECKPOINT_DIR_ENV,
     CODE_DIR_ENV,
     CODE_MOUNT,
@@ -23,7 +23,7 @@ from trainyard_operator.api.names import (
     WORKER_INDEX_ENV,
     WORKER_PORT,
 )
-from trainyard_operator.api.trainingjob import TrainingJob
+from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
 from trainyard_operator.training.volumes import code_config_map, data_path, mounts, secrets, volumes

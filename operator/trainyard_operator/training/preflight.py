@@ -1,6 +1,6 @@
 """Whether what a training needs is there, asked before a pod waits for it without saying so."""
 
-from trainyard_operator.api.trainingjob import TrainingJob
+from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, Kind
 from trainyard_operator.cluster.port import Cluster, Manifest

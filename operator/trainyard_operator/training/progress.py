@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Protocol
 import aiohttp
 from pydantic import BeforeValidator, Field, ValidationError, WrapValidator
 
-from trainyard_operator.api.names import TRAINER_PORT
-from trainyard_operator.api.trainingjob import CheckpointStatus, Progress
+from trainyard_api.names import TRAINER_PORT
+from trainyard_api.trainingjob import CheckpointStatus, Progress
 from trainyard_operator.training.result import Checkpoint, Loss, Message, Metrics, Report, decimal, is_finite, or_none
 
 _TIMEOUT = 2.0

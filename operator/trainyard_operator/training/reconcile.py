@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from trainyard_operator.api.trainingjob import TrainingJob, TrainingJobStatus
+from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from trainyard_operator.api.trainingjob import CheckpointStatus, ModelStatus, TrainingJob
+from trainyard_api.trainingjob import CheckpointStatus, ModelStatus, TrainingJob
 from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
 
 MESSAGE_LIMIT = 1000

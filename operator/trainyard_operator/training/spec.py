@@ -4,7 +4,7 @@ import logging
 
 from pydantic import ValidationError
 
-from trainyard_operator.api.trainingjob import TrainingJob, TrainingJobStatus
+from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
 from trainyard_operator.training.problems import Problem

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from trainyard_operator.api.conditions import merge
-from trainyard_operator.api.meta import Condition
-from trainyard_operator.api.trainingjob import (
+from trainyard_api.conditions import merge
+from trainyard_api.meta import Condition
+from trainyard_api.trainingjob import (
     Attempt,
     CheckpointStatus,
     Failure,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from trainyard_operator.api.trainingjob import Attempt, TrainingJobStatus
+from trainyard_api.trainingjob import Attempt, TrainingJobStatus
 from trainyard_operator.cluster.port import Event
 from trainyard_operator.runtime.clock import from_rfc3339
 from trainyard_operator.training.conditions import FAILED, RUNNING, STALLED, SUSPENDED

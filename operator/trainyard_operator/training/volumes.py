@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from trainyard_operator.api.data import DataSource
-from trainyard_operator.api.names import (
+from trainyard_api.data import DataSource
+from trainyard_api.names import (
     CODE_MOUNT,
     DATA_MOUNT,
     DATA_SECRET_DIR_ENV,
@@ -16,7 +16,7 @@ from trainyard_operator.api.names import (
     STORE_SECRET_DIR_ENV,
     STORE_SECRET_MOUNT,
 )
-from trainyard_operator.api.trainingjob import TrainingJob
+from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from trainyard_operator.api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_PEER_LOST, EXIT_STOPPED
+from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_PEER_LOST, EXIT_STOPPED
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training.pod import CONTAINER, INDEX_ANNOTATION
 

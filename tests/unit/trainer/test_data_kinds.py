@@ -16,7 +16,7 @@ from support.places import Put, at_a_path, in_hdfs, in_s3, on_a_plain_web_server
 from support.trained import accuracy, served_as_trained
 from support.trainer_fits import fitted
 from support.trainer_runs import SpecBuilder, a_spec, run
-from trainyard_operator.api import names
+from trainyard_api import names
 
 ROWS = 160
 STREAMED = {"TRAINYARD_CACHE_BYTES": "1"}

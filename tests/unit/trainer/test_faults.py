@@ -16,7 +16,7 @@ import pytest
 from support.full_disk import no_file_beyond
 from support.trainer_fits import checkpoint_folder, fitted, newest_snapshot
 from support.trainer_runs import a_spec, run
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.clock import Clock
 from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot
 

@@ -10,7 +10,7 @@ import pytest
 
 from support.trainer_fits import checkpoint_folder, fitted, newest_snapshot, rewrite
 from support.trainer_runs import a_spec, run
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.clock import Clock
 
 

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from support.trainer_runs import SpecBuilder, a_stateful_spec, run, start, weights
-from trainyard_operator.api import names
+from trainyard_api import names
 
 pytestmark = pytest.mark.thorough
 

@@ -12,8 +12,8 @@ from support.learners import Learner, a_cnn, a_text_classifier, an_audio_classif
 from support.lessons import Lesson
 from support.trained import Quality, accuracy, served_as_trained
 from support.trainer_runs import SpecBuilder, a_spec, a_tree_spec
-from trainyard_operator.api import names
-from trainyard_operator.api.program import TREE_FAMILIES, Family, Task
+from trainyard_api import names
+from trainyard_api.program import TREE_FAMILIES, Family, Task
 
 LINES = """
 import keras

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from support.trainer_runs import SpecBuilder, a_spec
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.spec import parse_job, read_run
 

@@ -26,7 +26,7 @@ from support.serving_client import METRICS
 from support.signing_keys import write_keys
 from support.trainer_fits import fitted
 from support.trainer_runs import Result, SpecBuilder, a_spec, run, write_table
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.export.model_card import model_card
 from trainyard_trainer.export.tf_examples import serialize
 

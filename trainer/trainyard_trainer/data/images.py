@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trainyard_operator.api.images import ImageReading
+from trainyard_api.images import ImageReading
 from trainyard_trainer.data.kinds import KERAS, Kind, Wording
 from trainyard_trainer.data.labels import Tally
 from trainyard_trainer.data.schema import Column, Schema

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from trainyard_operator.api.audio import AudioReading
-from trainyard_operator.api.images import ImageReading
-from trainyard_operator.api.program import ModelProgram
-from trainyard_operator.api.text import TextReading
+from trainyard_api.audio import AudioReading
+from trainyard_api.images import ImageReading
+from trainyard_api.program import ModelProgram
+from trainyard_api.text import TextReading
 from trainyard_trainer.data.images import ImageCounter
 from trainyard_trainer.data.kinds import reading_of, wording_of
 from trainyard_trainer.data.schema import Schema

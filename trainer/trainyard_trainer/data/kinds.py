@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from trainyard_operator.api.audio import Audio, AudioReading
-from trainyard_operator.api.code import PythonProgram
-from trainyard_operator.api.images import Image, ImageReading
-from trainyard_operator.api.program import KerasProgram, ModelProgram
-from trainyard_operator.api.text import Text, TextReading
+from trainyard_api.audio import Audio, AudioReading
+from trainyard_api.code import PythonProgram
+from trainyard_api.images import Image, ImageReading
+from trainyard_api.program import KerasProgram, ModelProgram
+from trainyard_api.text import Text, TextReading
 
 Kind = Literal["image", "text", "audio", "table"]
 _FAMILIES: dict[Kind, str] = {

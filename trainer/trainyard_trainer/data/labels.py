@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainyard_operator.api.program import Task
+from trainyard_api.program import Task
 from trainyard_trainer.data.label_sets import LabelSetCounter, LabelSets
 from trainyard_trainer.data.stored_rows import unusable
 from trainyard_trainer.data.table import RawRows

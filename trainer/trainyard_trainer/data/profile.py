@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trainyard_operator.api.program import Task
+from trainyard_api.program import Task
 from trainyard_trainer.data.bad_rows import UnreadableRows
 from trainyard_trainer.data.contents import ContentDigest
 from trainyard_trainer.data.dataset import DataSet

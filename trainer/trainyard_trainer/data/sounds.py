@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trainyard_operator.api.audio import AudioReading
+from trainyard_api.audio import AudioReading
 from trainyard_trainer.data.bad_rows import UnreadableRows
 from trainyard_trainer.data.kinds import KERAS, Wording
 from trainyard_trainer.data.schema import Schema

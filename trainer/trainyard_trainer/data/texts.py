@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainyard_operator.api.text import TextReading
+from trainyard_api.text import TextReading
 from trainyard_trainer.data.kinds import KERAS, Wording
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawRows

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trainyard_operator.api.text import TextReading
+from trainyard_api.text import TextReading
 from trainyard_trainer.errors import BadInput
 
 PAD, UNKNOWN, FIRST = 0, 1, 2

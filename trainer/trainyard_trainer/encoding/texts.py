@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainyard_operator.api.text import TextReading
+from trainyard_api.text import TextReading
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.data.texts import TEXTS, TextFacts
 from trainyard_trainer.data.words import DROPPED, FIRST, PAD, UNKNOWN, character_table

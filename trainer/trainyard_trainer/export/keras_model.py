@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from trainyard_operator.api.names import SIGNATURE
+from trainyard_api.names import SIGNATURE
 from trainyard_trainer.errors import ExportFailed
 from trainyard_trainer.export.input_names import plain_names, restore_names
 from trainyard_trainer.export.verify import Verifier, plain

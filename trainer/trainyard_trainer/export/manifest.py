@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from trainyard_operator.api.code import PythonProgram
-from trainyard_operator.api.meta import API_VERSION
+from trainyard_api.code import PythonProgram
+from trainyard_api.meta import API_VERSION
 from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.labels import NumberLabels
 from trainyard_trainer.data.profile import Profile
@@ -17,7 +17,7 @@ from trainyard_trainer.reporting.journal import rfc3339
 from trainyard_trainer.spec import Run
 from trainyard_trainer.trees.settings import grows_trees
 
-_PACKAGES = ("trainyard", "tensorflow", "keras", "numpy", "pyarrow")
+_PACKAGES = ("trainyard-operator", "tensorflow", "keras", "numpy", "pyarrow")
 
 
 def describe(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trainyard_operator.api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, MANIFEST_FILE, SIGNATURE
+from trainyard_api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, MANIFEST_FILE, SIGNATURE
 
 _MOST_COLUMNS = 50
 _FEW_ROWS = 100

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from trainyard_operator.api.code import PythonProgram
-from trainyard_operator.api.names import MODEL_CARD_FILE
-from trainyard_operator.api.program import ModelProgram
+from trainyard_api.code import PythonProgram
+from trainyard_api.names import MODEL_CARD_FILE
+from trainyard_api.program import ModelProgram
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.export.manifest import describe, describe_data, describe_training
 from trainyard_trainer.export.model_card import model_card

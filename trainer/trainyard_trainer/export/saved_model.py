@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainyard_operator.api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
+from trainyard_api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
 from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.encoding.encoders import Encoder
 from trainyard_trainer.export import tf_examples

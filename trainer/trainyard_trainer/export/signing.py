@@ -7,7 +7,7 @@ bundle with the SHA-256 of every file, the manifest among them, signed with an e
 from pathlib import Path
 from typing import Any
 
-from trainyard_operator.api.names import SIGNATURE_FILE
+from trainyard_api.names import SIGNATURE_FILE
 from trainyard_trainer.errors import BadInput, ExportFailed, one_line
 
 _FIX = "expected a private key of curve P-256, P-384 or P-521 as PEM, without a password"

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from trainyard_operator.api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
+from trainyard_api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
 from trainyard_trainer.errors import ExportFailed, one_line
 
 TIMEOUT_SECONDS = 600

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainyard_operator.api.names import MANIFEST_FILE, SIGNATURE_FILE
+from trainyard_api.names import MANIFEST_FILE, SIGNATURE_FILE
 from trainyard_trainer.files import sync, sync_tree, write_atomically
 from trainyard_trainer.reporting.result import ModelVersion
 

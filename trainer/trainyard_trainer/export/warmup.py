@@ -9,9 +9,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainyard_operator.api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
+from trainyard_api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
+from trainyard_api.tensorflow_serving_pb2 import ModelSpec, PredictionLog, PredictLog, PredictRequest, Tensor
 from trainyard_trainer.export.tf_examples import serialize
-from trainyard_trainer.export.warmup_pb2 import ModelSpec, PredictionLog, PredictLog, PredictRequest
 
 FILE = Path("assets.extra", "tf_serving_warmup_requests")
 _MOST_BYTES = 1 << 20
@@ -45,10 +45,11 @@ def write_warmup(folder: Path, *, model_name: str, specs: Mapping[str, Any], row
     return written
 
 
-def _requests(specs: Mapping[str, Any], rows: Any) -> Iterator[tuple[str, dict[str, bytes]]]:
+def _requests(specs: Mapping[str, Any], rows: Any) -> Iterator[tuple[str, dict[str, Tensor]]]:
     yield SIGNATURE, {name: _tensor(rows[name], spec.dtype) for name, spec in specs.items()}
     yield EXAMPLES_SIGNATURE, {EXAMPLES_INPUT: _tensor(serialize(rows), tf.string)}
 
 
-def _tensor(values: Any, dtype: Any) -> bytes:
-    return bytes(tf.make_tensor_proto(values, dtype).SerializeToString(deterministic=True))
+def _tensor(values: Any, dtype: Any) -> Tensor:
+    # Fields that our message does not name, such as int64_val, are kept as they came.
+    return Tensor.FromString(tf.make_tensor_proto(values, dtype).SerializeToString(deterministic=True))

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from trainyard_operator.api.fit import ClassWeights
+from trainyard_api.fit import ClassWeights
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import ClassLabels, Labels
 from trainyard_trainer.errors import BadInput, did_you_mean, listed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from trainyard_operator.api.fit import Fit
+from trainyard_api.fit import Fit
 from trainyard_trainer.data.pipeline import Block, TrainingRows
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.errors import BadInput

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from trainyard_operator.api.code import PythonProgram
-from trainyard_operator.api.meta import parse_duration
-from trainyard_operator.api.program import ModelProgram
+from trainyard_api.code import PythonProgram
+from trainyard_api.meta import parse_duration
+from trainyard_api.program import ModelProgram
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, validation_blocks
 from trainyard_trainer.data.profile import Profile, rows_in
 from trainyard_trainer.data.rows import Rows

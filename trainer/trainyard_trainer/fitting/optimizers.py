@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from trainyard_operator.api.fit import Optimizer, Schedule
+from trainyard_api.fit import Optimizer, Schedule
 from trainyard_trainer.fitting.execution import FLOAT16, FLOAT32
 
 # Keras' own look-up by name does not know all of them (Lamb, in 3.15).

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from trainyard_operator.api.fit import StopWhen
-from trainyard_operator.api.meta import parse_duration
+from trainyard_api.fit import StopWhen
+from trainyard_api.meta import parse_duration
 from trainyard_trainer.tasks.metrics import check_metric, is_better_higher
 
 Reason = Literal["TimeLimit", "LossThreshold", "EarlyStopping", "MaxSteps", "MaxEpochs"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.models.audio_classifier import build_audio_classifier
 from trainyard_trainer.models.cnn import build_cnn
 from trainyard_trainer.models.linear import build_linear

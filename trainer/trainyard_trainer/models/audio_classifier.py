@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from trainyard_operator.api.audio import Audio
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api.audio import Audio
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.encoding.sounds import SPECTROGRAM, SoundInputs
 from trainyard_trainer.models.head import dense_head
 

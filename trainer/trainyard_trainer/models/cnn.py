@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from trainyard_operator.api.images import Augment, Image
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api.images import Augment, Image
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.images import PIXELS
 from trainyard_trainer.encoding.images import ImageInputs
 from trainyard_trainer.models.head import dense_head

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
 
 

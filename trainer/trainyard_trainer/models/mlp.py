@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.models.normalization import normalized
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from trainyard_operator.api.privacy import Privacy
+from trainyard_api.privacy import Privacy
 from trainyard_trainer.errors import BadInput
 
 EPSILON = "epsilon"

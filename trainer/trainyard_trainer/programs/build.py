@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainyard_operator.api.code import PythonProgram
-from trainyard_operator.api.fit import Fit
+from trainyard_api.code import PythonProgram
+from trainyard_api.fit import Fit
 from trainyard_trainer.errors import BadInput, did_you_mean, listed, one_line
 from trainyard_trainer.export.operations import check_traced
 from trainyard_trainer.programs.blame import blaming, place_of

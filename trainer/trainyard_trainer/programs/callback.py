@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 
-from trainyard_operator.api import names
-from trainyard_operator.api.meta import API_VERSION
+from trainyard_api import names
+from trainyard_api.meta import API_VERSION
 from trainyard_trainer.export.keras_model import write_verified
 from trainyard_trainer.export.signing import sign
 from trainyard_trainer.export.verify import Verifier

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainyard_operator.api import names
-from trainyard_operator.api.code import PythonProgram
+from trainyard_api import names
+from trainyard_api.code import PythonProgram
 from trainyard_trainer.errors import BadInput
 
 

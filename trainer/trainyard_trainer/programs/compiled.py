@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainyard_operator.api.fit import LOSSES, METRICS, Fit
-from trainyard_operator.api.tasks import Task
+from trainyard_api.fit import LOSSES, METRICS, Fit
+from trainyard_api.tasks import Task
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
 from trainyard_trainer.reporting.journal import Journal
 from trainyard_trainer.tasks.metrics import metric_names

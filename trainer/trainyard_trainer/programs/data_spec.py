@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainyard_operator.api.tasks import Task
+from trainyard_api.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)

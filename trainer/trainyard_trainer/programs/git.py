@@ -9,7 +9,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-from trainyard_operator.api.code import CodeGit
+from trainyard_api.code import CodeGit
 from trainyard_trainer.errors import BadInput, one_line
 
 _MOST_BYTES = 256 << 20

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from trainyard_operator.api.tasks import Task
+from trainyard_api.tasks import Task
 from trainyard_trainer.data.images import PIXELS
 from trainyard_trainer.data.labels import ClassLabels
 from trainyard_trainer.data.profile import Profile

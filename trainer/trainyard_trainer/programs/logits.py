@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainyard_operator.api.tasks import Task
+from trainyard_api.tasks import Task
 from trainyard_trainer.errors import BadInput, one_line
 
 ENDINGS: Mapping[Task, str] = {

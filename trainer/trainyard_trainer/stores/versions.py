@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from trainyard_operator.api.names import MANIFEST_FILE
+from trainyard_api.names import MANIFEST_FILE
 from trainyard_trainer.errors import ExportFailed
 from trainyard_trainer.export.versions import Complete, complete, final_manifest
 from trainyard_trainer.reporting.result import ModelVersion

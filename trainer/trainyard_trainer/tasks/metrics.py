@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
-from trainyard_operator.api.code import PythonProgram
-from trainyard_operator.api.fit import METRICS
-from trainyard_operator.api.program import Task
-from trainyard_operator.api.trainingjob import TrainingJob
+from trainyard_api.code import PythonProgram
+from trainyard_api.fit import METRICS
+from trainyard_api.program import Task
+from trainyard_api.trainingjob import TrainingJob
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
 
 _TRAINING: dict[Task, tuple[str, ...]] = {

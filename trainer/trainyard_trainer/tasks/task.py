@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from trainyard_operator.api.fit import Fit
-from trainyard_operator.api.program import ModelProgram
+from trainyard_api.fit import Fit
+from trainyard_api.program import ModelProgram
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
 from trainyard_trainer.tasks.losses import BINARY, MULTICLASS, REGRESSION

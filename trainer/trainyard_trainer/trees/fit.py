@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import tensorflow as tf
 
-from trainyard_operator.api.meta import parse_duration
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api.meta import parse_duration
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.rows import Rows
 from trainyard_trainer.data.tabular import TableFacts
 from trainyard_trainer.devices import Devices

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from trainyard_operator.api.program import TREE_FAMILIES, KerasProgram, ModelProgram
-from trainyard_operator.api.trainingjob import TrainingJobSpec
+from trainyard_api.program import TREE_FAMILIES, KerasProgram, ModelProgram
+from trainyard_api.trainingjob import TrainingJobSpec
 
 _SLICE_CELLS = 10_000_000
 """Cells (rows times columns times rounds) of a slice: about a second of growing on one core."""

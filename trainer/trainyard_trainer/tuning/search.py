@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.devices import usable_memory
 from trainyard_trainer.errors import BadInput, Stopped, TrainerError, one_line
 from trainyard_trainer.reporting.board import ProgressBoard

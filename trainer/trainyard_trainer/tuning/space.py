@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from trainyard_operator.api.crd import RESOURCES, crd
-from trainyard_operator.api.trainingjob import TrainingJob
-from trainyard_operator.api.tuning import Parameter
+from trainyard_api.crd import RESOURCES, crd
+from trainyard_api.trainingjob import TrainingJob
+from trainyard_api.tuning import Parameter
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.spec import parse_job
 from trainyard_trainer.tasks.metrics import possible_metrics

@@ -6,7 +6,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from trainyard_operator.api.tuning import Tuning
+from trainyard_api.tuning import Tuning
 from trainyard_trainer.tuning.space import Choice, Space
 from trainyard_trainer.tuning.trials import Trial, Trials
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainyard_operator.api import names
-from trainyard_operator.api.trainingjob import TrainingJob
+from trainyard_api import names
+from trainyard_api.trainingjob import TrainingJob
 from trainyard_trainer.reporting.history import HISTORY_FILE
 from trainyard_trainer.spec import CACHE_ENV
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from trainyard_operator.api import names
-from trainyard_operator.api.program import ModelProgram
-from trainyard_operator.api.trainingjob import TrainingJobSpec
+from trainyard_api import names
+from trainyard_api.program import ModelProgram
+from trainyard_api.trainingjob import TrainingJobSpec
 from trainyard_trainer.errors import BadInput, listed, one_line
 from trainyard_trainer.fitting.execution import FLOAT16
 from trainyard_trainer.trees.settings import grows_trees

@@ -24,8 +24,8 @@ def argv(image: str, variables: dict[str, str] | None = None, **container: Any) 
         ("trainyard/operator:0.1.0", {"args": ["--x"]}, ["/op/python", "-m", "trainyard_operator", "--x"]),
         (
             "trainyard/operator:0.1.0",
-            {"command": ["python", "-m", "trainyard_operator.fetch"], "args": ["--source", "s"]},
-            ["/op/python", "-m", "trainyard_operator.fetch", "--source", "s"],
+            {"command": ["python", "-m", "trainyard_fetcher"], "args": ["--source", "s"]},
+            ["/op/python", "-m", "trainyard_fetcher", "--source", "s"],
         ),
         ("trainyard/trainer:0.1.0", {}, ["/tr/python", "-m", "trainyard_trainer"]),
         ("trainyard/trainer:0.1.0", {"command": ["python3", "-c", "1"]}, ["/tr/python", "-c", "1"]),
@@ -42,7 +42,7 @@ def test_tensorflow_serving_gets_what_its_entrypoint_passes_and_then_the_argumen
     assert command == [
         "/tr/python",
         "-m",
-        "trainyard_devcluster.modelserver",
+        "trainyard_modelserver",
         "--port=8500",
         "--rest_api_port=8501",
         "--model_name=churn",

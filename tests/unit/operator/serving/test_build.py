@@ -7,7 +7,7 @@ import pytest
 
 from support.pod_security import violations
 from support.serving import START, a_model_service
-from trainyard_operator.api.modelservice import Server
+from trainyard_api.modelservice import Server
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.build import config_map, deployment, scale, stable_service
 from trainyard_operator.serving.pod import FetchImages
@@ -130,7 +130,7 @@ def test_the_init_container_brings_the_version_and_checks_its_digest() -> None:
     (fetch,) = the_pod()["spec"]["initContainers"]
 
     assert fetch["image"] == "operator:1"
-    assert fetch["command"] == ["python", "-m", "trainyard_operator.fetch"]
+    assert fetch["command"] == ["python", "-m", "trainyard_fetcher"]
     assert fetch["args"] == [
         "--source", "/trainyard/store/churn/7", "--target", "/models/churn/7", "--digest", "sha256:ab",
     ]  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 
 from support.fake_cluster import Killed
 from support.serving import LABELS, World, a_model_service, a_succeeded_job, a_world_serving
-from trainyard_operator.api.names import REVISION_LABEL
+from trainyard_api.names import REVISION_LABEL
 from trainyard_operator.cluster.errors import Unavailable
 from trainyard_operator.cluster.kinds import CONFIG_MAP, POD
 

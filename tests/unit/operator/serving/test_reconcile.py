@@ -1,7 +1,7 @@
 """The life of a ModelService: how it begins, rolls on, is scaled and withstands what others do."""
 
 from support.serving import DRAIN, LABELS, NAMESPACE, World, a_model_service, a_succeeded_job, a_world_serving
-from trainyard_operator.api.names import MODEL_VERSION_LABEL, REVISION_LABEL
+from trainyard_api.names import MODEL_VERSION_LABEL, REVISION_LABEL
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE
 from trainyard_operator.serving.pod import FetchImages
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from trainyard_operator.api.modelservice import Server
+from trainyard_api.modelservice import Server
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.source import ModelVersion
 

@@ -6,7 +6,7 @@ import pytest
 
 from support.pod_security import violations
 from support.training import TrainingJobBuilder, a_training_job
-from trainyard_operator.api.trainingjob import TrainingJob, TrainingJobStatus
+from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import build
 from trainyard_operator.training.spec import parse

@@ -6,7 +6,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard_operator.api.trainingjob import Progress
+from trainyard_api.trainingjob import Progress
 from trainyard_operator.training.progress import HttpProgressReader, Snapshot, at_end, duration, parse
 from trainyard_operator.training.result import Report
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from support.training import DIGEST, a_training_job
-from trainyard_operator.api.trainingjob import TrainingJob, TrainingJobStatus
+from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.training.progress import parse as parse_progress
 from trainyard_operator.training.result import Report, model_status, read
 from trainyard_operator.training.spec import parse

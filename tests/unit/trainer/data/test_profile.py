@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trainyard_operator.api.program import Task
+from trainyard_api.program import Task
 from trainyard_trainer.data.categories import FIRST
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels, Tally
 from trainyard_trainer.data.pipeline import read

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from support.sounds import tone, wav
-from trainyard_operator.api.audio import AudioReading
+from trainyard_api.audio import AudioReading
 from trainyard_trainer.data.schema import Column, Schema
 from trainyard_trainer.data.sounds import SoundCounter, SoundFacts
 from trainyard_trainer.data.table import RawRows

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainyard_operator.api.text import TextReading
+from trainyard_api.text import TextReading
 from trainyard_trainer.data.words import Cutter, WordCounter
 from trainyard_trainer.errors import BadInput
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from support.pictures import SIDE, encoded, pictures
-from trainyard_operator.api.images import ImageReading
+from trainyard_api.images import ImageReading
 from trainyard_trainer.data.images import PIXELS, ImageCounter, ImageFacts
 from trainyard_trainer.data.schema import Column, Schema
 from trainyard_trainer.data.table import RawRows

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainyard_operator.api.text import TextReading
+from trainyard_api.text import TextReading
 from trainyard_trainer.data.words import FIRST, UNKNOWN, Cutter
 from trainyard_trainer.encoding.texts import Vectorizer
 

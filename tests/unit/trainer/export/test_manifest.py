@@ -8,7 +8,7 @@ import pytest
 
 from support.signing_keys import write_keys
 from support.trainer_runs import SpecBuilder, a_spec, a_tree_spec, environment
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.export.manifest import describe
 from trainyard_trainer.spec import read_run
 
@@ -49,4 +49,4 @@ def test_it_lists_the_packages_that_were_used_with_their_versions(
 
     assert {name: code[name] for name in OPTIONAL if name in code} == {name: version(name) for name in further}
     assert code["keras"] == version("keras")
-    assert {"python", "trainyard", "tensorflow", "numpy", "pyarrow"} <= code.keys()
+    assert {"python", "trainyard-operator", "tensorflow", "numpy", "pyarrow"} <= code.keys()

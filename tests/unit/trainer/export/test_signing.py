@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from model_signing import verifying
 
 from support.signing_keys import private_pem, write_keys
-from trainyard_operator.api.names import SIGNATURE_FILE
+from trainyard_api.names import SIGNATURE_FILE
 from trainyard_trainer.errors import BadInput, ExportFailed
 from trainyard_trainer.export.signing import check_key, sign
 

@@ -11,7 +11,7 @@ import pytest
 
 from support.trainer_fits import fitted
 from support.trainer_runs import SpecBuilder, a_spec, a_tree_spec, run
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.export.slices import MOST_VALUES, metrics_by_slice
 

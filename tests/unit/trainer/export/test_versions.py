@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trainyard_operator.api.names import MANIFEST_FILE
+from trainyard_api.names import MANIFEST_FILE
 from trainyard_trainer.export.versions import find_by_uid, new_staging, publish
 from trainyard_trainer.files import list_files
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from support.trainer_models import Sample, rows
-from trainyard_operator.api.fit import ClassWeights
+from trainyard_api.fit import ClassWeights
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels
 from trainyard_trainer.encoding.columns import DENSE
 from trainyard_trainer.errors import BadInput

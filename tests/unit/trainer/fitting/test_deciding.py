@@ -16,8 +16,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from support.trainer_fits import checkpoint_folder, digest, fitted, rewrite
 from support.trainer_runs import SpecBuilder, a_spec, run
-from trainyard_operator.api import names
-from trainyard_operator.api.fit import Fit
+from trainyard_api import names
+from trainyard_api.fit import Fit
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.fitting.checkpoint import Snapshot
 from trainyard_trainer.fitting.choices import Choices

@@ -10,7 +10,7 @@ import pytest
 from support.trainer_fits import fitted
 from support.trainer_models import Sample, rows
 from support.trainer_runs import a_spec
-from trainyard_operator.api.fit import Optimizer, OptimizerName, Schedule
+from trainyard_api.fit import Optimizer, OptimizerName, Schedule
 from trainyard_trainer.fitting.optimizers import make_optimizer
 
 

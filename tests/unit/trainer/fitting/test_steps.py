@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from support.trainer_models import TWO, Sample, rows
-from trainyard_operator.api.fit import Optimizer
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api.fit import Optimizer
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.encoding.columns import DENSE, SLOTS
 from trainyard_trainer.fitting.optimizers import make_optimizer
 from trainyard_trainer.fitting.state import ModelState
@@ -196,8 +196,8 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 from support.trainer_models import TWO, Sample, rows
-from trainyard_operator.api.fit import Optimizer
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api.fit import Optimizer
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.fitting.state import ModelState
 
 block, order = rows(101, slots=(3, 5)), np.random.default_rng(5).permutation(101).astype(np.int32)

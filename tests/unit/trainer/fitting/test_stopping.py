@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from trainyard_operator.api.fit import NoImprovement, StopWhen
+from trainyard_api.fit import NoImprovement, StopWhen
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.fitting.stopping import Reason, StopPolicy, StopState
 from trainyard_trainer.tasks.metrics import metric_names

@@ -13,7 +13,7 @@ from support.sounds import glides, tone, wav, write_folders
 from support.tables import write_records
 from support.trained import ends_alike_when_stopped, served_accuracy, trained_well
 from support.trainer_runs import SpecBuilder, run, stop_at_checkpoint
-from trainyard_operator.api import names
+from trainyard_api import names
 
 
 def write(path: Path, sounds: list[bytes], labels: list[str]) -> Path:

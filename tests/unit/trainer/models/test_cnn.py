@@ -18,9 +18,9 @@ from support.pictures import SIDE, encoded, pictures, write_folders
 from support.tables import write_records
 from support.trained import assert_core_operations
 from support.trainer_runs import Result, SpecBuilder, a_spec, kinds_of_operations, run, start
-from trainyard_operator.api import names
-from trainyard_operator.api.images import Augment, Image
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api import names
+from trainyard_api.images import Augment, Image
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.images import PIXELS
 from trainyard_trainer.encoding.images import ImageInputs
 from trainyard_trainer.models.cnn import build_cnn

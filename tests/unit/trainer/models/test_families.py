@@ -9,9 +9,9 @@ import pytest
 
 from support.trainer_models import TWO
 from support.trainer_runs import a_spec, run
-from trainyard_operator.api import names
-from trainyard_operator.api.fit import Optimizer
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api import names
+from trainyard_api.fit import Optimizer
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.fitting.optimizers import make_optimizer
 from trainyard_trainer.fitting.steps import LABELS, StepRunner

@@ -16,10 +16,10 @@ from support.tables import write_records
 from support.trained import ends_alike_when_stopped, served_accuracy, trained_well
 from support.trainer_models import TWO
 from support.trainer_runs import SpecBuilder, run
-from trainyard_operator.api import names
-from trainyard_operator.api.fit import Optimizer
-from trainyard_operator.api.program import KerasProgram
-from trainyard_operator.api.text import Text, TextReading
+from trainyard_api import names
+from trainyard_api.fit import Optimizer
+from trainyard_api.program import KerasProgram
+from trainyard_api.text import Text, TextReading
 from trainyard_trainer.data.dataset import open_data_set
 from trainyard_trainer.data.source import find
 from trainyard_trainer.data.texts import TEXTS, TextCounter

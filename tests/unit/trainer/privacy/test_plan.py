@@ -3,7 +3,7 @@
 import dp_accounting
 import pytest
 
-from trainyard_operator.api.privacy import Privacy
+from trainyard_api.privacy import Privacy
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.privacy.plan import PrivacyPlan, plan_privacy
 

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from support.trainer_models import TWO, rows
-from trainyard_operator.api.fit import Optimizer
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api.fit import Optimizer
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels
 from trainyard_trainer.encoding.columns import DENSE, ModelInputs
 from trainyard_trainer.fitting.optimizers import make_optimizer

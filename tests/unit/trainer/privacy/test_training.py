@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from support.trainer_runs import SpecBuilder, a_spec, run
-from trainyard_operator.api import names
+from trainyard_api import names
 
 PAGE = Path(__file__).parents[4] / "docs" / "privacy.md"
 NOISE = {"noiseMultiplier": 1.0}

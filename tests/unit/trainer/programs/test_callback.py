@@ -20,7 +20,7 @@ from support.model_server import served
 from support.signing_keys import write_keys
 from support.stores import S3, every_third, s3_server
 from support.trainer_runs import shared_verifier
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer import Progress
 from trainyard_trainer.errors import BadInput, ExportFailed
 from trainyard_trainer.fetch import main as fetch

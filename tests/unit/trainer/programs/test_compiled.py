@@ -14,7 +14,7 @@ from support.trained import served_accuracy, trained_well
 from support.trainer_fits import Fitted, fitted
 from support.trainer_runs import SpecBuilder
 from support.user_programs import a_program, code, train
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.export.saved_model import ServingModel, save
 from trainyard_trainer.programs.inputs import describe_data
 

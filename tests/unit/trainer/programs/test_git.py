@@ -17,8 +17,8 @@ from dulwich.web import HTTPGitApplication, WSGIRequestHandlerLogger, WSGIServer
 
 from support.certificates import write_certificate
 from support.trainer_runs import a_spec, run
-from trainyard_operator.api import names
-from trainyard_operator.api.code import CodeGit
+from trainyard_api import names
+from trainyard_api.code import CodeGit
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.programs.git import fetch
 

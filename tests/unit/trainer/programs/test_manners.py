@@ -8,7 +8,7 @@ import pytest
 
 from support.trainer_runs import SpecBuilder, environment, start
 from support.user_programs import a_program, code, train
-from trainyard_operator.api import names
+from trainyard_api import names
 
 USUAL = """
 import sys

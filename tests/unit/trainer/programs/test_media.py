@@ -17,7 +17,7 @@ from support.sounds import write_folders as write_sounds
 from support.trained import served_accuracy, trained_well
 from support.trainer_fits import fitted
 from support.trainer_runs import SpecBuilder, a_spec, run
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.export.saved_model import ServingModel, save
 from trainyard_trainer.fitting.steps import LABELS, as_block
 

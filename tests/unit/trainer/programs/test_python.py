@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.trainer_runs import Result, SpecBuilder, a_spec, run
-from trainyard_operator.api import names
+from trainyard_api import names
 
 GOOD = """
 import keras

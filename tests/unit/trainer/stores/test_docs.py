@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from trainyard_operator.api.modelservice import ModelService
+from trainyard_api.modelservice import ModelService
 from trainyard_trainer.spec import parse_job
 from trainyard_trainer.stores.filesystems import _OPENERS
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from support.stores import S3, every_third
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.fetch import main
 from trainyard_trainer.files import list_files
 from trainyard_trainer.reporting.result import ModelVersion

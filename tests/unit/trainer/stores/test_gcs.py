@@ -12,7 +12,7 @@ from support.learners import learning_quickly
 from support.model_server import over_rest, served
 from support.trained import Witness
 from support.trainer_runs import a_spec, run
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.data.source import find
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.export.verify import difference

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from support.stores import S3
 from support.trainer_runs import SpecBuilder, a_spec, run, stop_at_checkpoint, write_table
-from trainyard_operator.api import names
+from trainyard_api import names
 
 pytestmark = pytest.mark.thorough
 

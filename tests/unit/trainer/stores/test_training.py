@@ -10,7 +10,7 @@ import pytest
 
 from support.stores import S3, every_third
 from support.trainer_runs import SpecBuilder, a_spec, run, start, write_table
-from trainyard_operator.api import names
+from trainyard_api import names
 
 pytestmark = pytest.mark.thorough
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.stores import S3, every_third, one_in_three
-from trainyard_operator.api.names import MANIFEST_FILE
+from trainyard_api.names import MANIFEST_FILE
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.files import list_files
 from trainyard_trainer.stores.access import Access

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from support.trainer_runs import a_spec, run
-from trainyard_operator.api import names
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api import names
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.tasks.task import COUNT, LOSS, task_for
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainyard_operator.api.fit import LOSSES, METRICS, SVM_LOSSES, Fit, Loss, Metric
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api.fit import LOSSES, METRICS, SVM_LOSSES, Fit, Loss, Metric
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels
 from trainyard_trainer.tasks.losses import BINARY, MULTICLASS, REGRESSION
 from trainyard_trainer.tasks.metrics import is_better_higher, metric_names

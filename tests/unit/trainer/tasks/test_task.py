@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainyard_operator.api.program import KerasProgram
+from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels
 from trainyard_trainer.tasks.task import COUNT, LOSS, Task, task_for
 

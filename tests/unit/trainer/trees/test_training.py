@@ -15,7 +15,7 @@ import yaml
 
 from support.trained import assert_core_operations
 from support.trainer_runs import SpecBuilder, a_spec, a_tree_spec, run, start
-from trainyard_operator.api import names
+from trainyard_api import names
 
 ROOT = Path(__file__).parents[4]
 

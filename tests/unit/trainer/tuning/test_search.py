@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.trainer_runs import a_spec, run, start
-from trainyard_operator.api import names
+from trainyard_api import names
 
 LAYERS = {"name": "program.keras.hidden", "values": ["[8]", "[8, 4]"]}
 MOMENTUM = {"name": "fit.optimizer.momentum", "values": ["0.9"]}

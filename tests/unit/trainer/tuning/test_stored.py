@@ -12,7 +12,7 @@ import pytest
 
 from support.stores import S3, every_third, s3_server
 from support.trainer_runs import SpecBuilder, a_spec, run, start
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.objects import Objects
 from trainyard_trainer.stores.searches import StoredSearch

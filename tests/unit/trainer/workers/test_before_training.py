@@ -14,7 +14,7 @@ import pytest
 
 from support.trainer_pairs import tf_configs, two_workers
 from support.trainer_runs import SpecBuilder, a_spec, environment, start
-from trainyard_operator.api import names
+from trainyard_api import names
 
 pytestmark = pytest.mark.thorough
 

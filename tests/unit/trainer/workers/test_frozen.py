@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from trainyard_operator.api import names
+from trainyard_api import names
 from trainyard_trainer.workers.peers import GRACE_SECONDS, SILENT_BEATS
 
 pytestmark = pytest.mark.thorough

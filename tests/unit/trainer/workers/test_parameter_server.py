@@ -15,7 +15,7 @@ import pytest
 
 from support.trainer_pairs import wait_for, write_rows
 from support.trainer_runs import SpecBuilder, a_spec, start
-from trainyard_operator.api.names import EXIT_DONE, EXIT_PEER_LOST, EXIT_STOPPED
+from trainyard_api.names import EXIT_DONE, EXIT_PEER_LOST, EXIT_STOPPED
 
 pytestmark = pytest.mark.thorough
 

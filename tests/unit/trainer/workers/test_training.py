@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from support.trainer_pairs import two_workers, write_rows
 from support.trainer_runs import SpecBuilder, a_spec, run
-from trainyard_operator.api import names
+from trainyard_api import names
 
 EPOCHS = 60
 LONG = 2_000

@@ -10,7 +10,7 @@ import pytest
 
 from support.trainer_pairs import two_workers
 from support.trainer_runs import a_spec
-from trainyard_operator.api import names
+from trainyard_api import names
 
 pytestmark = pytest.mark.thorough
 

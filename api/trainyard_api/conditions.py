@@ -1,0 +1,42 @@
+"""Conditions as the Kubernetes API conventions want them: the transition time changes with the status only."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from trainyard_api.meta import Condition
+
+
+class Observation(NamedTuple):
+    """A condition before it is known when it became so."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str = ""
+
+
+def merge(
+    previous: Iterable[Condition], now_observed: Iterable[Observation], *, now: datetime, generation: int
+) -> list[Condition]:
+    """Return the observations as conditions, in the given order, each with the time its status last changed."""
+    before = {condition.type: condition for condition in previous}
+    time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [
+        Condition(
+            type=each.type,
+            status=each.status,
+            reason=each.reason,
+            message=each.message[:32768],
+            observed_generation=generation,
+            last_transition_time=old.last_transition_time
+            if (old := before.get(each.type)) and old.status == each.status
+            else time,
+        )
+        for each in now_observed
+    ]
+
+
+def is_true(conditions: Iterable[Condition], condition_type: str) -> bool:
+    """Return whether a condition of that type is there and holds."""
+    return any(each.type == condition_type and each.status == "True" for each in conditions)

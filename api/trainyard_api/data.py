@@ -1,0 +1,189 @@
+"""The data set of a TrainingJob."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from trainyard_api.meta import ApiModel, Column, Name, RelativePath, rule, rules
+from trainyard_api.stores import DataUri, SecretRef
+
+Buckets = Annotated[int, Field(ge=2, le=1000000)]
+
+
+class ConfigMapSource(ApiModel):
+    """Data small enough for a ConfigMap (1 MiB)."""
+
+    name: Name = Field(description="Name of the ConfigMap.")
+    key: str | None = Field(
+        default=None,
+        pattern=r"^[-._a-zA-Z0-9]+$",
+        max_length=253,
+        description="The one key to read; all keys, as files, where absent.",
+    )
+
+
+class VolumeSource(ApiModel):
+    """Data on a PersistentVolumeClaim."""
+
+    claim_name: Name = Field(description="Name of the PersistentVolumeClaim.")
+    path: RelativePath = Field(default="", description="File or folder inside the volume, relative to its root.")
+
+
+class DataSource(ApiModel):
+    """Where the data is; exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "[has(self.uri), has(self.configMap), has(self.persistentVolumeClaim)].filter(x, x).size() == 1",
+                "set exactly one of uri, configMap and persistentVolumeClaim",
+            ),
+            rule("!has(self.secretRef) || has(self.uri)", "only uri takes a secretRef", ".secretRef"),
+        )
+    )
+    uri: DataUri | None = Field(
+        default=None,
+        description="A file or folder: a path, or a URI with the scheme file, s3, gs, abfs, abfss, http, https, hdfs, "
+        "webhdfs or swebhdfs.",
+    )
+    secret_ref: SecretRef | None = Field(
+        default=None,
+        description="Credentials for the URI: a Secret with keys such as AWS_ACCESS_KEY_ID (docs/stores.md).",
+    )
+    config_map: ConfigMapSource | None = Field(default=None, description="A ConfigMap in the same namespace.")
+    persistent_volume_claim: VolumeSource | None = Field(default=None, description="A claim in the same namespace.")
+    require_success: bool = Field(
+        default=False,
+        description="Refuse a folder without the file _SUCCESS, which Spark and Hadoop write last.",
+    )
+
+
+class Validation(ApiModel):
+    """Which rows are held back to judge the model by; at most one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "[has(self.fraction), has(self.uri), has(self.column)].filter(x, x).size() <= 1",
+                "set at most one of fraction, uri and column",
+            ),
+        )
+    )
+    fraction: float | None = Field(
+        default=None, ge=0, le=0.9, description="Share of the rows, chosen by the seed; 0.1 where nothing is set here."
+    )
+    uri: DataUri | None = Field(
+        default=None,
+        description="A file or folder with rows of the same columns, in format directory a folder with the same "
+        "classes: a path or URI; a relative path starts in the folder that the data of data.source is in.",
+    )
+    column: Column | None = Field(
+        default=None,
+        description="A column that says of each row whether it is held back: true or false, 1 or 0, validation or "
+        "train. It is no feature then.",
+    )
+
+    @property
+    def share(self) -> float:
+        """The share of the rows of data.source to hold back at random."""
+        if self.fraction is not None:
+            return self.fraction
+        return 0.1 if self.uri is None and self.column is None else 0.0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any rows are held back."""
+        return self.fraction != 0
+
+
+class Data(ApiModel):
+    """The data set and what its columns mean."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.features) || !has(self.label) || !(self.label in self.features)",
+                "label cannot be one of the features",
+                ".label",
+            ),
+            rule(
+                "has(self.label) || self.format == 'directory'",
+                "label is missing: name the column to predict (in format directory it is the folders' names)",
+                ".label",
+            ),
+            rule(
+                "!has(self.validation.column) || (!has(self.label) || self.validation.column != self.label) && "
+                "(!has(self.features) || !(self.validation.column in self.features))",
+                "the column that chooses the validation rows can be neither the label nor one of the features",
+                ".validation.column",
+            ),
+            rule(
+                "!has(self.validation.column) || self.format != 'directory'",
+                "files in folders have no columns: put those to validate with into another folder and name it in "
+                "validation.uri, or use validation.fraction",
+                ".validation.column",
+            ),
+            rule(
+                "!has(self.slices) || !has(self.validation.fraction) || self.validation.fraction > 0.0",
+                "slices are measured on validation rows: hold some back with validation, or remove slices",
+                ".slices",
+            ),
+            rule(
+                "!has(self.slices) || !(self.format in ['npz', 'directory'])",
+                "slices are by the columns of a table: format npz and directory have none; remove slices",
+                ".slices",
+            ),
+        )
+    )
+    source: DataSource = Field(description="Where the data is.")
+    format: Literal["auto", "csv", "parquet", "tfrecord", "npz", "directory"] = Field(
+        default="auto",
+        description="Format; auto goes by the file name. directory is a folder for each class, with images, texts or "
+        "WAV files in it.",
+    )
+    label: Column | None = Field(
+        default=None,
+        description="The column to predict; in format directory, where it may be left out, the name to give to it.",
+    )
+    features: list[Column] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=10000,
+        description="The columns to predict from, each once; all but the label where absent.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    hashing: dict[Column, Buckets] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Text columns, each with the number of categories to hash its texts into: for more different texts "
+        "than the 10,000 of a vocabulary, or new ones all the time.",
+    )
+    slices: list[Column] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=10,
+        description="Columns of a table, each once: the manifest and the model card tell the metrics of the validation "
+        "rows for each of their values too. They are features like the others unless data.features leaves them out.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    validation: Validation = Field(default=Validation(), description="Which rows are held back.")
+    label_separator: str = Field(
+        default="|",
+        min_length=1,
+        max_length=8,
+        description="What stands between the labels of a row in task multilabelClassification, where they are a text.",
+    )
+    max_bad_rows: int = Field(
+        default=0,
+        ge=0,
+        le=1000000,
+        description="Rows that may be left out because they cannot be used: a number or label that is none, a wrong "
+        "number of fields, a vector of another length, a text that is not UTF-8, a file that cannot be decoded. One "
+        "more is an error.",
+    )
+
+    @property
+    def label_name(self) -> str:
+        """The label's name."""
+        return self.label or "label"

@@ -1,0 +1,114 @@
+"""ModelService: one model, served by TensorFlow Serving and kept on its newest good version."""
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from trainyard_api.meta import NAME_RULE, ApiModel, Conditions, LabelValue, ResourceName, rule, rules
+from trainyard_api.pods import GPU_RULES, PodTemplate, Resources
+from trainyard_api.stores import ModelUri, SecretRef
+
+KIND, PLURAL, SINGULAR, SHORT = "ModelService", "modelservices", "modelservice", "ms"
+
+
+class LabelSelector(ApiModel):
+    """Chooses resources by their labels."""
+
+    match_labels: dict[str, LabelValue] = Field(
+        min_length=1, max_length=16, description="Labels a TrainingJob must have."
+    )
+
+
+class FromTraining(ApiModel):
+    """The newest succeeded TrainingJob that matches."""
+
+    selector: LabelSelector = Field(description="Which TrainingJobs, in the same namespace, to take models from.")
+
+
+class Model(ApiModel):
+    """Which model to serve; exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("has(self.fromTraining) != has(self.uri)", "set exactly one of fromTraining and uri"),
+            rule(
+                "!has(self.secretRef) || !has(self.uri) || !self.uri.startsWith('pvc://')",
+                "a PersistentVolumeClaim takes no secretRef",
+                ".secretRef",
+            ),
+        )
+    )
+    from_training: FromTraining | None = Field(default=None, description="Follow the newest succeeded TrainingJob.")
+    uri: ModelUri | None = Field(
+        default=None,
+        description="One model version, as in a TrainingJob's status.model.uri: pvc://<claim>/<model>/<version>, "
+        "s3://<bucket>/<model>/<version>, or the like with gs, abfs, abfss and hdfs.",
+    )
+    secret_ref: SecretRef | None = Field(
+        default=None,
+        description="Credentials for a store that is no claim: a Secret with keys such as AWS_ACCESS_KEY_ID "
+        "(docs/stores.md).",
+    )
+
+
+class Server(ApiModel):
+    """The TensorFlow Serving container."""
+
+    model_config = ConfigDict(json_schema_extra=rules(*GPU_RULES))
+    image: str = Field(
+        default="tensorflow/serving:2.20.0", min_length=1, max_length=512, description="A TensorFlow Serving image."
+    )
+    gpus: int = Field(default=0, ge=0, le=64, description="GPUs of each replica.")
+    gpu_resource: ResourceName = Field(
+        default="nvidia.com/gpu", description="Name of the extended resource that counts as a GPU."
+    )
+    resources: Resources = Field(default=Resources(), description="Resources of each replica, without its GPUs.")
+    template: PodTemplate = Field(default=PodTemplate(), description="What else to set on the pods.")
+
+
+class ModelServiceSpec(ApiModel):
+    """Which model to serve, and how."""
+
+    model: Model = Field(description="Which model to serve.")
+    replicas: int = Field(default=1, ge=0, le=1000, description="Number of serving pods.")
+    server: Server = Field(default=Server(), description="The TensorFlow Serving container.")
+
+
+class RevisionStatus(ApiModel):
+    """One revision: a model version with the server settings it is served with."""
+
+    revision: str = Field(description="Suffix of its Deployment's name.")
+    model_version: int = Field(description="Version of the model.")
+    uri: str = Field(description="Where the model version is.")
+    digest: str | None = Field(default=None, description="Digest of its manifest, where known.")
+    ready: int = Field(default=0, description="Replicas that answer.")
+    training_job: str | None = Field(default=None, description="The TrainingJob it comes from.")
+
+
+Phase = Literal["Pending", "Progressing", "Ready", "Degraded", "Stopped"]
+
+
+class ModelServiceStatus(ApiModel):
+    """What the operator has observed."""
+
+    observed_generation: int = Field(default=0, description="The generation of the spec this status is about.")
+    phase: Phase = Field(default="Pending", description="A one-word summary of the conditions.")
+    conditions: Conditions = Field(default=[], description="Ready, Available, Progressing, Degraded.")
+    url: str | None = Field(default=None, description="REST address inside the cluster, up to the model's name.")
+    grpc: str | None = Field(default=None, description="gRPC address inside the cluster, as host:port.")
+    current: RevisionStatus | None = Field(default=None, description="The revision that takes the traffic.")
+    next: RevisionStatus | None = Field(default=None, description="The revision that is being brought up.")
+    replicas: int = Field(default=0, description="Serving pods, for the scale subresource.")
+    ready: str = Field(default="0/0", description="Replicas that answer of replicas wanted, for kubectl get.")
+    selector: str = Field(default="", description="Label selector of the serving pods, for the scale subresource.")
+
+
+class ModelService(ApiModel):
+    """A model behind a stable REST and gRPC address."""
+
+    model_config = ConfigDict(json_schema_extra=rules(NAME_RULE))
+    api_version: str = "trainyard.dev/v1alpha1"
+    kind: Literal["ModelService"] = "ModelService"
+    metadata: dict[str, Any]
+    spec: ModelServiceSpec
+    status: ModelServiceStatus | None = None

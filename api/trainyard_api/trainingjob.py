@@ -1,0 +1,309 @@
+"""TrainingJob: one model to train, from data to a version in a store."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from trainyard_api.data import Data
+from trainyard_api.fit import LOSSES, METRICS, SVM_LOSSES, Checkpoint, Fit
+from trainyard_api.meta import (
+    NAME_RULE,
+    ApiModel,
+    Conditions,
+    Duration,
+    Label,
+    Name,
+    ResourceName,
+    Time,
+    rule,
+    rules,
+)
+from trainyard_api.pods import GPU_RULES, PodTemplate, Resources
+from trainyard_api.privacy import PRIVACY_RULES, Privacy
+from trainyard_api.program import TREE_FAMILIES, Program
+from trainyard_api.stores import SecretRef, StoreUri
+from trainyard_api.tuning import Tuning
+
+KIND, PLURAL, SINGULAR, SHORT = "TrainingJob", "trainingjobs", "trainingjob", "tj"
+
+
+class Worker(ApiModel):
+    """The pods that train."""
+
+    model_config = ConfigDict(json_schema_extra=rules(*GPU_RULES))
+    replicas: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Number of pods that train one model together. All mount the claims of data and store: these must "
+        "be ReadWriteMany, or all pods run on one node.",
+    )
+    gpus: int = Field(default=0, ge=0, le=64, description="GPUs of each pod.")
+    gpu_resource: ResourceName = Field(
+        default="nvidia.com/gpu", description="Name of the extended resource that counts as a GPU."
+    )
+    image: str | None = Field(
+        default=None, min_length=1, max_length=512, description="Overrides the operator's trainer image."
+    )
+    resources: Resources = Field(default=Resources(), description="Resources of each pod, without its GPUs.")
+    template: PodTemplate = Field(default=PodTemplate(), description="What else to set on the pods.")
+
+
+class Roles(ApiModel):
+    """The groups of pods of a training."""
+
+    worker: Worker = Field(default=Worker(), description="The pods that train.")
+
+
+class RunPolicy(ApiModel):
+    """How a training is run."""
+
+    suspend: bool = Field(default=False, description="Stop the pods, or do not start them, until set back to false.")
+    max_restarts: int = Field(
+        default=3, ge=0, le=100, description="Restarts after a failure of the program. Disruptions are not charged."
+    )
+    active_deadline: Duration | None = Field(default=None, description="Longest run of one attempt, for example 24h.")
+
+
+class ClaimStore(ApiModel):
+    """A PersistentVolumeClaim that keeps models."""
+
+    claim_name: Name = Field(description="Name of the PersistentVolumeClaim; it must already exist.")
+
+
+class Store(ApiModel):
+    """Where model versions are kept; exactly one of persistentVolumeClaim and uri."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.uri) != has(self.persistentVolumeClaim)", "set exactly one of uri and persistentVolumeClaim"
+            ),
+            rule("!has(self.secretRef) || has(self.uri)", "only uri takes a secretRef", ".secretRef"),
+        )
+    )
+    persistent_volume_claim: ClaimStore | None = Field(default=None, description="A claim in the same namespace.")
+    uri: StoreUri | None = Field(
+        default=None, description="A store reached over the network: s3://bucket/prefix, gs://, abfss:// or hdfs://."
+    )
+    secret_ref: SecretRef | None = Field(
+        default=None,
+        description="Credentials for the URI: a Secret with keys such as AWS_ACCESS_KEY_ID (docs/stores.md).",
+    )
+
+
+class SecretKeyRef(ApiModel):
+    """One key of a Secret in the same namespace."""
+
+    name: Name = Field(description="Name of the Secret.")
+    key: str = Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, description="The key to read.")
+
+
+class Signing(ApiModel):
+    """How model versions are signed (docs/signing.md)."""
+
+    secret_key_ref: SecretKeyRef = Field(
+        description="The private key: an elliptic curve key (P-256, P-384 or P-521) as PEM, without a password."
+    )
+
+
+class Output(ApiModel):
+    """Where the result goes."""
+
+    store: Store = Field(description="The model store; versions are written to <store>/<modelName>/<version>/.")
+    signing: Signing | None = Field(
+        default=None, description="Sign each version, as model.sig beside its files; not signed where absent."
+    )
+
+
+_LEFT_OUT = (
+    f"self.fit.epochs == {Fit().epochs} && self.fit.batchSize == {Fit().batch_size} && "
+    f"self.fit.optimizer.name == '{Fit().optimizer.name}' && "
+    f"self.fit.optimizer.learningRate == {Fit().optimizer.learning_rate} && "
+    "![has(self.fit.optimizer.momentum), has(self.fit.optimizer.weightDecay), has(self.fit.optimizer.schedule), "
+    "has(self.fit.loss), has(self.fit.jitCompile)].exists(x, x) && self.fit.precision == 'Auto'"
+)
+"""CEL: the fields of `fit` that mean nothing for trees have their defaults."""
+
+_FIXED = "{} cannot change once the job exists; create a new TrainingJob to train again"
+
+
+def _by_task(names: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{' or '.join(each)} for {task}" for task, each in names.items() if each)
+
+
+class TrainingJobSpec(ApiModel):
+    """What to train, on what, how, and where the model goes."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.fit.loss) || has(self.program.container) || self.fit.loss in (!has(self.program.keras) ? "
+                f"{LOSSES}[self.program.python.task] : self.program.keras.family == 'svm' ? {SVM_LOSSES} : "
+                f"{LOSSES}[self.program.keras.task])",
+                f"a loss has to fit the task: {_by_task(LOSSES)}; {' or '.join(SVM_LOSSES)} for an svm",
+                ".fit.loss",
+            ),
+            rule(
+                "has(self.program.container) || self.fit.metrics.all(m, m in "
+                f"{METRICS}[has(self.program.keras) ? self.program.keras.task : self.program.python.task])",
+                f"a metric has to fit the task: {_by_task(METRICS)}",
+                ".fit.metrics",
+            ),
+            rule(
+                "!has(self.data.hashing) || has(self.program.container) || (has(self.program.keras) ? "
+                "self.program.keras.family in ['linear', 'mlp', 'svm'] : ![has(self.program.python.image), "
+                "has(self.program.python.text), has(self.program.python.audio)].exists(x, x))",
+                "only tables have hashed columns: those of the families linear, mlp and svm, and of program.python "
+                "without image, text or audio",
+                ".data.hashing",
+            ),
+            rule(
+                "!has(self.tuning) || !has(self.program.container)",
+                "a container program does its own tuning: remove tuning",
+                ".tuning",
+            ),
+            rule(
+                "!has(self.tuning) || self.roles.worker.replicas == 1",
+                "tuning runs its trials in one pod: set roles.worker.replicas to 1",
+                ".tuning",
+            ),
+            rule(
+                "self.roles.worker.replicas == 1 || !has(self.program.keras) || "
+                f"!(self.program.keras.family in {list(TREE_FAMILIES)})",
+                "trees are grown in one pod: set roles.worker.replicas to 1",
+                ".roles",
+            ),
+            *(
+                rule(
+                    f"has(self.{field}) == has(oldSelf.{field}) && "
+                    f"(!has(self.{field}) || self.{field} == oldSelf.{field})",
+                    _FIXED.format(field),
+                    f".{field}",
+                )
+                for field in ("modelName", "tuning", "privacy")
+            ),
+            *PRIVACY_RULES,
+            rule(
+                f"!has(self.program.keras) || !(self.program.keras.family in {list(TREE_FAMILIES)}) || ({_LEFT_OUT})",
+                "trees have no epochs, batches, optimizer, loss or precision: leave those fields of fit out; "
+                "numTrees and shrinkage in program.keras are their knobs",
+                ".fit",
+            ),
+            *(
+                rule(f"self.{field} == oldSelf.{field}", _FIXED.format(field), f".{field}")
+                for field in ("program", "data", "fit", "checkpoint", "roles", "output")
+            ),
+        )
+    )
+    model_name: Label | None = Field(default=None, description="Name in the store; metadata.name if absent.")
+    program: Program = Field(description="What to train.")
+    data: Data = Field(description="The data set.")
+    fit: Fit = Field(default=Fit(), description="How to train.")
+    tuning: Tuning | None = Field(default=None, description="A search for the best settings; none where absent.")
+    privacy: Privacy | None = Field(
+        default=None, description="Differentially private training, with a bound on what the weights tell of a row."
+    )
+    checkpoint: Checkpoint = Field(default=Checkpoint(), description="How often work is saved.")
+    roles: Roles = Field(default=Roles(), description="The pods.")
+    run_policy: RunPolicy = Field(default=RunPolicy(), description="How the training is run.")
+    output: Output = Field(description="Where the model goes.")
+
+
+class Progress(ApiModel):
+    """How far the training is; the same numbers as the trainer's /progress."""
+
+    epoch: int = Field(default=0, description="Epochs finished.")
+    epochs: int = Field(default=0, description="Epochs at most.")
+    step: int = Field(default=0, description="Steps finished.")
+    steps: int = Field(default=0, description="Steps at most.")
+    percent: int = Field(
+        default=0, description="Share of the steps finished, or of the epochs where no steps are known."
+    )
+    summary: str = Field(default="", description="Epochs finished of epochs at most, for kubectl get.")
+    loss: str | None = Field(default=None, description="Training loss of the running epoch, as a decimal number.")
+    metrics: dict[str, str] = Field(default={}, description="Metrics of the last epoch, as decimal numbers.")
+    samples_per_second: int | None = Field(default=None, description="Rows trained on each second.")
+    eta: str | None = Field(default=None, description="Time left, for example 3m20s.")
+
+
+class Attempt(ApiModel):
+    """One run of the training from start, or checkpoint, to end."""
+
+    n: int = Field(description="Number of the attempt, from 0.")
+    started: Time | None = Field(default=None, description="When its pod started (RFC 3339).")
+    ended: Time | None = Field(default=None, description="When it ended (RFC 3339).")
+    outcome: Literal["Running", "Succeeded", "Failed", "Stopped"] = Field(description="How it ended, or Running.")
+    exit_code: int | None = Field(default=None, description="Exit code of the trainer.")
+    node: str | None = Field(default=None, description="Node it ran on; of several, that of the worker named by index.")
+    index: int | None = Field(
+        default=None, description="Of several workers, the one whose end decided how the attempt ended."
+    )
+
+
+class Failure(ApiModel):
+    """Why the training failed; kept when the pods are gone."""
+
+    reason: str = Field(description="One CamelCase word.")
+    message: str = Field(description="What went wrong and what to change.")
+    attempt: int = Field(default=0, description="The attempt that failed.")
+    exit_code: int | None = Field(default=None, description="Exit code of the trainer.")
+    node: str | None = Field(default=None, description="Node it ran on.")
+    index: int | None = Field(default=None, description="Of several workers, the one that failed.")
+
+
+class CheckpointStatus(ApiModel):
+    """The newest checkpoint."""
+
+    step: int = Field(description="Steps finished when it was written.")
+    path: str = Field(description="Where it is, inside the store.")
+    time: Time = Field(description="When it was written (RFC 3339).")
+
+
+class ModelStatus(ApiModel):
+    """The trained model version."""
+
+    name: str = Field(description="Name of the model in the store.")
+    version: int = Field(description="Version, from 1.")
+    uri: str = Field(description="Where it is, as a ModelService's spec.model.uri takes it.")
+    digest: str = Field(description="Digest of its manifest trainyard.json, as sha256:<hex>.")
+    size_bytes: int = Field(default=0, description="Size of its files together.")
+    metrics: dict[str, str] = Field(default={}, description="Final metrics, as decimal numbers.")
+
+
+Phase = Literal["Pending", "Starting", "Running", "Exporting", "Suspended", "Succeeded", "Failed"]
+
+
+class TrainingJobStatus(ApiModel):
+    """What the operator has observed."""
+
+    observed_generation: int = Field(default=0, description="The generation of the spec this status is about.")
+    phase: Phase = Field(default="Pending", description="A one-word summary of the conditions.")
+    conditions: Conditions = Field(default=[], description="Observations; Succeeded and Failed are final.")
+    progress: Progress | None = Field(default=None, description="How far the training is.")
+    # At most maxRestarts and as many stops as are borne, and the first.
+    attempts: list[Attempt] = Field(default=[], max_length=128, description="Every run so far.")
+    restarts: int = Field(default=0, description="Restarts after failures of the program.")
+    failure: Failure | None = Field(default=None, description="Why the training failed.")
+    last_checkpoint: CheckpointStatus | None = Field(default=None, description="The newest checkpoint.")
+    model: ModelStatus | None = Field(default=None, description="The trained model version.")
+    start_time: Time | None = Field(default=None, description="When the operator started the training (RFC 3339).")
+    completion_time: Time | None = Field(default=None, description="When the training ended (RFC 3339).")
+    gpus: int = Field(default=0, description="GPUs of all pods together.")
+
+
+class TrainingJob(ApiModel):
+    """A model to train: data, program and settings in; a verified model version out."""
+
+    model_config = ConfigDict(json_schema_extra=rules(NAME_RULE))
+    api_version: str = "trainyard.dev/v1alpha1"
+    kind: Literal["TrainingJob"] = "TrainingJob"
+    metadata: dict[str, Any]
+    spec: TrainingJobSpec
+    status: TrainingJobStatus | None = None
+
+    @property
+    def model_name(self) -> str:
+        """The model's name in the store."""
+        return self.spec.model_name or str(self.metadata["name"])

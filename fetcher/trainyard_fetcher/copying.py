@@ -1,0 +1,203 @@
+"""Brings one model version to its server, and nothing that is not exactly it: what all stores have in common.
+
+It imports nothing but the standard library, so that an init container starts at once, and trusts nothing it reads: a
+manifest may name any path, and a store may hold half a model.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Protocol
+
+from trainyard_api.names import MANIFEST_FILE, TERMINATION_MESSAGE_ENV
+
+MANIFEST_LIMIT = 64 * 2**20
+_CHUNK = 2**20
+_POLL = 0.5
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class FetchError(Exception):
+    """The model version cannot be served.
+
+    Attributes:
+        reason: Why, as one CamelCase word: it becomes the reason of a condition.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a model version, as its manifest has it; `path` is relative and stays inside the version."""
+
+    path: PurePosixPath
+    size: int
+    sha256: str
+
+
+class Origin(Protocol):
+    """One model version in a store. As text it is its address."""
+
+    def manifest(self) -> bytes | None:
+        """Return at least as much of the manifest as may be read, or nothing where there is none."""
+
+    def open(self, path: PurePosixPath) -> BinaryIO:
+        """Open a file of the version.
+
+        Raises:
+            FileNotFoundError: there is none.
+            FetchError: it leads out of the version.
+        """
+
+    def missing(self) -> str:
+        """Say what is wrong with an address where no manifest is."""
+
+
+def fetch(origin: Origin, target: Path, *, digest: str | None = None, wait: float = 0.0) -> list[File]:
+    """Copy a model version, verifying every byte; `target` appears complete or not at all.
+
+    Args:
+        origin: The version in the store.
+        target: Folder to create. One that is there from an earlier run is replaced.
+        digest: `sha256:<hex>` that the version's manifest must have.
+        wait: Seconds to wait for the version to appear: the store may be a network file system that lags behind.
+
+    Raises:
+        FetchError: the version is absent, incomplete, altered or unsafe.
+        OSError: the store cannot be read or the target not be written.
+    """
+    content = _read_manifest(origin, wait)
+    _check_digest(origin, content, digest)
+    files = parse_manifest(content, where=f"{origin}/{MANIFEST_FILE}")
+    staging = target.parent / f".staging-{target.name}"
+    for leftover in (staging, target):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for file in files:
+        _copy(origin, staging, file)
+    (staging / MANIFEST_FILE).write_bytes(content)
+    # TensorFlow Serving loads a version as soon as its folder has a number for a name.
+    staging.rename(target)
+    return files
+
+
+def parse_manifest(content: bytes, *, where: str) -> list[File]:
+    """Return the files of a manifest.
+
+    Raises:
+        FetchError: it is not a manifest of a SavedModel, or names something outside of the version.
+    """
+    try:
+        manifest = json.loads(content)
+        files = [_parse_file(each) for each in manifest["files"]]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise FetchError("BadManifest", f"{where} is not a model manifest ({error}); export the model again") from error
+    paths = [file.path for file in files]
+    if len(set(paths)) != len(paths) or PurePosixPath(MANIFEST_FILE) in paths:
+        raise FetchError("BadManifest", f"{where} lists a file twice, or itself; export the model again")
+    if PurePosixPath("saved_model.pb") not in paths:
+        raise FetchError("BadManifest", f"{where} lists no saved_model.pb; only a SavedModel can be served")
+    return files
+
+
+def _parse_file(entry: dict[str, Any]) -> File:
+    path, size, sha256 = entry["path"], entry["size"], entry["sha256"]
+    if not isinstance(path, str) or not isinstance(size, int) or not _SHA256.fullmatch(sha256):
+        raise ValueError(f"a file entry is malformed: {entry!r:.200}")
+    relative = PurePosixPath(path)
+    if not relative.parts or relative.is_absolute() or ".." in relative.parts or "\0" in path:
+        raise ValueError(f"path {path!r:.200} leads out of the version")
+    return File(relative, size, sha256)
+
+
+def _read_manifest(origin: Origin, wait: float) -> bytes:
+    deadline = time.monotonic() + wait
+    while (content := origin.manifest()) is None:
+        if time.monotonic() >= deadline:
+            raise FetchError("ModelNotFound", origin.missing())
+        time.sleep(_POLL)
+    if len(content) > MANIFEST_LIMIT:
+        raise FetchError("BadManifest", f"{origin}/{MANIFEST_FILE} is larger than {MANIFEST_LIMIT} bytes")
+    return content
+
+
+def _check_digest(origin: Origin, content: bytes, digest: str | None) -> None:
+    found = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    if digest is not None and digest != found:
+        raise FetchError(
+            "DigestMismatch",
+            f"{origin}/{MANIFEST_FILE} has digest {found}, expected {digest}: "
+            "the version was changed after its training; train again, or restore it",
+        )
+
+
+def _copy(origin: Origin, target: Path, file: File) -> None:
+    where = f"{origin}/{file.path}"
+    try:
+        reader = origin.open(file.path)
+    except FileNotFoundError as error:
+        raise FetchError("IncompleteModel", f"{where} is missing; restore the version, or train again") from error
+    destination = target / file.path
+    checksum, size = hashlib.sha256(), 0
+    with reader, _new(destination) as writer:
+        # One byte more than announced is enough to know; a file that never ends must not fill the disk.
+        while size <= file.size and (chunk := reader.read(_CHUNK)):
+            checksum.update(chunk)
+            writer.write(chunk)
+            size += len(chunk)
+    if size != file.size or checksum.hexdigest() != file.sha256:
+        raise FetchError(
+            "CorruptModel",
+            f"{where} is not the file that was exported: expected {file.size} bytes with SHA-256 {file.sha256}, "
+            f"got {size if size <= file.size else 'more'} bytes with {checksum.hexdigest()}; "
+            "restore the version, or train again",
+        )
+
+
+def _new(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("wb")
+
+
+def command(program: str, find: Callable[[str], Origin], arguments: Sequence[str] | None = None) -> int:
+    """Fetch from the command line; the last word goes into the pod's termination message.
+
+    Args:
+        program: How it is called.
+        find: Makes a version of an address.
+        arguments: Those of the command line.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=fetch.__doc__)
+    parser.add_argument("--source", required=True, help="address of the model version in the store")
+    parser.add_argument("--target", type=Path, required=True, help="folder to create")
+    parser.add_argument("--digest", help="sha256:<hex> that the version's trainyard.json must have")
+    parser.add_argument("--wait", type=float, default=10.0, help="seconds to wait for the version to appear")
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    try:
+        files = fetch(find(options.source), options.target, digest=options.digest, wait=options.wait)
+    except FetchError as error:
+        return _fail(f"{error.reason}: {error}")
+    except OSError as error:
+        return _fail(f"FetchFailed: {error}")
+    total = sum(file.size for file in files)
+    print(f"Fetched {len(files)} files, {total} bytes, verified, in {time.monotonic() - started:.2f} s")
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(message, file=sys.stderr)
+    if path := os.environ.get(TERMINATION_MESSAGE_ENV):
+        # The kubelet reads 4096 bytes.
+        Path(path).write_bytes(message.encode(errors="replace")[:4096])
+    return 1

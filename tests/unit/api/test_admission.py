@@ -1,0 +1,415 @@
+"""What is accepted and what is refused at apply time, with which words."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.custom_resources import SCHEMAS, refusals, with_defaults
+from trainyard_api.modelservice import ModelService
+from trainyard_api.trainingjob import TrainingJob
+
+ROOT = Path(__file__).parents[3]
+SAMPLES = [
+    pytest.param(document, id=f"{path.relative_to(ROOT)}:{document['kind']}")
+    for folder in ("examples", "manifests/samples")
+    for path in sorted((ROOT / folder).rglob("*.yaml"))
+    for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    if document and document.get("kind") in SCHEMAS
+] + [
+    pytest.param(document, id=f"docs/{path.name}:{document['kind']}:{document['metadata']['name']}")
+    for path in sorted((ROOT / "docs").glob("*.md"))
+    for block in re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for document in yaml.safe_load_all(block)
+    if isinstance(document, dict) and document.get("kind") in SCHEMAS
+]
+
+
+def a_training_job(**spec):
+    minimal = {
+        "program": {"keras": {"task": "regression"}},
+        "data": {"source": {"configMap": {"name": "rows"}}, "label": "price"},
+        "output": {"store": {"persistentVolumeClaim": {"claimName": "models"}}},
+    }
+    return _resource("TrainingJob", minimal | spec)
+
+
+def a_model_service(**spec):
+    return _resource("ModelService", {"model": {"uri": "pvc://models/churn/3"}} | spec)
+
+
+def _resource(kind, spec):
+    return {"apiVersion": "trainyard.dev/v1alpha1", "kind": kind, "metadata": {"name": "churn"}, "spec": spec}
+
+
+def worker(**fields):
+    return a_training_job(roles={"worker": fields})
+
+
+RANGE = {"name": "fit.optimizer.learningRate", "minValue": 0.001, "maxValue": 0.1}
+TUNING = {"parameters": [{"name": "program.keras.activation", "values": ["relu", "tanh"]}]}
+
+
+def tuning(**fields):
+    return a_training_job(tuning=TUNING | fields)
+
+
+def output(**fields):
+    return a_training_job(output=a_training_job()["spec"]["output"] | fields)
+
+
+def keras(**fields):
+    return a_training_job(program={"keras": {"task": "binaryClassification"} | fields})
+
+
+def python(source, **fields):
+    program = {"entryPoint": "models.churn:build", "task": "regression", "source": source}
+    return a_training_job(program={"python": program | fields})
+
+
+def hashed(job):
+    return job | {"spec": job["spec"] | {"data": job["spec"]["data"] | {"hashing": {"street": 1000}}}}
+
+
+GIT = {"url": "https://host.example/team/models.git", "commit": "0123456789" * 4}
+
+
+def data(**fields):
+    return a_training_job(data=a_training_job()["spec"]["data"] | fields)
+
+
+GOOD_URIS = [
+    "/data/rows.csv",
+    "rows.csv",
+    "file:///data/rows.csv",
+    "s3://lake/a b/%20c/",
+    "gs://lake/churn",
+    "abfss://box@account.dfs.core.windows.net/churn",
+    "https://host:8443/rows.csv?version=3&download=1",
+    "hdfs://ann@nameservice1/churn",
+    "webhdfs://namenode:9870/churn",
+]
+BAD_URIS = [
+    ("ftp://host/rows.csv", "expected a path, or a URI of a file or folder"),
+    ("s3a://lake/churn", "expected a path, or a URI of a file or folder"),
+    ("s3:///churn", "expected a path, or a URI of a file or folder"),
+    ("s3://lake/../other", "remove '..'"),
+    ("/data/..", "remove '..'"),
+    ("s3://AKID:secret@lake/churn", "no place for credentials"),
+    ("s3://AKID@lake/churn", "no place for credentials"),
+    ("https://ann:hunter2@host/rows.csv", "no place for credentials"),
+    ("https://t0ken@host/rows.csv", "no place for credentials"),
+    ("webhdfs://ann:hunter2@host/rows", "no place for credentials"),
+    ("https://host/rows.csv?X-Amz-Signature=abc", "no place for credentials"),
+    ("https://host/rows.csv?a=1&sig=abc", "no place for credentials"),
+    ("https://host/rows.csv?access_token=abc", "no place for credentials"),
+    ("s3://lake/churn?endpoint_override=evil", "only http and https URIs have a query"),
+]
+
+
+def store(**fields):
+    return a_training_job(output={"store": fields})
+
+
+@pytest.mark.parametrize("document", SAMPLES)
+def test_every_example_is_accepted(document):
+    assert refusals(document) == []
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        a_training_job(),
+        a_training_job(modelName="other", fit={"stopWhen": {"lossBelow": 0.1}}),
+        a_training_job(program={"container": {"image": "me/train:1", "args": ["--fast"]}}),
+        a_training_job(runPolicy={"activeDeadline": "1h30m", "suspend": True}),
+        a_training_job(fit={"loss": "huber", "metrics": ["r2_score", "root_mean_squared_error"]}),
+        tuning(algorithm="grid", parallelTrials=4),
+        tuning(parameters=[{"name": "fit.epochs", "minValue": 1, "maxValue": 9, "step": 2}], algorithm="grid"),
+        a_training_job(fit={"stopWhen": {"steps": 5000, "timeLimit": "2h"}}, checkpoint={"every": "5m"}),
+        keras(family="textClassifier", text={"maxTokens": 5000, "layer": "globalAveragePooling1D"}),
+        keras(family="textClassifier", text={"numBins": 5000, "standardize": "lower"}),
+        keras(family="audioClassifier", audio={"samplingRate": 16000, "maxFreq": 8000, "filters": [8]}),
+        a_training_job(fit={"batchSize": "Auto", "precision": "mixed_bfloat16", "jitCompile": True}),
+        keras(family="gradientBoostedTrees", numTrees=50, maxDepth=4, shrinkage=0.05, subsample=0.8, l2=0.1),
+        keras(family="randomForest", minExamples=2),
+        a_training_job(privacy={"targetEpsilon": 3, "delta": 0.00001}),
+        data(features=["rooms", "area"]),
+        a_training_job(data={"source": {"uri": "/photos"}, "format": "directory"}),
+        keras(family="cnn", image={"height": 32, "width": 48, "augment": {"flip": "horizontal", "zoom": 0.1}}),
+        python({"image": "me/code:1"}, hyperparameters={"units": 8, "sizes": [1, 2], "deep": {"a": True}}),
+        python({"configMap": {"name": "code"}}),
+        python({"git": GIT | {"path": "src/models"}}),
+        python({"image": "me/code:1"}, image={}),
+        python({"image": "me/code:1"}, image={"height": 224, "width": 224, "channels": 3}),
+        python({"image": "me/code:1"}, text={"numBins": 5000, "outputSequenceLength": 64}),
+        python({"image": "me/code:1"}, audio={"samplingRate": 16000, "maxFreq": 8000}),
+        hashed(python({"image": "me/code:1"})),
+        output(signing={"secretKeyRef": {"name": "keys", "key": "private.pem"}}),
+        data(format="tfrecord", maxBadRows=10, validation={"uri": "validation/"}),
+        data(validation={"column": "split"}),
+        data(format="npz", validation={"column": "split"}),
+        data(format="directory", validation={"uri": "held-back"}, maxBadRows=3),
+        data(hashing={"street": 1000}),
+        a_training_job(program={"keras": {"task": "multilabelClassification"}}),
+        data(validation={"fraction": 0}),
+        data(source={"persistentVolumeClaim": {"claimName": "rows", "path": "a/b..c/d.csv"}}),
+        *(data(source={"uri": uri}) for uri in GOOD_URIS),
+        data(source={"uri": "s3://lake/churn/", "secretRef": {"name": "lake"}}),
+        *(store(uri=uri) for uri in ("s3://models", "gs://b/p/", "abfss://box@account.dfs.core.windows.net/m")),
+        store(uri="s3://models/prod", secretRef={"name": "models"}),
+        worker(replicas=64),
+        worker(gpus=2, resources={"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"memory": "2e9"}}),
+        worker(template={"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}),
+        worker(template={"affinity": {"nodeAffinity": {}}, "tolerations": [{"operator": "Exists"}]}),
+        a_model_service(),
+        a_model_service(model={"uri": "s3://models/prod/churn/3", "secretRef": {"name": "models"}}),
+        a_model_service(model={"fromTraining": {"selector": {"matchLabels": {"model": "churn"}}}}, replicas=0),
+        a_model_service(server={"template": {"labels": {"team": "a"}, "nodeSelector": {"gpu": "yes"}}}),
+    ],
+)
+def test_good_input_is_accepted(resource):
+    assert refusals(resource) == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "words"),
+    [
+        (a_training_job(epochs=3), "unknown field .spec.epochs"),
+        (a_training_job(fit={"epoch": 3}), "unknown field .spec.fit.epoch"),
+        (a_training_job(program={}), "set exactly one of keras, python and container"),
+        (python({}), "set exactly one of image, configMap and git"),
+        (python({"image": "a", "git": GIT}), "set exactly one of image, configMap and git"),
+        (python({"image": "a"}, image={}, text={}), "set one of image, text and audio, or none for a table"),
+        (python({"image": "a"}, image={"filters": [8]}), "unknown field .spec.program.python.image.filters"),
+        (python({"image": "a"}, text={"maxTokens": 9, "numBins": 9}), "set maxTokens for a vocabulary or numBins"),
+        (python({"image": "a"}, audio={"maxFreq": 10}), "maxFreq must be higher than minFreq"),
+        (hashed(python({"image": "a"}, text={})), "only tables have hashed columns"),
+        (python({"image": "a"}, entryPoint="churn.build"), "entryPoint"),
+        (python({"image": "a"}, entryPoint="churn:build; rm"), "entryPoint"),
+        (python({"git": GIT | {"commit": "main"}}), "commit"),
+        (python({"git": GIT | {"url": "http://host/team/models"}}), "url"),
+        (python({"git": GIT | {"url": "https://me:secret@host/team/models"}}), "url"),
+        (python({"git": GIT | {"url": "ext::sh -c id"}}), "url"),
+        (python({"git": GIT | {"url": "https://host/a?token=1"}}), "url"),
+        (python({"git": GIT | {"path": "../.."}}), "remove '..'"),
+        (
+            a_training_job(program={"keras": {"task": "regression"}, "container": {"image": "i"}}),
+            "set exactly one of keras, python and container",
+        ),
+        (a_training_job(program={"keras": {"task": "ranking"}}), "'ranking' is not one of"),
+        (a_training_job(program={"keras": {"task": "regression", "hidden": [0]}}), "0 is less than the minimum of 1"),
+        (a_training_job(program={"keras": {"task": "regression", "family": "svm"}}), "svm predicts classes only"),
+        (a_training_job(program={"keras": {"task": "regression", "kernel": "rbf"}}), "only family svm has a kernel"),
+        (a_training_job(program={"keras": {"task": "regression", "gamma": 1}}), "only kernel rbf has a gamma"),
+        (keras(family="svm", randomFeatures=64), "only kernel rbf has random features"),
+        (keras(numTrees=5), "only the families gradientBoostedTrees and randomForest have numTrees"),
+        (keras(family="randomForest", subsample=0.5), "only family gradientBoostedTrees has shrinkage and subsample"),
+        (keras(family="randomForest", dropout=0.5), "trees have no layers"),
+        (keras(family="randomForest", l2=0.5), "family randomForest has no penalty"),
+        (a_training_job(privacy={}), "set exactly one of noiseMultiplier and targetEpsilon"),
+        (
+            a_training_job(privacy={"noiseMultiplier": 1}, program={"container": {"image": "i"}}),
+            "only the families linear, mlp, svm can be trained privately",
+        ),
+        (
+            a_training_job(privacy={"noiseMultiplier": 1}, fit={"stopWhen": {"noImprovement": {}}}),
+            "lossBelow and noImprovement look at the data",
+        ),
+        (tuning() | {"spec": tuning()["spec"] | {"privacy": {"noiseMultiplier": 1}}}, "remove tuning or privacy"),
+        (keras(text={}), "text is for family textClassifier only"),
+        (keras(audio={}), "audio is for family audioClassifier only"),
+        (
+            keras(family="textClassifier", text={"maxTokens": 9, "numBins": 9}),
+            "set maxTokens for a vocabulary or numBins",
+        ),
+        (keras(family="textClassifier", text={"layer": "lstm"}), "'lstm' is not one of"),
+        (keras(family="audioClassifier", audio={"maxFreq": 10}), "maxFreq must be higher than minFreq"),
+        (
+            keras(family="audioClassifier", audio={"samplingRate": 8000, "maxFreq": 4001}),
+            "half of samplingRate at most",
+        ),
+        (a_training_job(fit={"optimizer": {"name": "adam", "momentum": 0.9}}), "sgd and rmsprop have a momentum"),
+        (a_training_job(fit={"classWeights": {}}), "set exactly one of balanced and weights"),
+        (
+            a_training_job(fit={"classWeights": {"balanced": True, "weights": {"a": 2}}}),
+            "set exactly one of balanced and weights",
+        ),
+        (a_training_job(fit={"stopWhen": {"timeLimit": "0s"}}), "the duration must be longer than 0s"),
+        (a_training_job(fit={"batchSize": "auto"}), "fit.batchSize"),
+        (a_training_job(fit={"batchSize": 0}), "0 is less than the minimum of 1"),
+        (a_training_job(fit={"precision": "float16"}), "fit.precision"),
+        (a_training_job(checkpoint={"every": "5 minutes"}), "checkpoint.every"),
+        (a_training_job(fit={"epochs": 0}), "0 is less than the minimum of 1"),
+        (a_training_job(fit={"optimizer": {"learningRate": 0}}), "0 is less than or equal to the minimum of 0"),
+        (a_training_job(checkpoint={"keep": 1}), "1 is less than the minimum of 2"),
+        (a_training_job(runPolicy={"activeDeadline": "0s"}), "the duration must be longer than 0s"),
+        (a_training_job(runPolicy={"activeDeadline": "1 hour"}), "'1 hour' does not match"),
+        (a_training_job() | {"metadata": {"name": "1st"}}, "metadata.name must be at most 50"),
+        (a_training_job() | {"metadata": {"name": "a.b"}}, "metadata.name must be at most 50"),
+        (a_training_job() | {"metadata": {"name": "a" * 51}}, "metadata.name must be at most 50"),
+        (a_training_job(data={"source": {"uri": "/d.csv"}}), "label is missing: name the column to predict"),
+        (keras(image={"height": 32}), "image is for family cnn only"),
+        (keras(family="cnn", image={"channels": 2}), "2 is not one of [1, 3]"),
+        (keras(family="cnn", image={"augment": {"flip": "up"}}), "'up' is not one of"),
+        (keras(family="svm", normalization="batchNormalization"), "only the layers of an mlp or a cnn have"),
+        (
+            keras(family="linear", hidden=[8]),
+            "families linear and svm have no hidden layers: leave hidden, activation a",
+        ),
+        (keras(family="svm", dropout=0.5), "families linear and svm have no hidden layers"),
+        (data(source={}), "set exactly one of uri, configMap and persistentVolumeClaim"),
+        (data(source={"uri": "/d", "configMap": {"name": "d"}}), "set exactly one of uri, configMap and"),
+        *((data(source={"uri": uri}), words) for uri, words in BAD_URIS),
+        *((data(validation={"uri": uri}), words) for uri, words in BAD_URIS),
+        (data(source={"configMap": {"name": "d"}, "secretRef": {"name": "s"}}), "only uri takes a secretRef"),
+        (store(), "set exactly one of uri and persistentVolumeClaim"),
+        (store(uri="s3://m", persistentVolumeClaim={"claimName": "m"}), "set exactly one of uri and persistent"),
+        (store(persistentVolumeClaim={"claimName": "m"}, secretRef={"name": "s"}), "only uri takes a secretRef"),
+        (store(uri="https://host/models"), "does not match"),
+        (store(uri="/models"), "does not match"),
+        (store(uri="s3://m/?endpoint_override=evil"), "does not match"),
+        (store(uri="s3://m/a/../b"), "remove '..'"),
+        (store(uri="s3://AKID:secret@m/a"), "no place for credentials"),
+        (data(features=["rooms", "price"]), "label cannot be one of the features"),
+        (data(features=[]), "should be non-empty"),
+        (data(source={"persistentVolumeClaim": {"claimName": "c", "path": "/etc"}}), "'/etc' does not match"),
+        (data(source={"persistentVolumeClaim": {"claimName": "c", "path": "a/../../b"}}), "stay inside the volume"),
+        (data(source={"persistentVolumeClaim": {"claimName": "c", "path": ".."}}), "stay inside the volume"),
+        (data(validation={"fraction": 1}), "1 is greater than the maximum of 0.9"),
+        (data(validation={"fraction": 0.1, "uri": "v.csv"}), "set at most one of fraction, uri and column"),
+        (data(validation={"uri": "v.csv", "column": "split"}), "set at most one of fraction, uri and column"),
+        (data(format="directory", validation={"column": "split"}), "name it in validation.uri, or use validation.frac"),
+        (data(validation={"column": "price"}), "validation rows can be neither the label nor one of the features"),
+        (data(validation={"column": "a"}, features=["a"]), "validation rows can be neither the label nor one of the"),
+        (
+            a_training_job(program={"keras": {"task": "multilabelClassification", "family": "svm"}}),
+            "trees and family svm give each row one class",
+        ),
+        (
+            a_training_job(program={"keras": {"task": "multilabelClassification"}}, fit={"metrics": ["precision"]}),
+            "a metric has to fit the task",
+        ),
+        (data(hashing={"street": 1}), "1 is less than the minimum of 2"),
+        (
+            a_training_job(
+                data={"source": {"uri": "/d.csv"}, "label": "price", "hashing": {"street": 1000}},
+                program={"keras": {"task": "regression", "family": "randomForest"}},
+            ),
+            "only tables have hashed columns: those of the families linear, mlp and svm",
+        ),
+        (data(maxBadRows=-1), "-1 is less than the minimum of 0"),
+        (worker(gpus=-1), "-1 is less than the minimum of 0"),
+        (worker(replicas=0), "0 is less than the minimum of 1"),
+        (worker(replicas=65), "65 is greater than the maximum of 64"),
+        *(
+            (
+                a_training_job(
+                    program={"keras": {"task": "regression", "family": family}}, roles={"worker": {"replicas": 2}}
+                ),
+                "trees are grown in one pod",
+            )
+            for family in ("gradientBoostedTrees", "randomForest")
+        ),
+        (
+            a_training_job(privacy={"noiseMultiplier": 1}, roles={"worker": {"replicas": 2}}),
+            "rows are drawn for one device: set roles.worker.replicas to 1",
+        ),
+        (
+            a_training_job(tuning=TUNING, roles={"worker": {"replicas": 2}}),
+            "tuning runs its trials in one pod: set roles.worker.replicas to 1",
+        ),
+        (worker(gpuResource="gpu"), "'gpu' does not match"),
+        (worker(resources={"limits": {"nvidia.com/gpu": 1}}), "set gpus instead of the GPU resource"),
+        (worker(resources={"requests": {"nvidia.com/gpu": 1}}), "GPU resource in resources.requests"),
+        (worker(gpuResource="amd.com/gpu", resources={"limits": {"amd.com/gpu": 1}}), "set gpus instead of the GPU"),
+        (worker(resources={"requests": {"memory": "1GB"}}), "'1GB' does not match"),
+        (worker(resources={"requests": {"memory": "-1Gi"}}), "'-1Gi' does not match"),
+        (worker(template={"labels": {"trainyard.dev/role": "x"}}), "labels under trainyard.dev/ are set by"),
+        (worker(template={"env": [{"name": "TRAINYARD_SPEC", "value": "x"}]}), "TRAINYARD_* are set by the operator"),
+        (worker(template={"env": [{"name": "A", "value": "x", "valueFrom": {}}]}), "set value or valueFrom, not both"),
+        (worker(template={"env": [{"value": "x"}]}), "'name' is a required property"),
+        (worker(template={"tolerations": [{"efect": "NoSchedule"}]}), "unknown field"),
+        (a_training_job(fit={"loss": "hinge"}), "a loss has to fit the task"),
+        (a_training_job(fit={"loss": "binary_crossentropy"}), "huber or log_cosh for regression"),
+        (a_training_job(fit={"metrics": ["r2_score", "recall"]}), "a metric has to fit the task"),
+        (tuning(parameters=[]), "should be non-empty"),
+        (tuning(parameters=[{"name": "data.label", "values": ["a"]}]), "does not match"),
+        (tuning(parameters=[{"name": "fit.epochs", "values": ["1"], "step": 1}]), "set either values, or minValue"),
+        (tuning(parameters=[RANGE], algorithm="grid"), "algorithm grid needs values, or a range with a step"),
+        (tuning(parameters=[RANGE | {"step": 1, "sampling": "log"}]), "sampling log takes no step"),
+        (
+            tuning() | {"spec": tuning()["spec"] | {"program": {"container": {"image": "me/train:1"}}}},
+            "a container program does its own tuning",
+        ),
+        (a_model_service(model={}), "set exactly one of fromTraining and uri"),
+        (a_model_service(model={"uri": "ftp://models/churn/3"}), "does not match"),
+        (a_model_service(model={"uri": "s3://models/churn/latest"}), "does not match"),
+        (a_model_service(model={"uri": "s3://AKID:secret@models/churn/3"}), "no place for credentials"),
+        (a_model_service(model={"uri": "pvc://m/c/3", "secretRef": {"name": "s"}}), "takes no secretRef"),
+        (a_model_service(model={"uri": "pvc://models/churn"}), "does not match"),
+        (a_model_service(model={"uri": "pvc://models/a/../../b/3"}), "remove '..'"),
+        (a_model_service(model={"fromTraining": {"selector": {"matchLabels": {}}}}), "should be non-empty"),
+        (a_model_service(replicas=-1), "-1 is less than the minimum of 0"),
+        (a_model_service(server={"resources": {"limits": {"nvidia.com/gpu": 1}}}), "set gpus instead of the GPU"),
+    ],
+)
+def test_bad_input_is_refused_with_what_to_change(resource, words):
+    assert words in "; ".join(refusals(resource))
+
+
+@pytest.mark.parametrize("field", ["program", "data", "fit", "checkpoint", "roles", "output"])
+def test_what_a_training_was_started_with_cannot_change(field):
+    old, new = a_training_job(), a_training_job(**CHANGED)
+    new["spec"] = old["spec"] | {field: new["spec"][field]}
+    assert refusals(new, old) == [f"{field} cannot change once the job exists; create a new TrainingJob to train again"]
+
+
+CHANGED = {
+    "program": {"keras": {"task": "regression", "hidden": [1]}},
+    "data": {"source": {"configMap": {"name": "rows"}}, "label": "rent"},
+    "fit": {"epochs": 11},
+    "checkpoint": {"keep": 4},
+    "roles": {"worker": {"template": {"affinity": {"nodeAffinity": {"a": 1}}}}},
+    "output": {"store": {"persistentVolumeClaim": {"claimName": "other"}}},
+}
+
+
+@pytest.mark.parametrize(("old", "new"), [({}, TUNING), (TUNING, {}), (TUNING, TUNING | {"maxTrials": 9})])
+def test_a_search_cannot_be_set_removed_or_changed_later(old, new):
+    old, new = (a_training_job(**({"tuning": each} if each else {})) for each in (old, new))
+    assert "tuning cannot change" in "".join(refusals(new, old))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [({}, {"modelName": "a"}), ({"modelName": "a"}, {}), ({"modelName": "a"}, {"modelName": "b"})]
+)
+def test_a_model_name_cannot_be_set_removed_or_changed_later(old, new):
+    assert "modelName cannot change" in "".join(refusals(a_training_job(**new), a_training_job(**old)))
+
+
+def test_a_run_policy_may_change_and_a_default_may_be_written_out():
+    old = a_training_job(modelName="a")
+    new = a_training_job(modelName="a", runPolicy={"suspend": True}, fit={"epochs": 10})
+    assert refusals(new, old) == []
+
+
+@pytest.mark.parametrize(("resource", "model"), [(a_training_job(), TrainingJob), (a_model_service(), ModelService)])
+def test_the_api_servers_defaults_are_the_models_defaults(resource, model):
+    defaulted = with_defaults(resource, SCHEMAS[resource["kind"]])["spec"]
+    assert defaulted == model.model_validate(resource).spec.to_wire()
+
+
+def test_a_given_field_keeps_the_defaults_beside_it():
+    job = with_defaults(a_training_job(fit={"optimizer": {"name": "sgd"}}), SCHEMAS["TrainingJob"])
+    assert job["spec"]["fit"]["optimizer"] == {"name": "sgd", "learningRate": 0.001}
+    assert job["spec"]["fit"]["epochs"] == 10
+    assert job["spec"]["roles"]["worker"]["gpuResource"] == "nvidia.com/gpu"
+
+
+def test_what_the_api_server_defaulted_is_accepted_again():
+    for resource in (a_training_job(), a_model_service()):
+        stored = with_defaults(resource, SCHEMAS[resource["kind"]])
+        assert refusals(copy.deepcopy(stored), stored) == []

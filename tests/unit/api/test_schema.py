@@ -1,0 +1,160 @@
+"""The schemas are structural, as apiextensions/v1 checks it, and the generator refuses what is not."""
+
+import re
+from typing import Any
+
+import pytest
+from jsonschema import Draft4Validator
+from pydantic import BaseModel, Field
+
+from support.custom_resources import SCHEMAS, broken_rules, nodes
+from trainyard_api.schema import structural_schema
+
+EVERYWHERE = [pytest.param(node, id=f"{kind}{path}") for kind in SCHEMAS for path, node in nodes(SCHEMAS[kind])]
+RULES = [
+    pytest.param(node, rule, id=f"{kind}{path}: {rule['rule'][:60]}")
+    for kind in SCHEMAS
+    for path, node in nodes(SCHEMAS[kind])
+    for rule in node.get("x-kubernetes-validations", ())
+]
+# JSONSchemaProps of apiextensions/v1, less what a structural schema may not have.
+KEYWORDS = {
+    "additionalProperties", "default", "description", "enum", "exclusiveMaximum", "exclusiveMinimum", "format", "items",
+    "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum", "pattern",
+    "properties", "required", "type", "x-kubernetes-int-or-string", "x-kubernetes-list-map-keys",
+    "x-kubernetes-list-type", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("node", EVERYWHERE)
+def test_a_node_is_structural(node):
+    assert node.keys() <= KEYWORDS
+    assert ("type" in node) != node.get("x-kubernetes-int-or-string", False)
+    assert node.get("type") in (None, "object", "array", "string", "integer", "number", "boolean")
+    assert not {"properties", "additionalProperties"} <= node.keys()
+    assert set(node.get("required", ())) <= node.get("properties", {}).keys()
+    assert ("items" in node) == (node.get("type") == "array")
+    assert isinstance(node.get("exclusiveMinimum", False), bool)
+    assert isinstance(node.get("exclusiveMaximum", False), bool)
+
+
+@pytest.mark.parametrize("node", EVERYWHERE)
+def test_every_field_has_a_description(node):
+    for name, field in node.get("properties", {}).items():
+        assert field["description"].endswith("."), name
+
+
+@pytest.mark.parametrize("node", [each for each in EVERYWHERE if "default" in each.values[0]])
+def test_a_default_is_valid_as_it_stands_before_the_defaults_inside_it_apply(node):
+    Draft4Validator(node).validate(node["default"])
+    assert not list(broken_rules(node["default"], node["default"], node))
+
+
+@pytest.mark.parametrize("node", [each for each in EVERYWHERE if "additionalProperties" in each.values[0]])
+def test_a_map_has_no_defaults_inside_because_the_api_server_forbids_them(node):
+    assert not [path for path, inner in nodes(node["additionalProperties"]) if "default" in inner]
+
+
+@pytest.mark.parametrize("node", [each for each in EVERYWHERE if "pattern" in each.values[0]])
+def test_a_pattern_means_the_same_to_go_and_to_python(node):
+    assert not re.search(r"\(\?|\\[1-9AbBZz]|[*+?}]\+", node["pattern"])
+    assert node["pattern"].startswith("^")
+    assert node["pattern"].endswith("$")
+
+
+@pytest.mark.parametrize("node", [each for each in EVERYWHERE if each.values[0].get("type") == "array"])
+def test_a_list_says_how_it_merges(node):
+    items = node["items"]
+    match node["x-kubernetes-list-type"]:
+        case "map":
+            for key in node["x-kubernetes-list-map-keys"]:
+                assert key in items["required"] or "default" in items["properties"][key]
+        case "set":
+            assert items["type"] in ("string", "integer")
+        case kind:
+            assert kind == "atomic"
+
+
+@pytest.mark.parametrize("node", [each for each in EVERYWHERE if each.id.split(".")[1:2] == ["spec"]])
+def test_what_a_user_writes_is_bounded_in_length(node):
+    match node:
+        case {"type": "array"}:
+            assert "maxItems" in node
+        case {"additionalProperties": _}:
+            assert "maxProperties" in node
+        case {"type": "string"}:
+            assert "maxLength" in node or "enum" in node
+
+
+@pytest.mark.parametrize(("node", "rule"), RULES)
+def test_a_rule_speaks_of_fields_that_exist(node, rule):
+    for scope, path in re.findall(r"\b(self|oldSelf)((?:\.\w+\b(?!\())+)", rule["rule"]):
+        found = node
+        for name in path.strip(".").split(".") if path != ".metadata.name" else ():
+            assert name in found["properties"], (scope, path)
+            found = found["properties"][name]
+    if "fieldPath" in rule:
+        found = node
+        for name in rule["fieldPath"].removeprefix(".").split("."):
+            found = found["properties"][name]
+    assert not rule["message"].endswith(".")
+    assert "\n" not in rule["message"]
+
+
+@pytest.mark.parametrize("kind", sorted(SCHEMAS))
+def test_the_cost_of_a_rule_is_bounded_by_the_lists_and_maps_it_stands_in(kind):
+    by_path = dict(nodes(SCHEMAS[kind]))
+    for path, node in by_path.items():
+        if "x-kubernetes-validations" in node:
+            parents = [p for p in by_path if path.startswith((f"{p}[]", f"{p}.*"))]
+            assert all({"maxItems", "maxProperties"} & by_path[p].keys() for p in parents)
+            if node["type"] == "string":
+                assert "maxLength" in node
+            if "additionalProperties" in node:
+                assert "maxProperties" in node
+
+
+class Inner(BaseModel):
+    """Inside."""
+
+    size: float = Field(default=1.0, gt=0, lt=8)
+    names: list[str] = Field(default=["a"])
+
+
+class Outer(BaseModel):
+    """Outside."""
+
+    inner: Inner = Field(default=Inner(size=2), description="Where it is used.")
+    maybe: Inner | None = Field(default=None, description="Optional.")
+    either: int | str = 0
+    free: dict[str, Any] = {}
+
+
+def test_references_nulls_bounds_unions_and_free_objects_take_their_structural_form():
+    size = {
+        "type": "number", "default": 1, "minimum": 0, "exclusiveMinimum": True, "maximum": 8, "exclusiveMaximum": True,
+    }  # fmt: skip
+    names = {"type": "array", "default": ["a"], "x-kubernetes-list-type": "atomic", "items": {"type": "string"}}
+    inner = {"type": "object", "properties": {"size": size, "names": names}}
+    assert structural_schema(Outer)["properties"] == {
+        "inner": inner | {"description": "Where it is used.", "default": {"size": 2}},
+        "maybe": inner | {"description": "Optional."},
+        "either": {"default": 0, "x-kubernetes-int-or-string": True},
+        "free": {"type": "object", "default": {}, "x-kubernetes-preserve-unknown-fields": True},
+    }
+
+
+def test_a_union_of_objects_is_refused_by_its_path():
+    class Either(BaseModel):
+        child: Inner | Outer
+
+    with pytest.raises(ValueError, match=r"Either\.child: a union can only be"):
+        structural_schema(Either)
+
+
+def test_a_keyword_the_api_server_does_not_know_is_refused_by_its_path():
+    class Step(BaseModel):
+        size: int = Field(multiple_of=8)
+
+    with pytest.raises(ValueError, match=r"Step\.size: multipleOf"):
+        structural_schema(Step)

@@ -1,0 +1,1 @@
+"""Generators and reports for the people who develop Trainyard."""

@@ -1,0 +1,73 @@
+"""The comments of the chart's values.yaml, carried into its README and schema by `make crds`."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CHART = Path(__file__).parents[1] / "charts/trainyard"
+_BLOCK = re.compile(r"(?<=<!-- values -->\n).*?(?=<!-- /values -->)", re.DOTALL)
+_KEY = re.compile(r"(?P<indent> *)(?P<key>\w+):")
+
+
+def comments(text: str) -> dict[str, str]:
+    """Return the comment right above each key of a values file, by the key's dotted path."""
+    found: dict[str, str] = {}
+    path: list[str] = []
+    comment: list[str] = []
+    for line in text.splitlines():
+        if line.lstrip().startswith("#"):
+            comment.append(line.strip("# "))
+        elif match := _KEY.match(line):
+            path = [*path[: len(match["indent"]) // 2], match["key"]]
+            if comment:
+                found[".".join(path)] = " ".join(comment)
+            comment = []
+        else:
+            comment = []
+    return found
+
+
+def value_at(values: dict[str, Any], path: str) -> Any:
+    """Return the value at a dotted path."""
+    found: Any = values
+    for key in path.split("."):
+        found = found[key]
+    return found
+
+
+def table(text: str) -> str:
+    """Return the table of a values file."""
+    values = yaml.safe_load(text)
+    rows = (f"| `{path}` | `{json.dumps(value_at(values, path))}` | {why} |\n" for path, why in comments(text).items())
+    return "| value | default | meaning |\n| --- | --- | --- |\n" + "".join(rows)
+
+
+def readme_with_table(readme: str, text: str) -> str:
+    """Return the README with the table of a values file between its two marks."""
+    return _BLOCK.sub(lambda _: table(text), readme)
+
+
+def schema_with_descriptions(schema: str, text: str) -> str:
+    """Return the schema with the comments of a values file as descriptions."""
+    root = json.loads(schema)
+    for path, why in comments(text).items():
+        node = root
+        for key in path.split("."):
+            node = node["properties"][key]
+        node["description"] = why
+    return json.dumps(root, indent=2) + "\n"
+
+
+def generated_files() -> dict[Path, str]:
+    """Return the README and the schema as they should be."""
+    text = (CHART / "values.yaml").read_text(encoding="utf-8")
+    makers = {CHART / "README.md": readme_with_table, CHART / "values.schema.json": schema_with_descriptions}
+    return {path: make(path.read_text(encoding="utf-8"), text) for path, make in makers.items()}
+
+
+if __name__ == "__main__":
+    for path, content in generated_files().items():
+        path.write_text(content, encoding="utf-8")
