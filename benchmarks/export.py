@@ -72,8 +72,8 @@ def _trainer(hidden: list[int], folder: Path) -> Callable[[Path], None]:
     from trainyard_trainer.export.saved_model import ServingModel, save
     from trainyard_trainer.models import FAMILIES
     from trainyard_trainer.prepare import prepare
-    from trainyard_trainer.reporting.board import ProgressBoard
-    from trainyard_trainer.reporting.journal import Journal
+    from trainyard_trainer.reporting.event_log import Journal
+    from trainyard_trainer.reporting.progress_server import ProgressBoard
     from trainyard_trainer.spec import read_run
     from trainyard_trainer.tasks.task import task_for
 

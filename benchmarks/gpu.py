@@ -82,8 +82,8 @@ def row_flops(case: Case, data: Path) -> int:
     from trainyard_trainer.prepare import prepare
     from trainyard_trainer.programs.build import entry_point
     from trainyard_trainer.programs.inputs import describe_data
-    from trainyard_trainer.reporting.board import ProgressBoard
-    from trainyard_trainer.reporting.journal import Journal
+    from trainyard_trainer.reporting.event_log import Journal
+    from trainyard_trainer.reporting.progress_server import ProgressBoard
     from trainyard_trainer.spec import read_run
     from trainyard_trainer.tasks.task import task_for
 

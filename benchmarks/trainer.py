@@ -57,8 +57,8 @@ def trainer_loop(connection: Connection, settings: Settings) -> None:
     from trainyard_trainer.fitting import fit as fitting
     from trainyard_trainer.fitting.checkpoint import CheckpointFolder
     from trainyard_trainer.prepare import prepare
-    from trainyard_trainer.reporting.board import ProgressBoard, serve
-    from trainyard_trainer.reporting.journal import Journal
+    from trainyard_trainer.reporting.event_log import Journal
+    from trainyard_trainer.reporting.progress_server import ProgressBoard, serve
     from trainyard_trainer.signals import StopSignal
     from trainyard_trainer.spec import read_run
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from trainyard_operator.cluster.client import KubernetesCluster
 from trainyard_operator.cluster.errors import ApiError, NotFound
-from trainyard_operator.cluster.report import Telling
+from trainyard_operator.cluster.report import DeliveredEvents
 from trainyard_operator.runtime.backoff import Backoff
 from trainyard_operator.runtime.health import Health, LoopLag
 from trainyard_operator.runtime.http import application, serve
@@ -40,7 +40,7 @@ async def run(settings: Settings) -> int:
     queue = WorkQueue(metrics)
     router = Router(queue, metrics)
     backoff = Backoff()
-    telling = Telling(metrics.reported)
+    telling = DeliveredEvents(metrics.reported)
     lag = LoopLag(metrics)
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(

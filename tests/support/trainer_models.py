@@ -9,7 +9,7 @@ from trainyard_api.fit import Optimizer, Schedule
 from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
-from trainyard_trainer.fitting.execution import PLAIN, Execution
+from trainyard_trainer.execution import PLAIN, Execution
 from trainyard_trainer.fitting.optimizers import make_optimizer
 from trainyard_trainer.fitting.steps import LABELS, StepRunner
 from trainyard_trainer.models import FAMILIES

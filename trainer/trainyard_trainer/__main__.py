@@ -18,17 +18,17 @@ from typing import TextIO
 from trainyard_api import names
 from trainyard_trainer.errors import PeerLost, Stopped, TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
-from trainyard_trainer.reporting.board import ProgressBoard, serve
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.event_log import Journal
+from trainyard_trainer.reporting.progress_server import ProgressBoard, serve
 from trainyard_trainer.reporting.result import ModelVersion, termination_message, write_report
 from trainyard_trainer.serve import serve_chief
 from trainyard_trainer.signals import StopSignal, end_with_parent
 from trainyard_trainer.spec import Run, read_run, terms
-from trainyard_trainer.trees.settings import most_epochs
+from trainyard_trainer.tree_settings import most_epochs
 from trainyard_trainer.workers.cluster import Cluster
-from trainyard_trainer.workers.peers import Peers
+from trainyard_trainer.workers.group import Peers
+from trainyard_trainer.workers.parameter_server import Server, Servers
 from trainyard_trainer.workers.rendezvous import ALONE, meet
-from trainyard_trainer.workers.servers import Server, Servers
 
 EXIT_FAILED = 1
 LOSS_SECONDS = 15.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainyard_trainer.data.dataset import DataSet, open_data_set
-from trainyard_trainer.data.inputs import counter_for
+from trainyard_trainer.data.inputs import analyzer_for
 from trainyard_trainer.data.profile import Profile, profile
 from trainyard_trainer.data.source import Source, find, validation_files
 from trainyard_trainer.data.table import Reading
@@ -16,13 +16,13 @@ from trainyard_trainer.export.signing import check_key
 from trainyard_trainer.fitting.class_weights import class_weights
 from trainyard_trainer.fitting.stopping import StopPolicy
 from trainyard_trainer.privacy.plan import PrivacyPlan, plan_privacy
-from trainyard_trainer.reporting.board import ProgressBoard
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.event_log import Journal
+from trainyard_trainer.reporting.progress_server import ProgressBoard
 from trainyard_trainer.spec import CACHE_ENV, Run
 from trainyard_trainer.stores.folders import ensure_writable
 from trainyard_trainer.tasks.metrics import metrics_of, possible_metrics
+from trainyard_trainer.tree_settings import grows_trees, most_epochs
 from trainyard_trainer.trees.memory import require_rows_in_memory
-from trainyard_trainer.trees.settings import grows_trees, most_epochs
 
 _MAX_CACHE = 4 << 30
 """Data kept in memory takes at most an eighth of the memory there is, and no more than this."""
@@ -66,7 +66,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
         seed=fit.seed,
         cache_bytes=room,
         watch=lambda rows: board.step_ended(),
-        counter=counter_for(run.program, table.schema, data.hashing),
+        counter=analyzer_for(run.program, table.schema, data.hashing),
     )
     if grows_trees(run.program):
         require_rows_in_memory(facts, limit=room)

@@ -6,7 +6,7 @@ from trainyard_trainer.devices import quiet, usable_cpus
 from trainyard_trainer.errors import PeerLost, Stopped
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.workers.cluster import Cluster, jobs, task
-from trainyard_trainer.workers.servers import Server
+from trainyard_trainer.workers.parameter_server import Server
 
 
 def serve_chief(cluster: Cluster, addresses: Sequence[str], peers: Server, *, stop: StopSignal) -> str:

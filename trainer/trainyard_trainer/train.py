@@ -14,14 +14,14 @@ from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.export.versions import Complete
 from trainyard_trainer.prepare import cache_bytes, prepare
 from trainyard_trainer.programs.code import make_importable
-from trainyard_trainer.reporting.board import ProgressBoard
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.event_log import Journal
+from trainyard_trainer.reporting.progress_server import ProgressBoard
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
 from trainyard_trainer.stores.logs import KeptLogs
 from trainyard_trainer.stores.models import ModelStore, model_store
-from trainyard_trainer.trees.settings import grows_trees
+from trainyard_trainer.tree_settings import grows_trees
 from trainyard_trainer.tuning.summary import summary
 from trainyard_trainer.workers.rendezvous import ALONE, Meeting, check_same_data
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import Kind
 from trainyard_operator.cluster.port import Cluster, Event, Manifest
-from trainyard_operator.runtime.outcome import Key
+from trainyard_operator.runtime.reconciler import Key
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class DeliveredEvents:
     """What this process has told so far.
 
     A status tells of itself only by being different from the one before, so whoever dies between its write and its
@@ -60,7 +60,7 @@ class Telling:
     complete: set[Key] = field(default_factory=set)
 
 
-async def report(cluster: Cluster, kind: Kind, manifest: Manifest, change: Change, *, telling: Telling) -> None:
+async def report(cluster: Cluster, kind: Kind, manifest: Manifest, change: Change, *, telling: DeliveredEvents) -> None:
     """Write the status if it differs, and only then emit the events."""
     metadata = {each: manifest["metadata"][each] for each in ("name", "namespace", "uid", "resourceVersion")}
     key = Key(kind.name, metadata["namespace"], metadata["name"])
@@ -80,7 +80,7 @@ async def report(cluster: Cluster, kind: Kind, manifest: Manifest, change: Chang
 
 
 async def _tell(
-    cluster: Cluster, manifest: Manifest, events: Iterable[Event], *, telling: Telling, again: bool = False
+    cluster: Cluster, manifest: Manifest, events: Iterable[Event], *, telling: DeliveredEvents, again: bool = False
 ) -> None:
     about = _about(manifest)
     for event in events:

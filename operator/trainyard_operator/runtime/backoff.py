@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from trainyard_operator.runtime.outcome import Key
+from trainyard_operator.runtime.reconciler import Key
 
 
 @dataclass(slots=True)

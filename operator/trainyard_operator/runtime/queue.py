@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-from trainyard_operator.runtime.outcome import Key
+from trainyard_operator.runtime.reconciler import Key
 
 
 class QueueMetrics(Protocol):

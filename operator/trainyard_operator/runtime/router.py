@@ -7,8 +7,8 @@ from typing import Any
 from trainyard_api import modelservice, trainingjob
 from trainyard_api.names import JOB_LABEL, SERVICE_LABEL
 from trainyard_operator.runtime.metrics import Metrics
-from trainyard_operator.runtime.outcome import Key
 from trainyard_operator.runtime.queue import WorkQueue
+from trainyard_operator.runtime.reconciler import Key
 
 Manifest = Mapping[str, Any]
 _OWNERS = {JOB_LABEL: trainingjob.KIND, SERVICE_LABEL: modelservice.KIND}

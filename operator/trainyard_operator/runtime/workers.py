@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from trainyard_operator.cluster.errors import Conflict
 from trainyard_operator.runtime.backoff import Backoff
 from trainyard_operator.runtime.metrics import Metrics
-from trainyard_operator.runtime.outcome import Key, Outcome, Reconciler
 from trainyard_operator.runtime.queue import WorkQueue
+from trainyard_operator.runtime.reconciler import Key, Outcome, Reconciler
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from trainyard_operator.cluster.errors import Forbidden, Invalid
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.serving import build
+from trainyard_operator.serving.blockers import CLEANUP, Problem
 from trainyard_operator.serving.observe import Observed
 from trainyard_operator.serving.pod import FetchImages
-from trainyard_operator.serving.problems import CLEANUP, Problem
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Plan
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from trainyard_api.conditions import Observation
 from trainyard_api.modelservice import Phase
-from trainyard_operator.serving.problems import Problem
+from trainyard_operator.serving.blockers import Problem
 
 READY, AVAILABLE, PROGRESSING, DEGRADED = "Ready", "Available", "Progressing", "Degraded"
 RECONCILING, STALLED = "Reconciling", "Stalled"

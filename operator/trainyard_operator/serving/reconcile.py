@@ -8,19 +8,20 @@ from trainyard_api.modelservice import ModelService, ModelServiceStatus
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import MODEL_SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
-from trainyard_operator.cluster.report import EVENT_LIFE, Change, Telling, report
+from trainyard_operator.cluster.report import EVENT_LIFE, Change, DeliveredEvents, report
 from trainyard_operator.runtime.clock import Clock, utc_now
-from trainyard_operator.runtime.outcome import DONE, Key, Outcome
-from trainyard_operator.serving import observe, pods, problems, wanted
+from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
+from trainyard_operator.serving import blockers, observe, pods
 from trainyard_operator.serving.apply import Children
+from trainyard_operator.serving.blockers import Problem
+from trainyard_operator.serving.events import events, last_events
 from trainyard_operator.serving.model_status import Answer, ModelStatus
 from trainyard_operator.serving.pod import FetchImages
-from trainyard_operator.serving.problems import Problem
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Plan, Rollout
 from trainyard_operator.serving.spec import parse, parse_status
 from trainyard_operator.serving.status import Facts, compute
-from trainyard_operator.serving.transitions import events, last_events
+from trainyard_operator.serving.target import NotYet, missing_store, target_revision
 
 _SOON = 1.0
 """Seconds until pods that are ready but do not answer for their model are asked again."""
@@ -46,7 +47,7 @@ class ModelServiceReconciler:
     fetch_images: FetchImages
     drain: timedelta = timedelta(seconds=15)
     clock: Clock = utc_now
-    telling: Telling = field(default_factory=Telling)
+    telling: DeliveredEvents = field(default_factory=DeliveredEvents)
 
     async def reconcile(self, key: Key) -> Outcome:
         """Observe, plan, apply, report."""
@@ -82,8 +83,8 @@ class ModelServiceReconciler:
             return Facts(owner=manifest, replicas=replicas, observed=observed, route=route, now=now, problem=service)
         facts = Facts(owner=manifest, replicas=service.spec.replicas, observed=observed, route=route, now=now)
         try:
-            target = await wanted.wanted_revision(self.cluster, service, before)
-        except wanted.NotYet as error:
+            target = await target_revision(self.cluster, service, before)
+        except NotYet as error:
             waiting, problem = (error.problem, None) if error.patient else (None, error.problem)
             return replace(facts, waiting=waiting, problem=problem)
         facts = replace(facts, target=target, mute=await self._ask(manifest, facts, target))
@@ -116,10 +117,10 @@ class ModelServiceReconciler:
         if facts.answering >= facts.replicas:
             return None
         if not facts.observed.ready(target.id):
-            absent = await wanted.missing_store(self.cluster, facts.owner["metadata"]["namespace"], target.model)
+            absent = await missing_store(self.cluster, facts.owner["metadata"]["namespace"], target.model)
             if absent is not None:
                 return absent
-        return problems.of_revision(
+        return blockers.of_revision(
             facts.observed.deployments.get(target.id),
             facts.observed.pods.get(target.id, []),
             target.server,

@@ -10,7 +10,7 @@ from trainyard_api.conditions import is_true
 from trainyard_api.modelservice import RevisionStatus
 from trainyard_api.trainingjob import TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.serving.problems import Problem
+from trainyard_operator.serving.blockers import Problem
 
 _URI = re.compile(
     r"(pvc://(?P<claim>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)|(?P<store>(s3|gs|abfss?|hdfs)://[^/?#]+))"

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from trainyard_api.modelservice import ModelService, ModelServiceStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
-from trainyard_operator.serving.problems import Problem
+from trainyard_operator.serving.blockers import Problem
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from trainyard_api.names import (
 )
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import conditions, identity
+from trainyard_operator.serving.blockers import Problem
 from trainyard_operator.serving.conditions import State
 from trainyard_operator.serving.observe import Observed
-from trainyard_operator.serving.problems import Problem
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Route
 from trainyard_operator.serving.source import ModelVersion, parse_uri

@@ -8,9 +8,9 @@ from trainyard_operator.cluster.errors import Forbidden, Invalid
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.training import build
+from trainyard_operator.training.blockers import WAITING, Problem
 from trainyard_operator.training.observe import Observed
 from trainyard_operator.training.preflight import missing_input
-from trainyard_operator.training.problems import WAITING, Problem
 
 
 @dataclass(frozen=True, slots=True)

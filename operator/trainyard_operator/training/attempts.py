@@ -13,9 +13,24 @@ from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_PEER_LOST, E
 from trainyard_api.trainingjob import Attempt, RunPolicy
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
-from trainyard_operator.training import result
+from trainyard_operator.training.attempt_pods import (
+    Workers,
+    decider,
+    ended_with,
+    is_disrupted,
+    node_of,
+    started,
+    terminated,
+)
 from trainyard_operator.training.observe import Observed
-from trainyard_operator.training.workers import Workers, decider, ended_with, is_disrupted, node_of, started, terminated
+from trainyard_operator.training.termination_message import (
+    Report,
+    Unreadable,
+    clean,
+    last_words,
+    read,
+    reason_word,
+)
 
 MAX_STOPS = 20
 """Ends that are nobody's fault, such as drained nodes, are not charged to maxRestarts; this many are too many."""
@@ -40,7 +55,7 @@ class End:
     reason: str
     message: str
     final: bool = False
-    report: result.Report | None = None
+    report: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +158,9 @@ def _succeeded(attempt: Attempt, pod: Manifest | None) -> End:
         # Only the pod knows the version. The trainer finds its finished work in the store and says it again.
         lost = attempt.model_copy(update={"outcome": "Stopped"})
         return End(lost, "ResultLost", "the pod was deleted before its result could be read")
-    if isinstance(word, result.Unreadable):
+    if isinstance(word, Unreadable):
         failed = attempt.model_copy(update={"outcome": "Failed", "exit_code": 0})
-        says = f"; it says: {result.last_words(word.text)}" if word.text else ""
+        says = f"; it says: {last_words(word.text)}" if word.text else ""
         return End(
             failed,
             "InvalidResult",
@@ -158,7 +173,7 @@ def _succeeded(attempt: Attempt, pod: Manifest | None) -> End:
 
 def _failed(attempt: Attempt, condition: Manifest, pods: Workers, count: int) -> End:
     chief = _last_word(pods.get(0))
-    report = chief if isinstance(chief, result.Report) else None
+    report = chief if isinstance(chief, Report) else None
     if condition.get("reason") == "DeadlineExceeded":
         failed = attempt.model_copy(update={"outcome": "Failed", "exit_code": terminated(pods.get(0)).get("exitCode")})
         return End(failed, "DeadlineExceeded", _DETAILS["DeadlineExceeded"], final=True, report=report)
@@ -185,17 +200,17 @@ def _cause(pod: Manifest | None) -> tuple[str, str, bool]:
     """Return reason and message of how a pod ended, and whether another attempt would end alike."""
     ended, word = terminated(pod), _last_word(pod)
     code = ended.get("exitCode")
-    says = word.reason if isinstance(word, result.Report) else ""
-    said = result.clean(word.message) if isinstance(word, result.Report) else result.last_words(word.text)
+    says = word.reason if isinstance(word, Report) else ""
+    said = clean(word.message) if isinstance(word, Report) else last_words(word.text)
     if code in (EXIT_BAD_INPUT, EXIT_DIVERGED):
         default = "BadInput" if code == EXIT_BAD_INPUT else "Diverged"
-        return result.reason_word(says, default), said or f"the trainer ended with exit code {code}", True
+        return reason_word(says, default), said or f"the trainer ended with exit code {code}", True
     if code == EXIT_STOPPED:
         return "Stopped", said, False
     if (reason := ended.get("reason", "")) in _DETAILS:
         return reason, _DETAILS[reason], False
     default = "PeerLost" if code == EXIT_PEER_LOST else "Error"
-    return result.reason_word(says, default), f"exit code {code}: {said or 'no message'}", False
+    return reason_word(says, default), f"exit code {code}: {said or 'no message'}", False
 
 
 def _is_stop(condition: Manifest, pod: Manifest | None) -> bool:
@@ -209,5 +224,5 @@ def _is_stop(condition: Manifest, pod: Manifest | None) -> bool:
     return " has condition DisruptionTarget " in condition.get("message", "")
 
 
-def _last_word(pod: Manifest | None) -> result.Report | result.Unreadable:
-    return result.read(terminated(pod).get("message") or "")
+def _last_word(pod: Manifest | None) -> Report | Unreadable:
+    return read(terminated(pod).get("message") or "")

@@ -9,7 +9,7 @@ from typing import Literal
 
 from trainyard_api.conditions import Observation
 from trainyard_api.trainingjob import Phase
-from trainyard_operator.training.problems import Problem
+from trainyard_operator.training.blockers import Problem
 
 RUNNING, SUSPENDED = "Running", "Suspended"
 SUCCEEDED: Literal["Succeeded"] = "Succeeded"

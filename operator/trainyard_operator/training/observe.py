@@ -8,7 +8,7 @@ from trainyard_operator.cluster.children import controlled_by, is_controlled_by
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, POD, SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.training import identity
-from trainyard_operator.training.workers import Workers, ended_with, index_of, is_alive
+from trainyard_operator.training.attempt_pods import Workers, ended_with, index_of, is_alive
 
 
 @dataclass(frozen=True, slots=True)

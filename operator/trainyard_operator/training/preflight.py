@@ -4,7 +4,7 @@ from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, Kind
 from trainyard_operator.cluster.port import Cluster, Manifest
-from trainyard_operator.training.problems import Problem
+from trainyard_operator.training.blockers import Problem
 
 DATA_NOT_FOUND = "DataNotFound"
 STORE_NOT_FOUND = "StoreNotFound"

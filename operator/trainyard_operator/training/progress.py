@@ -9,7 +9,16 @@ from pydantic import BeforeValidator, Field, ValidationError, WrapValidator
 
 from trainyard_api.names import TRAINER_PORT
 from trainyard_api.trainingjob import CheckpointStatus, Progress
-from trainyard_operator.training.result import Checkpoint, Loss, Message, Metrics, Report, decimal, is_finite, or_none
+from trainyard_operator.training.termination_message import (
+    Checkpoint,
+    Loss,
+    Message,
+    Metrics,
+    Report,
+    decimal,
+    is_finite,
+    or_none,
+)
 
 _TIMEOUT = 2.0
 _DIGITS = 4

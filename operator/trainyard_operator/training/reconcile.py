@@ -6,19 +6,19 @@ from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
-from trainyard_operator.cluster.report import EVENT_LIFE, Change, Telling, report
+from trainyard_operator.cluster.report import EVENT_LIFE, Change, DeliveredEvents, report
 from trainyard_operator.runtime.clock import Clock, utc_now
-from trainyard_operator.runtime.outcome import DONE, Key, Outcome
-from trainyard_operator.training import printed
+from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
+from trainyard_operator.training import log_progress
 from trainyard_operator.training.apply import Children
+from trainyard_operator.training.attempt_pods import is_training
 from trainyard_operator.training.attempts import Ledger, Next, plan, tally
+from trainyard_operator.training.blockers import Problem
+from trainyard_operator.training.events import events, last_events
 from trainyard_operator.training.observe import Observed, observe
-from trainyard_operator.training.problems import Problem
 from trainyard_operator.training.progress import ProgressReader, Snapshot
 from trainyard_operator.training.spec import parse, parse_status
 from trainyard_operator.training.status import Facts, compute, rejected, seen, stalled_for
-from trainyard_operator.training.transitions import events, last_events
-from trainyard_operator.training.workers import is_training
 
 _RECHECK = 15.0
 """Most seconds until something that is in the way is looked at again; sooner while it is new."""
@@ -42,7 +42,7 @@ class TrainingJobReconciler:
     trainer_image: str
     progress_interval: float
     clock: Clock = utc_now
-    telling: Telling = field(default_factory=Telling)
+    telling: DeliveredEvents = field(default_factory=DeliveredEvents)
 
     async def reconcile(self, key: Key) -> Outcome:
         """Observe, parse, build, apply, report."""
@@ -102,7 +102,7 @@ class TrainingJobReconciler:
         address = pod["status"].get("podIP")
         answer = await self.progress.read(address) if address else None
         if answer is None and job.spec.program.container is not None:
-            return await printed.read(self.cluster, pod)
+            return await log_progress.read(self.cluster, pod)
         return answer
 
     async def _report(self, manifest: Manifest, before: TrainingJobStatus, after: TrainingJobStatus) -> None:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
-from trainyard_operator.training.problems import Problem
+from trainyard_operator.training.blockers import Problem
 
 logger = logging.getLogger(__name__)
 

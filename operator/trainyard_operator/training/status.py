@@ -17,14 +17,14 @@ from trainyard_api.trainingjob import (
 )
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
-from trainyard_operator.training import conditions, problems, result
+from trainyard_operator.training import blockers, conditions, termination_message
+from trainyard_operator.training.attempt_pods import has_trained, is_ending, is_training, node_of
 from trainyard_operator.training.attempts import MAX_STOPS, End, Ledger, Next
+from trainyard_operator.training.blockers import Problem
 from trainyard_operator.training.conditions import State
 from trainyard_operator.training.observe import Observed
-from trainyard_operator.training.problems import Problem
 from trainyard_operator.training.progress import Snapshot, at_end
-from trainyard_operator.training.result import model_status
-from trainyard_operator.training.workers import has_trained, is_ending, is_training, node_of
+from trainyard_operator.training.termination_message import model_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,8 @@ def _state(job: TrainingJob, before: TrainingJobStatus, facts: Facts, model: Mod
 def _success(facts: Facts, model: ModelStatus | str | None) -> State:
     if isinstance(model, ModelStatus):
         news = facts.ledger.news
-        reason = result.reason_word(news.reason if news else "", "Trained")
-        return State("Succeeded", reason, (news and result.clean(news.message)) or f"trained {model.uri}")
+        reason = termination_message.reason_word(news.reason if news else "", "Trained")
+        return State("Succeeded", reason, (news and termination_message.clean(news.message)) or f"trained {model.uri}")
     problem = Problem("InvalidResult", f"the program ended well, but {model}")
     return State("Failed", problem.reason, problem.message, problem)
 
@@ -189,7 +189,7 @@ def _going(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State:
     if is_ending(child) or has_trained(pods.get(0)):
         phase: Phase = before.phase if before.phase in ("Running", "Exporting") else "Starting"
         return State(phase, phase, f"attempt {n} has ended, and its Job is about to say how")
-    if problem := problems.of_job(job, child, pods, now=facts.now):
+    if problem := blockers.of_job(job, child, pods, now=facts.now):
         return State("Pending", problem.reason, problem.message, problem)
     there = sum(is_training(pod) or has_trained(pod) for pod in pods.values())
     if there < (count := job.spec.roles.worker.replicas):

@@ -1,7 +1,7 @@
 """Time that goes on while the machine's clock jumps."""
 
 from trainyard_trainer.clock import Clock
-from trainyard_trainer.reporting.board import ProgressBoard
+from trainyard_trainer.reporting.progress_server import ProgressBoard
 
 
 class Times:

@@ -15,7 +15,7 @@ from support.documentation import DOCS, spec_in
 from support.trainer_runs import run
 from trainyard_api import names
 from trainyard_api.program import Task
-from trainyard_trainer.reporting.board import Progress
+from trainyard_trainer.reporting.progress_server import Progress
 from trainyard_trainer.reporting.result import ModelVersion, termination_message
 from trainyard_trainer.spec import parse_job
 from trainyard_trainer.tasks.metrics import metric_names

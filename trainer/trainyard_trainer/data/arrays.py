@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard_trainer.data.bad_rows import BadRows
+from trainyard_trainer.data.decode import told_apart, unusable
 from trainyard_trainer.data.npy import ArrayReader, Header, read_header
 from trainyard_trainer.data.readers import Unit
 from trainyard_trainer.data.schema import Column, Schema, choose, merge
 from trainyard_trainer.data.source import Source, SourceFile
-from trainyard_trainer.data.stored_rows import told_apart, unusable
 from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Reading
 from trainyard_trainer.errors import BadInput, one_line
 

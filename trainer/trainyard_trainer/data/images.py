@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from trainyard_api.images import ImageReading
-from trainyard_trainer.data.kinds import KERAS, Kind, Wording
 from trainyard_trainer.data.labels import Tally
+from trainyard_trainer.data.modality import KERAS, Kind, Wording
 from trainyard_trainer.data.schema import Column, Schema
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.errors import BadInput, listed

@@ -8,7 +8,7 @@ from trainyard_api.images import ImageReading
 from trainyard_api.program import ModelProgram
 from trainyard_api.text import TextReading
 from trainyard_trainer.data.images import ImageCounter
-from trainyard_trainer.data.kinds import reading_of, wording_of
+from trainyard_trainer.data.modality import reading_of, wording_of
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.sounds import SoundCounter
 from trainyard_trainer.data.table import RawRows
@@ -31,7 +31,7 @@ class FeatureFacts(Protocol):
         """Return raw rows as numpy arrays with one entry a row, as an encoder takes them."""
 
 
-class FeatureCounter(Protocol):
+class FeatureAnalyzer(Protocol):
     """Collects what a model has to know of the features while the data streams by."""
 
     row_bytes: int
@@ -58,7 +58,7 @@ class FeatureCounter(Protocol):
         """Return kept arrays as the facts' `arrays` would have given them; called after `finish`."""
 
 
-def counter_for(program: ModelProgram, schema: Schema, hashing: Mapping[str, int] | None = None) -> FeatureCounter:
+def analyzer_for(program: ModelProgram, schema: Schema, hashing: Mapping[str, int] | None = None) -> FeatureAnalyzer:
     """Return the counter of what a program learns from; `hashing` gives the buckets of hashed columns of a table.
 
     Raises:

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard_api.program import Task
+from trainyard_trainer.data.decode import unusable
 from trainyard_trainer.data.label_sets import LabelSetCounter, LabelSets
-from trainyard_trainer.data.stored_rows import unusable
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.errors import BadInput, listed
 

@@ -10,13 +10,13 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from trainyard_trainer.data.batch import Rows, concatenate
 from trainyard_trainer.data.dataset import DataSet
+from trainyard_trainer.data.interleave import Depth, in_turns
+from trainyard_trainer.data.label_order import outlast_blocks
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.readers import Unit
-from trainyard_trainer.data.rows import Rows, concatenate
-from trainyard_trainer.data.runs import outlast_blocks
 from trainyard_trainer.data.table import BATCH_ROWS
-from trainyard_trainer.data.turns import Depth, in_turns
 from trainyard_trainer.workers.sharding import ALL, Share
 
 T = TypeVar("T")

@@ -9,13 +9,13 @@ import numpy as np
 
 from trainyard_api.program import Task
 from trainyard_trainer.data.bad_rows import UnreadableRows
-from trainyard_trainer.data.contents import ContentDigest
+from trainyard_trainer.data.batch import Rows, gather
+from trainyard_trainer.data.content_digest import ContentDigest
 from trainyard_trainer.data.dataset import DataSet
-from trainyard_trainer.data.inputs import FeatureCounter, FeatureFacts
+from trainyard_trainer.data.inputs import FeatureAnalyzer, FeatureFacts
+from trainyard_trainer.data.label_order import RunCounter, Runs
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import LabelCounter, Labels, counter_of
-from trainyard_trainer.data.rows import Rows, gather
-from trainyard_trainer.data.runs import RunCounter, Runs
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.split import Splitter
 from trainyard_trainer.data.table import BATCH_ROWS, RawRows
@@ -92,7 +92,7 @@ def profile(
     seed: int,
     cache_bytes: int,
     watch: Callable[[int], None],
-    counter: FeatureCounter | None = None,
+    counter: FeatureAnalyzer | None = None,
 ) -> Profile:
     """Read all rows once, for features of a table where no counter of others is given.
 
@@ -112,7 +112,7 @@ def rows_in(size: int, row_bytes: int, *, most: int) -> int:
 
 class _Pass:
     def __init__(
-        self, table: DataSet, task: Task, features: FeatureCounter, splitter: Splitter, cache_bytes: int
+        self, table: DataSet, task: Task, features: FeatureAnalyzer, splitter: Splitter, cache_bytes: int
     ) -> None:
         self._table, self._task, self._features, self._splitter = table, task, features, splitter
         label = table.schema.label.name
@@ -198,7 +198,7 @@ class _Cache:
             if self._room <= 0:
                 self._parts.clear()
 
-    def rows(self, features: FeatureCounter, labels: LabelCounter) -> Rows | None:
+    def rows(self, features: FeatureAnalyzer, labels: LabelCounter) -> Rows | None:
         if not self._parts:
             return None
         whole = gather(self._parts)

@@ -10,7 +10,7 @@ import numpy as np
 
 from trainyard_api.audio import AudioReading
 from trainyard_trainer.data.bad_rows import UnreadableRows
-from trainyard_trainer.data.kinds import KERAS, Wording
+from trainyard_trainer.data.modality import KERAS, Wording
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.errors import BadInput, listed, one_line

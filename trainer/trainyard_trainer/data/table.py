@@ -11,12 +11,12 @@ from trainyard_trainer.data import vectors
 from trainyard_trainer.data.bad_rows import BadRow, BadRows
 from trainyard_trainer.data.categories import empty_column
 from trainyard_trainer.data.csv_files import CsvReader
+from trainyard_trainer.data.decode import StoredRows
 from trainyard_trainer.data.example_files import ExampleReader
 from trainyard_trainer.data.parquet_files import ParquetReader
 from trainyard_trainer.data.readers import Batch, Reader, Unit, blaming
 from trainyard_trainer.data.schema import Column, choose, fits, is_number, kind_of, merge, mixed_types
 from trainyard_trainer.data.source import Source, SourceFile
-from trainyard_trainer.data.stored_rows import StoredRows
 from trainyard_trainer.errors import BadInput, one_line
 
 BATCH_ROWS = 16_384

@@ -10,8 +10,8 @@ import numpy as np
 from trainyard_trainer.data import categories
 from trainyard_trainer.data.categories import CategoryCounter, empty_column
 from trainyard_trainer.data.hashing import HashCounter, Hashed, slots_of
-from trainyard_trainer.data.kinds import KERAS, Wording
 from trainyard_trainer.data.labels import Tally
+from trainyard_trainer.data.modality import KERAS, Wording
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.errors import BadInput, did_you_mean, listed

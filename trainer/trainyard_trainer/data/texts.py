@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard_api.text import TextReading
-from trainyard_trainer.data.kinds import KERAS, Wording
+from trainyard_trainer.data.modality import KERAS, Wording
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawRows
-from trainyard_trainer.data.words import WordCounter
+from trainyard_trainer.data.tokenizer import WordCounter
 from trainyard_trainer.errors import BadInput, listed
 
 TEXTS = "texts"

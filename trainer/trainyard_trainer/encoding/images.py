@@ -13,8 +13,8 @@ from trainyard_trainer.data.bad_rows import UnreadableRows
 from trainyard_trainer.data.images import PIXELS, ImageFacts
 from trainyard_trainer.data.schema import Column
 from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.encoding.input_names import bytes_input
 from trainyard_trainer.errors import BadInput
-from trainyard_trainer.export.input_names import bytes_input
 
 _GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (ITU-R BT.601)."""

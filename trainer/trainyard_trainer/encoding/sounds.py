@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from trainyard_trainer.data.sounds import SOUNDS, SoundFacts
 from trainyard_trainer.data.table import RawRows
-from trainyard_trainer.export.input_names import bytes_input
+from trainyard_trainer.encoding.input_names import bytes_input
 
 SPECTROGRAM = "spectrogram"
 """What a model is given: float32 [rows, frames, mel bins], in decibels."""

@@ -10,7 +10,7 @@ import tensorflow as tf
 from trainyard_api.text import TextReading
 from trainyard_trainer.data.table import RawRows
 from trainyard_trainer.data.texts import TEXTS, TextFacts
-from trainyard_trainer.data.words import DROPPED, FIRST, PAD, UNKNOWN, character_table
+from trainyard_trainer.data.tokenizer import DROPPED, FIRST, PAD, UNKNOWN, character_table
 
 TOKENS = "token_ids"
 """What a model is given: int32 [rows, length], ids below `TextInputs.tokens`."""

@@ -11,8 +11,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from trainyard_api.names import SIGNATURE
+from trainyard_trainer.encoding.input_names import plain_names, restore_names
 from trainyard_trainer.errors import ExportFailed
-from trainyard_trainer.export.input_names import plain_names, restore_names
 from trainyard_trainer.export.verify import Verifier, plain
 
 _ROWS = 4

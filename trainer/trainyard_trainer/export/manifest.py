@@ -13,9 +13,9 @@ from trainyard_trainer.data.labels import NumberLabels
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.fitting.plan import Position
-from trainyard_trainer.reporting.journal import rfc3339
+from trainyard_trainer.reporting.event_log import rfc3339
 from trainyard_trainer.spec import Run
-from trainyard_trainer.trees.settings import grows_trees
+from trainyard_trainer.tree_settings import grows_trees
 
 _PACKAGES = ("trainyard-operator", "tensorflow", "keras", "numpy", "pyarrow")
 

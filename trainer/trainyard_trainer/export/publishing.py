@@ -10,7 +10,6 @@ from trainyard_api.program import ModelProgram
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.export.manifest import describe, describe_data, describe_training
 from trainyard_trainer.export.model_card import model_card
-from trainyard_trainer.export.operations import check_saved
 from trainyard_trainer.export.saved_model import ServingModel, samples, save
 from trainyard_trainer.export.signing import sign
 from trainyard_trainer.export.slices import metrics_by_slice
@@ -19,7 +18,8 @@ from trainyard_trainer.export.warmup import write_warmup
 from trainyard_trainer.files import list_files
 from trainyard_trainer.fitting.fit import Trained
 from trainyard_trainer.prepare import Prepared
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.programs.operations import check_saved
+from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stores.models import ModelStore

@@ -8,8 +8,8 @@ import tensorflow as tf
 from trainyard_api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
 from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.encoding.encoders import Encoder
+from trainyard_trainer.encoding.input_names import plain_names, restore_names
 from trainyard_trainer.export import tf_examples
-from trainyard_trainer.export.input_names import plain_names, restore_names
 from trainyard_trainer.export.verify import plain
 from trainyard_trainer.fitting.fit import Trained
 from trainyard_trainer.tasks.task import Task

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trainyard_trainer.encoding.columns import DENSE
-from trainyard_trainer.fitting.execution import BFLOAT16, FLOAT16, FLOAT32
+from trainyard_trainer.execution import BFLOAT16, FLOAT16, FLOAT32
 from trainyard_trainer.fitting.steps import LABELS
 
 HUGE = 1e4

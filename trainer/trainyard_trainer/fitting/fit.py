@@ -11,39 +11,39 @@ from typing import Any
 from trainyard_api.code import PythonProgram
 from trainyard_api.meta import parse_duration
 from trainyard_api.program import ModelProgram
+from trainyard_trainer.autotune.choices import batch_limit
+from trainyard_trainer.autotune.deciding import Decider, Maker, rows_a_block, settings_of_several
+from trainyard_trainer.data.batch import Rows
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, validation_blocks
 from trainyard_trainer.data.profile import Profile, rows_in
-from trainyard_trainer.data.rows import Rows
 from trainyard_trainer.data.table import BATCH_ROWS
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.encoding.encoders import Encoder, encoder_for
 from trainyard_trainer.errors import BadInput
+from trainyard_trainer.execution import FLOAT32, Execution
 from trainyard_trainer.fitting.checkpoint import CheckpointFolder
-from trainyard_trainer.fitting.choices import batch_limit
-from trainyard_trainer.fitting.deciding import Decider, Maker, rows_a_block, settings_of_several
 from trainyard_trainer.fitting.divergence import Suspects
-from trainyard_trainer.fitting.execution import FLOAT32, Execution
 from trainyard_trainer.fitting.loop import Loop, Surroundings
 from trainyard_trainer.fitting.optimizers import make_optimizer
-from trainyard_trainer.fitting.pieces import PieceRunner
+from trainyard_trainer.fitting.parameter_server_steps import PieceRunner
 from trainyard_trainer.fitting.plan import Plan, Position
 from trainyard_trainer.fitting.saving import Interval
 from trainyard_trainer.fitting.state import ModelState
+from trainyard_trainer.fitting.step_sync import newest_of_chief
 from trainyard_trainer.fitting.steps import StepRunner, as_block
 from trainyard_trainer.models import FAMILIES
 from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.privacy.plan import EPSILON
 from trainyard_trainer.programs.build import build_python, compiled_optimizer, fit_as_compiled
 from trainyard_trainer.programs.inputs import describe_data
-from trainyard_trainer.reporting.board import ProgressBoard
+from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.reporting.history import Epochs, History, NoHistory
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.progress_server import ProgressBoard
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import CACHE_ENV, Run
 from trainyard_trainer.tasks.metrics import metric_names
 from trainyard_trainer.tasks.task import Task, task_for
-from trainyard_trainer.workers.agreement import newest_of_chief
-from trainyard_trainer.workers.peers import NOBODY, Peers
+from trainyard_trainer.workers.group import NOBODY, Peers
 from trainyard_trainer.workers.sharding import Share
 
 PLAINLY = {"precision": FLOAT32, "jit_compile": False}
@@ -157,7 +157,7 @@ def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: 
             )
 
     def private(optimizer: Any, batch_size: int, execution: Execution) -> StepRunner:
-        from trainyard_trainer.privacy.steps import PrivateStepRunner
+        from trainyard_trainer.fitting.private_steps import PrivateStepRunner
 
         if devices.strategy is not None or prepared.privacy is None:
             raise BadInput("a private training draws its rows for one device: let it see one GPU only")

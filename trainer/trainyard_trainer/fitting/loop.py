@@ -11,20 +11,20 @@ from trainyard_trainer.data.pipeline import TrainingRows
 from trainyard_trainer.errors import Diverged, Stopped
 from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot
 from trainyard_trainer.fitting.divergence import Suspects
-from trainyard_trainer.fitting.pace import Pace
 from trainyard_trainer.fitting.plan import Plan, Position
 from trainyard_trainer.fitting.saving import Saver
 from trainyard_trainer.fitting.state import ModelState
+from trainyard_trainer.fitting.step_sync import Call, Turn, add_up, agree, check_same, take_turn
 from trainyard_trainer.fitting.steps import StepRunner
 from trainyard_trainer.fitting.stopping import Reason, StopPolicy
-from trainyard_trainer.reporting.board import ProgressBoard
+from trainyard_trainer.fitting.throughput import Pace
+from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.reporting.history import LEARNING_RATE, Epochs
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.progress_server import ProgressBoard
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.tasks.task import Task
 from trainyard_trainer.workers.advice import advice
-from trainyard_trainer.workers.agreement import Call, Turn, add_up, agree, check_same, take_turn
-from trainyard_trainer.workers.peers import NOBODY, Peers
+from trainyard_trainer.workers.group import NOBODY, Peers
 
 EPOCH_LINE_SECONDS = 0.5
 """Epochs shorter than this do not get a log line each."""

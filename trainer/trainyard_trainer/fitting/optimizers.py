@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from trainyard_api.fit import Optimizer, Schedule
-from trainyard_trainer.fitting.execution import FLOAT16, FLOAT32
+from trainyard_trainer.execution import FLOAT16, FLOAT32
 
 # Keras' own look-up by name does not know all of them (Lamb, in 3.15).
 _CLASSES = {name.lower(): each for name, each in vars(keras.optimizers).items() if isinstance(each, type)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from trainyard_trainer.fitting.choices import Choices
+from trainyard_trainer.autotune.choices import Choices
 from trainyard_trainer.fitting.saving import Interval
 from trainyard_trainer.fitting.stopping import Reason, StopState
 from trainyard_trainer.workers.sharding import ALL, Share

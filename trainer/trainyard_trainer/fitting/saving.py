@@ -6,8 +6,8 @@ from pathlib import Path
 
 from trainyard_trainer.errors import one_line
 from trainyard_trainer.fitting.checkpoint import BackgroundWriter, CheckpointFolder, Snapshot
-from trainyard_trainer.reporting.board import CheckpointNote, ProgressBoard
-from trainyard_trainer.reporting.journal import Journal, rfc3339
+from trainyard_trainer.reporting.event_log import Journal, rfc3339
+from trainyard_trainer.reporting.progress_server import CheckpointNote, ProgressBoard
 
 
 def newest(folder: CheckpointFolder, plan: str, journal: Journal) -> tuple[Snapshot, Path] | None:

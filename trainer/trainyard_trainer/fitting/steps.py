@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainyard_trainer.data.rows import Rows
-from trainyard_trainer.fitting.execution import PLAIN, Execution, computing_in
-from trainyard_trainer.fitting.pace import CALL_SECONDS
+from trainyard_trainer.data.batch import Rows
+from trainyard_trainer.execution import PLAIN, Execution, computing_in
 from trainyard_trainer.fitting.statistics import combine, statistics_of, values
+from trainyard_trainer.fitting.throughput import CALL_SECONDS
 from trainyard_trainer.tasks.task import COUNT, LOSS, Task
 from trainyard_trainer.workers.sharding import ALL, Share
 

@@ -8,7 +8,7 @@ from keras import ops
 
 from trainyard_api.program import KerasProgram
 from trainyard_api.text import Text
-from trainyard_trainer.data.words import PAD
+from trainyard_trainer.data.tokenizer import PAD
 from trainyard_trainer.encoding.texts import TOKENS, TextInputs
 from trainyard_trainer.models.head import dense_head
 

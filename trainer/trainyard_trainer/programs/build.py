@@ -13,12 +13,12 @@ import tensorflow as tf
 from trainyard_api.code import PythonProgram
 from trainyard_api.fit import Fit
 from trainyard_trainer.errors import BadInput, did_you_mean, listed, one_line
-from trainyard_trainer.export.operations import check_traced
-from trainyard_trainer.programs.blame import blaming, place_of
 from trainyard_trainer.programs.compiled import Compiled, read_compiled
 from trainyard_trainer.programs.data_spec import DataSpec
 from trainyard_trainer.programs.logits import ENDINGS, ending, without_activation
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.programs.operations import check_traced
+from trainyard_trainer.programs.user_code_errors import blaming, place_of
+from trainyard_trainer.reporting.event_log import Journal
 
 _ROWS = 4
 

@@ -16,8 +16,8 @@ from trainyard_trainer.export.keras_model import write_verified
 from trainyard_trainer.export.signing import sign
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.files import list_files
-from trainyard_trainer.reporting.board import ProgressBoard, finite, serve
-from trainyard_trainer.reporting.journal import rfc3339
+from trainyard_trainer.reporting.event_log import rfc3339
+from trainyard_trainer.reporting.progress_server import ProgressBoard, finite, serve
 from trainyard_trainer.reporting.result import ModelVersion, termination_message, write_report
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.models import ModelStore, open_store

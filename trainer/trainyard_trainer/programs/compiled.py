@@ -12,7 +12,7 @@ import numpy as np
 from trainyard_api.fit import LOSSES, METRICS, Fit
 from trainyard_api.tasks import Task
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.tasks.metrics import metric_names
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from trainyard_trainer.errors import one_line
 from trainyard_trainer.files import write_atomically
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.event_log import Journal
 
 HISTORY_FILE = "history.csv"
 LEARNING_RATE = "learning_rate"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard_trainer.errors import one_line
-from trainyard_trainer.reporting.board import Progress, finite
+from trainyard_trainer.reporting.progress_server import Progress, finite
 
 LIMIT = 4000
 """Bytes; Kubernetes cuts a termination message at 4096, in the middle of its JSON."""

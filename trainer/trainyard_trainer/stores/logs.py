@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from trainyard_trainer.errors import TrainerError, one_line
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.stores.objects import Objects
 
 

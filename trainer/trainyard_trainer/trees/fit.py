@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from trainyard_api.meta import parse_duration
 from trainyard_api.program import KerasProgram
-from trainyard_trainer.data.rows import Rows
+from trainyard_trainer.data.batch import Rows
 from trainyard_trainer.data.tabular import TableFacts
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.fitting.checkpoint import CheckpointFolder
@@ -16,19 +16,19 @@ from trainyard_trainer.fitting.loop import Surroundings
 from trainyard_trainer.fitting.saving import Interval
 from trainyard_trainer.fitting.steps import as_block
 from trainyard_trainer.prepare import Prepared
-from trainyard_trainer.reporting.board import ProgressBoard
+from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.reporting.history import History
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.progress_server import ProgressBoard
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run
 from trainyard_trainer.tasks.task import task_for
+from trainyard_trainer.tree_settings import TreeSettings, grows_trees, rounds_per_slice
 from trainyard_trainer.trees.encoder import TreeEncoder
 from trainyard_trainer.trees.forest import Forest
 from trainyard_trainer.trees.grow import grower_for
 from trainyard_trainer.trees.loop import TreeLoop, TreePlan
 from trainyard_trainer.trees.model import Combine, ForestModel, ForestShape
 from trainyard_trainer.trees.score import Scores
-from trainyard_trainer.trees.settings import TreeSettings, grows_trees, rounds_per_slice
 
 
 def fit_forest(

@@ -15,9 +15,9 @@ from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
 from trainyard_trainer.devices import usable_cpus
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
 from trainyard_trainer.fitting.steps import LABELS
+from trainyard_trainer.tree_settings import TreeSettings
 from trainyard_trainer.trees.flatten import flatten
 from trainyard_trainer.trees.forest import Forest
-from trainyard_trainer.trees.settings import TreeSettings
 
 _LABEL, _WEIGHT = "label", "weight"
 

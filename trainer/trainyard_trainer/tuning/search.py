@@ -9,13 +9,13 @@ from typing import Any
 from trainyard_api import names
 from trainyard_trainer.devices import usable_memory
 from trainyard_trainer.errors import BadInput, Stopped, TrainerError, one_line
-from trainyard_trainer.reporting.board import ProgressBoard
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.event_log import Journal
+from trainyard_trainer.reporting.progress_server import ProgressBoard
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
 from trainyard_trainer.stores.searches import StoredSearch
 from trainyard_trainer.tasks.metrics import check_metric, is_better_higher
-from trainyard_trainer.trees.settings import most_epochs
+from trainyard_trainer.tree_settings import most_epochs
 from trainyard_trainer.tuning.space import Choice, Space
 from trainyard_trainer.tuning.study import Study
 from trainyard_trainer.tuning.summary import shown

@@ -12,8 +12,8 @@ from trainyard_api import names
 from trainyard_api.program import ModelProgram
 from trainyard_api.trainingjob import TrainingJobSpec
 from trainyard_trainer.errors import BadInput, listed, one_line
-from trainyard_trainer.fitting.execution import FLOAT16
-from trainyard_trainer.trees.settings import grows_trees
+from trainyard_trainer.execution import FLOAT16
+from trainyard_trainer.tree_settings import grows_trees
 
 _EXAMPLE = '{"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}'
 _OTHER_TASKS = (

@@ -18,9 +18,9 @@ from typing import Any
 from trainyard_trainer.devices import quiet
 from trainyard_trainer.errors import BadInput, PeerLost, PeersMissing, listed, one_line
 from trainyard_trainer.workers.cluster import Address, Cluster, shown
-from trainyard_trainer.workers.link import HELLO, MOST_BYTES_OF_A_STRANGER, REFUSED, WELCOME, receive, send
-from trainyard_trainer.workers.peers import BEAT_SECONDS, NOBODY, ConnectedPeers, Peers
-from trainyard_trainer.workers.unlocked import unlocked_connecting
+from trainyard_trainer.workers.connection import HELLO, MOST_BYTES_OF_A_STRANGER, REFUSED, WELCOME, receive, send
+from trainyard_trainer.workers.gil_release import unlocked_connecting
+from trainyard_trainer.workers.group import BEAT_SECONDS, NOBODY, ConnectedPeers, Peers
 
 CONNECT_SECONDS = 60
 """TensorFlow's servers find each other in a second or two, but for those whose ports a network keeps shut."""

@@ -1,5 +1,5 @@
 from trainyard_operator.runtime.backoff import Backoff
-from trainyard_operator.runtime.outcome import Key
+from trainyard_operator.runtime.reconciler import Key
 
 KEY = Key("TrainingJob", "team", "a")
 

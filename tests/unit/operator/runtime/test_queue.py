@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainyard_operator.runtime.metrics import Metrics
-from trainyard_operator.runtime.outcome import Key
 from trainyard_operator.runtime.queue import WorkQueue
+from trainyard_operator.runtime.reconciler import Key
 
 A, B = Key("TrainingJob", "team", "a"), Key("TrainingJob", "team", "b")
 

@@ -6,8 +6,8 @@ from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import TRAINING_JOB
 from trainyard_operator.runtime.backoff import Backoff
 from trainyard_operator.runtime.metrics import Metrics
-from trainyard_operator.runtime.outcome import Key
 from trainyard_operator.runtime.queue import WorkQueue
+from trainyard_operator.runtime.reconciler import Key
 from trainyard_operator.runtime.resync import Resync
 from trainyard_operator.runtime.router import Router
 

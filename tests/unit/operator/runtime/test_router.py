@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from trainyard_operator.runtime.metrics import Metrics
-from trainyard_operator.runtime.outcome import Key
 from trainyard_operator.runtime.queue import WorkQueue
+from trainyard_operator.runtime.reconciler import Key
 from trainyard_operator.runtime.router import Router
 
 TRAINING = Key("TrainingJob", "team", "churn")

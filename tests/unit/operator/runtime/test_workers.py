@@ -8,8 +8,8 @@ import pytest
 from trainyard_operator.cluster.errors import Unavailable
 from trainyard_operator.runtime.backoff import Backoff
 from trainyard_operator.runtime.metrics import Metrics
-from trainyard_operator.runtime.outcome import DONE, Key, Outcome
 from trainyard_operator.runtime.queue import WorkQueue
+from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
 from trainyard_operator.runtime.workers import Workers
 
 KEY = Key("TrainingJob", "team", "a")

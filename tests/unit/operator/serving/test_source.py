@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from support.serving import a_succeeded_job
-from trainyard_operator.serving.problems import Problem
+from trainyard_operator.serving.blockers import Problem
 from trainyard_operator.serving.source import ModelVersion, is_kept, newest, offer, parse_uri, waiting
 
 

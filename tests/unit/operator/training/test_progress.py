@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from trainyard_api.trainingjob import Progress
 from trainyard_operator.training.progress import HttpProgressReader, Snapshot, at_end, duration, parse
-from trainyard_operator.training.result import Report
+from trainyard_operator.training.termination_message import Report
 
 ANSWER = {
     "phase": "training",

@@ -4,7 +4,7 @@ import pytest
 
 from support.training import World, a_training_job
 from trainyard_operator.training.progress import Snapshot
-from trainyard_operator.training.result import Checkpoint
+from trainyard_operator.training.termination_message import Checkpoint
 
 
 async def a_world_with_a_succeeded_job() -> World:

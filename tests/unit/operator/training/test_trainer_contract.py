@@ -7,9 +7,9 @@ import pytest
 from support.training import DIGEST, a_training_job
 from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.training.progress import parse as parse_progress
-from trainyard_operator.training.result import Report, model_status, read
 from trainyard_operator.training.spec import parse
-from trainyard_trainer.reporting.board import CheckpointNote, Progress
+from trainyard_operator.training.termination_message import Report, model_status, read
+from trainyard_trainer.reporting.progress_server import CheckpointNote, Progress
 from trainyard_trainer.reporting.result import ModelVersion, termination_message
 
 PROGRESS = Progress(

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from support.tables import open_table, write_records
+from trainyard_trainer.data.batch import concatenate
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.pipeline import read
 from trainyard_trainer.data.profile import Profile, profile
-from trainyard_trainer.data.rows import concatenate
 from trainyard_trainer.data.table import Reading, Table
 from trainyard_trainer.errors import BadInput
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from trainyard_trainer.data.batch import Rows
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, ahead, validation_blocks
 from trainyard_trainer.data.profile import Profile, profile
-from trainyard_trainer.data.rows import Rows
 from trainyard_trainer.data.source import find
 from trainyard_trainer.data.table import Table
 from trainyard_trainer.data.tabular import NUMBERS

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainyard_api.program import Task
+from trainyard_trainer.data.batch import Rows, concatenate
 from trainyard_trainer.data.categories import FIRST
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels, Tally
 from trainyard_trainer.data.pipeline import read
 from trainyard_trainer.data.profile import Profile, profile
-from trainyard_trainer.data.rows import Rows, concatenate
 from trainyard_trainer.data.source import find
 from trainyard_trainer.data.table import Table
 from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableCounter, TableFacts

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainyard_api.text import TextReading
-from trainyard_trainer.data.words import FIRST, UNKNOWN, Cutter
+from trainyard_trainer.data.tokenizer import FIRST, UNKNOWN, Cutter
 from trainyard_trainer.encoding.texts import Vectorizer
 
 WORDS = ("the", "dont", "naïve", "a", "ab", "привет", "x1")

@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from support.full_disk import no_file_beyond
+from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.reporting.history import HISTORY_FILE, History
-from trainyard_trainer.reporting.journal import Journal
 
 
 def a_history(folder: Path) -> tuple[History, io.StringIO]:

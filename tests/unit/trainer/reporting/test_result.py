@@ -2,7 +2,7 @@
 
 import json
 
-from trainyard_trainer.reporting.board import CheckpointNote, Progress
+from trainyard_trainer.reporting.progress_server import CheckpointNote, Progress
 from trainyard_trainer.reporting.result import LIMIT, ModelVersion, termination_message
 
 MODEL = ModelVersion("churn", 3, "sha256:" + "0" * 64, 1234)

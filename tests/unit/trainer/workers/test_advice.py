@@ -1,4 +1,4 @@
-"""Telling people that one worker would do better."""
+"""DeliveredEvents people that one worker would do better."""
 
 import pytest
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from trainyard_api import names
-from trainyard_trainer.workers.peers import GRACE_SECONDS, SILENT_BEATS
+from trainyard_trainer.workers.group import GRACE_SECONDS, SILENT_BEATS
 
 pytestmark = pytest.mark.thorough
 

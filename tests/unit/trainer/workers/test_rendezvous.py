@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from trainyard_trainer.errors import BadInput, PeerLost, PeersMissing
-from trainyard_trainer.workers.agreement import Call, Turn, WeightsDiffer, add_up, agree, check_same, take_turn
+from trainyard_trainer.fitting.step_sync import Call, Turn, WeightsDiffer, add_up, agree, check_same, take_turn
 from trainyard_trainer.workers.cluster import Cluster
-from trainyard_trainer.workers.link import FAREWELL, HELLO, Link, receive, send
-from trainyard_trainer.workers.peers import NOBODY, ConnectedPeers, Peers
+from trainyard_trainer.workers.connection import FAREWELL, HELLO, Link, receive, send
+from trainyard_trainer.workers.group import NOBODY, ConnectedPeers, Peers
 from trainyard_trainer.workers.rendezvous import Meeting, check_same_data, meet
 
 TERMS = {"the job": "churn", "the number of workers": 3}

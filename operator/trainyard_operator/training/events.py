@@ -6,8 +6,8 @@ from datetime import datetime
 from trainyard_api.trainingjob import Attempt, TrainingJobStatus
 from trainyard_operator.cluster.port import Event
 from trainyard_operator.runtime.clock import from_rfc3339
+from trainyard_operator.training.blockers import WAITING
 from trainyard_operator.training.conditions import FAILED, RUNNING, STALLED, SUSPENDED
-from trainyard_operator.training.problems import WAITING
 
 _SUSPENDED = Event("Normal", "Suspended", "Suspended; set spec.runPolicy.suspend to false to go on")
 _RESUMED = Event("Normal", "Resumed", "Resumed")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from support.trainer_models import Sample, rows
-from trainyard_trainer.fitting.execution import Execution, computing_in
+from trainyard_trainer.execution import Execution, computing_in
 
 BLOCK = rows(100, slots=(3, 5))
 ORDER = np.random.default_rng(5).permutation(100).astype(np.int32)

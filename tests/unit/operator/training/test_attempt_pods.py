@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from support.training import World, a_report, a_training_job
+from trainyard_operator.training.attempt_pods import decider
 from trainyard_operator.training.progress import Snapshot
-from trainyard_operator.training.workers import decider
 
 DISRUPTED = {"conditions": [{"type": "DisruptionTarget", "status": "True"}]}
 DISRUPTION = "Pod team/churn-worker-0-1-abcde has condition DisruptionTarget matching FailJob rule at index 1"

@@ -13,8 +13,8 @@ from typing import Any
 
 from trainyard_trainer.errors import PeerLost
 from trainyard_trainer.workers.cluster import Cluster
-from trainyard_trainer.workers.link import CONTENT, STOP, Link
-from trainyard_trainer.workers.peers import BEAT_SECONDS, ConnectedPeers
+from trainyard_trainer.workers.connection import CONTENT, STOP, Link
+from trainyard_trainer.workers.group import BEAT_SECONDS, ConnectedPeers
 
 HELD_SECONDS = 30
 """TensorFlow keeps Python from running for a fraction of a second, where nothing is wrong."""

@@ -1,6 +1,6 @@
 """Learning how fast a training is."""
 
-from trainyard_trainer.fitting.pace import CALL_SECONDS, Pace
+from trainyard_trainer.fitting.throughput import CALL_SECONDS, Pace
 
 
 def a_pace(step_seconds: float, calls: int, rows_per_step: int = 32) -> Pace:

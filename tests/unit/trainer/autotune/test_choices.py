@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from trainyard_trainer.errors import BadInput
-from trainyard_trainer.fitting.choices import (
+from trainyard_trainer.autotune.choices import (
     Choices,
     Timing,
     Ways,
@@ -15,7 +14,8 @@ from trainyard_trainer.fitting.choices import (
     first_batch,
     ways,
 )
-from trainyard_trainer.fitting.execution import Execution
+from trainyard_trainer.errors import BadInput
+from trainyard_trainer.execution import Execution
 
 PLAIN, XLA = Execution(), Execution(jit_compile=True)
 BF16, BF16_XLA = Execution("mixed_bfloat16"), Execution("mixed_bfloat16", True)

@@ -14,10 +14,10 @@ import pytest
 
 from trainyard_trainer.errors import PeerLost
 from trainyard_trainer.workers.cluster import Cluster
-from trainyard_trainer.workers.link import Link
-from trainyard_trainer.workers.peers import Peers
+from trainyard_trainer.workers.connection import Link
+from trainyard_trainer.workers.group import Peers
+from trainyard_trainer.workers.parameter_server import Server, Servers
 from trainyard_trainer.workers.rendezvous import meet
-from trainyard_trainer.workers.servers import Server, Servers
 
 CHIEF, WORKER, SERVER = 0, 1, 3
 
@@ -145,8 +145,8 @@ def test_a_worker_that_hangs_is_a_loss_because_its_steps_cannot_be_taken_from_it
 HELD = """
 import ctypes, socket, time
 from trainyard_trainer.workers.cluster import Cluster
-from trainyard_trainer.workers.link import CONTENT, send
-from trainyard_trainer.workers.servers import Servers
+from trainyard_trainer.workers.connection import CONTENT, send
+from trainyard_trainer.workers.parameter_server import Servers
 
 with socket.create_server(("127.0.0.1", 0)) as server:
     theirs = socket.create_connection(server.getsockname())

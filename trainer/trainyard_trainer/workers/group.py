@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from trainyard_trainer.errors import PeerLost
-from trainyard_trainer.workers.link import CONTENT, FAREWELL, LOST, Link
+from trainyard_trainer.workers.connection import CONTENT, FAREWELL, LOST, Link
 
 BEAT_SECONDS = 1.0
 SILENT_BEATS = 10

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.runtime.clock import from_rfc3339
+from trainyard_operator.training.attempt_pods import Workers
 from trainyard_operator.training.pod import own_image
-from trainyard_operator.training.result import clean
+from trainyard_operator.training.termination_message import clean
 from trainyard_operator.training.volumes import claim_names, secrets
-from trainyard_operator.training.workers import Workers
 
 UNSCHEDULABLE = "Unschedulable"
 NO_POD = "NoPod"

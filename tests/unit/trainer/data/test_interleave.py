@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from trainyard_trainer.data.turns import Depth, in_turns
+from trainyard_trainer.data.interleave import Depth, in_turns
 
 
 @pytest.mark.parametrize("depth", [1, 2, 9])

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from trainyard_trainer.data.contents import ContentDigest
+from trainyard_trainer.data.content_digest import ContentDigest
 from trainyard_trainer.data.table import RawRows
 
 

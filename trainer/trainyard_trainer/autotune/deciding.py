@@ -7,11 +7,7 @@ from functools import cache
 from typing import Any
 
 from trainyard_api.fit import Fit
-from trainyard_trainer.data.pipeline import Block, TrainingRows
-from trainyard_trainer.devices import Devices
-from trainyard_trainer.errors import BadInput
-from trainyard_trainer.fitting.checkpoint import Snapshot
-from trainyard_trainer.fitting.choices import (
+from trainyard_trainer.autotune.choices import (
     AUTO,
     FIRST_BATCH,
     Choices,
@@ -21,11 +17,15 @@ from trainyard_trainer.fitting.choices import (
     first_batch,
     ways,
 )
-from trainyard_trainer.fitting.execution import FLOAT16, FLOAT32, Execution
-from trainyard_trainer.fitting.measuring import ExecutionBench, Trials
+from trainyard_trainer.autotune.measuring import ExecutionBench, Trials
+from trainyard_trainer.data.pipeline import Block, TrainingRows
+from trainyard_trainer.devices import Devices
+from trainyard_trainer.errors import BadInput
+from trainyard_trainer.execution import FLOAT16, FLOAT32, Execution
+from trainyard_trainer.fitting.checkpoint import Snapshot
 from trainyard_trainer.fitting.state import ModelState
 from trainyard_trainer.fitting.steps import StepRunner
-from trainyard_trainer.reporting.journal import Journal
+from trainyard_trainer.reporting.event_log import Journal
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from trainyard_trainer.errors import BadInput
-from trainyard_trainer.export.operations import check_saved
+from trainyard_trainer.programs.operations import check_saved
 
 
 def saved(folder: Path, serve: Callable[[Any], Any], **parts: Any) -> Path:

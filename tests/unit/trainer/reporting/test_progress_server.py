@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from trainyard_trainer.reporting.board import ProgressBoard, serve
+from trainyard_trainer.reporting.progress_server import ProgressBoard, serve
 
 
 def get(port: int, path: str) -> tuple[str, str]:

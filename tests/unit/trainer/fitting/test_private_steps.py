@@ -13,11 +13,11 @@ from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels
 from trainyard_trainer.encoding.columns import DENSE, ModelInputs
 from trainyard_trainer.fitting.optimizers import make_optimizer
+from trainyard_trainer.fitting.private_steps import PrivateStepRunner, new_key
 from trainyard_trainer.fitting.state import ModelState
 from trainyard_trainer.fitting.steps import LABELS
 from trainyard_trainer.models import FAMILIES
 from trainyard_trainer.privacy.plan import PrivacyPlan
-from trainyard_trainer.privacy.steps import PrivateStepRunner, new_key
 from trainyard_trainer.tasks.task import task_for
 
 CLIP = 0.5

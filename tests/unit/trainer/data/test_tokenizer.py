@@ -3,7 +3,7 @@
 import pytest
 
 from trainyard_api.text import TextReading
-from trainyard_trainer.data.words import Cutter, WordCounter
+from trainyard_trainer.data.tokenizer import Cutter, WordCounter
 from trainyard_trainer.errors import BadInput
 
 

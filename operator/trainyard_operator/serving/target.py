@@ -5,7 +5,7 @@ from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import CLAIM, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster
 from trainyard_operator.serving import source
-from trainyard_operator.serving.problems import Problem
+from trainyard_operator.serving.blockers import Problem
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.source import ModelVersion
 
@@ -24,7 +24,7 @@ class NotYet(Exception):
         self.patient = patient
 
 
-async def wanted_revision(cluster: Cluster, service: ModelService, before: ModelServiceStatus) -> Revision:
+async def target_revision(cluster: Cluster, service: ModelService, before: ModelServiceStatus) -> Revision:
     """Return the wanted revision.
 
     Raises:

@@ -7,11 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainyard_trainer.autotune.choices import Timing
 from trainyard_trainer.data.pipeline import Block
 from trainyard_trainer.devices import peak_memory, usable_memory
 from trainyard_trainer.errors import one_line
-from trainyard_trainer.fitting.choices import Timing
-from trainyard_trainer.fitting.execution import Execution
+from trainyard_trainer.execution import Execution
 from trainyard_trainer.fitting.state import ModelState
 from trainyard_trainer.fitting.steps import StepRunner
 from trainyard_trainer.tasks.task import COUNT, LOSS

@@ -4,7 +4,7 @@ import keyword
 
 import pytest
 
-from trainyard_trainer.export.input_names import plain_names
+from trainyard_trainer.encoding.input_names import plain_names
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from trainyard_trainer.errors import BadInput
-from trainyard_trainer.fitting.execution import BFLOAT16, FLOAT16, FLOAT32, Execution
+from trainyard_trainer.execution import BFLOAT16, FLOAT16, FLOAT32, Execution
 
 AUTO = "Auto"
 FIRST_BATCH = 32

@@ -6,7 +6,7 @@ import pytest
 from support.serving import START
 from trainyard_api.modelservice import Server
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.serving.problems import Problem, clean, of_revision
+from trainyard_operator.serving.blockers import Problem, clean, of_revision
 
 SERVER = Server(gpus=2)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from trainyard_trainer.data.runs import RunCounter, Runs, outlast_blocks
+from trainyard_trainer.data.label_order import RunCounter, Runs, outlast_blocks
 
 
 def counted(*pieces: Sequence[Sequence[int]]) -> tuple[Runs, ...]:

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from trainyard_trainer.reporting.board import finite
+from trainyard_trainer.reporting.progress_server import finite
 
 
 def rfc3339(moment: datetime | None = None) -> str:

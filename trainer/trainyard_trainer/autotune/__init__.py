@@ -1,0 +1,1 @@
+"""Batch size, precision and XLA, where the spec leaves them to the trainer."""
