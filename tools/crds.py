@@ -64,7 +64,7 @@ def generated_files() -> dict[str, str]:
             f"charts/trainyard/templates/crds/{name}.yaml": to_chart_template(each)
             for name, each in definitions.items()
         },
-        "docs/reference.md": reference(schemas),
+        "docs/reference/fields.md": reference(schemas),
     }
 
 

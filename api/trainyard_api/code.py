@@ -50,7 +50,7 @@ class CodeSource(ApiModel):
 
 
 class PythonProgram(ApiModel):
-    """A function of yours that returns a keras.Model (docs/programs.md); all else is the trainer's."""
+    """A function of yours that returns a keras.Model (docs/how-to/programs.md); all else is the trainer's."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(

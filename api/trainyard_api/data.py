@@ -48,7 +48,7 @@ class DataSource(ApiModel):
     )
     secret_ref: SecretRef | None = Field(
         default=None,
-        description="Credentials for the URI: a Secret with keys such as AWS_ACCESS_KEY_ID (docs/stores.md).",
+        description="Credentials for the URI: a Secret with keys such as AWS_ACCESS_KEY_ID (docs/reference/stores.md).",
     )
     config_map: ConfigMapSource | None = Field(default=None, description="A ConfigMap in the same namespace.")
     persistent_volume_claim: VolumeSource | None = Field(default=None, description="A claim in the same namespace.")

@@ -47,7 +47,7 @@ class Model(ApiModel):
     secret_ref: SecretRef | None = Field(
         default=None,
         description="Credentials for a store that is no claim: a Secret with keys such as AWS_ACCESS_KEY_ID "
-        "(docs/stores.md).",
+        "(docs/reference/stores.md).",
     )
 
 

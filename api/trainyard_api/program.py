@@ -159,7 +159,7 @@ class KerasProgram(ApiModel):
 
 
 class ContainerProgram(ApiModel):
-    """Any TensorFlow program that follows the trainer's contract (docs/trainer-contract.md)."""
+    """Any TensorFlow program that follows the trainer's contract (docs/reference/trainer-contract.md)."""
 
     image: str = Field(min_length=1, max_length=512, description="Image of the program.")
     command: list[Argument] | None = Field(

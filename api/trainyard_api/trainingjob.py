@@ -89,7 +89,7 @@ class Store(ApiModel):
     )
     secret_ref: SecretRef | None = Field(
         default=None,
-        description="Credentials for the URI: a Secret with keys such as AWS_ACCESS_KEY_ID (docs/stores.md).",
+        description="Credentials for the URI: a Secret with keys such as AWS_ACCESS_KEY_ID (docs/reference/stores.md).",
     )
 
 
@@ -101,7 +101,7 @@ class SecretKeyRef(ApiModel):
 
 
 class Signing(ApiModel):
-    """How model versions are signed (docs/signing.md)."""
+    """How model versions are signed (docs/how-to/signing.md)."""
 
     secret_key_ref: SecretKeyRef = Field(
         description="The private key: an elliptic curve key (P-256, P-384 or P-521) as PEM, without a password."

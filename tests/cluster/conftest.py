@@ -64,7 +64,7 @@ def default_class(api_client: client.ApiClient) -> str:
             return str(entry.metadata.name)
     pytest.skip(
         "this cluster has no default StorageClass: "
-        "`python -m trainyard_devcluster controllers --only volumes` brings one (docs/devcluster.md)"
+        "`python -m trainyard_devcluster controllers --only volumes` brings one (docs/how-to/devcluster.md)"
     )
 
 

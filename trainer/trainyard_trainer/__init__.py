@@ -1,6 +1,6 @@
 """What runs inside a training pod: data in, SavedModel version out.
 
-A program of the user's own takes from here what its docs/programs.md names; nothing heavy is loaded before it is used.
+A program of your own takes from here the names on the page docs/how-to/programs.md; nothing heavy loads before use.
 """
 
 from typing import TYPE_CHECKING, Any

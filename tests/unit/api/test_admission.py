@@ -19,8 +19,8 @@ SAMPLES = [
     for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
     if document and document.get("kind") in SCHEMAS
 ] + [
-    pytest.param(document, id=f"docs/{path.name}:{document['kind']}:{document['metadata']['name']}")
-    for path in sorted((ROOT / "docs").glob("*.md"))
+    pytest.param(document, id=f"{path.relative_to(ROOT)}:{document['kind']}:{document['metadata']['name']}")
+    for path in sorted((ROOT / "docs").rglob("*.md"))
     for block in re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     for document in yaml.safe_load_all(block)
     if isinstance(document, dict) and document.get("kind") in SCHEMAS

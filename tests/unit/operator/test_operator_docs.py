@@ -1,4 +1,4 @@
-"""What docs/operator.md says of settings and metrics is complete."""
+"""What docs/reference/operator.md says of settings and metrics is complete."""
 
 import re
 from dataclasses import fields
@@ -7,7 +7,7 @@ from pathlib import Path
 from trainyard_operator.runtime.metrics import Metrics
 from trainyard_operator.settings import Settings
 
-TEXT = (Path(__file__).parents[3] / "docs" / "operator.md").read_text()
+TEXT = (Path(__file__).parents[3] / "docs" / "reference/operator.md").read_text()
 
 
 def test_every_setting_is_explained() -> None:

@@ -159,7 +159,7 @@ def test_files_of_their_own_are_what_the_model_is_judged_by(tmp_path: Path) -> N
     (tmp_path / "train" / "_SUCCESS").touch()
     write_csv(tmp_path / "held-back" / "v.csv", [f"{row[:-1]}{1 - int(row[-1])}" for row in csv_rows(seed=6)])
 
-    spec = spec_in("data.md", "loans").named("sample")
+    spec = spec_in("reference/data.md", "loans").named("sample")
     result = run(
         spec.with_data(source={"uri": str(tmp_path / "train"), "requireSuccess": True}, label="label"), tmp_path
     )

@@ -62,7 +62,7 @@ def test_dense_100_is_the_network_it_says() -> None:
 
 @pytest.mark.parametrize(("name", "reason"), [("patient", "EarlyStopping"), ("measured", "MaxEpochs")])
 def test_an_example_on_the_trainers_page_trains_as_it_says(name: str, reason: str, tmp_path: Path) -> None:
-    spec = spec_in("trainer.md", name)
+    spec = spec_in("reference/trainer.md", name)
 
     result = run(spec, tmp_path, {names.DATA_DIR_ENV: str(EXAMPLES / "quickstart" / "breast-cancer.csv")})
 
@@ -74,13 +74,13 @@ def test_an_example_on_the_trainers_page_trains_as_it_says(name: str, reason: st
 
 
 def test_every_example_on_the_trainers_page_is_a_whole_training_job() -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "trainer.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "reference/trainer.md").read_text(), re.DOTALL)
 
     assert [yaml.safe_load(each)["metadata"]["name"] for each in blocks] == ["patient", "measured"]
 
 
 def test_the_commands_for_a_laptop_leave_a_model_where_the_page_says(tmp_path: Path) -> None:
-    (commands,) = re.findall(r"```sh\n(.*?)```", (DOCS / "trainer.md").read_text(), re.DOTALL)
+    (commands,) = re.findall(r"```sh\n(.*?)```", (DOCS / "reference/trainer.md").read_text(), re.DOTALL)
     install, train = commands.splitlines()
     (tmp_path / "examples").symlink_to(EXAMPLES)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -93,7 +93,7 @@ def test_the_commands_for_a_laptop_leave_a_model_where_the_page_says(tmp_path: P
     assert manifest["metrics"]["val_accuracy"] > 0.93
 
 
-@pytest.mark.parametrize("page", sorted((EXAMPLES.parent / "docs").glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)
 def test_every_training_job_in_the_documentation_is_a_good_one(page: Path) -> None:
     for text in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
         for document in yaml.safe_load_all(text):
@@ -102,7 +102,7 @@ def test_every_training_job_in_the_documentation_is_a_good_one(page: Path) -> No
 
 
 def test_the_documentation_names_every_metric() -> None:
-    page = (EXAMPLES.parent / "docs" / "trainer.md").read_text()
+    page = (DOCS / "reference/trainer.md").read_text()
 
     for task in get_args(Task):
         rows = [line for line in page.splitlines() if line.startswith(f"| {task} ")]
@@ -110,7 +110,7 @@ def test_the_documentation_names_every_metric() -> None:
 
 
 def test_the_contract_shows_a_report_as_the_trainer_writes_it() -> None:
-    page = (EXAMPLES.parent / "docs" / "trainer-contract.md").read_text()
+    page = (DOCS / "reference/trainer-contract.md").read_text()
     manifest, report, progress = (json.loads(each) for each in re.findall(r"```json\n(.*?)```", page, re.DOTALL))
 
     assert report.keys() == json.loads(termination_message("x", "y", Progress())).keys()

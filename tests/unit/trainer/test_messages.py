@@ -1,4 +1,4 @@
-"""The messages in docs/trainer.md come out of the trainer word for word, and every reason has its line there."""
+"""The messages on the trainer's page come out of the trainer word for word; every reason has its line there."""
 
 import importlib
 import pkgutil
@@ -22,7 +22,7 @@ from support.trainer_runs import SpecBuilder, a_spec, a_tree_spec, run
 from trainyard_trainer.errors import TrainerError
 from trainyard_trainer.fitting.stopping import Reason
 
-PAGE = (DOCS / "trainer.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "reference/trainer.md").read_text(encoding="utf-8")
 MESSAGES = PAGE.partition("## Messages")[2]
 (SHOWN,) = re.findall(r"```text\n(.*?)```", MESSAGES, re.DOTALL)
 AGES, PLANS = list(range(20, 60)), ["free", "paid"] * 20

@@ -26,7 +26,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> SpecBuilder:
     """The example of the documentation."""
     path = write_folders(tmp_path_factory.mktemp("data"), *glides(360))
     return (
-        spec_in("texts-and-sounds.md", "glides")
+        spec_in("how-to/texts-and-sounds.md", "glides")
         .with_data(source={"uri": str(path)}, validation={"fraction": 0.2})
         .with_checkpoint(everySteps=20)
     )

@@ -84,7 +84,11 @@ def test_padding_never_changes_an_answer_and_an_empty_text_has_one(layer: str) -
 def spec(tmp_path_factory: pytest.TempPathFactory) -> SpecBuilder:
     """The example of the documentation."""
     path = write_reviews(tmp_path_factory.mktemp("data") / "reviews.csv", 900, id=range(900))
-    return spec_in("texts-and-sounds.md", "reviews").with_data(source={"uri": str(path)}).with_checkpoint(everySteps=10)
+    return (
+        spec_in("how-to/texts-and-sounds.md", "reviews")
+        .with_data(source={"uri": str(path)})
+        .with_checkpoint(everySteps=10)
+    )
 
 
 @pytest.fixture(scope="module")

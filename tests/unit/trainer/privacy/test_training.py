@@ -13,7 +13,7 @@ import yaml
 from support.trainer_runs import SpecBuilder, a_spec, run
 from trainyard_api import names
 
-PAGE = Path(__file__).parents[4] / "docs" / "privacy.md"
+PAGE = Path(__file__).parents[4] / "docs" / "how-to/privacy.md"
 NOISE = {"noiseMultiplier": 1.0}
 
 

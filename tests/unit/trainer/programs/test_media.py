@@ -75,7 +75,9 @@ def test_the_example_for_texts_learns_what_stands_together_and_is_served_with_te
     spec = a_program("tone:build", data, "binaryClassification", text={"maxTokens": 5000})
     spec = spec.with_fit(epochs=6, batchSize=32)
 
-    trained_well(spec, tmp_path, accuracy=0.95, extra=code(tmp_path, "tone.py", code_in("programs.md", "tone.py")))
+    trained_well(
+        spec, tmp_path, accuracy=0.95, extra=code(tmp_path, "tone.py", code_in("how-to/programs.md", "tone.py"))
+    )
 
     texts, classes = reviews(200, seed=9)
     assert served_accuracy(tmp_path, {"review": texts}, classes) > 0.95
@@ -87,7 +89,9 @@ def test_the_example_for_sounds_learns_what_becomes_of_their_pitch_and_is_served
     spec = in_folders(a_program("birds:build", data, "multiclassClassification", audio={"numMelBins": 40}))
     spec = spec.with_fit(epochs=20, batchSize=16)
 
-    trained_well(spec, tmp_path, accuracy=0.9, extra=code(tmp_path, "birds.py", code_in("programs.md", "birds.py")))
+    trained_well(
+        spec, tmp_path, accuracy=0.9, extra=code(tmp_path, "birds.py", code_in("how-to/programs.md", "birds.py"))
+    )
 
     sounds, classes = glides(150, seed=9)
     assert served_accuracy(tmp_path, {"audio_bytes": sounds}, classes) > 0.9
@@ -100,7 +104,7 @@ def test_the_example_for_images_trains_the_last_layer_on_a_network_with_weights_
     shape = (32, 32, 3)
     known = keras.applications.MobileNetV2(shape, alpha=0.35, include_top=False, weights=None, pooling="avg")
     known.save_weights(tmp_path / "known.weights.h5")
-    example = spec_in("programs.md", "leaves-transfer").named("sample")
+    example = spec_in("how-to/programs.md", "leaves-transfer").named("sample")
     program = example.manifest["spec"]["program"]["python"] | {
         "hyperparameters": {"weights": str(tmp_path / "known.weights.h5"), "alpha": 0.35},
         "image": {"height": 32, "width": 32},
@@ -109,7 +113,7 @@ def test_the_example_for_images_trains_the_last_layer_on_a_network_with_weights_
     data = {"source": {"uri": str(write_pictures(tmp_path / "data", 40))}, "format": "directory"}
     spec = example.with_program(python=program | {"task": "binaryClassification"})._with("data", data)
 
-    extra = code(tmp_path, "leaves.py", code_in("programs.md", "leaves.py"))
+    extra = code(tmp_path, "leaves.py", code_in("how-to/programs.md", "leaves.py"))
     done = fitted(spec._with("fit", {"epochs": 1, "batchSize": 8}), tmp_path, extra=extra)
 
     backbone = done.trained.model.get_layer(known.name)

@@ -1,4 +1,4 @@
-"""docs/stores.md: its examples are accepted, and it names what the code knows."""
+"""docs/reference/stores.md: its examples are accepted, and it names what the code knows."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from trainyard_trainer.spec import parse_job
 from trainyard_trainer.stores.filesystems import _OPENERS
 
 ROOT = Path(__file__).parents[4]
-PAGE = (ROOT / "docs" / "stores.md").read_text()
+PAGE = (ROOT / "docs" / "reference/stores.md").read_text()
 CODE = "".join(each.read_text() for each in (ROOT / "trainer" / "trainyard_trainer" / "stores").glob("*.py"))
 
 

@@ -89,7 +89,7 @@ def test_a_column_of_texts_that_no_tree_asks_for_is_no_trouble(family: str, tmp_
 
 
 def test_the_example_stops_when_it_no_longer_improves_and_keeps_the_best_trees(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "trees.md").read_text(), re.DOTALL)
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "how-to/trees.md").read_text(), re.DOTALL)
     spec = SpecBuilder(yaml.safe_load(example)).named("sample")
     data = str(ROOT / "examples" / "quickstart" / "breast-cancer.csv")
 

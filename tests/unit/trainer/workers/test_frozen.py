@@ -1,4 +1,4 @@
-"""Workers that are frozen (SIGSTOP) at random moments are noticed within the time that docs/distributed.md states."""
+"""Workers that are frozen (SIGSTOP) at random moments are noticed within the time that the documentation states."""
 
 import json
 import statistics

@@ -1,0 +1,49 @@
+"""The pages of the documentation: each is in the index, and no link leads nowhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+INDEX = DOCS / "README.md"
+PAGES = [pytest.param(page, id=str(page.relative_to(DOCS))) for page in sorted(DOCS.rglob("*.md"))]
+LINKING = [
+    pytest.param(page, id=str(page.relative_to(ROOT)))
+    for page in sorted(
+        {*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("examples/*/*.md"), *ROOT.glob("charts/*/*.md")}
+    )
+]
+
+
+def links(page: Path) -> list[str]:
+    """The targets of the page's links, but for addresses of the web."""
+    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", prose) if "://" not in target]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the page's headings."""
+    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_index_lists_the_page(page: Path) -> None:
+    listed = {(DOCS / target.partition("#")[0]).resolve() for target in links(INDEX)}
+
+    assert page == INDEX or page.resolve() in listed
+
+
+@pytest.mark.parametrize("page", LINKING)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+
+    assert broken == []
