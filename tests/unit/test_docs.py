@@ -47,3 +47,13 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
             broken.append(target)
 
     assert broken == []
+
+
+def test_every_path_that_the_architecture_names_exists() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    paths = [path for row in rows for path in re.findall(r"`((?:[a-z_]+/)+[a-z_.]*)`", row)]
+    paths = [path for path in paths if path.split("/")[0] in {child.name for child in ROOT.iterdir()}]
+
+    assert len(paths) > 20
+    assert [path for path in paths if not (ROOT / path).exists()] == []
