@@ -60,7 +60,7 @@ def open_table(
 
 def everything(table: Table) -> tuple[Any, list[list[Any]], list[Any]]:
     """Return all numbers, all texts by column, and all labels."""
-    raw = [each for unit in table.units() for each in table.read(unit)]
+    raw = [each for shard in table.shards() for each in table.read(shard)]
     texts = [[value for each in raw for value in each.texts[i].to_pylist()] for i in range(len(table.schema.texts))]
     labels = [value for each in raw for value in each.label.to_pylist()]
     return np.concatenate([each.numbers for each in raw]), texts, labels

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.decode import told_apart, unusable
 from trainyard_trainer.data.npy import ArrayReader, Header, read_header
-from trainyard_trainer.data.readers import Unit
+from trainyard_trainer.data.readers import Shard
 from trainyard_trainer.data.schema import Column, Schema, choose, merge
 from trainyard_trainer.data.source import Source, SourceFile
-from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Reading
+from trainyard_trainer.data.table import BATCH_ROWS, RawBatch, Reading
 from trainyard_trainer.errors import BadInput, one_line
 
 _READ_BYTES = 1 << 20
@@ -59,24 +59,24 @@ class ArrayTable:
         for file, each in headers.items():
             self._check(file, each, first)
 
-    def units(self) -> list[Unit]:
+    def shards(self) -> list[Shard]:
         """Return the files."""
-        return [Unit(file, file, 2 * _READ_BYTES) for file in self._files]
+        return [Shard(file, file, 2 * _READ_BYTES) for file in self._files]
 
-    def read(self, unit: Unit, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawRows]:
+    def read(self, shard: Shard, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawBatch]:
         """Yield the rows of a file, in order, at most `batch_rows` at a time.
 
         Raises:
             BadInput: the file is damaged, or more rows are bad than may be left out.
         """
-        with _blaming(unit.file.name), self._open(unit.file) as archive, ExitStack() as stack:
+        with _blaming(shard.file.name), self._open(shard.file) as archive, ExitStack() as stack:
             streams = {name: stack.enter_context(archive.open(f"{name}.npy")) for name in sorted(self._arrays)}
             readers = {name: ArrayReader(stream) for name, stream in streams.items()}
             begin, first_row, rows = 0, 0, readers[next(iter(readers))].header.shape[0]
             while begin < rows:
                 count = min(batch_rows, rows - begin)
                 arrays = {name: reader.take(count) for name, reader in readers.items()}
-                raw = self._usable(self._raw(arrays, unit.file, first_row, np.arange(begin, begin + count)), arrays)
+                raw = self._usable(self._raw(arrays, shard.file, first_row, np.arange(begin, begin + count)), arrays)
                 if len(raw):
                     yield raw
                 begin, first_row = begin + count, first_row + len(raw)
@@ -85,11 +85,11 @@ class ArrayTable:
         array, index = self._places[name]
         return arrays[array] if index is None else arrays[array][:, index]
 
-    def _raw(self, arrays: Mapping[str, Any], file: SourceFile, first_row: int, rows: Any) -> RawRows:
+    def _raw(self, arrays: Mapping[str, Any], file: SourceFile, first_row: int, rows: Any) -> RawBatch:
         column = partial(self._column, arrays)
         numbers = [column(name).astype(np.float32) for name in self.schema.numbers]
         label = column(self.schema.label.name)
-        return RawRows(
+        return RawBatch(
             file=file.name,
             first_row=first_row,
             numbers=np.stack(numbers, axis=1) if numbers else np.zeros((len(rows), 0), np.float32),
@@ -100,7 +100,7 @@ class ArrayTable:
             held_back=np.full(len(rows), file in self._held_back) if self.validation else None,
         )
 
-    def _usable(self, raw: RawRows, arrays: Mapping[str, Any]) -> RawRows:
+    def _usable(self, raw: RawBatch, arrays: Mapping[str, Any]) -> RawBatch:
         """Return the rows that can be used, each of them told whether it is for validation."""
         label, bad = self.schema.label.name, dict[int, str]()
         if self.schema.validation:

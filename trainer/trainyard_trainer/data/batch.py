@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class EncodedBatch:
     """Features and labels of some rows; every array has one entry a row in its first dimension."""
 
     features: Mapping[str, Any]
@@ -23,9 +23,9 @@ class Rows:
         """Memory of all arrays together."""
         return sum(map(_nbytes, (self.labels, *self.features.values())))
 
-    def take(self, which: Any) -> "Rows":
+    def take(self, which: Any) -> "EncodedBatch":
         """Return the rows that an index, mask or slice chooses."""
-        return Rows({name: values[which] for name, values in self.features.items()}, self.labels[which])
+        return EncodedBatch({name: values[which] for name, values in self.features.items()}, self.labels[which])
 
 
 def _nbytes(values: Any) -> int:
@@ -33,10 +33,10 @@ def _nbytes(values: Any) -> int:
     return int(values.nbytes) + inside
 
 
-def gather(parts: list[Rows]) -> Rows:
+def gather(parts: list[EncodedBatch]) -> EncodedBatch:
     """Return the rows of all parts, in order, and empty the list on the way: hardly more memory than the result."""
     count, first = sum(len(part) for part in parts), parts[0]
-    whole = Rows(
+    whole = EncodedBatch(
         {name: np.empty((count, *values.shape[1:]), values.dtype) for name, values in first.features.items()},
         np.empty((count, *first.labels.shape[1:]), first.labels.dtype),
     )
@@ -52,9 +52,9 @@ def gather(parts: list[Rows]) -> Rows:
     return whole
 
 
-def concatenate(parts: Sequence[Rows]) -> Rows:
+def concatenate(parts: Sequence[EncodedBatch]) -> EncodedBatch:
     """Return the rows of all parts, in order."""
     if len(parts) == 1:
         return parts[0]
     features = {name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features}
-    return Rows(features, np.concatenate([part.labels for part in parts]))
+    return EncodedBatch(features, np.concatenate([part.labels for part in parts]))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.table import RawBatch
 
 
 class ContentDigest:
@@ -21,7 +21,7 @@ class ContentDigest:
     def __init__(self) -> None:
         self._parts: defaultdict[str, Any] = defaultdict(hashlib.sha256)
 
-    def add(self, rows: RawRows) -> None:
+    def add(self, rows: RawBatch) -> None:
         """Take in the next rows."""
         self._numbers("numbers", rows.numbers)
         self._column("label", rows.label)

@@ -10,7 +10,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.dataset as pa_dataset
 
 from trainyard_trainer.data.bad_rows import BadRow, BadRows
-from trainyard_trainer.data.readers import CORRUPT, Batch, Unit, blaming, check_columns
+from trainyard_trainer.data.readers import CORRUPT, Shard, StoredBatch, blaming, check_columns
 from trainyard_trainer.data.schema import is_number
 from trainyard_trainer.data.source import Source, SourceFile
 from trainyard_trainer.errors import one_line
@@ -48,26 +48,26 @@ class CsvReader:
         arrow = {"number": pa.float64(), "empty": pa.float64(), "boolean": pa.bool_(), "text": pa.string()}
         self._types = {name: arrow[kind] for name, kind in kinds.items() if kind in arrow}
 
-    def units(self, file: SourceFile) -> Iterator[Unit]:
+    def shards(self, file: SourceFile) -> Iterator[Shard]:
         """Yield the file as one piece."""
-        yield Unit(file, self._fast().make_fragment(file.path, self._filesystem), 2 * _READ_BYTES)
+        yield Shard(file, self._fast().make_fragment(file.path, self._filesystem), 2 * _READ_BYTES)
 
-    def read(self, unit: Unit, columns: Sequence[str], *, batch_rows: int) -> Iterator[Batch]:
+    def read(self, shard: Shard, columns: Sequence[str], *, batch_rows: int) -> Iterator[StoredBatch]:
         """Yield the rows of a file."""
         done, before, reason = 0, len(self._bad_rows), None
-        if unit.file.path not in self._with_bad_rows:
+        if shard.file.path not in self._with_bad_rows:
             try:
-                for batch in unit.fragment.to_batches(columns=list(columns), batch_size=batch_rows, batch_readahead=1):
-                    yield Batch(batch, np.arange(done, done + batch.num_rows))
+                for batch in shard.fragment.to_batches(columns=list(columns), batch_size=batch_rows, batch_readahead=1):
+                    yield StoredBatch(batch, np.arange(done, done + batch.num_rows))
                     done += batch.num_rows
             except CORRUPT as error:
                 reason = error
             else:
                 return
-        yield from self._with_care(unit.file, columns, batch_rows, done)
+        yield from self._with_care(shard.file, columns, batch_rows, done)
         if reason and len(self._bad_rows) == before:
             raise reason  # it is not the rows
-        self._with_bad_rows.add(unit.file.path)
+        self._with_bad_rows.add(shard.file.path)
 
     def _fast(self) -> Any:
         return pa_dataset.CsvFileFormat(
@@ -84,7 +84,7 @@ class CsvReader:
             header = stream.read(65_536).split(b"\n", 1)[0].decode("utf-8", "replace")
         return max(",\t;|", key=header.count)
 
-    def _with_care(self, file: SourceFile, columns: Sequence[str], batch_rows: int, done: int) -> Iterator[Batch]:
+    def _with_care(self, file: SourceFile, columns: Sequence[str], batch_rows: int, done: int) -> Iterator[StoredBatch]:
         """Yield the good rows after the first `done`, which are good, and report the others."""
         skipped: dict[int, str] = {}
 
@@ -105,7 +105,7 @@ class CsvReader:
             good = ~np.isin(np.arange(len(rows)), list(why))
             converted, rows = converted.filter(pa.array(good)), rows[good]
             for first in range(0, len(rows), batch_rows):
-                yield Batch(converted.slice(first, batch_rows), rows[first : first + batch_rows])
+                yield StoredBatch(converted.slice(first, batch_rows), rows[first : first + batch_rows])
         self._report(file, skipped)
 
     def _as_bytes(self, file: SourceFile, columns: Sequence[str], on_bad_row: Any) -> Any:

@@ -6,15 +6,15 @@ from typing import Protocol
 from trainyard_trainer.data.arrays import ArrayTable
 from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.directory import DirectoryTable
-from trainyard_trainer.data.readers import Unit
+from trainyard_trainer.data.readers import Shard
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.source import Source
-from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Reading, Table
+from trainyard_trainer.data.table import BATCH_ROWS, RawBatch, Reading, Table
 from trainyard_trainer.errors import BadInput
 
 
 class DataSet(Protocol):
-    """Rows in a fixed order, in units that can be read in any order."""
+    """Rows in a fixed order, in shards that can be read in any order."""
 
     source: Source
     validation: Source | None
@@ -23,10 +23,10 @@ class DataSet(Protocol):
     bad_rows: BadRows
     """The rows that are left out, as far as they have been read."""
 
-    def units(self) -> list[Unit]:
+    def shards(self) -> list[Shard]:
         """Return the pieces of the data set, in a fixed order."""
 
-    def read(self, unit: Unit, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawRows]:
+    def read(self, shard: Shard, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawBatch]:
         """Yield the rows of a piece, in order, at most `batch_rows` at a time."""
 
 

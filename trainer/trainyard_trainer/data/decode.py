@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard_trainer.data import vectors
-from trainyard_trainer.data.readers import CORRUPT, Batch
+from trainyard_trainer.data.readers import CORRUPT, StoredBatch
 from trainyard_trainer.data.schema import Column, Schema
 from trainyard_trainer.data.source import SourceFile
 from trainyard_trainer.errors import BadInput, one_line
@@ -15,10 +15,10 @@ from trainyard_trainer.errors import BadInput, one_line
 _HELD_BACK, _TRAINED_ON = ["true", "1", "validation", "val"], ["false", "0", "train", "training"]
 
 
-class StoredRows:
+class ColumnDecoder:
     """A batch of rows of a file. `bad` tells what is wrong with some, as far as their columns have been asked for."""
 
-    def __init__(self, batch: Batch, file: SourceFile, schema: Schema, *, separator: str | None) -> None:
+    def __init__(self, batch: StoredBatch, file: SourceFile, schema: Schema, *, separator: str | None) -> None:
         self._batch, self._file, self._schema, self._separator = batch, file, schema, separator
         self.bad: dict[int, str] = {}
 

@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 
 from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.labels import class_name
-from trainyard_trainer.data.readers import Unit
+from trainyard_trainer.data.readers import Shard
 from trainyard_trainer.data.schema import Schema, choose, is_number
 from trainyard_trainer.data.source import Source, SourceFile
-from trainyard_trainer.data.table import BATCH_ROWS, RawRows, Reading
+from trainyard_trainer.data.table import BATCH_ROWS, RawBatch, Reading
 from trainyard_trainer.errors import BadInput, listed
 
-UNIT_FILES = 128
+SHARD_FILES = 128
 _READERS = 16
 """Files read at a time: what costs time with small files in a remote store is the wait for each."""
 
@@ -60,17 +60,17 @@ class DirectoryTable:
         kinds = {self._kind.feature: self._kind.holds, label: "number" if numbers else "text"}
         self.schema: Schema = choose(kinds, label=label, wanted=features, where=source.location)
 
-    def units(self) -> list[Unit]:
+    def shards(self) -> list[Shard]:
         """Return the files in groups, in a fixed order: those to validate with, of another folder, come last."""
-        return [unit for each in (self.source, self.validation) if each for unit in _units(each.files)]
+        return [shard for each in (self.source, self.validation) if each for shard in _shards(each.files)]
 
-    def read(self, unit: Unit, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawRows]:
+    def read(self, shard: Shard, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawBatch]:
         """Yield the files of a group, at most `batch_rows` at a time, without those known to be bad.
 
         Raises:
             BadInput: more files are bad than may be left out.
         """
-        good = [each for each in unit.fragment if (each.name, None) not in self.bad_rows]
+        good = [each for each in shard.fragment if (each.name, None) not in self.bad_rows]
         first_row = 0
         with ThreadPoolExecutor(_READERS) as pool:
             for begin in range(0, len(good), batch_rows):
@@ -85,11 +85,11 @@ class DirectoryTable:
         with source.filesystem.open_input_stream(file.path, compression=None) as stream:
             return bytes(stream.read())
 
-    def _rows(self, files: Sequence[SourceFile], first_row: int, contents: list[bytes]) -> RawRows:
+    def _rows(self, files: Sequence[SourceFile], first_row: int, contents: list[bytes]) -> RawBatch:
         label = pa.array([_folder(each) for each in files], pa.string())
         text = self._kind.holds == "text"
         texts, bad = _decoded(contents) if text else ((), {})
-        raw = RawRows(
+        raw = RawBatch(
             file=self.source.location,
             first_row=first_row,
             numbers=np.zeros((len(files), 0), np.float32),
@@ -103,10 +103,10 @@ class DirectoryTable:
         return raw.without(bad) if bad else raw
 
 
-def _units(of: Sequence[SourceFile]) -> list[Unit]:
+def _shards(of: Sequence[SourceFile]) -> list[Shard]:
     files = sorted(of, key=lambda each: hashlib.sha256(each.name.encode()).digest())
-    groups = [tuple(files[i : i + UNIT_FILES]) for i in range(0, len(files), UNIT_FILES)]
-    return [Unit(group[0], group, sum(each.size for each in group)) for group in groups]
+    groups = [tuple(files[i : i + SHARD_FILES]) for i in range(0, len(files), SHARD_FILES)]
+    return [Shard(group[0], group, sum(each.size for each in group)) for group in groups]
 
 
 def _decoded(contents: Sequence[bytes]) -> tuple[tuple[Any], dict[int, str]]:

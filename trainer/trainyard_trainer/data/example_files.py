@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from trainyard_trainer.data.bad_rows import BadRow, BadRows
 from trainyard_trainer.data.examples import Malformed, Values, parse
-from trainyard_trainer.data.readers import Batch, Unit
+from trainyard_trainer.data.readers import Shard, StoredBatch
 from trainyard_trainer.data.source import SourceFile
 from trainyard_trainer.data.tfrecord import READ_BYTES, Records, open_records, read_records
 
@@ -35,24 +35,24 @@ class ExampleReader:
         """Take in whether each column is a list."""
         self._kinds = kinds
 
-    def units(self, file: SourceFile) -> Iterator[Unit]:
+    def shards(self, file: SourceFile) -> Iterator[Shard]:
         """Yield the file as one piece."""
-        yield Unit(file, None, 4 * READ_BYTES)
+        yield Shard(file, None, 4 * READ_BYTES)
 
-    def read(self, unit: Unit, columns: Sequence[str], *, batch_rows: int) -> Iterator[Batch]:
+    def read(self, shard: Shard, columns: Sequence[str], *, batch_rows: int) -> Iterator[StoredBatch]:
         """Yield the records of a file."""
-        for records in self._records(unit.file):
+        for records in self._records(shard.file):
             good, features, why = _parsed(records, columns)
             arrays = [self._array(name, features.get(name), len(good), why, good) for name in columns]
             batch, rows = pa.record_batch(arrays, names=list(columns)), records.first + good
             if why:
                 self._bad_rows.add(
-                    BadRow(unit.file.name, records.first + row, text) for row, text in sorted(why.items())
+                    BadRow(shard.file.name, records.first + row, text) for row, text in sorted(why.items())
                 )
                 keep = ~np.isin(good, list(why))
                 batch, rows = batch.filter(pa.array(keep)), rows[keep]
             for first in range(0, batch.num_rows, batch_rows):
-                yield Batch(batch.slice(first, batch_rows), rows[first : first + batch_rows])
+                yield StoredBatch(batch.slice(first, batch_rows), rows[first : first + batch_rows])
 
     def _records(self, file: SourceFile) -> Iterator[Records]:
         with open_records(self._filesystem, file.path) as stream:

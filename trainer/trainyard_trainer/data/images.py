@@ -9,9 +9,9 @@ import numpy as np
 
 from trainyard_api.images import ImageReading
 from trainyard_trainer.data.labels import Tally
-from trainyard_trainer.data.modality import KERAS, Kind, Wording
+from trainyard_trainer.data.modality import KERAS, Kind, ProgramTerms
 from trainyard_trainer.data.schema import Column, Schema
-from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput, listed
 
 PIXELS = "pixels"
@@ -20,7 +20,7 @@ DEFAULT_SIDE, DEFAULT_CHANNELS = 64, 3
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFacts:
+class ImageStatistics:
     """What a model of images has to know. Bytes run from 0 to 255; of other numbers `mean` and `deviation` are known.
 
     `read` returns the pixels of raw rows, by the very operations that are saved with the model.
@@ -31,7 +31,7 @@ class ImageFacts:
     dtype: str
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
-    read: Callable[[RawRows], Any] = field(compare=False, repr=False)
+    read: Callable[[RawBatch], Any] = field(compare=False, repr=False)
 
     @property
     def row_bytes(self) -> int:
@@ -43,31 +43,31 @@ class ImageFacts:
         """A digest of everything the model's input depends on."""
         return hashlib.sha256(repr(self).encode()).digest()
 
-    def arrays(self, raw: RawRows) -> dict[str, Any]:
+    def arrays(self, raw: RawBatch) -> dict[str, Any]:
         """Return the pixels of raw rows."""
         return {PIXELS: self.read(raw)}
 
 
-class ImageCounter:
+class ImageAnalyzer:
     """Reads each image once, so that a bad one is found before the training starts.
 
     Raises:
         BadInput: there is not one column of images, or it has another shape than the spec says.
     """
 
-    def __init__(self, image: ImageReading, schema: Schema, wording: Wording = KERAS) -> None:
+    def __init__(self, image: ImageReading, schema: Schema, terms: ProgramTerms = KERAS) -> None:
         from trainyard_trainer.encoding.images import (
             reader,  # loads TensorFlow, which decodes images as the server will
         )
 
-        self._column = _image_column(schema, wording)
-        self._shape = _shape(image, self._column, wording.field("image"))
+        self._column = _image_column(schema, terms)
+        self._shape = _shape(image, self._column, terms.field("image"))
         self._dtype = self._column.dtype or "uint8"
         self._read = reader(self._column, self._shape)
         self._tally = Tally(self._shape[2])
         self.row_bytes = int(np.prod(self._shape)) * np.dtype(self._dtype).itemsize
 
-    def read(self, raw: RawRows) -> dict[str, Any]:
+    def read(self, raw: RawBatch) -> dict[str, Any]:
         """Return the pixels of rows."""
         return {PIXELS: self._read(raw)}
 
@@ -76,11 +76,11 @@ class ImageCounter:
         if self._dtype != "uint8":
             self._tally.add(read[PIXELS][training].reshape(-1, self._shape[2]).astype(np.float64))
 
-    def finish(self, training_rows: int) -> ImageFacts:
+    def finish(self, training_rows: int) -> ImageStatistics:
         """Return what is known now."""
         known = self._dtype != "uint8"
         deviation = np.where(self._tally.deviation > 0, self._tally.deviation, 1.0)
-        return ImageFacts(
+        return ImageStatistics(
             column=self._column,
             shape=self._shape,
             dtype=self._dtype,
@@ -94,14 +94,14 @@ class ImageCounter:
         return kept
 
 
-def _image_column(schema: Schema, wording: Wording) -> Column:
+def _image_column(schema: Schema, terms: ProgramTerms) -> Column:
     images = [each for each in schema.features if each.name in schema.media]
     if len(images) != 1 or len(schema.features) > 1:
         found = listed((f"{each.name} ({each.kind})" for each in schema.features), 5)
         fitting: Kind = "text" if [each.kind for each in schema.features] == ["text"] else "table"
         raise BadInput(
-            f"{wording.what('image')} expects one column of images, but the features are {found}: name the column of "
-            f"images in data.features, or {wording.how_to(fitting)}, which fits these columns"
+            f"{terms.what('image')} expects one column of images, but the features are {found}: name the column of "
+            f"images in data.features, or {terms.how_to(fitting)}, which fits these columns"
         )
     return images[0]
 

@@ -7,16 +7,16 @@ from trainyard_api.audio import AudioReading
 from trainyard_api.images import ImageReading
 from trainyard_api.program import ModelProgram
 from trainyard_api.text import TextReading
-from trainyard_trainer.data.images import ImageCounter
-from trainyard_trainer.data.modality import reading_of, wording_of
+from trainyard_trainer.data.images import ImageAnalyzer
+from trainyard_trainer.data.modality import reading_of, terms_of
 from trainyard_trainer.data.schema import Schema
-from trainyard_trainer.data.sounds import SoundCounter
-from trainyard_trainer.data.table import RawRows
-from trainyard_trainer.data.tabular import TableCounter
-from trainyard_trainer.data.texts import TextCounter
+from trainyard_trainer.data.sounds import SoundAnalyzer
+from trainyard_trainer.data.table import RawBatch
+from trainyard_trainer.data.tabular import TableAnalyzer
+from trainyard_trainer.data.texts import TextAnalyzer
 
 
-class FeatureFacts(Protocol):
+class FeatureStatistics(Protocol):
     """What is known of the features once all rows have been seen."""
 
     @property
@@ -27,7 +27,7 @@ class FeatureFacts(Protocol):
     def digest(self) -> bytes:
         """A digest of everything the model's input depends on: it differs where a checkpoint would not fit."""
 
-    def arrays(self, raw: RawRows) -> dict[str, Any]:
+    def arrays(self, raw: RawBatch) -> dict[str, Any]:
         """Return raw rows as numpy arrays with one entry a row, as an encoder takes them."""
 
 
@@ -37,7 +37,7 @@ class FeatureAnalyzer(Protocol):
     row_bytes: int
     """Memory that the arrays of a row take, about: it decides how many rows are read at a time."""
 
-    def read(self, raw: RawRows) -> dict[str, Any]:
+    def read(self, raw: RawBatch) -> dict[str, Any]:
         """Return what to keep of rows, as numpy arrays with one entry a row.
 
         Raises:
@@ -47,7 +47,7 @@ class FeatureAnalyzer(Protocol):
     def count(self, read: Mapping[str, Any], training: Any) -> None:
         """Take in the rows that were read last, of which the mask `training` tells those to learn from."""
 
-    def finish(self, training_rows: int) -> FeatureFacts:
+    def finish(self, training_rows: int) -> FeatureStatistics:
         """Return what is known now.
 
         Raises:
@@ -64,16 +64,16 @@ def analyzer_for(program: ModelProgram, schema: Schema, hashing: Mapping[str, in
     Raises:
         BadInput: the columns are not what the program learns from.
     """
-    wording = wording_of(program)
+    terms = terms_of(program)
     match reading_of(program):
         case ImageReading() as image:
-            return ImageCounter(image, schema, wording)
+            return ImageAnalyzer(image, schema, terms)
         case TextReading() as text:
-            return TextCounter(text, schema, wording)
+            return TextAnalyzer(text, schema, terms)
         case AudioReading() as audio:
-            return SoundCounter(audio, schema, wording)
+            return SoundAnalyzer(audio, schema, terms)
         case None:
-            return TableCounter(schema, hashing, wording)
+            return TableAnalyzer(schema, hashing, terms)
 
 
 def needs_tensorflow(program: ModelProgram) -> bool:

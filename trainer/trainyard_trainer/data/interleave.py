@@ -1,4 +1,4 @@
-"""Several sources read in turns: as many of them at a time as turns out to help."""
+"""Interleaves several sources: as many of them at a time as turns out to help."""
 
 import time
 from collections import defaultdict, deque
@@ -14,7 +14,7 @@ _GAIN = 1.05
 """How much faster each pair must show a greater depth to be."""
 
 
-class Depth:
+class ParallelismTuner:
     """How many sources to read at a time, found out by the time that blocks take while they are trained on.
 
     So what counts is how fast the training is, not the reading: where the steps take longer, one is read at a time.
@@ -71,15 +71,16 @@ class Depth:
             self._tell(self._best, self._speed)
 
 
-def in_turns(sources: Iterator[Iterator[T]], *, width: int, depth: Callable[[], int]) -> Generator[T]:
-    """Yield a part of each of the first `width` sources in turns; where one is at its end the next takes its place.
+def interleave(sources: Iterator[Iterator[T]], *, cycle_length: int, parallel_calls: Callable[[], int]) -> Generator[T]:
+    """Yield a part of each of the first `cycle_length` sources in turns; at the end of one, the next takes its place.
 
-    The next `depth()` parts, of `width` sources at most, are read at a time. The order is the same for any depth.
+    The next `parallel_calls()` parts, of `cycle_length` sources at most, are read at a time. The order is the same for
+    any number of calls.
     """
-    with ThreadPoolExecutor(width, "read-part") as pool:
-        turns = deque(_Source(each, pool) for each in islice(sources, width))
+    with ThreadPoolExecutor(cycle_length, "read-part") as pool:
+        turns = deque(_Source(each, pool) for each in islice(sources, cycle_length))
         while turns:
-            for each in islice(turns, depth()):
+            for each in islice(turns, parallel_calls()):
                 each.start()
             part = turns[0].take()
             if part is not None:

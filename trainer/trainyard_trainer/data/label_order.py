@@ -11,7 +11,7 @@ _SORTED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class LabelRuns:
     """The rows of a piece of a data set, in how many runs of one class they come, and would in random order."""
 
     rows: int
@@ -23,11 +23,11 @@ class Runs:
         return 1 < self.count <= self.random / _SORTED and 2 * self.rows >= self.count * block_rows
 
 
-class RunCounter:
+class LabelRunCounter:
     """Counts the runs piece by piece; numbers to predict are one class."""
 
     def __init__(self) -> None:
-        self._done: list[Runs] = []
+        self._done: list[LabelRuns] = []
         self._count, self._last, self._classes = 0, -1, np.zeros(0, np.int64)
 
     def add(self, classes: Any) -> None:
@@ -43,15 +43,15 @@ class RunCounter:
         """End the piece."""
         rows = int(self._classes.sum())
         alike = float(((self._classes / max(rows, 1)) ** 2).sum())
-        self._done.append(Runs(rows, self._count, 1 + (rows - 1) * (1 - alike) if rows else 0.0))
+        self._done.append(LabelRuns(rows, self._count, 1 + (rows - 1) * (1 - alike) if rows else 0.0))
         self._count, self._last, self._classes = 0, -1, np.zeros(0, np.int64)
 
-    def finish(self) -> tuple[Runs, ...]:
+    def finish(self) -> tuple[LabelRuns, ...]:
         """Return the runs of each piece."""
         return tuple(self._done)
 
 
-def outlast_blocks(pieces: Iterable[Runs], *, block_rows: int) -> bool:
+def outlast_blocks(pieces: Iterable[LabelRuns], *, block_rows: int) -> bool:
     """Return whether most rows of a data set are in pieces whose runs outlast a block.
 
     A piece of one class does no harm: pieces are read in another order each epoch, some of them in turns.

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput
 
 MAX_LABELS = 1024
@@ -44,7 +44,7 @@ class LabelSetCounter:
         self._trained = np.zeros(MAX_LABELS, np.int64)
         self._last = np.zeros((0, MAX_LABELS), np.uint8)
 
-    def codes(self, rows: RawRows) -> Any:
+    def codes(self, rows: RawBatch) -> Any:
         """Return the stratum of each row; 0 where it has no label."""
         which, names = _entries(rows.label)
         coded = names.dictionary_encode()
@@ -59,11 +59,11 @@ class LabelSetCounter:
         self._seen += self._last.sum(axis=0, dtype=np.int64)
         return strata
 
-    def count(self, rows: RawRows, codes: Any, training: Any) -> None:
+    def count(self, rows: RawBatch, codes: Any, training: Any) -> None:
         """Count the labels of those of the rows that are for training."""
         self._trained += self._last[training].sum(axis=0, dtype=np.int64)
 
-    def kept(self, rows: RawRows, codes: Any) -> Any:
+    def kept(self, rows: RawBatch, codes: Any) -> Any:
         """Return what to keep of the labels of rows until all labels are known: a bit each, as they appeared."""
         return np.packbits(self._last, axis=1)
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from trainyard_api.program import Task
 from trainyard_trainer.data.decode import unusable
 from trainyard_trainer.data.label_sets import LabelSetCounter, LabelSets
-from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput, listed
 
 MAX_CLASSES = 10_000
@@ -49,7 +49,7 @@ class ClassCounter:
         self._codes: dict[Any, int] = {}
         self._counts = np.zeros(0, np.int64)
 
-    def codes(self, rows: RawRows) -> Any:
+    def codes(self, rows: RawBatch) -> Any:
         """Return a small integer for each row: its class, in order of first appearance."""
         _refuse_missing(rows, self._label)
         coded = rows.label.dictionary_encode()
@@ -62,13 +62,13 @@ class ClassCounter:
             )
         return known[coded.indices.to_numpy(zero_copy_only=False)]
 
-    def count(self, rows: RawRows, codes: Any, training: Any) -> None:
+    def count(self, rows: RawBatch, codes: Any, training: Any) -> None:
         """Count those of the rows that are for training."""
         counts = np.bincount(codes[training], minlength=len(self._codes))
         counts[: len(self._counts)] += self._counts
         self._counts = counts
 
-    def kept(self, rows: RawRows, codes: Any) -> Any:
+    def kept(self, rows: RawBatch, codes: Any) -> Any:
         """Return what to keep of the labels of rows until all classes are known."""
         return codes.astype(np.int32)
 
@@ -112,7 +112,7 @@ class NumberTally:
         self._label = label
         self._tally = Tally(1)
 
-    def codes(self, rows: RawRows) -> Any:
+    def codes(self, rows: RawBatch) -> Any:
         """Return one class for all rows, after checking that each is a number."""
         if pa.types.is_string(rows.label.type):
             raise BadInput(
@@ -122,11 +122,11 @@ class NumberTally:
         _refuse_missing(rows, self._label)
         return np.zeros(len(rows), np.int64)
 
-    def count(self, rows: RawRows, codes: Any, training: Any) -> None:
+    def count(self, rows: RawBatch, codes: Any, training: Any) -> None:
         """Count those of the rows that are for training."""
         self._tally.add(rows.label.to_numpy(zero_copy_only=False)[training].reshape(-1, 1))
 
-    def kept(self, rows: RawRows, codes: Any) -> Any:
+    def kept(self, rows: RawBatch, codes: Any) -> Any:
         """Return the numbers of rows, as they are trained on."""
         return rows.label.to_numpy(zero_copy_only=False).astype(np.float32)
 
@@ -181,7 +181,7 @@ def class_name(value: Any) -> str:
     return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _refuse_missing(rows: RawRows, label: str) -> None:
+def _refuse_missing(rows: RawBatch, label: str) -> None:
     bad = np.flatnonzero(unusable(rows.label))
     if len(bad):
         raise BadInput(

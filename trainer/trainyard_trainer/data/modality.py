@@ -16,7 +16,7 @@ _FAMILIES: dict[Kind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class ProgramTerms:
     """How messages speak of a program: a family of program.keras, or program.python with or without a field."""
 
     python: bool = False
@@ -38,12 +38,12 @@ class Wording:
         )
 
 
-KERAS = Wording()
+KERAS = ProgramTerms()
 
 
-def wording_of(program: ModelProgram) -> Wording:
+def terms_of(program: ModelProgram) -> ProgramTerms:
     """Return how messages speak of a program."""
-    return Wording(python=isinstance(program, PythonProgram))
+    return ProgramTerms(python=isinstance(program, PythonProgram))
 
 
 def reading_of(program: ModelProgram) -> ImageReading | TextReading | AudioReading | None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow.dataset as pa_dataset
 
-from trainyard_trainer.data.readers import Batch, Unit, check_columns
+from trainyard_trainer.data.readers import Shard, StoredBatch, check_columns
 from trainyard_trainer.data.source import SourceFile
 
 
@@ -23,21 +23,21 @@ class ParquetReader:
     def settle(self, kinds: Mapping[str, str]) -> None:
         """Do nothing."""
 
-    def units(self, file: SourceFile) -> Iterator[Unit]:
+    def shards(self, file: SourceFile) -> Iterator[Shard]:
         """Yield the row groups of a file."""
         first_row = 0
         for group in self._fragment(file).split_by_row_group():
             (facts,) = group.row_groups
-            yield Unit(file, group, 2 * facts.total_byte_size, first_row)
+            yield Shard(file, group, 2 * facts.total_byte_size, first_row)
             first_row += facts.num_rows
 
-    def read(self, unit: Unit, columns: Sequence[str], *, batch_rows: int) -> Iterator[Batch]:
+    def read(self, shard: Shard, columns: Sequence[str], *, batch_rows: int) -> Iterator[StoredBatch]:
         """Yield the rows of a row group."""
-        check_columns(columns, unit.fragment.physical_schema.names, unit.file.name)
-        first_row = unit.first_row
+        check_columns(columns, shard.fragment.physical_schema.names, shard.file.name)
+        first_row = shard.first_row
         # By default Arrow reads 16 batches ahead, of every piece that is open.
-        for batch in unit.fragment.to_batches(columns=list(columns), batch_size=batch_rows, batch_readahead=1):
-            yield Batch(batch, np.arange(first_row, first_row + batch.num_rows))
+        for batch in shard.fragment.to_batches(columns=list(columns), batch_size=batch_rows, batch_readahead=1):
+            yield StoredBatch(batch, np.arange(first_row, first_row + batch.num_rows))
             first_row += batch.num_rows
 
     def _fragment(self, file: SourceFile) -> Any:

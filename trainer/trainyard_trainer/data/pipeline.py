@@ -10,20 +10,20 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from trainyard_trainer.data.batch import Rows, concatenate
+from trainyard_trainer.data.batch import EncodedBatch, concatenate
 from trainyard_trainer.data.dataset import DataSet
-from trainyard_trainer.data.interleave import Depth, in_turns
+from trainyard_trainer.data.interleave import ParallelismTuner, interleave
 from trainyard_trainer.data.label_order import outlast_blocks
 from trainyard_trainer.data.profile import Profile
-from trainyard_trainer.data.readers import Unit
+from trainyard_trainer.data.readers import Shard
 from trainyard_trainer.data.table import BATCH_ROWS
 from trainyard_trainer.workers.sharding import ALL, Share
 
 T = TypeVar("T")
 
-_MIXED_UNITS = 8
+_CYCLE_LENGTH = 8
 """Pieces of a table read in turns, so that rows sorted by label do not come in long runs of one class."""
-_MIXED_BLOCKS = 4
+_CYCLE_BLOCKS = 4
 """What those pieces may take in memory together, in blocks."""
 
 
@@ -54,10 +54,10 @@ class MemoryRows:
 
     def __init__(
         self,
-        rows: Rows,
+        rows: EncodedBatch,
         *,
         seed: int,
-        prepare: Callable[[Rows], Any],
+        prepare: Callable[[EncodedBatch], Any],
         batch_size: int = 1,
         share: Share = ALL,
     ) -> None:
@@ -77,7 +77,7 @@ class StreamedRows:
     shuffled: what is in memory is never more than a few blocks. Each worker reads a run of the pieces of its own.
 
     Of those that are read in turns, as many are read at a time as makes the training fastest; `tell` is told what was
-    found, as `Depth` says. The order is the same for any of the `depths`.
+    found, as `ParallelismTuner` says. The order is the same for any of the `depths`.
     """
 
     def __init__(
@@ -88,21 +88,21 @@ class StreamedRows:
         seed: int,
         batch_size: int,
         block_bytes: int,
-        prepare: Callable[[Rows], Any],
+        prepare: Callable[[EncodedBatch], Any],
         share: Share = ALL,
         tell: Callable[[int, float], None] = lambda depth, speed: None,
-        depths: Sequence[int] = (1, 2, _MIXED_UNITS),
+        depths: Sequence[int] = (1, 2, _CYCLE_LENGTH),
     ) -> None:
         self._table, self._profile, self._prepare, self._seed = table, profile, prepare, seed
         self._block_bytes, self._batch_size, self._share = block_bytes, batch_size, share
         # All workers have the same number of steps in a block, and so the same calls to run them.
         self._block_steps = max(block_bytes // profile.row_bytes // math.ceil(batch_size / share.count), 1)
         self._block_rows = self._block_steps * share.of(batch_size)
-        self._units = list(enumerate(table.units()))
-        largest = max(unit.open_bytes for _, unit in self._units)
-        self._mixed = max(1, min(_MIXED_UNITS, _MIXED_BLOCKS * block_bytes // largest, len(self._units)))
-        span = math.ceil(self._mixed * largest / block_bytes)
-        self._depth = Depth(sorted({min(each, self._mixed) for each in depths}), span=span, tell=tell)
+        self._shards = list(enumerate(table.shards()))
+        largest = max(shard.open_bytes for _, shard in self._shards)
+        self._cycle_length = max(1, min(_CYCLE_LENGTH, _CYCLE_BLOCKS * block_bytes // largest, len(self._shards)))
+        span = math.ceil(self._cycle_length * largest / block_bytes)
+        self._tuner = ParallelismTuner(sorted({min(each, self._cycle_length) for each in depths}), span=span, tell=tell)
 
     @property
     def sorted_by_label(self) -> bool:
@@ -115,7 +115,7 @@ class StreamedRows:
 
     def _blocks(self, epoch: int, done: int) -> Iterator[Block]:
         left = math.ceil(self._profile.training_rows / self._batch_size)
-        pieces = self._depth.watch(_cut(self._shuffled(epoch), self._block_rows))
+        pieces = self._tuner.watch(_cut(self._shuffled(epoch), self._block_rows))
         rows = next(pieces)
         for number in itertools.count(1):
             order = permutation(len(rows), seed=self._seed, epoch=epoch, block=number)
@@ -128,18 +128,18 @@ class StreamedRows:
             # Of the last batch, where it is a block by itself, there may be no row for this worker.
             rows = next(pieces, None) or rows.take(slice(1))
 
-    def _shuffled(self, epoch: int) -> Iterator[Rows]:
-        order = permutation(len(self._units), seed=self._seed, epoch=epoch)
+    def _shuffled(self, epoch: int) -> Iterator[EncodedBatch]:
+        order = permutation(len(self._shards), seed=self._seed, epoch=epoch)
         # So small that a block has rows of all the pieces that are read in turns, and more than once.
-        batch_rows = min(BATCH_ROWS, max(self._block_rows // (2 * self._mixed), min(256, self._block_rows)))
+        batch_rows = min(BATCH_ROWS, max(self._block_rows // (2 * self._cycle_length), min(256, self._block_rows)))
         pieces = (
             _between(
-                read(self._table, self._profile, *self._units[order[place]], validation=False, batch_rows=batch_rows),
+                read(self._table, self._profile, *self._shards[order[place]], validation=False, batch_rows=batch_rows),
                 *part,
             )
             for place, *part in self._own(order)
         )
-        return in_turns(pieces, width=self._mixed, depth=lambda: self._depth.current)
+        return interleave(pieces, cycle_length=self._cycle_length, parallel_calls=lambda: self._tuner.current)
 
     def _own(self, order: Any) -> list[tuple[int, int, int]]:
         """Return this worker's pieces of the table, by their places in an order, with the training rows of each."""
@@ -147,7 +147,9 @@ class StreamedRows:
         return self._share.ranges(sizes, self._batch_size)
 
 
-def validation_blocks(table: DataSet, profile: Profile, *, block_rows: int, share: Share = ALL) -> Iterator[Rows]:
+def validation_blocks(
+    table: DataSet, profile: Profile, *, block_rows: int, share: Share = ALL
+) -> Iterator[EncodedBatch]:
     """Yield this worker's validation rows, from memory where they are there, else by reading its part of the table."""
     if profile.kept.validation is not None:
         mine = profile.kept.validation.take(slice(share.index, None, share.count))
@@ -155,25 +157,25 @@ def validation_blocks(table: DataSet, profile: Profile, *, block_rows: int, shar
         return
     parts = (
         rows
-        for number, unit in enumerate(table.units())
+        for number, shard in enumerate(table.shards())
         if number % share.count == share.index and profile.mask(number).any()
-        for rows in read(table, profile, number, unit, validation=True, batch_rows=min(BATCH_ROWS, block_rows))
+        for rows in read(table, profile, number, shard, validation=True, batch_rows=min(BATCH_ROWS, block_rows))
     )
     yield from _cut(parts, block_rows)
 
 
 def read(
-    table: DataSet, profile: Profile, number: int, unit: Unit, *, validation: bool, batch_rows: int = BATCH_ROWS
-) -> Iterator[Rows]:
+    table: DataSet, profile: Profile, number: int, shard: Shard, *, validation: bool, batch_rows: int = BATCH_ROWS
+) -> Iterator[EncodedBatch]:
     """Yield the encoded rows of one piece that are for training, or for validation."""
     mask = profile.mask(number)
-    for raw in table.read(unit, batch_rows=batch_rows):
+    for raw in table.read(shard, batch_rows=batch_rows):
         wanted = mask[raw.first_row : raw.first_row + len(raw)] == validation
         if wanted.any():
             yield profile.encode(raw).take(wanted)
 
 
-def _between(parts: Iterator[Rows], begin: int, end: int) -> Iterator[Rows]:
+def _between(parts: Iterator[EncodedBatch], begin: int, end: int) -> Iterator[EncodedBatch]:
     """Yield of the rows of all parts those from `begin` to before `end`."""
     at = 0
     for part in parts:
@@ -184,9 +186,9 @@ def _between(parts: Iterator[Rows], begin: int, end: int) -> Iterator[Rows]:
             return
 
 
-def _cut(parts: Iterator[Rows], size: int) -> Iterator[Rows]:
+def _cut(parts: Iterator[EncodedBatch], size: int) -> Iterator[EncodedBatch]:
     """Yield the rows of all parts in pieces of `size`; the last may be shorter."""
-    held: list[Rows] = []
+    held: list[EncodedBatch] = []
     count = 0
     for part in parts:
         held.append(part)

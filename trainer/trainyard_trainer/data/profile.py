@@ -9,17 +9,17 @@ import numpy as np
 
 from trainyard_api.program import Task
 from trainyard_trainer.data.bad_rows import UnreadableRows
-from trainyard_trainer.data.batch import Rows, gather
+from trainyard_trainer.data.batch import EncodedBatch, gather
 from trainyard_trainer.data.content_digest import ContentDigest
 from trainyard_trainer.data.dataset import DataSet
-from trainyard_trainer.data.inputs import FeatureAnalyzer, FeatureFacts
-from trainyard_trainer.data.label_order import RunCounter, Runs
+from trainyard_trainer.data.inputs import FeatureAnalyzer, FeatureStatistics
+from trainyard_trainer.data.label_order import LabelRunCounter, LabelRuns
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import LabelCounter, Labels, counter_of
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.split import Splitter
-from trainyard_trainer.data.table import BATCH_ROWS, RawRows
-from trainyard_trainer.data.tabular import TableCounter
+from trainyard_trainer.data.table import BATCH_ROWS, RawBatch
+from trainyard_trainer.data.tabular import TableAnalyzer
 from trainyard_trainer.errors import BadInput
 
 _BATCH_BYTES = 16 << 20
@@ -30,10 +30,10 @@ _BATCH_BYTES = 16 << 20
 class KeptRows:
     """The rows themselves, those for training and those for validation, each where they fit the cache."""
 
-    training: Rows | None
-    validation: Rows | None
+    training: EncodedBatch | None
+    validation: EncodedBatch | None
 
-    def take_training(self) -> Rows | None:
+    def take_training(self) -> EncodedBatch | None:
         """Hand over the rows for training, so that their memory is free once they have been prepared."""
         rows, self.training = self.training, None
         return rows
@@ -43,17 +43,17 @@ class KeptRows:
 class Profile:
     """What the training rows look like, and which rows are for validation.
 
-    `masks` holds, for each unit of the data set, a packed bit a row: whether it is for validation. `runs` tells,
-    for each unit, whether it is sorted by the label. `content` is a digest of what is in the rows, in hex.
+    `masks` holds, for each shard of the data set, a packed bit a row: whether it is for validation. `runs` tells,
+    for each shard, whether it is sorted by the label. `content` is a digest of what is in the rows, in hex.
     """
 
     schema: Schema
     labels: Labels
-    features: FeatureFacts
+    features: FeatureStatistics
     training_rows: int
     validation_rows: int
-    unit_rows: tuple[int, ...]
-    runs: tuple[Runs, ...]
+    shard_rows: tuple[int, ...]
+    runs: tuple[LabelRuns, ...]
     masks: tuple[Any, ...]
     kept: KeptRows
     content: str
@@ -66,7 +66,7 @@ class Profile:
     @property
     def digest(self) -> str:
         """A digest of everything the model's input depends on: it differs where a checkpoint would not fit."""
-        described = repr((self.schema, self.labels, self.unit_rows)).encode()
+        described = repr((self.schema, self.labels, self.shard_rows)).encode()
         masks = [each.tobytes() for each in self.masks]
         return hashlib.sha256(b"\0".join([described, self.features.digest, *masks])).hexdigest()
 
@@ -75,13 +75,13 @@ class Profile:
         """Memory of a row with its label, about."""
         return self.features.row_bytes + (len(self.labels.names) if isinstance(self.labels, LabelSets) else 4)
 
-    def encode(self, raw: RawRows) -> Rows:
+    def encode(self, raw: RawBatch) -> EncodedBatch:
         """Return raw rows as the arrays the training side takes."""
-        return Rows(self.features.arrays(raw), self.labels.encode(raw.label))
+        return EncodedBatch(self.features.arrays(raw), self.labels.encode(raw.label))
 
-    def mask(self, unit: int) -> Any:
-        """Return, for each row of a unit, whether it is for validation."""
-        return np.unpackbits(self.masks[unit], count=self.unit_rows[unit]).astype(bool)
+    def mask(self, shard: int) -> Any:
+        """Return, for each row of a shard, whether it is for validation."""
+        return np.unpackbits(self.masks[shard], count=self.shard_rows[shard]).astype(bool)
 
 
 def profile(
@@ -101,7 +101,7 @@ def profile(
     Raises:
         BadInput: the rows cannot be learnt from; the message says why and what to change.
     """
-    counter = counter or TableCounter(table.schema)
+    counter = counter or TableAnalyzer(table.schema)
     return _Pass(table, task, counter, Splitter(fraction, seed), cache_bytes).run(fraction, watch)
 
 
@@ -117,15 +117,15 @@ class _Pass:
         self._table, self._task, self._features, self._splitter = table, task, features, splitter
         label = table.schema.label.name
         self._labels = counter_of(task, label)
-        self._runs, self._content = RunCounter(), ContentDigest()
+        self._runs, self._content = LabelRunCounter(), ContentDigest()
         self._caches = {False: _Cache(cache_bytes), True: _Cache(cache_bytes // 4)}
 
     def run(self, fraction: float, watch: Callable[[int], None]) -> Profile:
         masks, rows = [], 0
         batch_rows = rows_in(_BATCH_BYTES, self._features.row_bytes, most=BATCH_ROWS)
-        for unit in self._table.units():
+        for shard in self._table.shards():
             parts = [np.zeros(0, bool)]
-            for raw in self._table.read(unit, batch_rows=batch_rows):
+            for raw in self._table.read(shard, batch_rows=batch_rows):
                 parts.append(self._add(raw))
                 rows += len(parts[-1])
                 watch(rows)
@@ -152,14 +152,14 @@ class _Pass:
             features=features,
             training_rows=rows - held_back,
             validation_rows=held_back,
-            unit_rows=tuple(len(mask) for mask in masks),
+            shard_rows=tuple(len(mask) for mask in masks),
             runs=self._runs.finish(),
             masks=tuple(np.packbits(mask) for mask in masks),
             kept=KeptRows(*(self._caches[which].rows(self._features, self._labels) for which in (False, True))),
             content=self._content.hexdigest(),
         )
 
-    def _add(self, raw: RawRows) -> Any:
+    def _add(self, raw: RawBatch) -> Any:
         """Take in a batch; returns which of its rows that can be used are for validation."""
         raw, read = self._read(raw)
         strata = self._labels.codes(raw)
@@ -169,12 +169,12 @@ class _Pass:
         training = ~held_back
         self._labels.count(raw, strata, training)
         self._features.count(read, training)
-        whole = Rows(read, self._labels.kept(raw, strata))
+        whole = EncodedBatch(read, self._labels.kept(raw, strata))
         for which, cache in self._caches.items():
             cache.add(whole, held_back == which)
         return held_back
 
-    def _read(self, raw: RawRows) -> tuple[RawRows, dict[str, Any]]:
+    def _read(self, raw: RawBatch) -> tuple[RawBatch, dict[str, Any]]:
         """Return the rows that can be decoded, and what is in them; the table leaves out the others from now on."""
         try:
             return raw, self._features.read(raw)
@@ -189,17 +189,17 @@ class _Cache:
 
     def __init__(self, limit: int) -> None:
         self._room = limit
-        self._parts: list[Rows] = []
+        self._parts: list[EncodedBatch] = []
 
-    def add(self, rows: Rows, which: Any) -> None:
+    def add(self, rows: EncodedBatch, which: Any) -> None:
         if self._room > 0 and which.any():
             self._parts.append(rows.take(which))
             self._room -= self._parts[-1].nbytes
             if self._room <= 0:
                 self._parts.clear()
 
-    def rows(self, features: FeatureAnalyzer, labels: LabelCounter) -> Rows | None:
+    def rows(self, features: FeatureAnalyzer, labels: LabelCounter) -> EncodedBatch | None:
         if not self._parts:
             return None
         whole = gather(self._parts)
-        return Rows(features.settle(whole.features), labels.encoded(whole.labels))
+        return EncodedBatch(features.settle(whole.features), labels.encoded(whole.labels))

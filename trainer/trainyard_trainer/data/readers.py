@@ -16,7 +16,7 @@ CORRUPT = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, Unic
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class Shard:
     """The piece in which a table is read and shuffled: a Parquet row group, or a file of another format.
 
     `open_bytes` is about what it takes in memory while it is read: a row group is decoded as a whole. `first_row` is
@@ -30,7 +30,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class StoredBatch:
     """Some rows as they are stored, and the number of each in its file, from 0."""
 
     columns: Any
@@ -46,10 +46,10 @@ class Reader(Protocol):
     def settle(self, kinds: Mapping[str, str]) -> None:
         """Take in what each column holds in all files together."""
 
-    def units(self, file: SourceFile) -> Iterator[Unit]:
+    def shards(self, file: SourceFile) -> Iterator[Shard]:
         """Yield the pieces of a file, in order."""
 
-    def read(self, unit: Unit, columns: Sequence[str], *, batch_rows: int) -> Iterator[Batch]:
+    def read(self, shard: Shard, columns: Sequence[str], *, batch_rows: int) -> Iterator[StoredBatch]:
         """Yield the rows of a piece, in order, without those that are bad by the format's own rules."""
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from trainyard_api.audio import AudioReading
 from trainyard_trainer.data.bad_rows import UnreadableRows
-from trainyard_trainer.data.modality import KERAS, Wording
+from trainyard_trainer.data.modality import KERAS, ProgramTerms
 from trainyard_trainer.data.schema import Schema
-from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput, listed, one_line
 
 SOUNDS = "sounds"
@@ -25,7 +25,7 @@ _HUNDREDTHS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class SoundFacts:
+class SoundStatistics:
     """How the sounds of one column are turned into spectrograms, without anything left open.
 
     `samples` is how much of each sound counts, at `rate` samples a second. Frequencies are in Hz.
@@ -56,23 +56,23 @@ class SoundFacts:
         """All settings: the model's input depends on nothing else."""
         return repr(self).encode()
 
-    def arrays(self, raw: RawRows) -> dict[str, Any]:
+    def arrays(self, raw: RawBatch) -> dict[str, Any]:
         """Return the files of raw rows."""
         return {SOUNDS: _files(raw, self.column)}
 
 
-class SoundCounter:
+class SoundAnalyzer:
     """Decodes every WAV file once, and collects sampling rates and lengths of those to train on.
 
     Raises:
         BadInput: the data has not exactly one column of files to learn from.
     """
 
-    def __init__(self, audio: AudioReading, schema: Schema, wording: Wording = KERAS) -> None:
+    def __init__(self, audio: AudioReading, schema: Schema, terms: ProgramTerms = KERAS) -> None:
         kinds = {each.name: each.kind for each in schema.features}
         if list(kinds.values()) != ["bytes"]:
             raise BadInput(
-                f"{wording.what('audio')} learns from one column with the bytes of WAV files, but the features are "
+                f"{terms.what('audio')} learns from one column with the bytes of WAV files, but the features are "
                 f"{listed([f'{name} ({kind})' for name, kind in kinds.items()])}: name that column in data.features"
             )
         (self._column,) = kinds
@@ -82,7 +82,7 @@ class SoundCounter:
         self._lengths = np.zeros(_HUNDREDTHS + 1, np.int64)
         self.row_bytes = _ROW_BYTES
 
-    def read(self, raw: RawRows) -> dict[str, Any]:
+    def read(self, raw: RawBatch) -> dict[str, Any]:
         """Return the files of rows as they are, once each has been decoded."""
         files = _files(raw, self._column)
         bad: dict[int, str] = {}
@@ -103,7 +103,7 @@ class SoundCounter:
                 self._rates[rate] += 1
                 self._lengths[min(math.ceil(100 * samples / rate), _HUNDREDTHS)] += 1
 
-    def finish(self, training_rows: int) -> SoundFacts:
+    def finish(self, training_rows: int) -> SoundStatistics:
         """Return the settings, with what was left open filled in.
 
         Raises:
@@ -118,7 +118,7 @@ class SoundCounter:
                 f"the sounds have {rate} samples a second, which holds frequencies up to {rate // 2} Hz, but "
                 f"audio.minFreq is {audio.min_freq:g} and audio.maxFreq {highest:g}: lower them, or set samplingRate"
             )
-        return SoundFacts(
+        return SoundStatistics(
             column=self._column,
             rate=rate,
             samples=max(round(self._seconds() * rate), fft_length),
@@ -140,7 +140,7 @@ class SoundCounter:
         return self._audio.seconds or min(float(np.argmax(reached)) / 100, MAX_SECONDS)
 
 
-def _files(raw: RawRows, column: str) -> Any:
+def _files(raw: RawBatch, column: str) -> Any:
     return np.array([each or b"" for each in raw.media[column].to_pylist()], object)
 
 

@@ -11,10 +11,10 @@ from trainyard_trainer.data import vectors
 from trainyard_trainer.data.bad_rows import BadRow, BadRows
 from trainyard_trainer.data.categories import empty_column
 from trainyard_trainer.data.csv_files import CsvReader
-from trainyard_trainer.data.decode import StoredRows
+from trainyard_trainer.data.decode import ColumnDecoder
 from trainyard_trainer.data.example_files import ExampleReader
 from trainyard_trainer.data.parquet_files import ParquetReader
-from trainyard_trainer.data.readers import Batch, Reader, Unit, blaming
+from trainyard_trainer.data.readers import Reader, Shard, StoredBatch, blaming
 from trainyard_trainer.data.schema import Column, choose, fits, is_number, kind_of, merge, mixed_types
 from trainyard_trainer.data.source import Source, SourceFile
 from trainyard_trainer.errors import BadInput, one_line
@@ -39,13 +39,13 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class RawRows:
+class RawBatch:
     """Some rows as they came: numbers with NaN where missing, texts and label as Arrow arrays.
 
-    `first_row` counts from the beginning of the unit, without rows that were left out, and `rows` are the rows' numbers
-    in their file. `media` holds, by name, columns of bytes (Arrow) or arrays (numpy, one entry a row). `files` names
-    the file of each row where each has one of its own. `held_back` tells the validation rows where the data say so.
-    `slices` holds, by name, texts (Arrow) by which the metrics are told.
+    `first_row` counts from the beginning of the shard, without rows that were left out, and `rows` are the numbers of
+    the rows in their file. `media` holds, by name, columns of bytes (Arrow) or arrays (numpy, one entry a row).
+    `files` names the file of each row where each has one of its own. `held_back` tells the validation rows where the
+    data say so. `slices` holds, by name, texts (Arrow) by which the metrics are told.
     """
 
     file: str
@@ -75,7 +75,7 @@ class RawRows:
             for row, each in sorted(why.items())
         ]
 
-    def without(self, bad: Iterable[int]) -> "RawRows":
+    def without(self, bad: Iterable[int]) -> "RawBatch":
         """Return the other rows."""
         keep = np.ones(len(self), bool)
         keep[list(bad)] = False
@@ -130,20 +130,20 @@ class Table:
         )
         self.schema = replace(schema, features=tuple(map(self._with_length, schema.features)))
 
-    def units(self) -> list[Unit]:
+    def shards(self) -> list[Shard]:
         """Return the pieces of the table, in a fixed order."""
-        return [unit for file, held_back in self._files for unit in self._units(file, held_back)]
+        return [shard for file, held_back in self._files for shard in self._shards(file, held_back)]
 
-    def read(self, unit: Unit, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawRows]:
+    def read(self, shard: Shard, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawBatch]:
         """Yield the rows of a piece, in order, at most `batch_rows` at a time.
 
         Raises:
             BadInput: more rows are bad than may be left out.
         """
         first_row = 0
-        held_back = self._held_back(unit.file)
-        for batch in self._batches(unit, self.schema.columns, batch_rows):
-            raw = self._raw(batch, unit.file, first_row, held_back)
+        held_back = self._held_back(shard.file)
+        for batch in self._batches(shard, self.schema.columns, batch_rows):
+            raw = self._raw(batch, shard.file, first_row, held_back)
             if len(raw):
                 yield raw
                 first_row += len(raw)
@@ -168,14 +168,14 @@ class Table:
             raise BadInput(f"{file.name} has two columns named {twice!r}: give every column a name of its own")
         return file.name, {field.name: kind_of(field.type) for field in types}
 
-    def _units(self, file: SourceFile, held_back: bool) -> list[Unit]:
+    def _shards(self, file: SourceFile, held_back: bool) -> list[Shard]:
         with blaming(file.name):
-            return list(self._readers[held_back].units(file))
+            return list(self._readers[held_back].shards(file))
 
-    def _batches(self, unit: Unit, columns: Sequence[str], batch_rows: int) -> Iterator[Batch]:
-        stored = [name for name in columns if name not in dict(unit.file.partition)]
-        with blaming(unit.file.name):
-            for batch in self._readers[bool(self._held_back(unit.file))].read(unit, stored, batch_rows=batch_rows):
+    def _batches(self, shard: Shard, columns: Sequence[str], batch_rows: int) -> Iterator[StoredBatch]:
+        stored = [name for name in columns if name not in dict(shard.file.partition)]
+        with blaming(shard.file.name):
+            for batch in self._readers[bool(self._held_back(shard.file))].read(shard, stored, batch_rows=batch_rows):
                 if len(batch.rows):
                     yield batch
 
@@ -187,18 +187,18 @@ class Table:
         if column.kind != "vector":
             return column
         for file, held_back in self._files:
-            for unit in self._units(file, held_back):
-                for batch in self._batches(unit, [column.name], 256):
+            for shard in self._shards(file, held_back):
+                for batch in self._batches(shard, [column.name], 256):
                     length = vectors.length_of(batch.columns.column(column.name))
                     if length:
                         return replace(column, shape=(length,))
         raise BadInput(empty_column(column.name))
 
-    def _raw(self, batch: Batch, file: SourceFile, first_row: int, held_back: bool | None) -> RawRows:
+    def _raw(self, batch: StoredBatch, file: SourceFile, first_row: int, held_back: bool | None) -> RawBatch:
         self._check_kinds(batch, file)
-        stored = StoredRows(batch, file, self.schema, separator=self._reading.label_separator)
+        stored = ColumnDecoder(batch, file, self.schema, separator=self._reading.label_separator)
         numbers = [stored.numbers(each) for each in self.schema.dense]
-        raw = RawRows(
+        raw = RawBatch(
             file=file.name,
             first_row=first_row,
             numbers=np.concatenate(numbers, axis=1) if numbers else np.zeros((len(batch.rows), 0), np.float32),
@@ -213,7 +213,7 @@ class Table:
         bad = {*stored.bad, *self.bad_rows.among(file.name, batch.rows)}
         return raw.without(bad) if bad else raw
 
-    def _check_kinds(self, batch: Batch, file: SourceFile) -> None:
+    def _check_kinds(self, batch: StoredBatch, file: SourceFile) -> None:
         """Refuse a file that was not inspected at the beginning and holds something else."""
         stored = batch.columns.schema
         if stored.equals(self._fitting):  # as nearly all batches are

@@ -11,9 +11,9 @@ from trainyard_trainer.data import categories
 from trainyard_trainer.data.categories import CategoryCounter, empty_column
 from trainyard_trainer.data.hashing import HashCounter, Hashed, slots_of
 from trainyard_trainer.data.labels import Tally
-from trainyard_trainer.data.modality import KERAS, Wording
+from trainyard_trainer.data.modality import KERAS, ProgramTerms
 from trainyard_trainer.data.schema import Schema
-from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
 
 NUMBERS, CATEGORIES = "numbers", "categories"
@@ -21,7 +21,7 @@ NUMBERS, CATEGORIES = "numbers", "categories"
 
 
 @dataclass(frozen=True, slots=True)
-class TableFacts:
+class TableStatistics:
     """What the training rows look like.
 
     `mean`, `deviation` and `missing` belong to the number columns, `vocabularies` to the text columns.
@@ -44,7 +44,7 @@ class TableFacts:
         arrays = [np.ascontiguousarray(each).tobytes() for each in (self.mean, self.deviation, self.missing)]
         return hashlib.sha256(b"\0".join([repr(self.vocabularies).encode(), *arrays])).digest()
 
-    def arrays(self, raw: RawRows) -> dict[str, Any]:
+    def arrays(self, raw: RawBatch) -> dict[str, Any]:
         """Return raw rows as numbers and slots."""
         slots = list(map(_slots, raw.texts, self.vocabularies))
         return {NUMBERS: raw.numbers, CATEGORIES: _columns(slots, raw)}
@@ -54,7 +54,7 @@ def _slots(texts: Any, vocabulary: tuple[str, ...] | Hashed) -> Any:
     return slots_of(texts, vocabulary) if isinstance(vocabulary, Hashed) else categories.encode(texts, vocabulary)
 
 
-class TableCounter:
+class TableAnalyzer:
     """Collects mean, spread and vocabulary of the columns while the data streams by.
 
     `hashing` gives the number of buckets of the columns whose texts are hashed instead.
@@ -63,7 +63,7 @@ class TableCounter:
         BadInput: a column is neither numbers nor texts, or one that is to be hashed is none of texts.
     """
 
-    def __init__(self, schema: Schema, hashing: Mapping[str, int] | None = None, wording: Wording = KERAS) -> None:
+    def __init__(self, schema: Schema, hashing: Mapping[str, int] | None = None, terms: ProgramTerms = KERAS) -> None:
         hashing = hashing or {}
         for name in hashing:
             if name not in schema.texts:
@@ -74,7 +74,7 @@ class TableCounter:
         for name in schema.media:
             raise BadInput(
                 f"column {name!r} holds bytes or arrays, and a table has numbers and texts only: "
-                f"{wording.how_to('image')} for images, {wording.how_to('audio')} for sounds, or leave the column out "
+                f"{terms.how_to('image')} for images, {terms.how_to('audio')} for sounds, or leave the column out "
                 "by naming the others in data.features"
             )
         self._schema = schema
@@ -85,7 +85,7 @@ class TableCounter:
         self._slots: list[Any] = []
         self.row_bytes = 4 * (len(schema.numbers) + len(schema.texts))
 
-    def read(self, raw: RawRows) -> dict[str, Any]:
+    def read(self, raw: RawBatch) -> dict[str, Any]:
         """Return the numbers of rows, and codes for their texts."""
         codes = [counter.codes(texts) for counter, texts in zip(self._texts, raw.texts, strict=True)]
         return {NUMBERS: raw.numbers, CATEGORIES: _columns(codes, raw)}
@@ -96,7 +96,7 @@ class TableCounter:
         for column, counter in enumerate(self._texts):
             counter.count(read[CATEGORIES][training, column])
 
-    def finish(self, training_rows: int) -> TableFacts:
+    def finish(self, training_rows: int) -> TableStatistics:
         """Return what the columns hold.
 
         Raises:
@@ -107,7 +107,7 @@ class TableCounter:
                 raise BadInput(empty_column(name))
         settled = [each.settled() for each in self._texts]
         self._slots = [slots for _, slots in settled]
-        return TableFacts(
+        return TableStatistics(
             schema=self._schema,
             mean=self._tally.mean,
             deviation=np.where(self._tally.deviation > 0, self._tally.deviation, 1.0),
@@ -122,5 +122,5 @@ class TableCounter:
         return kept
 
 
-def _columns(columns: list[Any], raw: RawRows) -> Any:
+def _columns(columns: list[Any], raw: RawBatch) -> Any:
     return np.stack(columns, axis=1) if columns else np.zeros((len(raw.numbers), 0), np.int32)

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard_api.text import TextReading
-from trainyard_trainer.data.modality import KERAS, Wording
+from trainyard_trainer.data.modality import KERAS, ProgramTerms
 from trainyard_trainer.data.schema import Schema
-from trainyard_trainer.data.table import RawRows
-from trainyard_trainer.data.tokenizer import WordCounter
+from trainyard_trainer.data.table import RawBatch
+from trainyard_trainer.data.tokenizer import VocabularyBuilder
 from trainyard_trainer.errors import BadInput, listed
 
 TEXTS = "texts"
@@ -22,7 +22,7 @@ _ROW_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class TextFacts:
+class TextStatistics:
     """How the texts of one column become `length` ids each."""
 
     column: str
@@ -36,32 +36,32 @@ class TextFacts:
         """A digest of everything the model's input depends on."""
         return hashlib.sha256(repr((self.vocabulary, self.length)).encode()).digest()
 
-    def arrays(self, raw: RawRows) -> dict[str, Any]:
+    def arrays(self, raw: RawBatch) -> dict[str, Any]:
         """Return the texts of raw rows; a missing one is empty."""
         return {TEXTS: _texts(raw)}
 
 
-class TextCounter:
+class TextAnalyzer:
     """Learns the words of the training texts while they stream by.
 
     Raises:
         BadInput: the data has not exactly one column of texts to learn from.
     """
 
-    def __init__(self, text: TextReading, schema: Schema, wording: Wording = KERAS) -> None:
+    def __init__(self, text: TextReading, schema: Schema, terms: ProgramTerms = KERAS) -> None:
         kinds = {each.name: each.kind for each in schema.features}
         if list(kinds.values()) != ["text"]:
             raise BadInput(
-                f"{wording.what('text')} learns from one column of texts, but the features are "
+                f"{terms.what('text')} learns from one column of texts, but the features are "
                 f"{listed([f'{name} ({kind})' for name, kind in kinds.items()])}: name that column in data.features"
             )
         (self._column,) = kinds
         self._text = text
-        self._words = WordCounter(self._column, self._text)
+        self._words = VocabularyBuilder(self._column, self._text)
         self._bytes = 0
         self.row_bytes = _ROW_BYTES
 
-    def read(self, raw: RawRows) -> dict[str, Any]:
+    def read(self, raw: RawBatch) -> dict[str, Any]:
         """Return the texts of rows as they are."""
         return {TEXTS: _texts(raw)}
 
@@ -71,7 +71,7 @@ class TextCounter:
         self._words.add(each.decode("utf-8", "replace") for each in texts)
         self._bytes += sum(map(len, texts))
 
-    def finish(self, training_rows: int) -> TextFacts:
+    def finish(self, training_rows: int) -> TextStatistics:
         """Return the vocabulary and the length.
 
         Raises:
@@ -79,14 +79,14 @@ class TextCounter:
         """
         vocabulary, length = self._words.vocabulary(), self._words.length()
         row_bytes = max(4 * length, self._bytes // max(training_rows, 1))
-        return TextFacts(self._column, self._text, vocabulary, length, row_bytes)
+        return TextStatistics(self._column, self._text, vocabulary, length, row_bytes)
 
     def settle(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return kept texts as they are."""
         return kept
 
 
-def _texts(raw: RawRows) -> Any:
+def _texts(raw: RawBatch) -> Any:
     (column,) = raw.texts
     texts = np.empty(len(raw), object)
     # As bytes, because nobody has checked yet that texts from Parquet are UTF-8.

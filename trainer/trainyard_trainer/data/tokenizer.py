@@ -54,7 +54,7 @@ def _becomes(character: str, *, lower: bool, strip: bool) -> int:
     return ord(lowered) if len(lowered) == 1 else ord(character)
 
 
-class Cutter:
+class Tokenizer:
     """Cuts texts into words, exactly as the served graph does."""
 
     def __init__(self, text: TextReading) -> None:
@@ -69,7 +69,7 @@ class Cutter:
         return [each for word in words for each in word] if self._by_character else words
 
 
-class WordCounter:
+class VocabularyBuilder:
     """Counts the words of one column, and of its texts, while they stream by.
 
     At most about `most` different words are remembered: beyond that the rarer half is forgotten, which can only cost
@@ -78,7 +78,7 @@ class WordCounter:
 
     def __init__(self, column: str, text: TextReading, *, most: int = MAX_COUNTED) -> None:
         self._column, self._text, self._most = column, text, most
-        self._cutter = Cutter(text)
+        self._tokenizer = Tokenizer(text)
         self._counts: Counter[str] = Counter()
         self._lengths = np.zeros(_LONGEST + 1, np.int64)
         self._first: str | None = None
@@ -87,7 +87,7 @@ class WordCounter:
     def add(self, texts: Iterable[str]) -> None:
         """Count training texts."""
         for each in texts:
-            words = self._cutter.words(each)
+            words = self._tokenizer.words(each)
             self._counts.update(words)
             self._lengths[min(len(words), _LONGEST)] += 1
             self._first = each if self._first is None else self._first

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from trainyard_trainer.data.categories import FIRST, MISSING, UNKNOWN
 from trainyard_trainer.data.hashing import KEY, Hashed
-from trainyard_trainer.data.table import RawRows
-from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableFacts
+from trainyard_trainer.data.table import RawBatch
+from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableStatistics
 
 DENSE, SLOTS = "dense_features", "slots"
 """What a model is given: float32 [rows, dense] and int32 [rows, categories], the latter indices into one table."""
@@ -36,7 +36,7 @@ class FeatureEncoder(tf.Module):
     missing can say something. Infinite numbers count as missing.
     """
 
-    def __init__(self, facts: TableFacts) -> None:
+    def __init__(self, facts: TableStatistics) -> None:
         super().__init__()
         self._facts, schema = facts, facts.schema
         self._features, self._dense, self._text_names = schema.features, schema.dense, schema.texts
@@ -77,7 +77,7 @@ class FeatureEncoder(tf.Module):
             }
         )
 
-    def samples(self, raw: RawRows) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    def samples(self, raw: RawBatch) -> tuple[dict[str, list[Any]], dict[str, Any]]:
         """Return rows twice, with one where everything is missing and one with texts never seen."""
         odd = _with_odd_rows(raw)
         sent: dict[str, list[Any]] = {}
@@ -92,9 +92,9 @@ class FeatureEncoder(tf.Module):
         return sent, self._facts.arrays(odd)
 
 
-def _with_odd_rows(raw: RawRows) -> RawRows:
+def _with_odd_rows(raw: RawBatch) -> RawBatch:
     odd = np.full((2, raw.numbers.shape[1]), np.nan, np.float32)
-    return RawRows(
+    return RawBatch(
         file=raw.file,
         first_row=raw.first_row,
         numbers=np.concatenate([raw.numbers, odd]),

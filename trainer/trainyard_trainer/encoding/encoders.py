@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from trainyard_trainer.data.images import ImageFacts
-from trainyard_trainer.data.inputs import FeatureFacts
-from trainyard_trainer.data.sounds import SoundFacts
-from trainyard_trainer.data.table import RawRows
-from trainyard_trainer.data.tabular import TableFacts
-from trainyard_trainer.data.texts import TextFacts
+from trainyard_trainer.data.images import ImageStatistics
+from trainyard_trainer.data.inputs import FeatureStatistics
+from trainyard_trainer.data.sounds import SoundStatistics
+from trainyard_trainer.data.table import RawBatch
+from trainyard_trainer.data.tabular import TableStatistics
+from trainyard_trainer.data.texts import TextStatistics
 from trainyard_trainer.encoding.columns import FeatureEncoder
 from trainyard_trainer.encoding.images import ImageEncoder
 from trainyard_trainer.encoding.sounds import SoundEncoder
@@ -30,18 +30,18 @@ class Encoder(Protocol):
     def from_client(self, columns: Mapping[str, Any]) -> dict[str, Any]:
         """Return the model's input for what a client sent."""
 
-    def samples(self, raw: RawRows) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    def samples(self, raw: RawBatch) -> tuple[dict[str, list[Any]], dict[str, Any]]:
         """Return some of the rows, and odd ones, twice: as a client sends them, and as the data side delivers them."""
 
 
 _ENCODERS: Mapping[type, Callable[[Any], Encoder]] = {
-    ImageFacts: ImageEncoder,
-    SoundFacts: SoundEncoder,
-    TableFacts: FeatureEncoder,
-    TextFacts: TextEncoder,
+    ImageStatistics: ImageEncoder,
+    SoundStatistics: SoundEncoder,
+    TableStatistics: FeatureEncoder,
+    TextStatistics: TextEncoder,
 }
 
 
-def encoder_for(facts: FeatureFacts) -> Encoder:
+def encoder_for(facts: FeatureStatistics) -> Encoder:
     """Return the encoder of a kind of features."""
     return _ENCODERS[type(facts)](facts)

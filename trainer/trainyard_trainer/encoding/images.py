@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from trainyard_trainer.data.bad_rows import UnreadableRows
-from trainyard_trainer.data.images import PIXELS, ImageFacts
+from trainyard_trainer.data.images import PIXELS, ImageStatistics
 from trainyard_trainer.data.schema import Column
-from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.encoding.input_names import bytes_input
 from trainyard_trainer.errors import BadInput
 
@@ -35,7 +35,7 @@ class ImageInputs:
 class ImageEncoder(tf.Module):
     """Decodes and resizes what a client sends; what the data side delivers is pixels already."""
 
-    def __init__(self, facts: ImageFacts) -> None:
+    def __init__(self, facts: ImageStatistics) -> None:
         super().__init__()
         self._facts, self._column = facts, facts.column
         self.inputs = ImageInputs(facts.shape, facts.dtype, facts.mean, facts.deviation)
@@ -60,7 +60,7 @@ class ImageEncoder(tf.Module):
         spec = tf.TensorSpec(shape, tf.uint8)
         return {PIXELS: tf.map_fn(lambda each: decode(each, shape), sent, fn_output_signature=spec)}
 
-    def samples(self, raw: RawRows) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    def samples(self, raw: RawBatch) -> tuple[dict[str, list[Any]], dict[str, Any]]:
         """Return a few images twice."""
         column = raw.media[self._column.name]
         sent = column.to_pylist() if self._files else column.tolist()
@@ -93,7 +93,7 @@ def resize(pixels: Any, shape: Shape) -> Any:
     return tf.ensure_shape(resized, [*pixels.shape[:-3], *shape])
 
 
-def reader(column: Column, shape: Shape) -> Callable[[RawRows], Any]:
+def reader(column: Column, shape: Shape) -> Callable[[RawBatch], Any]:
     """Return what makes pixels of raw rows, as the served model will."""
     return _FileReader(column, shape) if column.kind == "bytes" else _ArrayReader(column, shape)
 
@@ -105,7 +105,7 @@ class _FileReader:
         self._name, self._shape = column.name, shape
         self._decode_all = tf.function(self._in_parallel, input_signature=[tf.TensorSpec([None], tf.string)])
 
-    def __call__(self, raw: RawRows) -> Any:
+    def __call__(self, raw: RawBatch) -> Any:
         """Return the pixels.
 
         Raises:
@@ -127,7 +127,7 @@ class _FileReader:
         images = images.map(lambda each: decode(each, self._shape), num_parallel_calls=os.cpu_count() or 1)
         return images.batch(tf.size(contents, out_type=tf.int64)).get_single_element()
 
-    def _unreadable(self, raw: RawRows, contents: Any) -> UnreadableRows:
+    def _unreadable(self, raw: RawBatch, contents: Any) -> UnreadableRows:
         bad = {}
         for row, content in enumerate(contents):
             try:
@@ -144,7 +144,7 @@ class _ArrayReader:
     def __init__(self, column: Column, shape: Shape) -> None:
         self._name, self._shape = column.name, shape
 
-    def __call__(self, raw: RawRows) -> Any:
+    def __call__(self, raw: RawBatch) -> Any:
         """Return the pixels.
 
         Raises:

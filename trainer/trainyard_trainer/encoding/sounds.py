@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainyard_trainer.data.sounds import SOUNDS, SoundFacts
-from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.sounds import SOUNDS, SoundStatistics
+from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.encoding.input_names import bytes_input
 
 SPECTROGRAM = "spectrogram"
@@ -27,7 +27,7 @@ class SoundInputs:
 class SoundEncoder(tf.Module):
     """Turns one column of WAV files into spectrograms."""
 
-    def __init__(self, facts: SoundFacts) -> None:
+    def __init__(self, facts: SoundStatistics) -> None:
         super().__init__()
         self._facts = facts
         self._input = bytes_input(facts.column)
@@ -50,7 +50,7 @@ class SoundEncoder(tf.Module):
         """Return the spectrograms of what a client sent."""
         return {SPECTROGRAM: self._spectrograms(columns[self._input])}
 
-    def samples(self, raw: RawRows) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    def samples(self, raw: RawBatch) -> tuple[dict[str, list[Any]], dict[str, Any]]:
         """Return rows twice, with sounds that are empty, silent, fast and in stereo."""
         files = np.concatenate([self._facts.arrays(raw)[SOUNDS], _odd_sounds(self._facts.rate)])
         return {self._input: files.tolist()}, {SOUNDS: files}
@@ -69,7 +69,7 @@ class Spectrograms(tf.Module):
     what else is asked.
     """
 
-    def __init__(self, facts: SoundFacts) -> None:
+    def __init__(self, facts: SoundStatistics) -> None:
         super().__init__()
         self._rate, self._samples = facts.rate, facts.samples
         self._shape = (facts.frames, facts.mel_bins)

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainyard_api.text import TextReading
-from trainyard_trainer.data.table import RawRows
-from trainyard_trainer.data.texts import TEXTS, TextFacts
+from trainyard_trainer.data.table import RawBatch
+from trainyard_trainer.data.texts import TEXTS, TextStatistics
 from trainyard_trainer.data.tokenizer import DROPPED, FIRST, PAD, UNKNOWN, character_table
 
 TOKENS = "token_ids"
@@ -29,7 +29,7 @@ class TextInputs:
 class TextEncoder(tf.Module):
     """Turns one column of texts into ids."""
 
-    def __init__(self, facts: TextFacts) -> None:
+    def __init__(self, facts: TextStatistics) -> None:
         super().__init__()
         self._facts = facts
         tokens = facts.text.num_bins or FIRST + len(facts.vocabulary)
@@ -49,7 +49,7 @@ class TextEncoder(tf.Module):
         """Return the ids of what a client sent."""
         return {TOKENS: self.vectorizer(columns[self._facts.column])}
 
-    def samples(self, raw: RawRows) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    def samples(self, raw: RawBatch) -> tuple[dict[str, list[Any]], dict[str, Any]]:
         """Return rows twice, with texts that are empty, unknown, broken and long."""
         texts = np.concatenate([self._facts.arrays(raw)[TEXTS], np.array(_ODD_TEXTS, object)])
         return {self._facts.column: texts.tolist()}, {TEXTS: texts}

@@ -68,7 +68,7 @@ def _describe(spec: Any) -> dict[str, Any]:
 
 def samples(data_set: DataSet, trained: Trained) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return some rows as a client would send them, and what the model says to them on the way training takes."""
-    first = next(rows for unit in data_set.units() for rows in data_set.read(unit, batch_rows=SAMPLE_ROWS))
+    first = next(rows for shard in data_set.shards() for rows in data_set.read(shard, batch_rows=SAMPLE_ROWS))
     inputs, features = trained.encoder.samples(first)
     # On the CPU, where the check runs too: a GPU may multiply in lower precision.
     with tf.device("/CPU:0"):

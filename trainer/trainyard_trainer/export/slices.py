@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard_trainer.data.profile import rows_in
-from trainyard_trainer.data.table import BATCH_ROWS, RawRows
+from trainyard_trainer.data.table import BATCH_ROWS, RawBatch
 from trainyard_trainer.fitting.fit import Trained
 from trainyard_trainer.fitting.steps import LABELS, as_block
 from trainyard_trainer.prepare import Prepared
@@ -55,14 +55,14 @@ def _by_frequency(counts: Counter[Any]) -> list[tuple[Any, int]]:
     return sorted(counts.items(), key=lambda each: (-each[1], str(each[0])))
 
 
-def _validation_rows(prepared: Prepared) -> Iterator[tuple[RawRows, Any]]:
+def _validation_rows(prepared: Prepared) -> Iterator[tuple[RawBatch, Any]]:
     table, facts = prepared.table, prepared.profile
     size = rows_in(_BLOCK_BYTES, facts.row_bytes, most=BATCH_ROWS)
-    for number, unit in enumerate(table.units()):
+    for number, shard in enumerate(table.shards()):
         mask = facts.mask(number)
         if not mask.any():
             continue
-        for raw in table.read(unit, batch_rows=size):
+        for raw in table.read(shard, batch_rows=size):
             which = mask[raw.first_row : raw.first_row + len(raw)]
             if which.any():
                 yield raw, which

@@ -13,7 +13,7 @@ from trainyard_api.meta import parse_duration
 from trainyard_api.program import ModelProgram
 from trainyard_trainer.autotune.choices import batch_limit
 from trainyard_trainer.autotune.deciding import Decider, Maker, rows_a_block, settings_of_several
-from trainyard_trainer.data.batch import Rows
+from trainyard_trainer.data.batch import EncodedBatch
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, validation_blocks
 from trainyard_trainer.data.profile import Profile, rows_in
 from trainyard_trainer.data.table import BATCH_ROWS
@@ -93,7 +93,7 @@ def fit(
     prepared.policy.check(metrics)
     history: Epochs = NoHistory() if peers.index else History(run.folders.logs, metrics, journal)
 
-    def to_block(rows: Rows) -> dict[str, Any]:
+    def to_block(rows: EncodedBatch) -> dict[str, Any]:
         return as_block(rows, encoder.encode)
 
     limit = batch_limit(facts.training_rows, most=_block_bytes(prepared) // facts.row_bytes)
@@ -206,7 +206,13 @@ def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:
 
 
 def training_rows(
-    run: Run, prepared: Prepared, to_block: Callable[[Rows], Any], batch_size: int, *, share: Share, journal: Journal
+    run: Run,
+    prepared: Prepared,
+    to_block: Callable[[EncodedBatch], Any],
+    batch_size: int,
+    *,
+    share: Share,
+    journal: Journal,
 ) -> TrainingRows:
     """Return the rows to train on: from memory where they are there, else from the files."""
     seed, facts = run.job.spec.fit.seed, prepared.profile
@@ -243,7 +249,7 @@ def _block_bytes(prepared: Prepared) -> int:
 
 
 def _validation(
-    prepared: Prepared, to_block: Callable[[Rows], Any], share: Share
+    prepared: Prepared, to_block: Callable[[EncodedBatch], Any], share: Share
 ) -> Callable[[], Iterator[Any]] | None:
     facts = prepared.profile
     if not facts.validation_rows:

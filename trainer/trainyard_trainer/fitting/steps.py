@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainyard_trainer.data.batch import Rows
+from trainyard_trainer.data.batch import EncodedBatch
 from trainyard_trainer.execution import PLAIN, Execution, computing_in
 from trainyard_trainer.fitting.statistics import combine, statistics_of, values
 from trainyard_trainer.fitting.throughput import CALL_SECONDS
@@ -210,7 +210,7 @@ def _first(count: Any, values: Any) -> Any:
     return values if count is None else values[:count]
 
 
-def as_block(rows: Rows, encode: Any) -> dict[str, Any]:
+def as_block(rows: EncodedBatch, encode: Any) -> dict[str, Any]:
     """Return rows as the tensors a step takes: the encoded features and the labels.
 
     They are encoded in pieces, because on the way there are several copies of each, and those of texts are larger.

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainyard_trainer.data.categories import FIRST, MISSING, UNKNOWN
-from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableFacts
+from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableStatistics
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, FeatureEncoder
 
 SHOWN = 100
@@ -23,7 +23,7 @@ class TreeEncoder(FeatureEncoder):
     A missing text is a category like any other; a text never seen is ydf's own item for those.
     """
 
-    def __init__(self, facts: TableFacts) -> None:
+    def __init__(self, facts: TableStatistics) -> None:
         super().__init__(facts)
         items = np.arange(2, dtype=np.int32)
         items[[MISSING, UNKNOWN]] = 1, OUT_OF_VOCABULARY

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from trainyard_api.meta import parse_duration
 from trainyard_api.program import KerasProgram
-from trainyard_trainer.data.batch import Rows
-from trainyard_trainer.data.tabular import TableFacts
+from trainyard_trainer.data.batch import EncodedBatch
+from trainyard_trainer.data.tabular import TableStatistics
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.fitting.checkpoint import CheckpointFolder
 from trainyard_trainer.fitting.fit import Trained, plan_digest
@@ -52,7 +52,7 @@ def fit_forest(
     settings, task, encoder = (
         TreeSettings.of(run.program),
         task_for(profile.labels, run.program, spec.fit),
-        TreeEncoder(cast(TableFacts, profile.features)),
+        TreeEncoder(cast(TableStatistics, profile.features)),
     )
     shape = ForestShape(encoder.inputs, task.outputs, combine(run.program))
     with tf.device("/CPU:0"):
@@ -107,7 +107,7 @@ def combine(program: KerasProgram) -> Combine:
     return _AVERAGED[program.task]
 
 
-def _block(rows: Rows | None, encoder: TreeEncoder) -> Any:
+def _block(rows: EncodedBatch | None, encoder: TreeEncoder) -> Any:
     """Return rows as arrays, in memory once."""
     if rows is None:
         return None

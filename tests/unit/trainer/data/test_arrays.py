@@ -10,7 +10,7 @@ import pytest
 
 from trainyard_trainer.data.dataset import DataSet, open_data_set
 from trainyard_trainer.data.source import find, validation_files
-from trainyard_trainer.data.table import RawRows, Reading
+from trainyard_trainer.data.table import RawBatch, Reading
 from trainyard_trainer.errors import BadInput
 
 COUNT = 10
@@ -25,8 +25,8 @@ def open_arrays(
     return open_data_set(source, label=label, features=features, reading=Reading(validation=beside, **reading))
 
 
-def read(data_set: DataSet, batch_rows: int = 4) -> list[RawRows]:
-    return [raw for unit in data_set.units() for raw in data_set.read(unit, batch_rows=batch_rows)]
+def read(data_set: DataSet, batch_rows: int = 4) -> list[RawBatch]:
+    return [raw for shard in data_set.shards() for raw in data_set.read(shard, batch_rows=batch_rows)]
 
 
 def together(parts: list[Any]) -> list[Any]:

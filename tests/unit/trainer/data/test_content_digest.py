@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from trainyard_trainer.data.content_digest import ContentDigest
-from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.table import RawBatch
 
 
-def some_rows(**changed: Any) -> RawRows:
-    return RawRows(
+def some_rows(**changed: Any) -> RawBatch:
+    return RawBatch(
         **{
             "file": "t",
             "first_row": 0,
@@ -25,14 +25,14 @@ def some_rows(**changed: Any) -> RawRows:
     )
 
 
-def digest(*batches: RawRows) -> str:
+def digest(*batches: RawBatch) -> str:
     content = ContentDigest()
     for each in batches:
         content.add(each)
     return content.hexdigest()
 
 
-def cut(rows: RawRows, begin: int, end: int) -> RawRows:
+def cut(rows: RawBatch, begin: int, end: int) -> RawBatch:
     return replace(
         rows,
         numbers=rows.numbers[begin:end],
@@ -47,7 +47,7 @@ OTHER_NUMBERS = np.array([[1, 2], [3, np.nan], [5, 6.000001], [7, 8]], np.float3
 
 
 @pytest.mark.parametrize("rows", [some_rows(), some_rows(label=LISTS)], ids=["numbers", "lists"])
-def test_it_does_not_depend_on_the_batches_in_which_rows_come(rows: RawRows) -> None:
+def test_it_does_not_depend_on_the_batches_in_which_rows_come(rows: RawBatch) -> None:
     whole = digest(rows)
 
     assert digest(cut(rows, 0, 1), cut(rows, 1, 4)) == digest(cut(rows, 0, 3), cut(rows, 3, 4)) == whole

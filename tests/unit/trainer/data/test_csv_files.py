@@ -95,9 +95,9 @@ def test_a_column_of_mostly_numbers_is_one_of_numbers_where_bad_rows_are_allowed
 
 def test_reading_says_which_rows_there_are_and_where_they_were(tmp_path: Path) -> None:
     table = tolerant(write(tmp_path / "t.csv", {2: b"many,true,x,1", 4: b"1"}), 2)
-    (unit,) = table.units()
+    (shard,) = table.shards()
 
-    batches = list(table.read(unit, batch_rows=1000))
+    batches = list(table.read(shard, batch_rows=1000))
 
     assert [each.first_row for each in batches] == np.cumsum([0, *map(len, batches)])[:-1].tolist()
     np.testing.assert_array_equal(np.concatenate([each.rows for each in batches]), np.delete(range(ROWS), [2, 4]))
@@ -112,7 +112,7 @@ def test_a_column_may_say_in_several_ways_which_rows_are_held_back(words: tuple[
     path.write_text("a,split,label\n" + "".join(f"{i},{words[i % 3 > 0]},{i % 2}\n" for i in range(9)))
     table = open_table(path, reading=Reading(validation_column="split"))
 
-    (batch,) = [each for unit in table.units() for each in table.read(unit)]
+    (batch,) = [each for shard in table.shards() for each in table.read(shard)]
 
     assert batch.held_back.tolist() == [True, False, False] * 3
     assert table.schema.numbers == ("a",)

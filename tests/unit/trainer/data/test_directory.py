@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trainyard_trainer.data.dataset import DataSet, open_data_set
-from trainyard_trainer.data.directory import UNIT_FILES
+from trainyard_trainer.data.directory import SHARD_FILES
 from trainyard_trainer.data.source import find, validation_files
 from trainyard_trainer.data.table import Reading
 from trainyard_trainer.errors import BadInput
@@ -32,8 +32,8 @@ def open_folder(
 def rows(data_set: DataSet, column: str, batch_rows: int = 1000) -> dict[str, tuple[Any, Any]]:
     """Return content and label of each file."""
     found = {}
-    for unit in data_set.units():
-        for raw in data_set.read(unit, batch_rows=batch_rows):
+    for shard in data_set.shards():
+        for raw in data_set.read(shard, batch_rows=batch_rows):
             values = raw.media[column] if raw.media else raw.texts[0]
             assert len(raw) <= batch_rows
             assert raw.where(0) == raw.files[0]
@@ -74,16 +74,16 @@ def test_folders_whose_names_only_look_like_numbers_are_texts(tmp_path: Path) ->
 
 
 def test_the_order_is_always_the_same_and_mixes_the_classes(tmp_path: Path) -> None:
-    names = [f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(UNIT_FILES)]
+    names = [f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(SHARD_FILES)]
     put(tmp_path, dict.fromkeys(names, b""))
     data_set = open_folder(tmp_path)
 
     order = list(rows(data_set, "image", batch_rows=50))
 
-    assert len(data_set.units()) == 2
+    assert len(data_set.shards()) == 2
     assert sorted(order) == sorted(names)
     assert order == list(rows(open_folder(tmp_path), "image", batch_rows=7))
-    assert 0.3 < np.mean([name.startswith("cat") for name in order[:UNIT_FILES]]) < 0.7
+    assert 0.3 < np.mean([name.startswith("cat") for name in order[:SHARD_FILES]]) < 0.7
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_the_files_of_another_folder_are_held_back(tmp_path: Path) -> None:
         "cat/a.png": (b"1", "cat"), "dog/a.png": (b"2", "dog"),
         "test/cat/a.png": (b"3", "cat"), "test/dog/b.png": (b"4", "dog"),
     }  # fmt: skip
-    held_back = {name for unit in data_set.units() for raw in data_set.read(unit) if raw.held_back.all()
+    held_back = {name for shard in data_set.shards() for raw in data_set.read(shard) if raw.held_back.all()
                  for name in raw.files}  # fmt: skip
     assert held_back == {"test/cat/a.png", "test/dog/b.png"}
 

@@ -44,8 +44,8 @@ def test_many_records_are_read_in_batches_of_the_wanted_size(tmp_path: Path) -> 
     write_records(tmp_path / "t.tfrecord", ({"a": float(i), "label": i % 2} for i in range(1000)))
 
     table = open_table(tmp_path / "t.tfrecord")
-    (unit,) = table.units()
-    batches = list(table.read(unit, batch_rows=300))
+    (shard,) = table.shards()
+    batches = list(table.read(shard, batch_rows=300))
 
     assert [len(each) for each in batches] == [300, 300, 300, 100]
     np.testing.assert_array_equal(np.concatenate([each.numbers[:, 0] for each in batches]), range(1000))

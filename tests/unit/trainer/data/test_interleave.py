@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from trainyard_trainer.data.interleave import Depth, in_turns
+from trainyard_trainer.data.interleave import ParallelismTuner, interleave
 
 
 @pytest.mark.parametrize("depth", [1, 2, 9])
 def test_sources_take_turns_and_the_next_one_takes_the_place_of_one_that_is_over(depth: int) -> None:
     sources = iter([iter("abc"), iter("1"), iter("xyz"), iter("")])
 
-    assert "".join(in_turns(sources, width=2, depth=lambda: depth)) == "a1bxcyz"
+    assert "".join(interleave(sources, cycle_length=2, parallel_calls=lambda: depth)) == "a1bxcyz"
 
 
 def test_as_many_sources_as_asked_for_are_read_at_a_time() -> None:
@@ -22,7 +22,7 @@ def test_as_many_sources_as_asked_for_are_read_at_a_time() -> None:
         together.wait()
         yield name
 
-    assert list(in_turns(map(source, "abc"), width=3, depth=lambda: 3)) == ["a", "b", "c"]
+    assert list(interleave(map(source, "abc"), cycle_length=3, parallel_calls=lambda: 3)) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("depth", [1, 3])
@@ -31,7 +31,7 @@ def test_what_is_wrong_with_a_source_is_said_in_its_turn(depth: int) -> None:
         yield "1"
         raise ValueError("broken")
 
-    found = in_turns(iter([iter("ab"), broken()]), width=2, depth=lambda: depth)
+    found = interleave(iter([iter("ab"), broken()]), cycle_length=2, parallel_calls=lambda: depth)
 
     assert [next(found) for _ in range(3)] == ["a", "1", "b"]
     with pytest.raises(ValueError, match="broken"):
@@ -40,7 +40,7 @@ def test_what_is_wrong_with_a_source_is_said_in_its_turn(depth: int) -> None:
 
 def test_no_thread_is_left_when_nobody_listens_any_more() -> None:
     before = threading.active_count()
-    found = in_turns(iter([iter("abc"), iter("123")]), width=2, depth=lambda: 2)
+    found = interleave(iter([iter("abc"), iter("123")]), cycle_length=2, parallel_calls=lambda: 2)
 
     next(found)
     assert threading.active_count() > before
@@ -57,7 +57,7 @@ class Reading:
     ) -> None:
         self._seconds, self._noise, self._now = seconds, noise, 0.0
         self.told: list[tuple[int, float]] = []
-        self.depth = Depth(
+        self.depth = ParallelismTuner(
             sorted(seconds), span=span, tell=lambda *found: self.told.append(found), clock=lambda: self._now
         )
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from trainyard_trainer.data.label_order import RunCounter, Runs, outlast_blocks
+from trainyard_trainer.data.label_order import LabelRunCounter, LabelRuns, outlast_blocks
 
 
-def counted(*pieces: Sequence[Sequence[int]]) -> tuple[Runs, ...]:
-    counter = RunCounter()
+def counted(*pieces: Sequence[Sequence[int]]) -> tuple[LabelRuns, ...]:
+    counter = LabelRunCounter()
     for piece in pieces:
         for batch in piece:
             counter.add(np.array(batch, np.int64))

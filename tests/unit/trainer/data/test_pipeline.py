@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trainyard_trainer.data.batch import Rows
+from trainyard_trainer.data.batch import EncodedBatch
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, ahead, validation_blocks
 from trainyard_trainer.data.profile import Profile, profile
 from trainyard_trainer.data.source import find
@@ -139,5 +139,5 @@ def test_reading_ahead_ends_its_thread_when_nobody_listens_any_more() -> None:
 
 
 def test_rows_know_their_size_that_of_texts_too() -> None:
-    assert Rows({"x": np.zeros((3, 2), np.float32)}, np.zeros(3, np.int32)).nbytes == 36
-    assert Rows({"x": np.array(["a" * 1000, "b"], object)}, np.zeros(2, np.int32)).nbytes > 1000
+    assert EncodedBatch({"x": np.zeros((3, 2), np.float32)}, np.zeros(3, np.int32)).nbytes == 36
+    assert EncodedBatch({"x": np.array(["a" * 1000, "b"], object)}, np.zeros(2, np.int32)).nbytes > 1000

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainyard_api.program import Task
-from trainyard_trainer.data.batch import Rows, concatenate
+from trainyard_trainer.data.batch import EncodedBatch, concatenate
 from trainyard_trainer.data.categories import FIRST
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels, Tally
 from trainyard_trainer.data.pipeline import read
 from trainyard_trainer.data.profile import Profile, profile
 from trainyard_trainer.data.source import find
 from trainyard_trainer.data.table import Table
-from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableCounter, TableFacts
+from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableAnalyzer, TableStatistics
 from trainyard_trainer.errors import BadInput
 
 
@@ -36,8 +36,8 @@ def look_at(
     return table, profile(table, task=task, fraction=fraction, seed=seed, cache_bytes=cache, watch=lambda rows: None)
 
 
-def table_facts(facts: Profile) -> TableFacts:
-    assert isinstance(facts.features, TableFacts)
+def table_facts(facts: Profile) -> TableStatistics:
+    assert isinstance(facts.features, TableStatistics)
     return facts.features
 
 
@@ -78,15 +78,15 @@ def test_rows_kept_in_memory_are_those_that_streaming_reads(tmp_path: Path) -> N
         streamed = concatenate(
             [
                 each
-                for i, unit in enumerate(table.units())
-                for each in read(table, facts, i, unit, validation=validation)
+                for i, shard in enumerate(table.shards())
+                for each in read(table, facts, i, shard, validation=validation)
             ]
         )
         assert cached is not None
         assert_same(cached, streamed)
 
 
-def assert_same(one: Rows, other: Rows) -> None:
+def assert_same(one: EncodedBatch, other: EncodedBatch) -> None:
     for name in (NUMBERS, CATEGORIES):
         assert one.features[name].dtype == other.features[name].dtype
         np.testing.assert_array_equal(one.features[name], other.features[name])
@@ -206,15 +206,15 @@ def test_hashed_texts_have_slots_without_a_vocabulary(tmp_path: Path) -> None:
         seed=1,
         cache_bytes=1 << 30,
         watch=lambda rows: None,
-        counter=TableCounter(table.schema, {"id": 50}),
+        counter=TableAnalyzer(table.schema, {"id": 50}),
     )
 
     assert facts.kept.training is not None
     slots = facts.kept.training.features[CATEGORIES][:, 0]
     assert set(slots) == set(range(FIRST, FIRST + 50))
-    (unit,) = table.units()
+    (shard,) = table.shards()
     np.testing.assert_array_equal(
-        np.concatenate([facts.encode(raw).features[CATEGORIES][:, 0] for raw in table.read(unit)]), slots
+        np.concatenate([facts.encode(raw).features[CATEGORIES][:, 0] for raw in table.read(shard)]), slots
     )
 
 
@@ -223,7 +223,7 @@ def test_a_column_that_is_not_there_cannot_be_hashed(tmp_path: Path) -> None:
     table = Table(find(str(tmp_path / "t.parquet"), "auto"), label="label", features=None)
 
     with pytest.raises(BadInput, match=r"data.hashing names 'citi', which is not .*; did you mean 'city'\?"):
-        TableCounter(table.schema, {"citi": 50})
+        TableAnalyzer(table.schema, {"citi": 50})
 
 
 def test_a_fraction_of_less_than_a_row_is_refused(tmp_path: Path) -> None:

@@ -9,16 +9,16 @@ import pytest
 from support.sounds import tone, wav
 from trainyard_api.audio import AudioReading
 from trainyard_trainer.data.schema import Column, Schema
-from trainyard_trainer.data.sounds import SoundCounter, SoundFacts
-from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.sounds import SoundAnalyzer, SoundStatistics
+from trainyard_trainer.data.table import RawBatch
 
 
-def facts(*sounds: tuple[float, int], held_back: int = 0, **settings: Any) -> SoundFacts:
+def facts(*sounds: tuple[float, int], held_back: int = 0, **settings: Any) -> SoundStatistics:
     """Return what is learnt from sounds of so many seconds and samples a second; the last ones are for validation."""
     schema = Schema(Column("label", "text"), (Column("clip", "bytes"),))
-    counter = SoundCounter(AudioReading.model_validate(settings), schema)
+    counter = SoundAnalyzer(AudioReading.model_validate(settings), schema)
     files = pa.array([wav(tone(100, seconds=seconds, rate=rate), rate) for seconds, rate in sounds], pa.binary())
-    rows = RawRows("t.parquet", 0, np.zeros((len(sounds), 0)), (), pa.nulls(len(sounds)), media={"clip": files})
+    rows = RawBatch("t.parquet", 0, np.zeros((len(sounds), 0)), (), pa.nulls(len(sounds)), media={"clip": files})
     counter.count(counter.read(rows), np.arange(len(sounds)) < len(sounds) - held_back)
     return counter.finish(len(sounds) - held_back)
 

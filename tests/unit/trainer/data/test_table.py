@@ -28,7 +28,7 @@ def put(path: Path, text: str) -> Path:
 
 def rows(table: Table) -> tuple[np.ndarray, list[list[Any]], list[Any]]:
     """Return all numbers, all texts by column, and all labels."""
-    raw = [each for unit in table.units() for each in table.read(unit)]
+    raw = [each for shard in table.shards() for each in table.read(shard)]
     texts = [[value for each in raw for value in each.texts[i].to_pylist()] for i in range(len(table.schema.texts))]
     labels = [value for each in raw for value in each.label.to_pylist()]
     return np.concatenate([each.numbers for each in raw]), texts, labels
@@ -84,7 +84,7 @@ def test_a_parquet_file_is_read_by_row_groups(tmp_path: Path) -> None:
 
     table = open_table(tmp_path / "t.parquet")
 
-    assert len(table.units()) == 3
+    assert len(table.shards()) == 3
     assert rows(table)[2] == list(range(10))
 
 
@@ -108,7 +108,7 @@ def test_whole_numbers_that_get_fractions_later_stay_numbers(tmp_path: Path) -> 
 
     table = open_table(path)
 
-    assert sum(raw.numbers[:, 0].sum() for unit in table.units() for raw in table.read(unit)) == 3_000_001.5
+    assert sum(raw.numbers[:, 0].sum() for shard in table.shards() for raw in table.read(shard)) == 3_000_001.5
 
 
 def test_an_empty_part_is_no_problem_and_types_come_from_the_other_parts(tmp_path: Path) -> None:

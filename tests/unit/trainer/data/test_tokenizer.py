@@ -3,7 +3,7 @@
 import pytest
 
 from trainyard_api.text import TextReading
-from trainyard_trainer.data.tokenizer import Cutter, WordCounter
+from trainyard_trainer.data.tokenizer import Tokenizer, VocabularyBuilder
 from trainyard_trainer.errors import BadInput
 
 
@@ -26,7 +26,7 @@ from trainyard_trainer.errors import BadInput
     ],
 )
 def test_a_text_is_cut_at_white_space_in_lower_case_without_punctuation(text: str, words: list[str]) -> None:
-    assert Cutter(TextReading()).words(text) == words
+    assert Tokenizer(TextReading()).words(text) == words
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_a_text_is_cut_at_white_space_in_lower_case_without_punctuation(text: st
     ],
 )
 def test_how_texts_are_standardised_and_split_can_be_set(settings: dict[str, str], words: list[str]) -> None:
-    assert Cutter(TextReading.model_validate(settings)).words("Don't Be a-B!") == words
+    assert Tokenizer(TextReading.model_validate(settings)).words("Don't Be a-B!") == words
 
 
-def counted(*texts: str, most: int = 1000, **settings: object) -> WordCounter:
-    counter = WordCounter("review", TextReading.model_validate(settings), most=most)
+def counted(*texts: str, most: int = 1000, **settings: object) -> VocabularyBuilder:
+    counter = VocabularyBuilder("review", TextReading.model_validate(settings), most=most)
     counter.add(texts)
     return counter
 

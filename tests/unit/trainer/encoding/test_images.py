@@ -10,26 +10,26 @@ import tensorflow as tf
 
 from support.pictures import SIDE, encoded, pictures
 from trainyard_api.images import ImageReading
-from trainyard_trainer.data.images import PIXELS, ImageCounter, ImageFacts
+from trainyard_trainer.data.images import PIXELS, ImageAnalyzer, ImageStatistics
 from trainyard_trainer.data.schema import Column, Schema
-from trainyard_trainer.data.table import RawRows
+from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.encoding.images import ImageEncoder
 from trainyard_trainer.errors import BadInput
 
 LABEL = Column("label", "text")
 
 
-def facts(column: Column, *rows: RawRows, **image: Any) -> ImageFacts:
-    counter = ImageCounter(ImageReading(**image), Schema(LABEL, (column,)))
+def facts(column: Column, *rows: RawBatch, **image: Any) -> ImageStatistics:
+    counter = ImageAnalyzer(ImageReading(**image), Schema(LABEL, (column,)))
     for each in rows:
         counter.count(counter.read(each), np.ones(len(each), bool))
     return counter.finish(sum(map(len, rows)))
 
 
-def raw(values: Any) -> RawRows:
+def raw(values: Any) -> RawBatch:
     media = pa.array(values, pa.binary()) if isinstance(values, list) else values
     label = pa.array(["x"] * len(values))
-    return RawRows("t.parquet", 10, np.zeros((len(values), 0), np.float32), (), label, {"image": media})
+    return RawBatch("t.parquet", 10, np.zeros((len(values), 0), np.float32), (), label, {"image": media})
 
 
 def files(contents: list[Any], **image: Any) -> Any:
@@ -172,7 +172,7 @@ def test_a_pixel_that_is_not_finite_is_refused_with_its_row() -> None:
 )
 def test_columns_that_are_no_images_are_refused(features: tuple[Column, ...], message: str) -> None:
     with pytest.raises(BadInput) as raised:
-        ImageCounter(ImageReading(channels=3), Schema(LABEL, features))
+        ImageAnalyzer(ImageReading(channels=3), Schema(LABEL, features))
 
     assert message in str(raised.value)
 

@@ -9,15 +9,15 @@ import pytest
 import tensorflow as tf
 
 from support.sounds import tone, wav
-from trainyard_trainer.data.sounds import SoundFacts
+from trainyard_trainer.data.sounds import SoundStatistics
 from trainyard_trainer.encoding.sounds import Spectrograms
 
-FACTS = SoundFacts(
+FACTS = SoundStatistics(
     column="clip", rate=8000, samples=4000, fft_length=512, stride=128, mel_bins=40, lowest=20.0, highest=4000.0
 )
 
 
-def spectrograms(*files: bytes, facts: SoundFacts = FACTS) -> Any:
+def spectrograms(*files: bytes, facts: SoundStatistics = FACTS) -> Any:
     return Spectrograms(facts)(tf.constant(files)).numpy()
 
 

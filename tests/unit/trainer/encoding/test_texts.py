@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainyard_api.text import TextReading
-from trainyard_trainer.data.tokenizer import FIRST, UNKNOWN, Cutter
+from trainyard_trainer.data.tokenizer import FIRST, UNKNOWN, Tokenizer
 from trainyard_trainer.encoding.texts import Vectorizer
 
 WORDS = ("the", "dont", "naïve", "a", "ab", "привет", "x1")
@@ -71,7 +71,7 @@ def test_hashed_ids_are_those_of_keras() -> None:
 @given(st.lists(st.text() | st.binary() | st.sampled_from([*WORDS, *EDGES]).map(str.upper), min_size=1, max_size=5))
 def test_words_are_learnt_as_they_are_looked_up(text: TextReading, texts: list[str | bytes]) -> None:
     raw = [each if isinstance(each, bytes) else each.encode("utf-8", "replace") for each in texts]
-    words = [Cutter(text).words(each.decode("utf-8", "replace")) for each in raw]
+    words = [Tokenizer(text).words(each.decode("utf-8", "replace")) for each in raw]
     vocabulary = tuple(dict.fromkeys(word for row in words for word in row)) or ("none",)
 
     found = ids(Vectorizer(text, vocabulary, 200), raw)

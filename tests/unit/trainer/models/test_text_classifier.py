@@ -22,7 +22,7 @@ from trainyard_api.program import KerasProgram
 from trainyard_api.text import Text, TextReading
 from trainyard_trainer.data.dataset import open_data_set
 from trainyard_trainer.data.source import find
-from trainyard_trainer.data.texts import TEXTS, TextCounter
+from trainyard_trainer.data.texts import TEXTS, TextAnalyzer
 from trainyard_trainer.encoding.texts import TOKENS, TextEncoder, TextInputs, Vectorizer
 from trainyard_trainer.fitting.optimizers import make_optimizer
 from trainyard_trainer.fitting.steps import LABELS, StepRunner
@@ -143,8 +143,8 @@ def test_texts_that_are_missing_or_not_utf8_are_read_as_far_as_they_go(tmp_path:
     column = pa.StringArray.from_buffers(len(texts), offsets, content, valid)  # nothing checks it
     pq.write_table(pa.table({"review": column, "label": ["a", "b", "a", "b", "a"]}), tmp_path / "t.parquet")
     table = open_data_set(find(str(tmp_path / "t.parquet"), "auto"), label="label", features=["review"])
-    (raw,) = table.read(table.units()[0])
-    counter = TextCounter(TextReading(), table.schema)
+    (raw,) = table.read(table.shards()[0])
+    counter = TextAnalyzer(TextReading(), table.schema)
 
     read = counter.read(raw)
     counter.count(read, np.ones(len(texts), bool))

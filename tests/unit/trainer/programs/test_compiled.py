@@ -234,7 +234,9 @@ def answers(done: Fitted, folder: Path, function: str, task: Any) -> tuple[Any, 
     """Return what the exported model answers for some rows, and what the user's own with the same weights puts out."""
     model, encoder = done.trained.model, done.trained.encoder
     save(ServingModel(model, encoder, done.trained.task), folder / "model")
-    raw = next(rows for unit in done.prepared.table.units() for rows in done.prepared.table.read(unit, batch_rows=64))
+    raw = next(
+        rows for shard in done.prepared.table.shards() for rows in done.prepared.table.read(shard, batch_rows=64)
+    )
     sent, features = encoder.samples(raw)
     served = tf.saved_model.load(str(folder / "model")).signatures["serving_default"]
     spec = describe_data(task, done.prepared.profile, encoder.inputs, done.trained.task.outputs)

@@ -41,7 +41,7 @@ def a_parquet(*, rows: int, groups: int) -> bytes:
 
 def read(location: str, s3: S3) -> list[Any]:
     table = Table(find(location, "auto", Access(s3.env)), label="label", features=None)
-    return [raw for unit in table.units() for raw in table.read(unit)]
+    return [raw for shard in table.shards() for raw in table.read(shard)]
 
 
 def test_a_prefix_as_spark_writes_it_is_one_data_set(s3: S3, bucket: str) -> None:
@@ -71,7 +71,7 @@ def test_a_store_that_fails_every_third_request_gives_all_rows(s3: S3, bucket: s
 
 def test_a_row_group_is_read_without_the_others(s3: S3, bucket: str) -> None:
     table = Table(find(f"s3://{bucket}/rows.parquet", "auto", Access(s3.env)), label="label", features=["c1", "c2"])
-    unit = table.units()[3]
+    shard = table.shards()[3]
     ranges: list[str] = []
 
     def seen(_: int, request: Mapping[str, Any]) -> bool:
@@ -79,7 +79,7 @@ def test_a_row_group_is_read_without_the_others(s3: S3, bucket: str) -> None:
         return False
 
     with s3.failing(seen):
-        assert sum(len(raw) for raw in table.read(unit)) == 5_000
+        assert sum(len(raw) for raw in table.read(shard)) == 5_000
     read = [each.removeprefix("bytes=").split("-") for each in ranges if each]
     assert 0 < sum(int(last) - int(first) + 1 for first, last in read) < len(s3.get(bucket, "rows.parquet")) / 10
 
@@ -128,10 +128,10 @@ def test_an_endpoint_where_nobody_listens_may_pass_and_says_what_to_check(free_p
 def test_a_store_that_fails_while_rows_are_read_is_not_taken_for_a_damaged_file(s3: S3, bucket: str) -> None:
     access = Access(s3.env | ONCE)
     table = Table(find(f"s3://{bucket}/rows.parquet", "auto", access), label="label", features=None)
-    units = table.units()
+    shards = table.shards()
 
     with (
         s3.failing(lambda number, request: True),
         pytest.raises(StoreUnavailable, match=r"rows\.parquet does not answer"),
     ):
-        list(table.read(units[0]))
+        list(table.read(shards[0]))

@@ -40,7 +40,7 @@ def web() -> Iterator[Web]:
 
 def count(location: str, access: Access | None = None, features: list[str] | None = None) -> int:
     table = Table(find(location, "auto", access), label="label", features=features)
-    return sum(len(raw) for unit in table.units() for raw in table.read(unit))
+    return sum(len(raw) for shard in table.shards() for raw in table.read(shard))
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -137,11 +137,11 @@ def test_a_server_that_is_down_may_come_back(free_port: int, web: Web) -> None:
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(web: Web) -> None:
     table = Table(find(f"{web.origin}/rows.parquet", "auto"), label="label", features=None)
-    units = table.units()
+    shards = table.shards()
     web.files["/rows.parquet"] = web.files["/rows.parquet"][::-1]
 
     with pytest.raises(StoreUnavailable, match="the file changed while it was being read"):
-        list(table.read(units[0]))
+        list(table.read(shards[0]))
 
 
 @pytest.fixture
