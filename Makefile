@@ -42,8 +42,13 @@ lock: .venv/operator/.installed ## Renew the lock files
 	    --constraint requirements/trainer.txt --output-file requirements/trainer-gpu.txt
 
 .PHONY: protos
-protos: .venv/operator/.installed ## Generate the Python of the .proto file
+protos: .venv/operator/.installed ## Generate the Python of the .proto files
 	cd api && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_api/*.proto
+	cd fetcher && ../$(OPERATOR)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. trainyard_fetcher/*.proto
+
+.PHONY: operations
+operations: .venv/trainer/.installed ## Generate the list of operations that a served model may be made of
+	$(TRAINER)/python -m tools.operations
 
 .PHONY: crds
 crds: setup ## Write what is generated: CRDs, field reference, the chart's table of values

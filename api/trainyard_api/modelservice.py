@@ -49,6 +49,11 @@ class Model(ApiModel):
         description="Credentials for a store that is no claim: a Secret with keys such as AWS_ACCESS_KEY_ID "
         "(docs/reference/stores.md).",
     )
+    allow_any_operation: bool = Field(
+        default=False,
+        description="Serve a model whose graph may do more than compute, such as read files, with the rights of the "
+        "server. Only for models whose makers you trust.",
+    )
 
 
 class Server(ApiModel):

@@ -1,6 +1,6 @@
 """Brings one model version to its server, and nothing that is not exactly it: what all stores have in common.
 
-It imports nothing but the standard library, so that an init container starts at once, and trusts nothing it reads: a
+It imports nothing heavy, so that an init container starts at once, and trusts nothing it reads: a
 manifest may name any path, and a store may hold half a model.
 """
 
@@ -18,11 +18,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
 from trainyard_api.names import MANIFEST_FILE, TERMINATION_MESSAGE_ENV
+from trainyard_fetcher.operations import refused_operations
 
-MANIFEST_LIMIT = 64 * 2**20
+MANIFEST_LIMIT = 4 * 2**20
 _CHUNK = 2**20
 _POLL = 0.5
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PATH_BYTES = 255
+_GRAPH = PurePosixPath("saved_model.pb")
+# Other forms of the graph, which nobody would have looked into.
+_OTHER_GRAPHS = frozenset({PurePosixPath("saved_model.cpb"), PurePosixPath("saved_model.pbtxt")})
 
 
 class FetchError(Exception):
@@ -64,7 +69,9 @@ class Origin(Protocol):
         """Say what is wrong with an address where no manifest is."""
 
 
-def fetch(origin: Origin, target: Path, *, digest: str | None = None, wait: float = 0.0) -> list[File]:
+def fetch(
+    origin: Origin, target: Path, *, digest: str | None = None, wait: float = 0.0, any_operation: bool = False
+) -> list[File]:
     """Copy a model version, verifying every byte; `target` appears complete or not at all.
 
     Args:
@@ -72,6 +79,7 @@ def fetch(origin: Origin, target: Path, *, digest: str | None = None, wait: floa
         target: Folder to create. One that is there from an earlier run is replaced.
         digest: `sha256:<hex>` that the version's manifest must have.
         wait: Seconds to wait for the version to appear: the store may be a network file system that lags behind.
+        any_operation: Whether the model may read files and do whatever else TensorFlow's operations do.
 
     Raises:
         FetchError: the version is absent, incomplete, altered or unsafe.
@@ -85,6 +93,8 @@ def fetch(origin: Origin, target: Path, *, digest: str | None = None, wait: floa
         shutil.rmtree(leftover, ignore_errors=True)
     for file in files:
         _copy(origin, staging, file)
+    if not any_operation:
+        _check_operations(origin, staging)
     (staging / MANIFEST_FILE).write_bytes(content)
     # TensorFlow Serving loads a version as soon as its folder has a number for a name.
     staging.rename(target)
@@ -105,17 +115,24 @@ def parse_manifest(content: bytes, *, where: str) -> list[File]:
     paths = [file.path for file in files]
     if len(set(paths)) != len(paths) or PurePosixPath(MANIFEST_FILE) in paths:
         raise FetchError("BadManifest", f"{where} lists a file twice, or itself; export the model again")
-    if PurePosixPath("saved_model.pb") not in paths:
-        raise FetchError("BadManifest", f"{where} lists no saved_model.pb; only a SavedModel can be served")
+    if _GRAPH not in paths:
+        raise FetchError("BadManifest", f"{where} lists no {_GRAPH}; only a SavedModel can be served")
+    if others := _OTHER_GRAPHS.intersection(paths):
+        raise FetchError("BadManifest", f"{where} lists {min(others)} too; export the model again without it")
+    if folders := set(paths).intersection(parent for path in paths for parent in path.parents):
+        raise FetchError("BadManifest", f"{where} lists {min(folders)} as a file and as a folder; export it again")
     return files
 
 
 def _parse_file(entry: dict[str, Any]) -> File:
     path, size, sha256 = entry["path"], entry["size"], entry["sha256"]
-    if not isinstance(path, str) or not isinstance(size, int) or not _SHA256.fullmatch(sha256):
-        raise ValueError(f"a file entry is malformed: {entry!r:.200}")
+    if not isinstance(path, str) or type(size) is not int or size < 0 or not _SHA256.fullmatch(sha256):
+        raise ValueError(f"a file entry is malformed: {entry!a:.200}")
+    # Names that a file system or a log cannot take: control characters, lone surrogates, too long.
+    if not path.isprintable() or len(path.encode()) > _PATH_BYTES:
+        raise ValueError(f"path {path!a:.200} is not a plain file name of at most {_PATH_BYTES} bytes")
     relative = PurePosixPath(path)
-    if not relative.parts or relative.is_absolute() or ".." in relative.parts or "\0" in path:
+    if not relative.parts or relative.is_absolute() or ".." in relative.parts:
         raise ValueError(f"path {path!r:.200} leads out of the version")
     return File(relative, size, sha256)
 
@@ -138,6 +155,20 @@ def _check_digest(origin: Origin, content: bytes, digest: str | None) -> None:
             "DigestMismatch",
             f"{origin}/{MANIFEST_FILE} has digest {found}, expected {digest}: "
             "the version was changed after its training; train again, or restore it",
+        )
+
+
+def _check_operations(origin: Origin, folder: Path) -> None:
+    try:
+        refused = refused_operations((folder / _GRAPH).read_bytes())
+    except ValueError as error:
+        raise FetchError("CorruptModel", f"{origin}/{_GRAPH} cannot be read: {error}; export it again") from error
+    if refused:
+        shown = ", ".join(refused[:10]) + (f" and {len(refused) - 10} more" if len(refused) > 10 else "")
+        raise FetchError(
+            "OperationNotAllowed",
+            f"{origin} uses {shown}: a served model may only compute from its inputs and weights. Leave that out of "
+            "the model, or, if you trust whoever made it, set spec.model.allowAnyOperation",
         )
 
 
@@ -182,10 +213,17 @@ def command(program: str, find: Callable[[str], Origin], arguments: Sequence[str
     parser.add_argument("--target", type=Path, required=True, help="folder to create")
     parser.add_argument("--digest", help="sha256:<hex> that the version's trainyard.json must have")
     parser.add_argument("--wait", type=float, default=10.0, help="seconds to wait for the version to appear")
+    parser.add_argument("--allow-any-operation", action="store_true", help="serve a model that may do anything")
     options = parser.parse_args(arguments)
     started = time.monotonic()
     try:
-        files = fetch(find(options.source), options.target, digest=options.digest, wait=options.wait)
+        files = fetch(
+            find(options.source),
+            options.target,
+            digest=options.digest,
+            wait=options.wait,
+            any_operation=options.allow_any_operation,
+        )
     except FetchError as error:
         return _fail(f"{error.reason}: {error}")
     except OSError as error:

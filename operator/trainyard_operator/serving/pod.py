@@ -129,7 +129,10 @@ def _fetch(service: str, revision: Revision, images: FetchImages) -> Manifest:
         "name": FETCH,
         "image": images.store if remote else images.volume,
         "command": ["python", "-m", "trainyard_trainer.fetch" if remote else "trainyard_fetcher"],
-        "args": [word for pair in arguments.items() if pair[1] for word in pair],
+        "args": [
+            *(word for pair in arguments.items() if pair[1] for word in pair),
+            *(["--allow-any-operation"] if revision.any_operation else []),
+        ],
         "env": [{"name": name, "value": value} for name, value in variables.items()],
         # The model passes through, so it needs no more than a buffer; a quota may ask for limits.
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi" if remote else "256Mi"}},

@@ -10,11 +10,17 @@ from trainyard_operator.serving.source import ModelVersion
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What the pods of one revision run. `secret` opens the store that the model comes from."""
+    """What the pods of one revision run.
+
+    Attributes:
+        secret: Opens the store that the model comes from.
+        any_operation: Whether the model's graph may do more than compute.
+    """
 
     model: ModelVersion
     server: Server
     secret: str | None = None
+    any_operation: bool = False
 
     @property
     def id(self) -> str:
@@ -32,5 +38,6 @@ class Revision:
             "server": server,
         }
         content |= {"secret": self.secret} if self.secret else {}
+        content |= {"anyOperation": True} if self.any_operation else {}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -37,7 +37,12 @@ async def target_revision(cluster: Cluster, service: ModelService, before: Model
     else:
         model = await _followed(cluster, service, before)
     secret = service.spec.model.secret_ref
-    return Revision(model, service.spec.server, secret.name if secret and model.claim is None else None)
+    return Revision(
+        model,
+        service.spec.server,
+        secret.name if secret and model.claim is None else None,
+        service.spec.model.allow_any_operation,
+    )
 
 
 async def _followed(cluster: Cluster, service: ModelService, before: ModelServiceStatus) -> ModelVersion:

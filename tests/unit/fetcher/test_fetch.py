@@ -17,10 +17,34 @@ import pytest
 from support.eventually import eventually
 from trainyard_fetcher import copying
 from trainyard_fetcher.copying import FetchError
+from trainyard_fetcher.saved_model_pb2 import (
+    CollectionDef,
+    GraphDef,
+    MetaGraphDef,
+    NodeDef,
+    SavedModel,
+    SignatureDef,
+    TensorInfo,
+)
 from trainyard_fetcher.volume import Folder, main
 
+
+def a_graph(*operations: str, **collections: str) -> bytes:
+    """Return a SavedModel whose signature runs these operations; a collection names those that run at loading."""
+    nodes = [NodeDef(name=operation, op=operation) for operation in operations]
+    outputs = {operation: TensorInfo(name=f"{operation}:0") for operation in operations}
+    started = {name: CollectionDef(node_list={"value": [operation]}) for name, operation in collections.items()}
+    nodes += [NodeDef(name=operation, op=operation) for operation in collections.values()]
+    graph = MetaGraphDef(
+        graph_def=GraphDef(node=nodes),
+        signature_def={"serving_default": SignatureDef(outputs=outputs)},
+        collection_def=started,
+    )
+    return SavedModel(meta_graphs=[graph]).SerializeToString()
+
+
 FILES = {
-    "saved_model.pb": b"graph",
+    "saved_model.pb": a_graph("MatMul"),
     "variables/variables.index": b"index",
     "variables/variables.data-00000-of-00001": bytes(range(256)) * 5000,
     "assets/empty": b"",
@@ -115,7 +139,7 @@ def flip(path: Path) -> None:
     [
         (lambda folder: flip(folder / "saved_model.pb"), "CorruptModel", "saved_model.pb is not the file"),
         (lambda folder: (folder / "saved_model.pb").write_bytes(b"gra"), "CorruptModel", "got 3 bytes"),
-        (lambda folder: (folder / "saved_model.pb").write_bytes(b"graph2"), "CorruptModel", "got more bytes"),
+        (lambda folder: (folder / "saved_model.pb").write_bytes(b"g" * 100), "CorruptModel", "got more bytes"),
         (lambda folder: (folder / "assets/empty").unlink(), "IncompleteModel", "assets/empty is missing"),
         (lambda folder: (folder / "trainyard.json").write_bytes(b"{"), "BadManifest", "is not a model manifest"),
         (lambda folder: (folder / "trainyard.json").write_bytes(b"[]"), "BadManifest", "is not a model manifest"),
@@ -135,7 +159,21 @@ def test_a_damaged_version_never_arrives(
 
 
 @pytest.mark.parametrize(
-    "path", ["/etc/passwd", "../4/saved_model.pb", "variables/../../4/x", "..", ".", "", "a\0b", 7, None]
+    "path",
+    [
+        "/etc/passwd",
+        "../4/saved_model.pb",
+        "variables/../../4/x",
+        "..",
+        ".",
+        "",
+        "a\0b",
+        "a\x1b[2Jb",
+        "a\ud800b",
+        "a" * 300,
+        7,
+        None,
+    ],
 )
 def test_a_path_that_leads_out_of_the_version_is_refused(source: Path, target: Path, path: Any) -> None:
     (source.parent / "4").mkdir()
@@ -156,7 +194,7 @@ def test_a_link_that_leads_out_of_the_version_is_refused(source: Path, target: P
     (outside / "secret").write_bytes(b"secret")
     (source / "link").symlink_to(outside / "secret")
     (source / "folder").symlink_to(outside)
-    write_manifest(source, entry("saved_model.pb", b"graph"), entry(name, b"secret"))
+    write_manifest(source, entry("saved_model.pb", FILES["saved_model.pb"]), entry(name, b"secret"))
 
     with pytest.raises(FetchError, match="leads out of the version"):
         fetch(source, target)
@@ -181,6 +219,11 @@ def test_a_store_behind_a_link_is_as_good_as_any(source: Path, target: Path) -> 
         [entry("saved_model.pb", b"graph") | {"sha256": "beef"}],
         [entry("saved_model.pb", b"graph") | {"sha256": None}],
         [entry("saved_model.pb", b"graph") | {"size": "5"}],
+        [entry("saved_model.pb", b"graph") | {"size": -1}],
+        [entry("saved_model.pb", b"graph") | {"size": True}],
+        [entry("saved_model.pb", b"graph"), entry("saved_model.pbtxt", b"graph")],
+        [entry("saved_model.pb", b"graph"), entry("saved_model.cpb", b"graph")],
+        [entry("saved_model.pb", b"graph"), entry("a", b""), entry("a/b", b"")],
         [{"path": "saved_model.pb"}],
         ["saved_model.pb"],
     ],
@@ -237,7 +280,7 @@ def test_the_command_says_in_one_line_what_it_did(source: Path, target: Path) ->
     process = run("--source", str(source), "--target", str(target))
 
     assert process.returncode == 0
-    assert process.stdout.startswith("Fetched 4 files, 1280010 bytes, verified")
+    assert process.stdout.startswith(f"Fetched 4 files, {sum(map(len, FILES.values()))} bytes, verified")
     assert process.stderr == ""
 
 
@@ -275,3 +318,69 @@ def test_it_starts_without_anything_heavy() -> None:
     code = "import sys, trainyard_fetcher.volume; print({'pydantic', 'kubernetes', 'grpc'} & sys.modules.keys())"
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def serve_graph(source: Path, graph: bytes) -> None:
+    (source / "saved_model.pb").write_bytes(graph)
+    write_manifest(source, entry("saved_model.pb", graph))
+
+
+@pytest.mark.parametrize(
+    ("graph", "named"),
+    [
+        pytest.param(a_graph("ReadFile"), "ReadFile", id="an output reads a file"),
+        pytest.param(a_graph("MatMul", "PyFunc"), "PyFunc", id="an output calls Python"),
+        pytest.param(a_graph("MatMul", saved_model_main_op="WriteFile"), "WriteFile", id="loading writes a file"),
+        pytest.param(a_graph("MatMul", legacy_init_op="ReadFile"), "ReadFile", id="loading reads a file"),
+        pytest.param(a_graph("NotOfTensorFlow"), "NotOfTensorFlow", id="an operation that nobody knows"),
+        pytest.param(a_graph("_Send"), "_Send", id="an operation between devices"),
+    ],
+)
+def test_a_model_that_does_more_than_compute_is_refused_by_name(
+    source: Path, target: Path, graph: bytes, named: str
+) -> None:
+    serve_graph(source, graph)
+
+    with pytest.raises(FetchError, match=rf"uses {named}: .*allowAnyOperation") as failure:
+        fetch(source, target)
+
+    assert failure.value.reason == "OperationNotAllowed"
+    assert not target.exists()
+
+
+def test_a_model_may_do_anything_where_its_service_allows_it(source: Path, target: Path) -> None:
+    serve_graph(source, a_graph("ReadFile"))
+
+    assert main(["--source", str(source), "--target", str(target), "--allow-any-operation"]) == 0
+    assert target.is_dir()
+
+
+def test_what_saves_the_weights_is_in_every_model_and_does_not_count(source: Path, target: Path) -> None:
+    graph = SavedModel.FromString(a_graph("MatMul"))
+    graph.meta_graphs[0].graph_def.node.append(NodeDef(name="save", op="SaveV2"))
+    graph.meta_graphs[0].graph_def.node.append(NodeDef(name="restore", op="RestoreV2"))
+    graph.meta_graphs[0].saver_def.restore_op_name = "restore"
+    serve_graph(source, graph.SerializeToString())
+
+    fetch(source, target)
+
+    assert target.is_dir()
+
+
+def test_what_runs_while_the_weights_are_restored_counts(source: Path, target: Path) -> None:
+    graph = SavedModel.FromString(a_graph("MatMul"))
+    graph.meta_graphs[0].graph_def.node.append(NodeDef(name="restore", op="WriteFile"))
+    graph.meta_graphs[0].saver_def.restore_op_name = "restore"
+    serve_graph(source, graph.SerializeToString())
+
+    with pytest.raises(FetchError, match="uses WriteFile"):
+        fetch(source, target)
+
+
+def test_a_graph_that_cannot_be_read_is_refused(source: Path, target: Path) -> None:
+    serve_graph(source, b"no graph")
+
+    with pytest.raises(FetchError, match="not a SavedModel") as failure:
+        fetch(source, target)
+
+    assert failure.value.reason == "CorruptModel"

@@ -63,3 +63,7 @@ def test_the_order_of_fields_changes_nothing() -> None:
     assert the_id(resources={"requests": {"cpu": "1", "memory": "1Gi"}}) == the_id(
         resources={"requests": {"memory": "1Gi", "cpu": "1"}}
     )
+
+
+def test_leave_to_run_any_operation_is_another_revision() -> None:
+    assert Revision(MODEL, Server(), any_operation=True).id != the_id()

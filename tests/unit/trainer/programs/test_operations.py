@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
+from tools.operations import FILE, allowed_operations
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.programs.operations import check_saved
 
@@ -71,3 +72,7 @@ def test_tables_in_memory_and_their_initialization_are_allowed(tmp_path: Path) -
     table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer([1, 2], [10.0, 20.0]), 0.0)
 
     check_saved(saved(tmp_path / "model", lambda x: table.lookup(tf.cast(x, tf.int32)), table=table), "my model")
+
+
+def test_the_list_of_allowed_operations_is_that_of_this_tensorflow() -> None:
+    assert FILE.read_text(encoding="utf-8").split() == allowed_operations(), "run `make operations`"
