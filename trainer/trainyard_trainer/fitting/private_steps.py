@@ -5,23 +5,46 @@ gradient of each cut to a norm, and noise added to their sum.
 """
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from trainyard_trainer.fitting.steps import LABELS, StepRunner
+from trainyard_trainer.fitting.steps import LABELS, StepRunner, StepsDone
 from trainyard_trainer.privacy.plan import PrivacyPlan
 from trainyard_trainer.tasks.task import Task
 
-_ROWS, _NOISE = 0, 1
+SEED_BYTES = 16
+"""A step's seed has 128 bits: nobody can try them all, and no two steps of a training share one."""
+_SEEDS, _BEGUN = "privacy_seeds", "privacy_begun"
 
 
 def new_key() -> Any:
     """Return a key for the draws and the noise of a training, from the operating system: nobody may foresee them."""
-    return np.frombuffer(secrets.token_bytes(16), np.int64)
+    return np.frombuffer(secrets.token_bytes(SEED_BYTES), np.int64)
+
+
+def step_seeds(key: Any, first: int, count: int) -> Any:
+    """Return the seeds of `count` steps from the step `first` on, int64 [count, 2].
+
+    The host derives them with a keyed hash. TensorFlow's `stateless_fold_in` draws as many bits as the number that it
+    folds in has, and a Python int has 32 of them there.
+    """
+    secret = np.asarray(key, np.int64).tobytes()
+    digests = (
+        blake2b(step.to_bytes(8, "little"), key=secret, digest_size=SEED_BYTES).digest()
+        for step in range(first, first + count)
+    )
+    return np.frombuffer(b"".join(digests), np.int64).reshape(count, 2)
+
+
+def purpose_seeds(seed: Any, count: int) -> Any:
+    """Return the seeds of a step's draws and of the noise of `count` variables, each as wide as the step's own."""
+    return tf.random.stateless_uniform([1 + count, 2], seed, dtype=tf.int64, minval=None, maxval=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +74,20 @@ class PrivateStepRunner(StepRunner):
         self._key = keras.Variable(value, dtype="int64", trainable=False, name="privacy_key")
         self.state = (self._key,)
 
+    def _call(
+        self, block: Mapping[str, Any], order: Any, first: int, steps: int, totals: Any, left: int, *, whole: bool
+    ) -> StepsDone:
+        begun = int(self._optimizer.iterations.numpy())
+        seeds = tf.constant(step_seeds(self._key.numpy(), begun, steps))
+        seeded = {**block, _SEEDS: seeds, _BEGUN: tf.constant([begun], tf.int64)}
+        return super()._call(seeded, order, first, steps, totals, left, whole=whole)
+
     def _step(self, block: Any, which: Any, batch: Any) -> dict[str, Any]:
-        seed = tf.random.experimental.stateless_fold_in(self._key.value, self._optimizer.iterations.value)
-        drawn = self.draw(block, seed)
+        rows = dict(block)
+        seeds, begun = rows.pop(_SEEDS), rows.pop(_BEGUN)[0]
+        seed = seeds[tf.cast(self._optimizer.iterations.value, tf.int64) - begun]
         variables = self._model.trainable_variables
+        drawn = self.draw(rows, seed)
         with tf.GradientTape() as tape:  # the penalty knows no rows, so it needs no noise
             penalty = tf.add_n(self._model.losses) if self._model.losses else tf.constant(0.0)
         penalties = tape.gradient(
@@ -70,7 +103,8 @@ class PrivateStepRunner(StepRunner):
     def draw(self, block: Any, seed: Any) -> Drawn:
         """Draw the rows of a step, and add up their gradients."""
         count = tf.shape(block[LABELS])[0]
-        chance = tf.random.stateless_uniform([count], tf.random.experimental.stateless_fold_in(seed, _ROWS))
+        # In double precision: a chance of 1 in a million is one of float32's 8 million values, give or take a tenth.
+        chance = tf.random.stateless_uniform([count], purpose_seeds(seed, 0)[0], dtype=tf.float64)
         chosen = tf.cast(tf.where(chance < self._plan.sampling_rate)[:, 0], tf.int32)
         # A row that does not count stands at the end, because there may be no other.
         padded = tf.concat([chosen, [0]], axis=0)
@@ -84,14 +118,12 @@ class PrivateStepRunner(StepRunner):
 
     def noise(self, seed: Any) -> list[Any]:
         """Return the noise of a step, for each of the model's trainable variables."""
-        seeds = tf.random.experimental.stateless_split(
-            tf.random.experimental.stateless_fold_in(seed, _NOISE), len(self._model.trainable_variables)
-        )
+        variables = self._model.trainable_variables
+        seeds = purpose_seeds(seed, len(variables))[1:]
         deviation = self._plan.noise * self._plan.clip
-        return [
-            tf.random.stateless_normal(each.shape, seeds[i], stddev=deviation)
-            for i, each in enumerate(self._model.trainable_variables)
-        ]
+        # In double precision: float32's draws end at about 5.7 deviations.
+        noise = [tf.random.stateless_normal(each.shape, seeds[i], dtype=tf.float64) for i, each in enumerate(variables)]
+        return [tf.cast(deviation * each, tf.float32) for each in noise]
 
     def _row(self, row: Any) -> tuple[Any, Any, list[Any]]:
         """Return the outputs, the loss and the gradient of one row."""

@@ -1,5 +1,6 @@
 """Private steps: what is drawn, cut and added is what the promise is about."""
 
+from statistics import NormalDist
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels
 from trainyard_trainer.encoding.columns import DENSE, ModelInputs
 from trainyard_trainer.fitting.optimizers import make_optimizer
-from trainyard_trainer.fitting.private_steps import PrivateStepRunner, new_key
+from trainyard_trainer.fitting.private_steps import PrivateStepRunner, new_key, purpose_seeds, step_seeds
 from trainyard_trainer.fitting.state import ModelState
 from trainyard_trainer.fitting.steps import LABELS
 from trainyard_trainer.models import FAMILIES
@@ -179,3 +180,60 @@ def test_every_family_that_is_allowed_learns(family: Any, kind: Any, labels: Any
 
 def test_keys_come_from_the_operating_system() -> None:
     assert len({tuple(new_key()) for _ in range(10)}) == 10
+
+
+def share_of_ones(seeds: Any) -> Any:
+    """Return, for each of the 128 bits of seeds, in how many of them it is 1."""
+    return np.unpackbits(np.ascontiguousarray(seeds).view(np.uint8).reshape(len(seeds), 16), axis=1).mean(axis=0)
+
+
+def test_no_two_of_200_000_steps_share_a_seed() -> None:
+    seeds = step_seeds(new_key(), 0, 200_000)
+
+    assert seeds.dtype == np.int64
+    assert len(np.unique(seeds, axis=0)) == 200_000
+    assert len(np.unique(seeds[:, 0])) == len(np.unique(seeds[:, 1])) == 200_000  # of 32 bits some 5 would repeat
+    np.testing.assert_allclose(share_of_ones(seeds), 0.5, atol=0.01)
+
+
+def test_the_seeds_of_a_steps_draws_and_noise_have_128_bits_each() -> None:
+    derive = tf.function(lambda seed: purpose_seeds(seed, 2))
+
+    seeds = np.array([derive(tf.constant(each)).numpy() for each in step_seeds([1, 2], 0, 2000)])
+
+    assert seeds.shape == (2000, 3, 2)
+    assert len(np.unique(seeds.reshape(-1, 2), axis=0)) == 6000
+    for purpose in range(3):
+        np.testing.assert_allclose(share_of_ones(seeds[:, purpose]), 0.5, atol=0.06)
+
+
+@pytest.mark.parametrize("bit", [0, 40, 64, 127])
+def test_every_bit_of_a_seed_changes_draws_and_noise(bit: int) -> None:
+    private = Private()
+    one = int.from_bytes(step_seeds([1, 2], 5, 1).tobytes(), "little")
+    seeds = [tf.constant(np.frombuffer(each.to_bytes(16, "little"), np.int64)) for each in (one, one ^ 1 << bit)]
+
+    noise = [flat(private.runner.noise(each)) for each in seeds]
+    rows = [set(private.runner.draw(block_of(), each).rows.numpy()) for each in seeds]
+
+    assert abs(np.corrcoef(*noise)[0, 1]) < 0.3
+    assert rows[0] != rows[1]
+
+
+def test_the_seed_of_a_step_does_not_depend_on_how_steps_are_cut_into_calls() -> None:
+    pieces = [step_seeds([1, 2], first, 4) for first in (10, 14, 18)]
+
+    np.testing.assert_array_equal(np.concatenate(pieces), step_seeds([1, 2], 10, 12))
+    assert not np.array_equal(step_seeds([1, 3], 10, 12), step_seeds([1, 2], 10, 12))
+
+
+def test_the_noise_is_normal_as_far_as_its_tails_can_be_seen() -> None:
+    private = Private(noise=1 / CLIP)
+
+    noise = np.concatenate([flat(private.runner.noise(tf.constant(each))) for each in step_seeds([1, 2], 0, 3000)])
+
+    normal = NormalDist()
+    assert len(noise) > 200_000
+    for quantile in (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999):
+        there = float((noise < normal.inv_cdf(quantile)).mean())
+        assert there == pytest.approx(quantile, abs=4.5 * (quantile * (1 - quantile) / len(noise)) ** 0.5), quantile

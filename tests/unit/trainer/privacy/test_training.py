@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+import trainyard_trainer
 from support.trainer_runs import SpecBuilder, a_spec, run
 from trainyard_api import names
 
@@ -50,6 +51,20 @@ def test_the_example_is_accurate_at_the_epsilon_it_promises(tmp_path: Path) -> N
     assert spent["samplingRate"] == pytest.approx(128 / manifest["data"]["trainingRows"])
     assert spent["delta"] < 1 / manifest["data"]["trainingRows"]
     assert spent["covers"] == ["weights"]
+
+
+ASSUMPTIONS = re.findall(r"^\| (.+?) \| `(\S+\.py)` \| `(.+)` \|$", PAGE.read_text(), re.MULTILINE)
+
+
+def test_the_page_lists_the_assumptions() -> None:
+    assert len(ASSUMPTIONS) >= 15
+
+
+@pytest.mark.parametrize(("assumption", "file", "line"), ASSUMPTIONS)
+def test_the_page_names_the_line_that_holds_an_assumption(assumption: str, file: str, line: str) -> None:
+    source = (Path(trainyard_trainer.__file__).parent / file).read_text()
+
+    assert source.count(line) == 1, f"{assumption} expected one line {line!r} in {file}"
 
 
 def test_steps_that_were_not_run_cost_nothing(table: Path, tmp_path: Path) -> None:
