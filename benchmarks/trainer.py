@@ -55,12 +55,12 @@ def trainer_loop(connection: Connection, settings: Settings) -> None:
     """Train with the trainer's loop, in a store of its own."""
     from trainyard_trainer.devices import Devices
     from trainyard_trainer.fitting import fit as fitting
-    from trainyard_trainer.fitting.checkpoint import CheckpointFolder
     from trainyard_trainer.prepare import prepare
     from trainyard_trainer.reporting.event_log import Journal
     from trainyard_trainer.reporting.progress_server import ProgressBoard, serve
     from trainyard_trainer.signals import StopSignal
     from trainyard_trainer.spec import read_run
+    from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
 
     with tempfile.TemporaryDirectory() as folder, settings.log.open("w") as log:
         os.chdir(folder)

@@ -15,7 +15,6 @@ from support.trainer_runs import SpecBuilder, environment
 from trainyard_trainer.autotune.choices import Choices
 from trainyard_trainer.clock import Clock
 from trainyard_trainer.devices import Devices
-from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot
 from trainyard_trainer.fitting.fit import Trained, fit
 from trainyard_trainer.prepare import Prepared, prepare
 from trainyard_trainer.programs.code import make_importable
@@ -23,6 +22,7 @@ from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.reporting.progress_server import Progress, ProgressBoard
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import read_run
+from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot
 from trainyard_trainer.tree_settings import grows_trees
 from trainyard_trainer.trees.fit import fit_forest
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from trainyard_trainer.programs.data_spec import DataSpec as DataSpec
 
 if TYPE_CHECKING:
-    from trainyard_trainer.programs.callback import Progress as Progress
+    from trainyard_trainer.callbacks import Progress as Progress
 
 
 def __getattr__(name: str) -> Any:
     if name == "Progress":
-        from trainyard_trainer.programs.callback import Progress  # is a Keras callback, so it loads Keras
+        from trainyard_trainer.callbacks import Progress  # is a Keras callback, so it loads Keras
 
         return Progress
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

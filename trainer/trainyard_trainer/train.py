@@ -11,7 +11,6 @@ from trainyard_trainer.data.inputs import needs_tensorflow
 from trainyard_trainer.devices import Devices, deterministic, quiet
 from trainyard_trainer.errors import TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
-from trainyard_trainer.export.versions import Complete
 from trainyard_trainer.prepare import cache_bytes, prepare
 from trainyard_trainer.programs.code import make_importable
 from trainyard_trainer.reporting.event_log import Journal
@@ -19,6 +18,7 @@ from trainyard_trainer.reporting.progress_server import ProgressBoard
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
+from trainyard_trainer.stores.folder_versions import Complete
 from trainyard_trainer.stores.logs import KeptLogs
 from trainyard_trainer.stores.models import ModelStore, model_store
 from trainyard_trainer.tree_settings import grows_trees

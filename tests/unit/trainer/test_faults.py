@@ -18,7 +18,7 @@ from support.trainer_fits import checkpoint_folder, fitted, newest_snapshot
 from support.trainer_runs import a_spec, run
 from trainyard_api import names
 from trainyard_trainer.clock import Clock
-from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot
+from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot
 
 pytestmark = pytest.mark.thorough
 

@@ -18,7 +18,7 @@ from support.trainer_fits import checkpoint_folder, newest_snapshot
 from support.trainer_forks import Trainers
 from support.trainer_runs import SpecBuilder, a_stateful_spec, weights
 from trainyard_api import names
-from trainyard_trainer.fitting.checkpoint import Snapshot
+from trainyard_trainer.stores.folder_checkpoints import Snapshot
 
 pytestmark = pytest.mark.thorough
 

@@ -22,10 +22,10 @@ from trainyard_trainer.data.pipeline import Block, TrainingRows
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.execution import FLOAT16, FLOAT32, Execution
-from trainyard_trainer.fitting.checkpoint import Snapshot
 from trainyard_trainer.fitting.state import ModelState
 from trainyard_trainer.fitting.steps import StepRunner
 from trainyard_trainer.reporting.event_log import Journal
+from trainyard_trainer.stores.folder_checkpoints import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

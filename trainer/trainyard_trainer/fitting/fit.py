@@ -21,7 +21,6 @@ from trainyard_trainer.devices import Devices
 from trainyard_trainer.encoding.encoders import Encoder, encoder_for
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.execution import FLOAT32, Execution
-from trainyard_trainer.fitting.checkpoint import CheckpointFolder
 from trainyard_trainer.fitting.divergence import Suspects
 from trainyard_trainer.fitting.loop import Loop, Surroundings
 from trainyard_trainer.fitting.optimizers import make_optimizer
@@ -41,6 +40,7 @@ from trainyard_trainer.reporting.history import Epochs, History, NoHistory
 from trainyard_trainer.reporting.progress_server import ProgressBoard
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import CACHE_ENV, Run
+from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
 from trainyard_trainer.tasks.metrics import metric_names
 from trainyard_trainer.tasks.task import Task, task_for
 from trainyard_trainer.workers.group import NOBODY, Peers

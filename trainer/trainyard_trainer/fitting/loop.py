@@ -9,7 +9,6 @@ from typing import Any
 
 from trainyard_trainer.data.pipeline import TrainingRows
 from trainyard_trainer.errors import Diverged, Stopped
-from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot
 from trainyard_trainer.fitting.divergence import Suspects
 from trainyard_trainer.fitting.plan import Plan, Position
 from trainyard_trainer.fitting.saving import Saver
@@ -22,6 +21,7 @@ from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.reporting.history import LEARNING_RATE, Epochs
 from trainyard_trainer.reporting.progress_server import ProgressBoard
 from trainyard_trainer.signals import StopSignal
+from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot
 from trainyard_trainer.tasks.task import Task
 from trainyard_trainer.workers.advice import advice
 from trainyard_trainer.workers.group import NOBODY, Peers

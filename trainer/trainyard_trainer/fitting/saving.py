@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainyard_trainer.errors import one_line
-from trainyard_trainer.fitting.checkpoint import BackgroundWriter, CheckpointFolder, Snapshot
 from trainyard_trainer.reporting.event_log import Journal, rfc3339
 from trainyard_trainer.reporting.progress_server import CheckpointNote, ProgressBoard
+from trainyard_trainer.stores.folder_checkpoints import BackgroundWriter, CheckpointFolder, Snapshot
 
 
 def newest(folder: CheckpointFolder, plan: str, journal: Journal) -> tuple[Snapshot, Path] | None:

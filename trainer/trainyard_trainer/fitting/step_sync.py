@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from trainyard_trainer.errors import TrainerError
-from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot, from_bytes, to_bytes
 from trainyard_trainer.fitting.saving import newest
 from trainyard_trainer.reporting.event_log import Journal
+from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot, from_bytes, to_bytes
 from trainyard_trainer.workers.group import Peers
 
 

@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from trainyard_trainer.export.versions import Complete, find_by_uid, new_staging, publish
-from trainyard_trainer.fitting.checkpoint import CheckpointFolder
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.checkpoints import StoredCheckpoints
+from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
+from trainyard_trainer.stores.folder_versions import Complete, find_by_uid, new_staging, publish
 from trainyard_trainer.stores.logs import StoredLogs
+from trainyard_trainer.stores.object_checkpoints import StoredCheckpoints
+from trainyard_trainer.stores.object_versions import StoredVersions
 from trainyard_trainer.stores.objects import Objects
 from trainyard_trainer.stores.searches import StoredSearch
-from trainyard_trainer.stores.versions import StoredVersions
 
 Sign = Callable[[Path], None]
 

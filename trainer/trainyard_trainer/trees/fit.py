@@ -10,7 +10,6 @@ from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.batch import EncodedBatch
 from trainyard_trainer.data.tabular import TableStatistics
 from trainyard_trainer.devices import Devices
-from trainyard_trainer.fitting.checkpoint import CheckpointFolder
 from trainyard_trainer.fitting.fit import Trained, plan_digest
 from trainyard_trainer.fitting.loop import Surroundings
 from trainyard_trainer.fitting.saving import Interval
@@ -21,6 +20,7 @@ from trainyard_trainer.reporting.history import History
 from trainyard_trainer.reporting.progress_server import ProgressBoard
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run
+from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
 from trainyard_trainer.tasks.task import task_for
 from trainyard_trainer.tree_settings import TreeSettings, grows_trees, rounds_per_slice
 from trainyard_trainer.trees.encoder import TreeEncoder

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from trainyard_trainer.errors import Diverged, Stopped
-from trainyard_trainer.fitting.checkpoint import Snapshot
 from trainyard_trainer.fitting.loop import Surroundings
 from trainyard_trainer.fitting.plan import Position
 from trainyard_trainer.fitting.saving import Interval, Saver
 from trainyard_trainer.fitting.stopping import StopPolicy
+from trainyard_trainer.stores.folder_checkpoints import Snapshot
 from trainyard_trainer.trees.forest import Forest
 from trainyard_trainer.trees.grow import Grower, Interrupted
 from trainyard_trainer.trees.score import Scores

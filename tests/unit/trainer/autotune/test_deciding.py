@@ -22,7 +22,7 @@ from trainyard_trainer.autotune.choices import Choices
 from trainyard_trainer.autotune.deciding import settings_of_several
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.execution import Execution
-from trainyard_trainer.fitting.checkpoint import Snapshot
+from trainyard_trainer.stores.folder_checkpoints import Snapshot
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from trainyard_trainer.clock import Clock
-from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot
 from trainyard_trainer.fitting.saving import Interval, Saver
 from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.reporting.progress_server import ProgressBoard
+from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot
 
 
 class Harness:

@@ -12,8 +12,8 @@ from trainyard_trainer.fetch import main
 from trainyard_trainer.files import list_files
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.stores.access import Access
+from trainyard_trainer.stores.object_versions import StoredVersions
 from trainyard_trainer.stores.objects import Objects
-from trainyard_trainer.stores.versions import StoredVersions
 
 
 @pytest.fixture

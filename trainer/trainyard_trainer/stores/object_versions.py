@@ -12,8 +12,8 @@ from typing import Any
 
 from trainyard_api.names import MANIFEST_FILE
 from trainyard_trainer.errors import ExportFailed
-from trainyard_trainer.export.versions import Complete, complete, final_manifest
 from trainyard_trainer.reporting.result import ModelVersion
+from trainyard_trainer.stores.folder_versions import Complete, complete, final_manifest
 from trainyard_trainer.stores.objects import Objects
 
 _READERS = 8

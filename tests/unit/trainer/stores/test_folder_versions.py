@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from trainyard_api.names import MANIFEST_FILE
-from trainyard_trainer.export.versions import find_by_uid, new_staging, publish
 from trainyard_trainer.files import list_files
+from trainyard_trainer.stores.folder_versions import find_by_uid, new_staging, publish
 
 
 def a_manifest(uid: str, staging: Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def test_a_number_taken_in_the_meantime_leads_to_the_next(tmp_path: Path, monkey
     blocker = tmp_path / "1"
     blocker.mkdir()
     (blocker / "file").write_text("another training's")
-    monkeypatch.setattr("trainyard_trainer.export.versions._numbers", lambda folder: [])
+    monkeypatch.setattr("trainyard_trainer.stores.folder_versions._numbers", lambda folder: [])
 
     version = publish(staging, tmp_path, manifest)
 

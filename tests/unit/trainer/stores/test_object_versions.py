@@ -14,8 +14,8 @@ from trainyard_trainer.errors import BadInput
 from trainyard_trainer.files import list_files
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.faults import StoreUnavailable
+from trainyard_trainer.stores.object_versions import StoredVersions
 from trainyard_trainer.stores.objects import Objects
-from trainyard_trainer.stores.versions import StoredVersions
 
 MOMENTS = 20
 

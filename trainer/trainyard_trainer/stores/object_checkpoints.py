@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainyard_trainer.errors import TrainerError
-from trainyard_trainer.fitting.checkpoint import CheckpointFolder, Snapshot
+from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot
 from trainyard_trainer.stores.objects import Objects
 
 

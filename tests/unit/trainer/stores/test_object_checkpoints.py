@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from support.stores import S3, one_in_three
-from trainyard_trainer.fitting.checkpoint import Snapshot
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.checkpoints import StoredCheckpoints
 from trainyard_trainer.stores.faults import StoreUnavailable
+from trainyard_trainer.stores.folder_checkpoints import Snapshot
+from trainyard_trainer.stores.object_checkpoints import StoredCheckpoints
 from trainyard_trainer.stores.objects import Objects
 
 MOMENTS = 20

@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from trainyard_trainer.fitting.checkpoint import BackgroundWriter, CheckpointFolder, Snapshot
+from trainyard_trainer.stores.folder_checkpoints import BackgroundWriter, CheckpointFolder, Snapshot
 
 
 def a_snapshot(step: int, plan: str = "plan") -> Snapshot:
