@@ -16,7 +16,8 @@ from trainyard_trainer.autotune.choices import Choices
 from trainyard_trainer.clock import Clock
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.fitting.fit import Trained, fit
-from trainyard_trainer.prepare import Prepared, prepare
+from trainyard_trainer.fitting.prepared import Prepared
+from trainyard_trainer.prepare import prepare
 from trainyard_trainer.programs.code import make_importable
 from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.reporting.progress_server import Progress, ProgressBoard

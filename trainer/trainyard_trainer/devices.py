@@ -11,24 +11,6 @@ from typing import Any
 from trainyard_trainer.errors import BadInput, one_line
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep TensorFlow's start-up chatter off stderr; what goes wrong comes as an exception all the same.
-
-    Its log level alone does not do: some lines are written before it is read.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-
-
 class Devices:
     """Sets TensorFlow up; a second time in a process only the seed is new.
 

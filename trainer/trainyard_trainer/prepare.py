@@ -1,12 +1,12 @@
 """Everything that can be checked and learnt before TensorFlow is loaded: folders, data, settings."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
 
 from trainyard_trainer.data.dataset import DataSet, open_data_set
+from trainyard_trainer.data.images import ImageReader, ImageShape
 from trainyard_trainer.data.inputs import analyzer_for
 from trainyard_trainer.data.profile import Profile, profile
+from trainyard_trainer.data.schema import Column
 from trainyard_trainer.data.source import Source, find, validation_files
 from trainyard_trainer.data.table import Reading
 from trainyard_trainer.devices import usable_memory
@@ -14,6 +14,7 @@ from trainyard_trainer.errors import BadInput
 from trainyard_trainer.export.manifest import describe_data
 from trainyard_trainer.export.signing import check_key
 from trainyard_trainer.fitting.class_weights import class_weights
+from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.fitting.stopping import StopPolicy
 from trainyard_trainer.privacy.plan import PrivacyPlan, plan_privacy
 from trainyard_trainer.reporting.event_log import Journal
@@ -26,19 +27,6 @@ from trainyard_trainer.trees.memory import require_rows_in_memory
 
 _MAX_CACHE = 4 << 30
 """Data kept in memory takes at most an eighth of the memory there is, and no more than this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A training whose input has been found good."""
-
-    table: DataSet
-    profile: Profile
-    policy: StopPolicy
-    metrics: tuple[str, ...]
-    cache_bytes: int
-    class_weights: Any
-    privacy: PrivacyPlan | None
 
 
 def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
@@ -66,7 +54,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
         seed=fit.seed,
         cache_bytes=room,
         watch=lambda rows: board.step_ended(),
-        counter=analyzer_for(run.program, table.schema, data.hashing),
+        counter=analyzer_for(run.program, table.schema, data.hashing, image_reader=_image_reader),
     )
     if grows_trees(run.program):
         require_rows_in_memory(facts, limit=room)
@@ -79,6 +67,12 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
     weights = class_weights(fit.class_weights, facts.labels)
     _announce(table, facts, journal)
     return Prepared(table, facts, policy, metrics, room, weights, privacy)
+
+
+def _image_reader(column: Column, shape: ImageShape) -> ImageReader:
+    from trainyard_trainer.encoding.images import reader  # loads TensorFlow, which only programs of images need here
+
+    return reader(column, shape)
 
 
 def cache_bytes(run: Run) -> int:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from trainyard_trainer.devices import quiet, usable_cpus
+from trainyard_trainer.devices import usable_cpus
 from trainyard_trainer.errors import PeerLost, Stopped
 from trainyard_trainer.signals import StopSignal
+from trainyard_trainer.tensorflow_logs import quiet
 from trainyard_trainer.workers.cluster import Cluster, jobs, task
 from trainyard_trainer.workers.parameter_server import Server
 

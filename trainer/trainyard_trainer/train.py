@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from trainyard_api.code import PythonProgram
 from trainyard_trainer.data.inputs import needs_tensorflow
-from trainyard_trainer.devices import Devices, deterministic, quiet
+from trainyard_trainer.devices import Devices, deterministic
 from trainyard_trainer.errors import TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.prepare import cache_bytes, prepare
@@ -20,7 +20,8 @@ from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
 from trainyard_trainer.stores.folder_versions import Complete
 from trainyard_trainer.stores.logs import KeptLogs
-from trainyard_trainer.stores.models import ModelStore, model_store
+from trainyard_trainer.stores.models import ModelStore, open_store
+from trainyard_trainer.tensorflow_logs import quiet
 from trainyard_trainer.tree_settings import grows_trees
 from trainyard_trainer.tuning.summary import summary
 from trainyard_trainer.workers.rendezvous import ALONE, Meeting, check_same_data
@@ -54,7 +55,7 @@ def train(
         TrainerError: BadInput, Diverged, Stopped, PeerLost or ExportFailed.
         OSError: a folder or the network fails.
     """
-    peers, store = meeting.peers, model_store(run, local=trial)
+    peers, store = meeting.peers, _model_store(run, local=trial)
     done = None if peers.index else store.find()
     if peers.gather(done is not None)[0]:
         peers.leave()
@@ -133,6 +134,17 @@ def train(
     left_out = f"; {bad:,} bad rows were left out" if bad else ""
     tried = f"; {summary(tuned)}" if tuned else ""
     return Outcome(reason, f"trained {version.name} version {version.version} in {length}{left_out}{tried}", version)
+
+
+def _model_store(run: Run, *, local: bool = False) -> ModelStore:
+    """Return the store that the spec names; the model folder alone for a volume, or where it has to be `local`."""
+    return open_store(
+        None if local else run.job.spec.output.store.uri,
+        run.store_access,
+        folder=run.folders.model,
+        name=run.job.model_name,
+        uid=run.uid,
+    )
 
 
 def _clear(run: Run, store: ModelStore) -> None:

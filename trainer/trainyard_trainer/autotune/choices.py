@@ -43,7 +43,7 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class ExecutionOptions:
     """The precisions and settings of XLA to choose among, the plainest first."""
 
     precisions: tuple[str, ...]
@@ -60,7 +60,9 @@ class Ways:
         return len(self.precisions) + len(self.jit_compile) - 2
 
 
-def ways(precision: str, jit_compile: bool | None, *, bfloat16: bool, gpus: int, alone: bool) -> Ways:
+def execution_options(
+    precision: str, jit_compile: bool | None, *, bfloat16: bool, gpus: int, alone: bool
+) -> ExecutionOptions:
     """Return what the spec leaves open on a device that may have fast bfloat16, and may be the only one.
 
     Raises:
@@ -76,7 +78,7 @@ def ways(precision: str, jit_compile: bool | None, *, bfloat16: bool, gpus: int,
             "fit.jitCompile is true, which works on a single device only, and this training has several: leave it out"
         )
     automatic = (FLOAT32, BFLOAT16) if bfloat16 else (FLOAT32,)
-    return Ways(
+    return ExecutionOptions(
         automatic if precision == AUTO else (precision,),
         (False, True)[: 2 if alone else 1] if jit_compile is None else (jit_compile,),
     )
@@ -90,56 +92,56 @@ class Timing:
     loss: float
 
 
-class Bench(Protocol):
+class Benchmark(Protocol):
     """Runs steps for moments, always from the same weights."""
 
-    def prepare(self, way: Execution) -> float | None:
-        """Make a way ready; returns the seconds it took, or nothing where it is not possible."""
+    def prepare(self, execution: Execution) -> float | None:
+        """Make an execution ready; returns the seconds it took, or nothing where it is not possible."""
 
-    def seconds(self, way: Execution) -> float:
+    def seconds(self, execution: Execution) -> float:
         """Return about how long a step takes."""
 
     def compare(self, one: Execution, other: Execution) -> tuple[Timing, Timing]:
-        """Run two ways in turns."""
+        """Run two executions in turns."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A way to compute, and why."""
+class ExecutionChoice:
+    """How to compute, and why."""
 
     execution: Execution
     why: str
 
 
-def choose_execution(bench: Bench, open_: Ways, *, steps: int) -> Chosen:
+def choose_execution(benchmark: Benchmark, options: ExecutionOptions, *, steps: int) -> ExecutionChoice:
     """Return the fastest way for a training of so many steps, where finding out is worth it."""
-    best = open_.plainest
-    if not open_.others:
-        return Chosen(best, "as the spec says")
-    traced = bench.prepare(best) or 0.0
-    expected = steps * bench.seconds(best)
+    best = options.plainest
+    if not options.others:
+        return ExecutionChoice(best, "as the spec says")
+    traced = benchmark.prepare(best) or 0.0
+    expected = steps * benchmark.seconds(best)
     # XLA takes about four times as long to compile as TensorFlow takes to trace.
-    if expected < _WORTH * open_.others * (4 * traced + 0.3):
-        return Chosen(best, f"about {expected:.2g} s of training are too few to try other ways")
+    if expected < _WORTH * options.others * (4 * traced + 0.3):
+        return ExecutionChoice(best, f"about {expected:.2g} s of training are too few to try other ways")
     tried = []
     changes: list[tuple[float, dict[str, Any]]] = [
-        (_PRECISION_GAIN, {"precision": each}) for each in open_.precisions[1:]
+        (_PRECISION_GAIN, {"precision": precision}) for precision in options.precisions[1:]
     ]
-    changes += [(_JIT_GAIN, {"jit_compile": each}) for each in open_.jit_compile[1:]]
+    changes += [(_JIT_GAIN, {"jit_compile": jit_compile}) for jit_compile in options.jit_compile[1:]]
     for gain, change in changes:
         other = replace(best, **change)
-        speed = _speed(bench, best, other)
+        speed = _speed(benchmark, best, other)
         tried.append(f"{other} {'does not do' if speed is None else f'is {speed:.2f} times as fast'}")
         if speed is not None and speed >= gain:
             best = other
-    return Chosen(best, "measured: " + ", ".join(tried))
+    return ExecutionChoice(best, "measured: " + ", ".join(tried))
 
 
-def _speed(bench: Bench, best: Execution, other: Execution) -> float | None:
+def _speed(benchmark: Benchmark, best: Execution, other: Execution) -> float | None:
     """Return how many times faster another way is; nothing where it comes to a higher loss."""
-    if bench.prepare(other) is None:
+    if benchmark.prepare(other) is None:
         return None
-    reference, timing = bench.compare(best, other)
+    reference, timing = benchmark.compare(best, other)
     if not timing.loss - reference.loss <= _LOSS_TOLERANCE * abs(reference.loss):
         return None
     return reference.seconds / timing.seconds

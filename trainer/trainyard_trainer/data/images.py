@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,13 @@ PIXELS = "pixels"
 """Name of the feature array: [rows, height, width, channels], uint8 for files and bytes, else float32."""
 DEFAULT_SIDE, DEFAULT_CHANNELS = 64, 3
 
+ImageShape: TypeAlias = tuple[int, int, int]
+"""Height, width and channels."""
+ImageReader: TypeAlias = Callable[[RawBatch], Any]
+"""Returns the pixels of raw rows."""
+ImageReaderFactory: TypeAlias = Callable[[Column, ImageShape], ImageReader]
+"""Makes the reader of a column for one shape of image."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageStatistics:
@@ -27,11 +34,11 @@ class ImageStatistics:
     """
 
     column: Column
-    shape: tuple[int, int, int]
+    shape: ImageShape
     dtype: str
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
-    read: Callable[[RawBatch], Any] = field(compare=False, repr=False)
+    read: ImageReader = field(compare=False, repr=False)
 
     @property
     def row_bytes(self) -> int:
@@ -51,19 +58,19 @@ class ImageStatistics:
 class ImageAnalyzer:
     """Reads each image once, so that a bad one is found before the training starts.
 
+    `reader_for` decodes images as the server will, in TensorFlow, which this side does not load.
+
     Raises:
         BadInput: there is not one column of images, or it has another shape than the spec says.
     """
 
-    def __init__(self, image: ImageReading, schema: Schema, terms: ProgramTerms = KERAS) -> None:
-        from trainyard_trainer.encoding.images import (
-            reader,  # loads TensorFlow, which decodes images as the server will
-        )
-
+    def __init__(
+        self, image: ImageReading, schema: Schema, reader_for: ImageReaderFactory, terms: ProgramTerms = KERAS
+    ) -> None:
         self._column = _image_column(schema, terms)
         self._shape = _shape(image, self._column, terms.field("image"))
         self._dtype = self._column.dtype or "uint8"
-        self._read = reader(self._column, self._shape)
+        self._read = reader_for(self._column, self._shape)
         self._tally = Tally(self._shape[2])
         self.row_bytes = int(np.prod(self._shape)) * np.dtype(self._dtype).itemsize
 
@@ -106,7 +113,7 @@ def _image_column(schema: Schema, terms: ProgramTerms) -> Column:
     return images[0]
 
 
-def _shape(wanted: ImageReading, column: Column, field_: str) -> tuple[int, int, int]:
+def _shape(wanted: ImageReading, column: Column, field_: str) -> ImageShape:
     if column.kind == "bytes":
         return wanted.height or DEFAULT_SIDE, wanted.width or DEFAULT_SIDE, wanted.channels or DEFAULT_CHANNELS
     if len(column.shape) > 3 or (len(column.shape) == 3 and column.shape[2] not in (1, 3)):

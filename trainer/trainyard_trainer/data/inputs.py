@@ -7,7 +7,7 @@ from trainyard_api.audio import AudioReading
 from trainyard_api.images import ImageReading
 from trainyard_api.program import ModelProgram
 from trainyard_api.text import TextReading
-from trainyard_trainer.data.images import ImageAnalyzer
+from trainyard_trainer.data.images import ImageAnalyzer, ImageReaderFactory
 from trainyard_trainer.data.modality import reading_of, terms_of
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.sounds import SoundAnalyzer
@@ -58,8 +58,16 @@ class FeatureAnalyzer(Protocol):
         """Return kept arrays as the facts' `arrays` would have given them; called after `finish`."""
 
 
-def analyzer_for(program: ModelProgram, schema: Schema, hashing: Mapping[str, int] | None = None) -> FeatureAnalyzer:
+def analyzer_for(
+    program: ModelProgram,
+    schema: Schema,
+    hashing: Mapping[str, int] | None = None,
+    *,
+    image_reader: ImageReaderFactory,
+) -> FeatureAnalyzer:
     """Return the counter of what a program learns from; `hashing` gives the buckets of hashed columns of a table.
+
+    `image_reader` decodes the images of a program that learns from images.
 
     Raises:
         BadInput: the columns are not what the program learns from.
@@ -67,7 +75,7 @@ def analyzer_for(program: ModelProgram, schema: Schema, hashing: Mapping[str, in
     terms = terms_of(program)
     match reading_of(program):
         case ImageReading() as image:
-            return ImageAnalyzer(image, schema, terms)
+            return ImageAnalyzer(image, schema, image_reader, terms)
         case TextReading() as text:
             return TextAnalyzer(text, schema, terms)
         case AudioReading() as audio:

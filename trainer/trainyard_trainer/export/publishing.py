@@ -17,7 +17,7 @@ from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.export.warmup import write_warmup
 from trainyard_trainer.files import list_files
 from trainyard_trainer.fitting.fit import Trained
-from trainyard_trainer.prepare import Prepared
+from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.programs.operations import check_saved
 from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.reporting.result import ModelVersion

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from trainyard_trainer.data.profile import rows_in
 from trainyard_trainer.data.table import BATCH_ROWS, RawBatch
 from trainyard_trainer.fitting.fit import Trained
+from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.fitting.steps import LABELS, as_block
-from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.tasks.task import COUNT, LOSS
 
 MOST_VALUES = 50

@@ -11,8 +11,8 @@ from typing import Any
 from trainyard_api.code import PythonProgram
 from trainyard_api.meta import parse_duration
 from trainyard_api.program import ModelProgram
+from trainyard_trainer.autotune.autotuner import Autotuner, StepFactory, rows_a_block, settings_of_several
 from trainyard_trainer.autotune.choices import batch_limit
-from trainyard_trainer.autotune.deciding import Decider, Maker, rows_a_block, settings_of_several
 from trainyard_trainer.data.batch import EncodedBatch
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, validation_blocks
 from trainyard_trainer.data.profile import Profile, rows_in
@@ -26,12 +26,12 @@ from trainyard_trainer.fitting.loop import Loop, Surroundings
 from trainyard_trainer.fitting.optimizers import make_optimizer
 from trainyard_trainer.fitting.parameter_server_steps import PieceRunner
 from trainyard_trainer.fitting.plan import Plan, Position
+from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.fitting.saving import Interval
 from trainyard_trainer.fitting.state import ModelState
 from trainyard_trainer.fitting.step_sync import newest_of_chief
 from trainyard_trainer.fitting.steps import StepRunner, as_block
 from trainyard_trainer.models import FAMILIES
-from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.privacy.plan import EPSILON
 from trainyard_trainer.programs.build import build_python, compiled_optimizer, fit_as_compiled
 from trainyard_trainer.programs.inputs import describe_data
@@ -102,15 +102,15 @@ def fit(
     if run.cluster.count > 1:
         settings = settings_of_several(settings, before, devices=devices, limit=limit, workers=peers.count)
     rows = training_rows(run, prepared, to_block, rows_a_block(settings, limit), share=share, journal=journal)
-    maker = _maker(run, prepared, devices, model=model, task=task, share=share)
-    decided = Decider(settings, maker, devices=devices, rows=rows, limit=limit, workers=run.cluster.count).decide(
+    factory = _step_factory(run, prepared, devices, model=model, task=task, share=share)
+    tuned = Autotuner(settings, factory, devices=devices, rows=rows, limit=limit, workers=run.cluster.count).settle(
         before,
         steps=lambda size: prepared.policy.steps_left(0, steps_per_epoch=math.ceil(facts.training_rows / size)),
         journal=journal,
     )
     plan = Plan(
         epochs=spec.fit.epochs,
-        choices=decided.choices,
+        choices=tuned.choices,
         rows=facts.training_rows,
         interval=Interval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
         digest=digest,
@@ -120,8 +120,8 @@ def fit(
     loop = Loop(
         plan,
         Surroundings(board, journal, history, stop, checkpoints, peers),
-        state=ModelState(model, decided.optimizer, decided.runner.state),
-        runner=decided.runner,
+        state=ModelState(model, tuned.optimizer, tuned.runner.state),
+        runner=tuned.runner,
         task=task,
         policy=prepared.policy,
         rows=rows,
@@ -129,11 +129,11 @@ def fit(
         found=found,
         suspects=Suspects(
             spec.fit.optimizer.learning_rate,
-            decided.choices.execution.precision,
+            tuned.choices.execution.precision,
             prepared.table.schema.numbers,
         ),
     )
-    end, chosen = loop.run(), decided.choices.to_wire()
+    end, chosen = loop.run(), tuned.choices.to_wire()
     if devices.workers:
         model = _fetched(model, _build(run.program, facts, encoder))
         chosen |= {"strategy": "ParameterServer"}
@@ -146,7 +146,9 @@ def fit(
     return Trained(model, encoder, task, end, chosen | {"privacy": spent})
 
 
-def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: Task, share: Share) -> Maker:
+def _step_factory(
+    run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: Task, share: Share
+) -> StepFactory[StepRunner]:
     fit, rows = run.job.spec.fit, prepared.profile.training_rows
 
     def optimizer(batch_size: int, precision: str) -> Any:
@@ -176,7 +178,9 @@ def _maker(run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: 
             execution=execution,
         )
 
-    return Maker(model, optimizer, private if prepared.privacy else runner)
+    return StepFactory(
+        optimizer, private if prepared.privacy else runner, lambda optimizer: ModelState(model, optimizer)
+    )
 
 
 def _build(program: ModelProgram, facts: Profile, encoder: Encoder) -> Any:

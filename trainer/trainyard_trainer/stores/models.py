@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from trainyard_trainer.reporting.result import ModelVersion
-from trainyard_trainer.spec import Run
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
 from trainyard_trainer.stores.folder_versions import Complete, find_by_uid, new_staging, publish
@@ -55,17 +54,6 @@ class ModelStore(Protocol):
 
     def fetch_logs(self, folder: Path) -> None:
         """Bring back those that an earlier pod has left, but for what the folder has."""
-
-
-def model_store(run: Run, *, local: bool = False) -> ModelStore:
-    """Return the store that the spec names; the model folder alone for a volume, or where it has to be `local`."""
-    return open_store(
-        None if local else run.job.spec.output.store.uri,
-        run.store_access,
-        folder=run.folders.model,
-        name=run.job.model_name,
-        uid=run.uid,
-    )
 
 
 def open_store(uri: str | None, access: Access, *, folder: Path, name: str, uid: str) -> ModelStore:

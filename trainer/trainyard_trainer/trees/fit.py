@@ -12,9 +12,9 @@ from trainyard_trainer.data.tabular import TableStatistics
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.fitting.fit import Trained, plan_digest
 from trainyard_trainer.fitting.loop import Surroundings
+from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.fitting.saving import Interval
 from trainyard_trainer.fitting.steps import as_block
-from trainyard_trainer.prepare import Prepared
 from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.reporting.history import History
 from trainyard_trainer.reporting.progress_server import ProgressBoard

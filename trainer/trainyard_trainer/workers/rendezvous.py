@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainyard_trainer.devices import quiet
 from trainyard_trainer.errors import BadInput, PeerLost, PeersMissing, listed, one_line
+from trainyard_trainer.tensorflow_logs import quiet
 from trainyard_trainer.workers.cluster import Address, Cluster, shown
 from trainyard_trainer.workers.connection import HELLO, MOST_BYTES_OF_A_STRANGER, REFUSED, WELCOME, receive, send
 from trainyard_trainer.workers.gil_release import unlocked_connecting

@@ -6,40 +6,40 @@ import pytest
 
 from trainyard_trainer.autotune.choices import (
     Choices,
+    ExecutionOptions,
     Timing,
-    Ways,
     batch_limit,
     choose_batch_size,
     choose_execution,
+    execution_options,
     first_batch,
-    ways,
 )
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.execution import Execution
 
 PLAIN, XLA = Execution(), Execution(jit_compile=True)
 BF16, BF16_XLA = Execution("mixed_bfloat16"), Execution("mixed_bfloat16", True)
-ALL = Ways(("float32", "mixed_bfloat16"), (False, True))
+ALL = ExecutionOptions(("float32", "mixed_bfloat16"), (False, True))
 LONG = 10**9
 
 
 @dataclass
-class FakeBench:
+class FakeBenchmark:
     """Knows how long a step takes each way; a way it does not know is not possible."""
 
-    seconds_by_way: dict[Execution, float]
+    seconds_by_execution: dict[Execution, float]
     losses: dict[Execution, float] = field(default_factory=dict)
     prepared: list[Execution] = field(default_factory=list)
 
-    def prepare(self, way: Execution) -> float | None:
-        self.prepared.append(way)
-        return 0.25 if way in self.seconds_by_way else None
+    def prepare(self, execution: Execution) -> float | None:
+        self.prepared.append(execution)
+        return 0.25 if execution in self.seconds_by_execution else None
 
-    def seconds(self, way: Execution) -> float:
-        return self.seconds_by_way[way]
+    def seconds(self, execution: Execution) -> float:
+        return self.seconds_by_execution[execution]
 
     def compare(self, one: Execution, other: Execution) -> tuple[Timing, Timing]:
-        first, second = (Timing(self.seconds_by_way[way], self.losses.get(way, 0.5)) for way in (one, other))
+        first, second = (Timing(self.seconds_by_execution[way], self.losses.get(way, 0.5)) for way in (one, other))
         return first, second
 
 
@@ -60,12 +60,12 @@ class FakeBench:
 def test_the_fastest_way_that_keeps_the_loss_is_taken(
     seconds: dict[Execution, float], losses: dict[Execution, float], best: Execution
 ) -> None:
-    assert choose_execution(FakeBench(seconds, losses), ALL, steps=LONG).execution == best
+    assert choose_execution(FakeBenchmark(seconds, losses), ALL, steps=LONG).execution == best
 
 
 @pytest.mark.parametrize(("steps", "tries"), [(10_000, 1), (60_000, 3)])
 def test_a_training_that_is_short_is_not_kept_waiting(steps: int, tries: int) -> None:
-    bench = FakeBench({PLAIN: 0.001, BF16: 0.0005, BF16_XLA: 0.001})
+    bench = FakeBenchmark({PLAIN: 0.001, BF16: 0.0005, BF16_XLA: 0.001})
 
     chosen = choose_execution(bench, ALL, steps=steps)
 
@@ -74,26 +74,41 @@ def test_a_training_that_is_short_is_not_kept_waiting(steps: int, tries: int) ->
 
 
 def test_what_the_spec_says_is_not_measured() -> None:
-    bench = FakeBench({})
+    bench = FakeBenchmark({})
 
-    assert choose_execution(bench, Ways(("mixed_bfloat16",), (True,)), steps=LONG).execution == BF16_XLA
+    assert choose_execution(bench, ExecutionOptions(("mixed_bfloat16",), (True,)), steps=LONG).execution == BF16_XLA
     assert bench.prepared == []
 
 
 @pytest.mark.parametrize(
     ("precision", "jit", "device", "expected"),
     [
-        ("Auto", None, {"gpus": 0, "bfloat16": False, "alone": True}, Ways(("float32",), (False, True))),
+        ("Auto", None, {"gpus": 0, "bfloat16": False, "alone": True}, ExecutionOptions(("float32",), (False, True))),
         ("Auto", None, {"gpus": 0, "bfloat16": True, "alone": True}, ALL),
-        ("Auto", False, {"gpus": 1, "bfloat16": True, "alone": True}, Ways(("float32", "mixed_bfloat16"), (False,))),
-        ("Auto", None, {"gpus": 2, "bfloat16": True, "alone": False}, Ways(("float32", "mixed_bfloat16"), (False,))),
-        ("mixed_float16", True, {"gpus": 1, "bfloat16": True, "alone": True}, Ways(("mixed_float16",), (True,))),
+        (
+            "Auto",
+            False,
+            {"gpus": 1, "bfloat16": True, "alone": True},
+            ExecutionOptions(("float32", "mixed_bfloat16"), (False,)),
+        ),
+        (
+            "Auto",
+            None,
+            {"gpus": 2, "bfloat16": True, "alone": False},
+            ExecutionOptions(("float32", "mixed_bfloat16"), (False,)),
+        ),
+        (
+            "mixed_float16",
+            True,
+            {"gpus": 1, "bfloat16": True, "alone": True},
+            ExecutionOptions(("mixed_float16",), (True,)),
+        ),
     ],
 )
 def test_a_device_leaves_these_ways_open(
-    precision: str, jit: bool | None, device: dict[str, int], expected: Ways
+    precision: str, jit: bool | None, device: dict[str, int], expected: ExecutionOptions
 ) -> None:
-    assert ways(precision, jit, **device) == expected  # type: ignore[arg-type]
+    assert execution_options(precision, jit, **device) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +120,7 @@ def test_a_device_leaves_these_ways_open(
 )
 def test_what_a_device_cannot_do_is_refused(precision: str, jit: bool | None, alone: bool, words: str) -> None:
     with pytest.raises(BadInput, match=words):
-        ways(precision, jit, bfloat16=True, gpus=0, alone=alone)
+        execution_options(precision, jit, bfloat16=True, gpus=0, alone=alone)
 
 
 @pytest.mark.parametrize(

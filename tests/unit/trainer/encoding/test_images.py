@@ -13,14 +13,14 @@ from trainyard_api.images import ImageReading
 from trainyard_trainer.data.images import PIXELS, ImageAnalyzer, ImageStatistics
 from trainyard_trainer.data.schema import Column, Schema
 from trainyard_trainer.data.table import RawBatch
-from trainyard_trainer.encoding.images import ImageEncoder
+from trainyard_trainer.encoding.images import ImageEncoder, reader
 from trainyard_trainer.errors import BadInput
 
 LABEL = Column("label", "text")
 
 
 def facts(column: Column, *rows: RawBatch, **image: Any) -> ImageStatistics:
-    counter = ImageAnalyzer(ImageReading(**image), Schema(LABEL, (column,)))
+    counter = ImageAnalyzer(ImageReading(**image), Schema(LABEL, (column,)), reader)
     for each in rows:
         counter.count(counter.read(each), np.ones(len(each), bool))
     return counter.finish(sum(map(len, rows)))
@@ -172,7 +172,7 @@ def test_a_pixel_that_is_not_finite_is_refused_with_its_row() -> None:
 )
 def test_columns_that_are_no_images_are_refused(features: tuple[Column, ...], message: str) -> None:
     with pytest.raises(BadInput) as raised:
-        ImageAnalyzer(ImageReading(channels=3), Schema(LABEL, features))
+        ImageAnalyzer(ImageReading(channels=3), Schema(LABEL, features), reader)
 
     assert message in str(raised.value)
 

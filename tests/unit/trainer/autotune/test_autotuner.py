@@ -18,8 +18,8 @@ from support.trainer_fits import checkpoint_folder, digest, fitted, rewrite
 from support.trainer_runs import SpecBuilder, a_spec, run
 from trainyard_api import names
 from trainyard_api.fit import Fit
+from trainyard_trainer.autotune.autotuner import settings_of_several
 from trainyard_trainer.autotune.choices import Choices
-from trainyard_trainer.autotune.deciding import settings_of_several
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.execution import Execution
 from trainyard_trainer.stores.folder_checkpoints import Snapshot

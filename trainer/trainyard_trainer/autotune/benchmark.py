@@ -1,9 +1,9 @@
-"""Measures ways to train on the real model, rows and device, and leaves no trace in the weights."""
+"""Measures how fast steps run on the real model, rows and device, and leaves no trace in the weights."""
 
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import tensorflow as tf
 
@@ -12,32 +12,59 @@ from trainyard_trainer.data.pipeline import Block
 from trainyard_trainer.devices import peak_memory, usable_memory
 from trainyard_trainer.errors import one_line
 from trainyard_trainer.execution import Execution
-from trainyard_trainer.fitting.state import ModelState
-from trainyard_trainer.fitting.steps import StepRunner
 from trainyard_trainer.tasks.task import COUNT, LOSS
 
 _CALL_SECONDS = 0.03
 _ROUNDS = 5
 _MEMORY_SHARE = 0.8
 
-MakeRunner = Callable[[int, Execution], StepRunner]
+
+class MeasuredState(Protocol):
+    """The variables that steps change, to be put back after measuring."""
+
+    def arrays(self) -> dict[str, Any]:
+        """Return copies of all of them."""
+
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Set all of them to what `arrays` returned."""
 
 
-class Trials:
+class MeasuredSteps(Protocol):
+    """What came of some steps."""
+
+    @property
+    def totals(self) -> Mapping[str, Any]:
+        """The totals of their rows."""
+
+
+class MeasuredRunner(Protocol):
+    """Runs steps, as a training does."""
+
+    def zero_totals(self) -> dict[str, Any]:
+        """Return the totals to start with."""
+
+    def train(self, block: Mapping[str, Any], order: Any, *, first: int, steps: int, totals: Any) -> MeasuredSteps:
+        """Run `steps` steps on the rows `order[first:]` of a block."""
+
+
+RunnerT = TypeVar("RunnerT", bound=MeasuredRunner)
+
+
+class StepTimer(Generic[RunnerT]):
     """Trains for moments, each time from the weights there were at first. On leaving, they are as they were."""
 
-    def __init__(self, state: ModelState, block: Block, make_runner: MakeRunner) -> None:
+    def __init__(self, state: MeasuredState, block: Block, make_runner: Callable[[int, Execution], RunnerT]) -> None:
         self._state, self._block, self._make_runner = state, block, make_runner
         self._grown = 0
 
-    def __enter__(self) -> "Trials":
+    def __enter__(self) -> "StepTimer[RunnerT]":
         self._before: Mapping[str, Any] = self._state.arrays()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._state.restore(self._before)
 
-    def run(self, runner: StepRunner, steps: int, *, first: int = 0) -> Timing:
+    def run(self, runner: RunnerT, steps: int, *, first: int = 0) -> Timing:
         """Run some steps on the rows of the block from the first one."""
         self._state.restore(self._before)
         totals = runner.zero_totals()
@@ -69,37 +96,37 @@ class Trials:
         return batch_size / best
 
 
-class ExecutionBench:
-    """Compares ways to compute at one batch size. Runners that were made stay traced, so the chosen one is ready."""
+class ExecutionBenchmark(Generic[RunnerT]):
+    """Compares executions at one batch size. Runners that were made stay traced, so the chosen one is ready."""
 
-    def __init__(self, trials: Trials, runner: Callable[[Execution], StepRunner], *, batch_size: int) -> None:
-        self._trials, self._runner, self._batch_size = trials, runner, batch_size
+    def __init__(self, timer: StepTimer[RunnerT], runner: Callable[[Execution], RunnerT], *, batch_size: int) -> None:
+        self._timer, self._runner, self._batch_size = timer, runner, batch_size
         self.problem = ""
-        """Why the last way that was not possible is not."""
+        """Why the last execution that was not possible is not."""
 
-    def prepare(self, way: Execution) -> float | None:
-        """Trace or compile a way; returns the seconds it took, or nothing where it is not possible."""
+    def prepare(self, execution: Execution) -> float | None:
+        """Trace or compile; returns the seconds it took, or nothing where it is not possible."""
         try:
-            return self._trials.run(self._runner(way), 1).seconds
+            return self._timer.run(self._runner(execution), 1).seconds
         except (tf.errors.OpError, TypeError, ValueError) as error:
             # An operation that XLA, or this precision, does not have.
             self.problem = one_line(error, 400)
             return None
 
-    def seconds(self, way: Execution) -> float:
+    def seconds(self, execution: Execution) -> float:
         """Return about how long a step takes, from a few of them."""
-        return self._trials.run(self._runner(way), self._trials.steps(_CALL_SECONDS / 8, self._batch_size)).seconds
+        return self._timer.run(self._runner(execution), self._timer.steps(_CALL_SECONDS / 8, self._batch_size)).seconds
 
     def compare(self, one: Execution, other: Execution) -> tuple[Timing, Timing]:
-        """Run two ways in turns, as many steps each as take about 30 ms one way; the quickest of five turns counts."""
+        """Run two executions in turns, as many steps each as take about 30 ms; the quickest of five turns counts."""
         first, second = self._runner(one), self._runner(other)
-        steps = self._trials.steps(self._trials.run(first, 1).seconds, self._batch_size)
-        slow = self._trials.run(second, 1).seconds
+        steps = self._timer.steps(self._timer.run(first, 1).seconds, self._batch_size)
+        slow = self._timer.run(second, 1).seconds
         rounds = 1 if slow * steps > 10 * _CALL_SECONDS else _ROUNDS
         # Never from the same row twice: what is compiled for one row only would look well otherwise.
-        pairs = [[self._trials.run(each, steps, first=i) for each in (first, second)] for i in range(1, rounds + 1)]
+        pairs = [[self._timer.run(runner, steps, first=i) for runner in (first, second)] for i in range(1, rounds + 1)]
         return _quickest([a for a, _ in pairs]), _quickest([b for _, b in pairs])
 
 
 def _quickest(timings: list[Timing]) -> Timing:
-    return min(timings, key=lambda each: each.seconds)
+    return min(timings, key=lambda timing: timing.seconds)

@@ -4,61 +4,72 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Generic
 
 from trainyard_api.fit import Fit
+from trainyard_trainer.autotune.benchmark import ExecutionBenchmark, MeasuredState, RunnerT, StepTimer
 from trainyard_trainer.autotune.choices import (
     AUTO,
     FIRST_BATCH,
     Choices,
-    Chosen,
+    ExecutionChoice,
     choose_batch_size,
     choose_execution,
+    execution_options,
     first_batch,
-    ways,
 )
-from trainyard_trainer.autotune.measuring import ExecutionBench, Trials
 from trainyard_trainer.data.pipeline import Block, TrainingRows
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.execution import FLOAT16, FLOAT32, Execution
-from trainyard_trainer.fitting.state import ModelState
-from trainyard_trainer.fitting.steps import StepRunner
 from trainyard_trainer.reporting.event_log import Journal
 from trainyard_trainer.stores.folder_checkpoints import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class Autotuned(Generic[RunnerT]):
     """The settings, and what trains with them."""
 
     choices: Choices
     optimizer: Any
-    runner: StepRunner
+    runner: RunnerT
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
-    """Makes optimizers and runners for one model."""
+class StepFactory(Generic[RunnerT]):
+    """Makes what trains one model: an optimizer for a batch size and precision, and runners with such an optimizer.
 
-    model: Any
+    `state` returns what measuring has to put back: the model's and an optimizer's variables.
+    """
+
     optimizer: Callable[[int, str], Any]
-    runner: Callable[[Any, int, Execution], StepRunner]
+    runner: Callable[[Any, int, Execution], RunnerT]
+    state: Callable[[Any], MeasuredState]
 
 
-class Decider:
-    """Decides for one training. Several workers would have to agree: there the plainest way is taken."""
+class Autotuner(Generic[RunnerT]):
+    """Settles batch size and execution of one training.
+
+    Several workers would have to agree on what they measured, so they take the plainest execution.
+    """
 
     def __init__(
-        self, fit: Fit, maker: Maker, *, devices: Devices, rows: TrainingRows, limit: int, workers: int = 1
+        self,
+        fit: Fit,
+        factory: StepFactory[RunnerT],
+        *,
+        devices: Devices,
+        rows: TrainingRows,
+        limit: int,
+        workers: int = 1,
     ) -> None:
-        self._fit, self._maker, self._devices, self._rows, self._limit = fit, maker, devices, rows, limit
+        self._fit, self._factory, self._devices, self._rows, self._limit = fit, factory, devices, rows, limit
         self._workers = workers
-        self._open = ways(
+        self._options = execution_options(
             fit.precision, fit.jit_compile, bfloat16=devices.has_bfloat16, gpus=devices.gpus, alone=not devices.strategy
         )
 
-    def decide(self, found: Snapshot | None, *, steps: Callable[[int], int], journal: Journal) -> Decided:
+    def settle(self, found: Snapshot | None, *, steps: Callable[[int], int], journal: Journal) -> Autotuned[RunnerT]:
         """Return the settings; those of a checkpoint hold on. `steps` tells the length of a training by batch size.
 
         Raises:
@@ -66,46 +77,49 @@ class Decider:
         """
         before = Choices.from_wire(found.state["choices"]) if found else None
         size = before.batch_size if before else self._batch_size()
-        optimizer = self._maker.optimizer(size, FLOAT16 if self._fit.precision == FLOAT16 else FLOAT32)
+        optimizer = self._factory.optimizer(size, FLOAT16 if self._fit.precision == FLOAT16 else FLOAT32)
 
         @cache
-        def runner(way: Execution) -> StepRunner:
-            return self._maker.runner(optimizer, size, way)
+        def runner(execution: Execution) -> RunnerT:
+            return self._factory.runner(optimizer, size, execution)
 
         if before and before.device == self._devices.kind:
-            chosen = Chosen(before.execution, "as before the restart")
+            chosen = ExecutionChoice(before.execution, "as before the restart")
         else:
             chosen = self._execution(optimizer, size, runner, steps(size))
         moved = f"now on {self._devices.kind}, before on {before.device}; " if before and chosen.why[:2] != "as" else ""
         choices = Choices(size, chosen.execution, self._devices.kind)
         journal.write("settings", f"batch size {size}, {chosen.execution} ({moved}{chosen.why})", **choices.to_wire())
-        return Decided(choices, optimizer, runner(chosen.execution))
+        return Autotuned(choices, optimizer, runner(chosen.execution))
 
     def _batch_size(self) -> int:
         if isinstance(self._fit.batch_size, int):
             return self._fit.batch_size
         # Its own optimizer, because a schedule depends on the batch size.
-        optimizer = self._maker.optimizer(self._limit, FLOAT32)
+        optimizer = self._factory.optimizer(self._limit, FLOAT32)
 
-        def runner(size: int, way: Execution) -> StepRunner:
-            return self._maker.runner(optimizer, size, way)
+        def runner(size: int, execution: Execution) -> RunnerT:
+            return self._factory.runner(optimizer, size, execution)
 
-        with Trials(ModelState(self._maker.model, optimizer), self._block(), runner) as trials:
-            return choose_batch_size(trials.speed, limit=self._limit, first=first_batch(_replicas(self._devices)))
+        with StepTimer(self._factory.state(optimizer), self._block(), runner) as timer:
+            return choose_batch_size(timer.speed, limit=self._limit, first=first_batch(_replicas(self._devices)))
 
-    def _execution(self, optimizer: Any, size: int, runner: Callable[[Execution], StepRunner], steps: int) -> Chosen:
-        plainest = self._open.plainest
+    def _execution(
+        self, optimizer: Any, size: int, runner: Callable[[Execution], RunnerT], steps: int
+    ) -> ExecutionChoice:
+        plainest = self._options.plainest
         if self._workers > 1:
-            return Chosen(plainest, "the same on all workers")
-        if not self._open.others and not plainest.jit_compile:
-            return Chosen(plainest, "as the spec says")
-        with Trials(ModelState(self._maker.model, optimizer), self._block(), lambda _, way: runner(way)) as trials:
-            bench = ExecutionBench(trials, runner, batch_size=size)
-            if plainest.jit_compile and bench.prepare(plainest) is None:
+            return ExecutionChoice(plainest, "the same on all workers")
+        if not self._options.others and not plainest.jit_compile:
+            return ExecutionChoice(plainest, "as the spec says")
+        state = self._factory.state(optimizer)
+        with StepTimer(state, self._block(), lambda _, execution: runner(execution)) as timer:
+            benchmark = ExecutionBenchmark(timer, runner, batch_size=size)
+            if plainest.jit_compile and benchmark.prepare(plainest) is None:
                 raise BadInput(
-                    f"fit.jitCompile is true, but XLA cannot compile this model; leave it out: {bench.problem}"
+                    f"fit.jitCompile is true, but XLA cannot compile this model; leave it out: {benchmark.problem}"
                 )
-            return choose_execution(bench, self._open, steps=steps)
+            return choose_execution(benchmark, self._options, steps=steps)
 
     def _block(self) -> Block:
         with closing(self._rows.epoch(0, 0)) as blocks:

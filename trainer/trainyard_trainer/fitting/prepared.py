@@ -1,0 +1,22 @@
+"""What a training starts from: its data, read once, and the settings that were checked against them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from trainyard_trainer.data.dataset import DataSet
+from trainyard_trainer.data.profile import Profile
+from trainyard_trainer.fitting.stopping import StopPolicy
+from trainyard_trainer.privacy.plan import PrivacyPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A training whose input has been found good."""
+
+    table: DataSet
+    profile: Profile
+    policy: StopPolicy
+    metrics: tuple[str, ...]
+    cache_bytes: int
+    class_weights: Any
+    privacy: PrivacyPlan | None
