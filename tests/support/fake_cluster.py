@@ -43,12 +43,12 @@ class FakeCluster:
     def writes(self) -> list[tuple[str, str]]:
         return [call for call in self.calls if call[0] not in ("get", "list", "log")]
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
+    async def get(self, kind: Kind, namespace: str, name: str, *, live: bool = False) -> Manifest:
         with self._call("get", kind):
             return _copy(self._find(kind, namespace, name))
 
     async def select(
-        self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None
+        self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None, live: bool = False
     ) -> list[Manifest]:
         with self._call("list", kind):
             return self.peek(kind, namespace, labels=labels)

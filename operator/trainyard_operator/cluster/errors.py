@@ -38,4 +38,4 @@ class Forbidden(ApiError):
 
 
 class Unavailable(ApiError):
-    """No answer, too many requests or a server error: try again later (429, 5xx, time-outs)."""
+    """No answer, none that makes sense, too many requests or a server error: try again later (429, 5xx, time-outs)."""

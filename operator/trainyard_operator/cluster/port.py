@@ -22,18 +22,25 @@ class Event:
 class Cluster(Protocol):
     """Reads and writes objects. Every call has a time limit and raises only `errors.ApiError` and its subclasses."""
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
-        """Return the object as it is now.
+    async def get(self, kind: Kind, namespace: str, name: str, *, live: bool = False) -> Manifest:
+        """Return the object. Do not change it: others may hold the same.
+
+        Args:
+            live: Ask the API server, whatever the watches have told. Before anything is deleted, or started in place
+                of something, what is there has been read so.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none; the API server itself says so.
         """
         ...
 
     async def select(
-        self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None
+        self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None, live: bool = False
     ) -> list[Manifest]:
-        """Return the objects with these labels, of one namespace or of all (None), in the order of their names."""
+        """Return the objects with these labels, of one namespace or of all (None), in the order of their names.
+
+        As with `get`, they are not to be changed, and `live` asks the API server.
+        """
         ...
 
     async def log(self, namespace: str, pod: str, *, container: str, lines: int, most_bytes: int) -> str:

@@ -24,7 +24,21 @@ from trainyard_operator.cluster.errors import (
 from trainyard_operator.cluster.kinds import CONFIG_MAP, EVENT, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Event
 
-MANIFEST: dict[str, Any] = {"metadata": {"name": "a", "namespace": "team"}, "data": {"x": "1"}}
+MANIFEST: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "a", "namespace": "team"},
+    "data": {"x": "1"},
+}
+RESET = -1
+"""In place of a code: the connection is cut."""
+A_JOB: dict[str, Any] = {"kind": "TrainingJob", "metadata": {"name": "a", "namespace": "team"}}
+ECHO = "echo"
+"""In place of an answer: what was sent."""
+
+
+def a_list(*items: dict[str, Any], kind: str = "ConfigMap", more: str = "") -> dict[str, Any]:
+    return {"kind": f"{kind}List", "metadata": {"resourceVersion": "7", "continue": more}, "items": list(items)}
 
 
 @dataclass
@@ -45,8 +59,10 @@ class Server:
         code, answer = self.answers.pop(0)
         if code == 0:
             await asyncio.sleep(5)
-        text = answer if isinstance(answer, str) else json.dumps(answer)
-        return web.Response(status=code or 200, text=text, content_type="application/json", headers=self.headers)
+        if code == RESET and request.transport is not None:
+            request.transport.abort()
+        text = body if answer == ECHO else answer if isinstance(answer, str) else json.dumps(answer)
+        return web.Response(status=max(code, 200), text=text, content_type="application/json", headers=self.headers)
 
 
 def status(code: int, reason: str = "", message: str = "no", **details: Any) -> tuple[int, Any]:
@@ -69,17 +85,17 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 async def test_an_object_is_read(server: Server) -> None:
-    server.answers = [(200, MANIFEST)]
+    server.answers = [(200, A_JOB)]
     async with KubernetesCluster() as cluster:
         port: Cluster = cluster
-        assert await port.get(TRAINING_JOB, "team", "a") == MANIFEST
+        assert await port.get(TRAINING_JOB, "team", "a") == A_JOB
     assert server.requests == [("GET", "/apis/trainyard.dev/v1alpha1/namespaces/team/trainingjobs/a", {}, None)]
     assert server.tokens == ["Bearer first"]
 
 
 async def test_a_list_is_read_page_by_page_typed_and_in_order(server: Server) -> None:
     b, a = ({"metadata": {"name": name, "namespace": "team"}} for name in "ba")
-    server.answers = [(200, {"metadata": {"continue": "more"}, "items": [b]}), (200, {"metadata": {}, "items": [a]})]
+    server.answers = [(200, a_list(b, more="more")), (200, a_list(a))]
     async with KubernetesCluster() as cluster:
         found = await cluster.select(CONFIG_MAP, "team", labels={"y": "2", "x": "1"})
     assert [each["metadata"]["name"] for each in found] == ["a", "b"]
@@ -90,7 +106,7 @@ async def test_a_list_is_read_page_by_page_typed_and_in_order(server: Server) ->
 
 
 async def test_all_namespaces_are_listed_where_none_is_named(server: Server) -> None:
-    server.answers = [(200, {"items": None})]
+    server.answers = [(200, a_list(kind="TrainingJob"))]
     async with KubernetesCluster() as cluster:
         assert await cluster.select(TRAINING_JOB) == []
     assert server.requests[0][1] == "/apis/trainyard.dev/v1alpha1/trainingjobs"
@@ -113,8 +129,8 @@ async def test_a_log_that_is_not_there_yet_is_an_error(server: Server) -> None:
 
 
 async def test_objects_are_written_under_our_field_manager(server: Server) -> None:
-    server.answers = [(201, MANIFEST), (200, MANIFEST), (200, MANIFEST), (200, {})]
-    full = {"apiVersion": "v1", "kind": "ConfigMap"} | MANIFEST
+    server.answers = [(201, MANIFEST), (200, MANIFEST), (200, MANIFEST), (200, {"kind": "Status"})]
+    full = MANIFEST
     async with KubernetesCluster() as cluster:
         await cluster.create(CONFIG_MAP, MANIFEST)
         await cluster.apply(CONFIG_MAP, MANIFEST)
@@ -166,7 +182,7 @@ async def test_deleting_what_is_gone_is_success(server: Server) -> None:
 async def test_the_wait_that_the_server_asks_for_is_known(server: Server, how: str) -> None:
     server.answers = [status(429, retryAfterSeconds=7) if how == "details" else (429, "")]
     server.headers = {"Retry-After": "7"} if how == "header" else {}
-    async with KubernetesCluster() as cluster:
+    async with KubernetesCluster(patience=1) as cluster:
         with pytest.raises(Unavailable) as raised:
             await cluster.get(CONFIG_MAP, "team", "a")
     assert raised.value.retry_after == 7
@@ -212,7 +228,7 @@ async def test_several_kubeconfigs_are_read_as_kubectl_reads_them(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/missing:{tmp_path}/config")
-    server.answers = [(200, {})]
+    server.answers = [(200, MANIFEST)]
     async with KubernetesCluster() as cluster:
         await cluster.get(CONFIG_MAP, "team", "a")
     assert len(server.requests) == 1
@@ -228,7 +244,7 @@ async def test_an_empty_kubeconfig_variable_is_none(monkeypatch: pytest.MonkeyPa
 
 
 async def test_an_event_that_repeats_itself_raises_its_count(server: Server) -> None:
-    server.answers = [(201, {}), (200, {}), (201, {})]
+    server.answers = [(201, ECHO), (200, ECHO), (201, ECHO)]
     regarding = {"apiVersion": "trainyard.dev/v1alpha1", "kind": "TrainingJob"} | {
         "metadata": {"name": "churn", "namespace": "team", "uid": "u1"}
     }
@@ -250,7 +266,7 @@ async def test_an_event_that_repeats_itself_raises_its_count(server: Server) -> 
 
 
 async def test_an_event_that_may_be_there_already_is_recorded_only_where_it_is_not(server: Server) -> None:
-    server.answers = [(201, {}), status(409, "AlreadyExists"), (200, {})]
+    server.answers = [(201, ECHO), status(409, "AlreadyExists"), (200, ECHO)]
     regarding = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "a", "namespace": "team", "uid": "u"}}
     event = Event("Normal", "Started", "x")
     async with KubernetesCluster() as cluster:
@@ -269,3 +285,117 @@ async def test_an_event_that_cannot_be_recorded_does_no_harm(server: Server, cap
     async with KubernetesCluster() as cluster:
         await cluster.emit(regarding, Event("Normal", "Started", "x"))
     assert "namespace is being terminated" in caplog.text
+
+
+PAGE = "<html>please log in</html>"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(PAGE, id="a login page"),
+        pytest.param("", id="nothing"),
+        pytest.param("[]", id="no object"),
+        pytest.param("{}", id="no kind"),
+        pytest.param('{"kind": "Config', id="cut"),
+        pytest.param("[" * 100_000, id="nested without end"),
+        pytest.param({"kind": "Status", "status": "Success"}, id="another kind"),
+        pytest.param(MANIFEST | {"kind": "Secret"}, id="an object of another kind"),
+        pytest.param({"kind": "ConfigMap"}, id="without metadata"),
+        pytest.param(MANIFEST | {"metadata": {"name": "b", "namespace": "team"}}, id="an object of another name"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["get", "create", "apply", "apply_status"])
+async def test_an_answer_200_that_is_not_the_object_is_an_error(server: Server, verb: str, answer: Any) -> None:
+    server.answers = [(200, answer)]
+    async with KubernetesCluster() as cluster:
+        calls = {
+            "get": lambda: cluster.get(CONFIG_MAP, "team", "a"),
+            "create": lambda: cluster.create(CONFIG_MAP, MANIFEST),
+            "apply": lambda: cluster.apply(CONFIG_MAP, MANIFEST),
+            "apply_status": lambda: cluster.apply_status(CONFIG_MAP, MANIFEST),
+        }
+        with pytest.raises(Unavailable, match="expected a ConfigMap, got"):
+            await calls[verb]()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(PAGE, id="a login page"),
+        pytest.param("", id="nothing"),
+        pytest.param("null", id="null"),
+        pytest.param({"metadata": {}, "items": []}, id="without kind"),
+        pytest.param({"kind": "ConfigMapList", "metadata": {}}, id="without items"),
+        pytest.param({"kind": "ConfigMapList", "metadata": {}, "items": None}, id="items null"),
+        pytest.param({"kind": "ConfigMapList", "items": []}, id="without metadata"),
+        pytest.param(a_list(kind="Secret"), id="a list of another kind"),
+        pytest.param(MANIFEST, id="one object"),
+        pytest.param(a_list() | {"items": [{}]}, id="an item without a name"),
+        pytest.param(a_list() | {"items": ["a"]}, id="an item that is no object"),
+        pytest.param(a_list(MANIFEST | {"kind": "Secret"}), id="an item of another kind"),
+    ],
+)
+@pytest.mark.parametrize("page", [1, 2])
+async def test_an_answer_200_that_is_no_list_is_an_error_on_every_page(server: Server, page: int, answer: Any) -> None:
+    server.answers = [*[(200, a_list(MANIFEST, more="more"))] * (page - 1), (200, answer)]
+    async with KubernetesCluster() as cluster:
+        with pytest.raises(Unavailable, match="expected a ConfigMapList"):
+            await cluster.select(CONFIG_MAP, "team")
+
+
+async def test_an_answer_200_that_is_a_page_deletes_nothing(server: Server) -> None:
+    server.answers = [(200, PAGE)]
+    async with KubernetesCluster() as cluster:
+        with pytest.raises(Unavailable, match="please log in"):
+            await cluster.delete(CONFIG_MAP, "team", "a", uid="u1")
+
+
+class Naps:
+    """Sleeps in no time, and remembers how long it was to be."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+@pytest.mark.parametrize("code", [429, 500, 503])
+async def test_a_request_that_is_to_be_repeated_is_repeated_after_the_wait_asked_for(server: Server, code: int) -> None:
+    server.answers = [*[status(code, retryAfterSeconds=2)] * 3, (200, MANIFEST)]
+    naps = Naps()
+    async with KubernetesCluster(sleep=naps) as cluster:
+        assert await cluster.get(CONFIG_MAP, "team", "a") == MANIFEST
+    assert naps.seconds == [2, 2, 2]
+
+
+async def test_a_request_is_repeated_ten_times_and_no_more(server: Server) -> None:
+    server.answers = [status(429, retryAfterSeconds=1)] * 11
+    async with KubernetesCluster(sleep=Naps()) as cluster:
+        with pytest.raises(Unavailable):
+            await cluster.get(CONFIG_MAP, "team", "a")
+    assert len(server.requests) == 11
+
+
+async def test_a_cut_connection_is_repeated_whatever_was_asked(server: Server) -> None:
+    server.answers = [(RESET, ""), (RESET, ""), (201, MANIFEST), (RESET, ""), status(404, "NotFound")]
+    naps = Naps()
+    async with KubernetesCluster(sleep=naps) as cluster:
+        await cluster.create(CONFIG_MAP, MANIFEST)
+        await cluster.delete(CONFIG_MAP, "team", "a", uid="u1")
+    assert len(server.requests) == 5
+    # A connection kept from before is replaced without a pause.
+    assert 2 <= len(naps.seconds) <= 3
+    assert all(0 < each < 1 for each in naps.seconds)
+
+
+@pytest.mark.parametrize(("code", "kind"), [(500, Unavailable), (503, Unavailable), (422, Invalid), (409, Conflict)])
+async def test_what_the_server_does_not_ask_to_repeat_is_not_repeated(
+    server: Server, code: int, kind: type[ApiError]
+) -> None:
+    server.answers = [status(code)]
+    async with KubernetesCluster(sleep=Naps()) as cluster:
+        with pytest.raises(kind):
+            await cluster.get(CONFIG_MAP, "team", "a")
+    assert len(server.requests) == 1
