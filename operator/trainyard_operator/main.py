@@ -10,7 +10,6 @@ from importlib.metadata import version
 
 from trainyard_operator.cluster.client import KubernetesCluster
 from trainyard_operator.cluster.errors import ApiError, NotFound
-from trainyard_operator.cluster.report import DeliveredEvents
 from trainyard_operator.runtime.backoff import Backoff
 from trainyard_operator.runtime.health import Health, LoopLag
 from trainyard_operator.runtime.http import application, serve
@@ -20,13 +19,14 @@ from trainyard_operator.runtime.queue import WorkQueue
 from trainyard_operator.runtime.resync import Resync
 from trainyard_operator.runtime.router import Router
 from trainyard_operator.runtime.workers import Workers
-from trainyard_operator.serving.model_status import GrpcModelStatus
+from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
 from trainyard_operator.settings import Settings, load
-from trainyard_operator.training.progress import HttpProgressReader
+from trainyard_operator.training.progress_reader import HttpProgressReader
 from trainyard_operator.training.reconcile import TrainingJobReconciler
 from trainyard_operator.watchers import PARENTS, watch
+from trainyard_operator.workloads.report import DeliveredEvents
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ async def run(settings: Settings) -> int:
     queue = WorkQueue(metrics)
     router = Router(queue, metrics)
     backoff = Backoff()
-    telling = DeliveredEvents(metrics.reported)
+    delivered = DeliveredEvents(metrics.reported)
     lag = LoopLag(metrics)
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(
@@ -55,14 +55,14 @@ async def run(settings: Settings) -> int:
                     progress=progress,
                     trainer_image=settings.trainer_image,
                     progress_interval=settings.progress_interval,
-                    telling=telling,
+                    delivered=delivered,
                 ),
                 "ModelService": ModelServiceReconciler(
                     cluster=cluster,
-                    model_status=GrpcModelStatus(),
+                    model_status=GrpcModelStatusReader(),
                     fetch_images=FetchImages(volume=settings.operator_image, store=settings.trainer_image),
                     drain=timedelta(seconds=settings.drain),
-                    telling=telling,
+                    delivered=delivered,
                 ),
             },
             metrics=metrics,

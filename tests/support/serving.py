@@ -7,14 +7,14 @@ from typing import Any
 
 from support.fake_cluster import FakeCluster, Killed
 from trainyard_api.names import REVISION_LABEL
+from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.cluster.report import DeliveredEvents
-from trainyard_operator.runtime.clock import to_rfc3339
 from trainyard_operator.runtime.reconciler import Key, Outcome
 from trainyard_operator.serving.model_status import Answer
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
+from trainyard_operator.workloads.report import DeliveredEvents
 
 NAMESPACE = "team"
 START = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
@@ -119,7 +119,7 @@ class World:
     pods: FakeModelStatus = field(default_factory=FakeModelStatus)
     now: datetime = START
     fetch_images: FetchImages = field(default_factory=lambda: FetchImages("operator:test", "trainer:test"))
-    telling: DeliveredEvents = field(default_factory=DeliveredEvents)
+    delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
 
     def __post_init__(self) -> None:
         self.cluster.put(CLAIM, {"metadata": {"name": "models", "namespace": NAMESPACE}, "spec": {}})
@@ -140,7 +140,7 @@ class World:
 
     def restart(self) -> "World":
         """The operator is started anew: what it had in memory is lost."""
-        self.telling = DeliveredEvents()
+        self.delivered = DeliveredEvents()
         return self
 
     async def reconcile(self, name: str = "churn") -> Outcome:
@@ -149,7 +149,7 @@ class World:
             model_status=self.pods,
             fetch_images=self.fetch_images,
             drain=DRAIN,
-            telling=self.telling,
+            delivered=self.delivered,
             clock=lambda: self.now,
         )
         return await reconciler.reconcile(Key("ModelService", NAMESPACE, name))

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from support.fake_cluster import FakeCluster
+from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, JOB, POD, TRAINING_JOB
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.runtime.clock import to_rfc3339
 from trainyard_operator.runtime.reconciler import Key, Outcome
 from trainyard_operator.training.progress import Snapshot
 from trainyard_operator.training.reconcile import TrainingJobReconciler

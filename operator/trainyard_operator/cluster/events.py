@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from trainyard_api.names import FIELD_MANAGER
+from trainyard_api.times import Clock, to_rfc3339, utc_now
 from trainyard_operator.cluster.errors import AlreadyExists, ApiError
 from trainyard_operator.cluster.kinds import EVENT, Kind
 from trainyard_operator.cluster.port import Event, Manifest
-from trainyard_operator.runtime.clock import Clock, to_rfc3339, utc_now
 
 logger = logging.getLogger(__name__)
 

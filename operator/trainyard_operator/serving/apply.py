@@ -1,22 +1,21 @@
-"""Brings the children of a ModelService to what the plan wants."""
+"""Brings the children of a ModelService to what the plan says."""
 
 from dataclasses import dataclass
 
-from trainyard_operator.cluster.children import Leftover, NameTaken, ensure
-from trainyard_operator.cluster.errors import Forbidden, Invalid
+from trainyard_operator.cluster.children import ensure
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.serving import build
-from trainyard_operator.serving.blockers import CLEANUP, Problem
-from trainyard_operator.serving.observe import Observed
+from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Plan
+from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal
 
 
 @dataclass(frozen=True, slots=True)
-class Children:
-    """Writes the children of one ModelService; nothing is written where all is as wanted.
+class ServiceChildren:
+    """Writes the children of one ModelService; nothing is written where all is as its spec wants it.
 
     Attributes:
         owner: The ModelService as the API server has it.
@@ -27,8 +26,8 @@ class Children:
     fetch_images: FetchImages
 
     async def carry_out(
-        self, plan: Plan, observed: Observed, *, target: Revision | None, replicas: int
-    ) -> Problem | None:
+        self, plan: Plan, observed: ObservedService, *, target: Revision | None, replicas: int
+    ) -> Blocker | None:
         """Carry out the plan; return what kept it from being carried out to its end.
 
         The order is what makes it safe to be killed anywhere: no traffic to what is not there, and nothing is removed
@@ -41,26 +40,22 @@ class Children:
                 if plan.route.promoted is not None and (target is None or plan.route.revision != target.id):
                     await self._scale(observed.deployments[plan.route.revision], replicas)
                 await ensure(self.cluster, SERVICE, build.stable_service(self.owner, plan.route), observed.service)
-        except Leftover as error:
-            return Problem(CLEANUP, str(error), passing=True)
-        except NameTaken as error:
-            return Problem("NameTaken", str(error))
-        except (Invalid, Forbidden) as error:
-            return Problem("Rejected", f"the API server rejects what the service needs: {error}")
+        except REFUSALS as error:
+            return of_refusal(error, "the service")
         for revision in plan.remove:
             await self._remove(DEPLOYMENT, observed.deployments.get(revision))
             await self._remove(CONFIG_MAP, observed.config_maps.get(revision))
         return None
 
-    async def _bring_up(self, target: Revision, observed: Observed, replicas: int) -> None:
+    async def _bring_up(self, target: Revision, observed: ObservedService, replicas: int) -> None:
         # A revision's children are written once: an operator that would build others leaves them as they are.
         if target.id not in observed.config_maps:
             await ensure(self.cluster, CONFIG_MAP, build.config_map(self.owner, target), None)
         if target.id in observed.deployments:
             await self._scale(observed.deployments[target.id], replicas)
         else:
-            wanted = build.deployment(self.owner, target, replicas=replicas, fetch_images=self.fetch_images)
-            await ensure(self.cluster, DEPLOYMENT, wanted, None)
+            deployment = build.deployment(self.owner, target, replicas=replicas, fetch_images=self.fetch_images)
+            await ensure(self.cluster, DEPLOYMENT, deployment, None)
 
     async def _scale(self, live: Manifest, replicas: int) -> None:
         await ensure(self.cluster, DEPLOYMENT, build.scale(live, replicas), live)

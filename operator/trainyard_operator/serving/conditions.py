@@ -6,43 +6,42 @@ and `Stalled`, somebody has to change something.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from trainyard_api.conditions import Observation
 from trainyard_api.modelservice import Phase
-from trainyard_operator.serving.blockers import Problem
+from trainyard_operator.workloads.blockers import Blocker
+from trainyard_operator.workloads.conditions import RECONCILING, STALLED, truth
 
 READY, AVAILABLE, PROGRESSING, DEGRADED = "Ready", "Available", "Progressing", "Degraded"
-RECONCILING, STALLED = "Reconciling", "Stalled"
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ServiceState:
     """How a ModelService is, and why.
 
     Attributes:
         answering: Pods that answer on the stable address.
-        problem: What is wrong.
+        blocker: What is wrong.
     """
 
     phase: Phase
     reason: str
     message: str
     answering: int
-    problem: Problem | None = None
+    blocker: Blocker | None = None
 
 
-def observations(state: State) -> list[Observation]:
+def observations(state: ServiceState) -> list[Observation]:
     """Return the conditions of a state."""
-    reason, message, problem = state.reason, state.message, state.problem
+    reason, message, blocker = state.reason, state.message, state.blocker
     moving = state.phase == "Progressing"
-    stalled = problem is not None and not problem.passing
+    stalled = blocker is not None and not blocker.transient
     return [
-        Observation(READY, _truth(state.phase == "Ready"), reason, message),
+        Observation(READY, truth(state.phase == "Ready"), reason, message),
         _available(state),
-        Observation(PROGRESSING, _truth(moving), reason, message),
-        Observation(DEGRADED, "True", problem.reason, problem.message)
-        if problem
+        Observation(PROGRESSING, truth(moving), reason, message),
+        Observation(DEGRADED, "True", blocker.reason, blocker.message)
+        if blocker
         else Observation(DEGRADED, "False", "AsExpected"),
         *([Observation(STALLED, "True", reason, message)] if stalled else []),
         # What is stopped, or as it is wanted, is on its way to nowhere.
@@ -53,12 +52,8 @@ def observations(state: State) -> list[Observation]:
 _UNDER_WAY = ("Pending", "Progressing", "Degraded")
 
 
-def _available(state: State) -> Observation:
+def _available(state: ServiceState) -> Observation:
     if state.answering:
         pods = "1 pod answers" if state.answering == 1 else f"{state.answering} pods answer"
         return Observation(AVAILABLE, "True", "Answering", pods)
     return Observation(AVAILABLE, "False", state.reason, state.message)
-
-
-def _truth(value: bool) -> Literal["True", "False"]:
-    return "True" if value else "False"

@@ -5,9 +5,10 @@ from datetime import datetime
 
 from trainyard_api.meta import Condition
 from trainyard_api.modelservice import ModelServiceStatus, RevisionStatus
+from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.port import Event
-from trainyard_operator.runtime.clock import from_rfc3339
-from trainyard_operator.serving.conditions import AVAILABLE, DEGRADED, READY, STALLED
+from trainyard_operator.serving.conditions import AVAILABLE, DEGRADED, READY
+from trainyard_operator.workloads.conditions import STALLED
 
 _STOPPED = Event("Normal", "Stopped", "All pods are stopped, because spec.replicas is 0")
 
@@ -109,4 +110,4 @@ def _name(revision: RevisionStatus) -> str:
 
 
 def _condition(status: ModelServiceStatus, name: str) -> Condition | None:
-    return next((each for each in status.conditions if each.type == name), None)
+    return next((one for one in status.conditions if one.type == name), None)

@@ -2,7 +2,6 @@
 
 import re
 
-from trainyard_api.meta import NAME_LENGTH, NAME_PATTERN
 from trainyard_api.names import (
     COMPONENT_LABEL,
     MANAGED_BY,
@@ -27,16 +26,6 @@ def revision_name(service: str, revision: str) -> str:
 def revision_of(child: Manifest) -> str:
     """Return the revision a child belongs to; empty for one that belongs to none."""
     return str(child["metadata"].get("labels", {}).get(REVISION_LABEL, ""))
-
-
-def naming_problem(service: str) -> str | None:
-    """Return what is wrong with a name that the children's names could not be made from."""
-    if len(service) <= NAME_LENGTH and re.fullmatch(NAME_PATTERN, service):
-        return None
-    return (
-        f"metadata.name must be at most {NAME_LENGTH} lower case letters, digits and hyphens, starting with a letter, "
-        f"because it names a Service and its Deployments; got {service!r} ({len(service)} characters)"
-    )
 
 
 def selector(service: str) -> dict[str, str]:

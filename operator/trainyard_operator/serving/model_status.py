@@ -1,27 +1,11 @@
-"""Asks a TensorFlow Serving process whether it has a model version: `ModelService/GetModelStatus`.
-
-By gRPC, because every REST call counts as a request of the model in TensorFlow Serving's metrics, and because the REST
-form answers 200 whatever the state is.
-"""
+"""What a TensorFlow Serving process says of a model version."""
 
 from dataclasses import dataclass
-from typing import Protocol, cast
 
-import grpc
-import grpc.aio
+from trainyard_api.tensorflow_serving_pb2 import GetModelStatusResponse, ModelVersionStatus
+from trainyard_operator.workloads.text import clean
 
-from trainyard_api.names import GRPC_PORT
-from trainyard_api.tensorflow_serving_pb2 import (
-    GetModelStatusRequest,
-    GetModelStatusResponse,
-    ModelSpec,
-    ModelVersionStatus,
-    Version,
-)
-
-_METHOD = "/tensorflow.serving.ModelService/GetModelStatus"
-# A proxy named in the environment is for the way out of the cluster, not to its pods.
-_OPTIONS = (("grpc.enable_http_proxy", 0),)
+_LIMIT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,47 +16,12 @@ class Answer:
     detail: str = ""
 
 
-class ModelStatus(Protocol):
-    """Asks pods for the state of a model version."""
-
-    async def ask(self, address: str, model: str, version: int) -> Answer:
-        """Return what the pod at this IP address says; never raises for a pod that does not."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class GrpcModelStatus:
-    """Implements `ModelStatus`.
-
-    Attributes:
-        deadline: Most seconds for an answer.
-    """
-
-    deadline: float = 2.0
-    port: int = GRPC_PORT
-
-    async def ask(self, address: str, model: str, version: int) -> Answer:
-        """See `ModelStatus.ask`."""
-        host = f"[{address}]" if ":" in address else address
-        request = GetModelStatusRequest(model_spec=ModelSpec(name=model, version=Version(value=version)))
-        async with grpc.aio.insecure_channel(f"{host}:{self.port}", options=_OPTIONS) as channel:
-            call = channel.unary_unary(
-                _METHOD,
-                request_serializer=GetModelStatusRequest.SerializeToString,
-                response_deserializer=GetModelStatusResponse.FromString,
-            )
-            try:
-                response = cast(GetModelStatusResponse, await call(request, timeout=self.deadline))
-            except grpc.aio.AioRpcError as error:
-                return Answer(False, f"{error.code().name}: {error.details()}"[:300])
-        return _answer(response, version)
-
-
-def _answer(response: GetModelStatusResponse, version: int) -> Answer:
+def answer(response: GetModelStatusResponse, version: int) -> Answer:
+    """Return what a response says of one version."""
     for status in response.model_version_status:
         if status.version == version:
             if status.state == ModelVersionStatus.AVAILABLE:
                 return Answer(True)
             state = ModelVersionStatus.State.Name(status.state)
-            return Answer(False, f"version {version} is {state} {status.status.error_message}"[:300].strip())
+            return Answer(False, clean(f"version {version} is {state} {status.status.error_message}", _LIMIT))
     return Answer(False, f"it knows nothing of version {version}")

@@ -1,87 +1,21 @@
-"""What is there of a ModelService: its children as the API server has them now, sorted by revision."""
+"""Looks at the children of a ModelService."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 
-from trainyard_api.modelservice import ModelServiceStatus
-from trainyard_api.names import PREVIOUS_ANNOTATION, PROMOTED_ANNOTATION, REVISION_LABEL
-from trainyard_operator.cluster.children import controlled_by
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, POD, SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
-from trainyard_operator.runtime.clock import from_rfc3339
-from trainyard_operator.serving import identity, pods
-from trainyard_operator.serving.rollout import Route
+from trainyard_operator.serving import identity
+from trainyard_operator.serving.observed import NOTHING, ObservedService, sort
+from trainyard_operator.workloads.identity import is_name
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """The children of one ModelService; all but the Service by revision. Pods that leave are not among them."""
-
-    service: Manifest | None
-    deployments: Mapping[str, Manifest]
-    config_maps: Mapping[str, Manifest]
-    pods: Mapping[str, list[Manifest]]
-
-    @property
-    def live(self) -> set[str]:
-        """The revisions that have children of their own."""
-        return {*self.deployments, *self.config_maps}
-
-    def ready(self, revision: str) -> list[Manifest]:
-        """The pods of a revision to which a Service sends requests."""
-        return [pod for pod in self.pods.get(revision, []) if pods.is_ready(pod)]
-
-
-async def observe(cluster: Cluster, parent: Manifest) -> Observed:
-    """List the children by label and keep those that the parent really controls: one LIST for each kind."""
+async def observe(cluster: Cluster, parent: Manifest) -> ObservedService:
+    """List the children by label: one LIST for each kind."""
     namespace, name = parent["metadata"]["namespace"], parent["metadata"]["name"]
-    if identity.naming_problem(name):  # no label either, so it has none
-        return Observed(service=None, deployments={}, config_maps={}, pods={})
+    if not is_name(name):  # no label either, so it has no children
+        return NOTHING
     labels = identity.selector(name)
-
-    services, deployments, config_maps, members = await asyncio.gather(
+    services, deployments, config_maps, pods = await asyncio.gather(
         *(cluster.select(kind, namespace, labels=labels) for kind in (SERVICE, DEPLOYMENT, CONFIG_MAP, POD))
     )
-    by_revision: dict[str, list[Manifest]] = {}
-    for pod in members:
-        if not pods.is_leaving(pod):
-            by_revision.setdefault(identity.revision_of(pod), []).append(pod)
-    return Observed(
-        service=controlled_by(parent, services).get(name),
-        deployments=_by_revision(controlled_by(parent, deployments)),
-        config_maps=_by_revision(controlled_by(parent, config_maps)),
-        pods=by_revision,
-    )
-
-
-def route(observed: Observed, status: ModelServiceStatus, now: datetime) -> Route | None:
-    """Return where requests go, or None where nothing is there that could take them.
-
-    The Service says it. Where it was deleted or bent, the status remembers which revision had earned the traffic.
-    """
-    metadata = observed.service["metadata"] if observed.service else {}
-    annotations = metadata.get("annotations", {})
-    selector = (observed.service or {}).get("spec", {}).get("selector", {})
-    revision, recorded = selector.get(REVISION_LABEL, ""), status.current.revision if status.current else ""
-    if revision not in observed.deployments:
-        return Route(recorded, now) if recorded in observed.deployments else None
-    promoted = _time(annotations.get(PROMOTED_ANNOTATION)) or (now if revision == recorded else None)
-    return Route(revision, promoted, annotations.get(PREVIOUS_ANNOTATION))
-
-
-def replicas(observed: Observed, route: Route | None) -> int:
-    """Return how many pods the revision that has the traffic is to have, as long as nobody knows better."""
-    return int(observed.deployments[route.revision]["spec"]["replicas"]) if route else 0
-
-
-def _by_revision(children: Mapping[str, Manifest]) -> dict[str, Manifest]:
-    return {revision: child for child in children.values() if (revision := identity.revision_of(child))}
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return from_rfc3339(text) if text else None
-    except ValueError:
-        return None
+    return sort(parent, services=services, deployments=deployments, config_maps=config_maps, pods=pods)

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from trainyard_api.names import (
     GRPC_PORT,
@@ -22,10 +21,12 @@ from trainyard_api.names import (
 from trainyard_operator.cluster.compare import amount
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
-from trainyard_operator.serving.pods import FETCH, SERVER
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.source import ModelVersion
+from trainyard_operator.workloads.pod import CONFINED, pod_spec, resources, variables
 
+FETCH, SERVER = "fetch", "server"
+"""The containers of a serving pod: the one that brings the model, and TensorFlow Serving."""
 METRICS_PATH = "/monitoring/prometheus/metrics"
 CONNECTION_AGE = 10
 """Seconds after which a gRPC client is asked to connect anew: it finds new pods, and leaves those that end."""
@@ -35,13 +36,6 @@ GRACE_PERIOD = DRAIN + 5
 """Seconds to its end. TensorFlow Serving knows no SIGTERM (tensorflow/serving#1853) and is killed then."""
 START_LIMIT = 1800
 """Seconds a model may take to load."""
-_USER = 65532
-"""The user that wrote the store."""
-_CONFINED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-}
 _TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 (an emptyDir of the pod's own)
 
 
@@ -56,19 +50,7 @@ class FetchImages:
 def pod_template(service: str, revision: Revision, *, fetch_images: FetchImages) -> Manifest:
     """Return the pod template of a revision; it satisfies the `restricted` pod security standard."""
     template = revision.server.template
-    spec: Manifest = {
-        "automountServiceAccountToken": False,
-        # Their variables are named after other people's Services, and TensorFlow Serving takes its name from one.
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_PERIOD,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+    spec = pod_spec(template, grace_period=GRACE_PERIOD) | {
         "initContainers": [_fetch(service, revision, fetch_images)],
         "containers": [_server(service, revision)],
         "volumes": [
@@ -78,15 +60,6 @@ def pod_template(service: str, revision: Revision, *, fetch_images: FetchImages)
             {"name": "tmp", "emptyDir": {}},
         ],
     }
-    spec |= _present(
-        nodeSelector=template.node_selector,
-        tolerations=template.tolerations,
-        affinity=template.affinity,
-        priorityClassName=template.priority_class_name,
-        runtimeClassName=template.runtime_class_name,
-        serviceAccountName=template.service_account_name,
-        imagePullSecrets=template.image_pull_secrets,
-    )
     scrape = {"prometheus.io/scrape": "true", "prometheus.io/port": str(REST_PORT), "prometheus.io/path": METRICS_PATH}
     metadata = {
         "labels": (template.labels or {}) | identity.revision_labels(service, revision),
@@ -122,9 +95,9 @@ def _fetch(service: str, revision: Revision, images: FetchImages) -> Manifest:
         "--target": f"{SERVING_MODELS_MOUNT}/{service}/{model.version}",
         "--digest": model.digest,
     }
-    variables = {TERMINATION_MESSAGE_ENV: TERMINATION_MESSAGE_PATH}
+    environment = {TERMINATION_MESSAGE_ENV: TERMINATION_MESSAGE_PATH}
     if revision.secret:
-        variables[STORE_SECRET_DIR_ENV] = mount
+        environment[STORE_SECRET_DIR_ENV] = mount
     return {
         "name": FETCH,
         "image": images.store if remote else images.volume,
@@ -133,14 +106,14 @@ def _fetch(service: str, revision: Revision, images: FetchImages) -> Manifest:
             *(word for pair in arguments.items() if pair[1] for word in pair),
             *(["--allow-any-operation"] if revision.any_operation else []),
         ],
-        "env": [{"name": name, "value": value} for name, value in variables.items()],
+        "env": list(variables(environment).values()),
         # The model passes through, so it needs no more than a buffer; a quota may ask for limits.
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi" if remote else "256Mi"}},
-        "securityContext": _CONFINED,
+        "securityContext": CONFINED,
         "terminationMessagePath": TERMINATION_MESSAGE_PATH,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
-            *({"name": each["name"], "mountPath": mount, "readOnly": True} for each in _store(revision)),
+            *({"name": volume["name"], "mountPath": mount, "readOnly": True} for volume in _store(revision)),
             {"name": "models", "mountPath": SERVING_MODELS_MOUNT},
             _TMP,
         ],
@@ -149,21 +122,22 @@ def _fetch(service: str, revision: Revision, images: FetchImages) -> Manifest:
 
 def _server(service: str, revision: Revision) -> Manifest:
     # The REST port opens last, and none before the model is loaded; a connection that asks nothing counts nowhere.
+    server = revision.server
     probe = {"tcpSocket": {"port": "http"}, "timeoutSeconds": 2}
     return {
         "name": SERVER,
-        "image": revision.server.image,
+        "image": server.image,
         "args": _flags(revision),
         "env": _environment(service, revision),
         "ports": [
             {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
             {"name": "http", "containerPort": REST_PORT, "protocol": "TCP"},
         ],
-        "resources": _resources(revision),
+        "resources": resources(server.resources, gpus=server.gpus, gpu_resource=server.gpu_resource),
         "startupProbe": probe | {"periodSeconds": 1, "failureThreshold": START_LIMIT},
         "readinessProbe": probe | {"periodSeconds": 5, "failureThreshold": 3},
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN}}},
-        "securityContext": _CONFINED,
+        "securityContext": CONFINED,
         "terminationMessagePath": TERMINATION_MESSAGE_PATH,
         # What TensorFlow Serving could not load is told by its log only.
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -200,20 +174,5 @@ def _cores(revision: Revision) -> int | None:
 
 
 def _environment(service: str, revision: Revision) -> list[Manifest]:
-    own = {each["name"]: each for each in revision.server.template.env or []}
-    for name, value in (("MODEL_NAME", service), ("MODEL_BASE_PATH", SERVING_MODELS_MOUNT)):
-        own[name] = {"name": name, "value": value}
-    return list(own.values())
-
-
-def _resources(revision: Revision) -> Manifest:
-    server = revision.server
-    # Extended resources cannot be overcommitted: requests must equal limits.
-    gpus: dict[str, int | str] = {server.gpu_resource: server.gpus} if server.gpus else {}
-    wanted = {"requests": (server.resources.requests or {}) | gpus, "limits": (server.resources.limits or {}) | gpus}
-    # Quantities are strings to the API server; a number would come back as one.
-    return {name: {key: str(each) for key, each in amounts.items()} for name, amounts in wanted.items() if amounts}
-
-
-def _present(**fields: Any) -> dict[str, Any]:
-    return {name: each for name, each in fields.items() if each is not None}
+    own = {variable["name"]: variable for variable in revision.server.template.env or []}
+    return list((own | variables({"MODEL_NAME": service, "MODEL_BASE_PATH": SERVING_MODELS_MOUNT})).values())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from trainyard_api.modelservice import Server
 from trainyard_operator.serving.source import ModelVersion
+from trainyard_operator.workloads.blockers import Blocker
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +42,18 @@ class Revision:
         content |= {"anyOperation": True} if self.any_operation else {}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a ModelService shall serve.
+
+    Attributes:
+        revision: The revision, where it is known.
+        waiting: What is being waited for. Nothing is wrong.
+        blocker: What is wrong.
+    """
+
+    revision: Revision | None = None
+    waiting: Blocker | None = None
+    blocker: Blocker | None = None

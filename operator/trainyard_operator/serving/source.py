@@ -10,7 +10,7 @@ from trainyard_api.conditions import is_true
 from trainyard_api.modelservice import RevisionStatus
 from trainyard_api.trainingjob import TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.serving.blockers import Problem
+from trainyard_operator.workloads.blockers import Blocker
 
 _URI = re.compile(
     r"(pvc://(?P<claim>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)|(?P<store>(s3|gs|abfss?|hdfs)://[^/?#]+))"
@@ -58,11 +58,11 @@ class ModelVersion:
         return not same_model or self.version > other.version
 
 
-def parse_uri(uri: str, *, digest: str | None = None, training_job: str | None = None) -> ModelVersion | Problem:
+def parse_uri(uri: str, *, digest: str | None = None, training_job: str | None = None) -> ModelVersion | Blocker:
     """Return the model version at a URI, or what is wrong with the URI."""
     match = _URI.fullmatch(uri)
     if match is None or ".." in match["model"].split("/"):
-        return Problem(
+        return Blocker(
             "InvalidModelUri",
             "expected pvc://<claim>/<model>/<version>, or s3://<bucket>/<model>/<version> and the like, "
             f"with a whole number, got {uri!r}",
@@ -101,21 +101,21 @@ def is_kept(last: ModelVersion, candidate: ModelVersion | None, *, gone: bool) -
     return candidate is None or (gone and not candidate.succeeds(last))
 
 
-def waiting(jobs: Sequence[Manifest], labels: Mapping[str, str], namespace: str) -> Problem:
+def waiting(jobs: Sequence[Manifest], labels: Mapping[str, str], namespace: str) -> Blocker:
     """Return what is being waited for as long as no TrainingJob offers a model."""
     wanted = ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
     if not jobs:
-        return Problem(
+        return Blocker(
             "NoTrainingJob",
             f"no TrainingJob in namespace {namespace!r} has the labels {wanted}; "
             "create one, or change spec.model.fromTraining.selector",
         )
-    job = max(jobs, key=lambda each: (each["metadata"]["creationTimestamp"], each["metadata"]["name"]))
+    job = max(jobs, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"]))
     name, status = job["metadata"]["name"], _status(job)
     if status.phase == "Failed":
         reason = f" ({status.failure.reason})" if status.failure else ""
-        return Problem("TrainingFailed", f"TrainingJob {name!r} failed{reason}, and no other with {wanted} succeeded")
-    return Problem("WaitingForTraining", f"TrainingJob {name!r} is {status.phase}; its model will be served")
+        return Blocker("TrainingFailed", f"TrainingJob {name!r} failed{reason}, and no other with {wanted} succeeded")
+    return Blocker("WaitingForTraining", f"TrainingJob {name!r} is {status.phase}; its model will be served")
 
 
 def _age(job: Manifest) -> tuple[str, str, str]:

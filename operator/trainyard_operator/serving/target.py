@@ -1,51 +1,26 @@
-"""Finds out which revision a ModelService wants, asking the API server for the TrainingJobs it follows."""
+"""Finds the revision that a ModelService asks for; the API server knows the TrainingJobs it follows."""
 
 from trainyard_api.modelservice import ModelService, ModelServiceStatus
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import CLAIM, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster
 from trainyard_operator.serving import source
-from trainyard_operator.serving.blockers import Problem
-from trainyard_operator.serving.revision import Revision
+from trainyard_operator.serving.revision import Revision, Target
 from trainyard_operator.serving.source import ModelVersion
+from trainyard_operator.workloads.blockers import STORE_NOT_FOUND, Blocker
 
 
-class NotYet(Exception):
-    """There is no model to serve.
-
-    Attributes:
-        problem: Why.
-        patient: Nothing is wrong, it only has to be waited for.
-    """
-
-    def __init__(self, problem: Problem, *, patient: bool) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
-        self.patient = patient
+async def find_target(cluster: Cluster, service: ModelService | Blocker, before: ModelServiceStatus) -> Target:
+    """Return what the service shall serve, as far as that is known."""
+    if isinstance(service, Blocker):
+        return Target(blocker=service)
+    if service.spec.model.uri is None:
+        return await _followed(cluster, service, before)
+    model = source.parse_uri(service.spec.model.uri)
+    return Target(blocker=model) if isinstance(model, Blocker) else Target(_revision(service, model))
 
 
-async def target_revision(cluster: Cluster, service: ModelService, before: ModelServiceStatus) -> Revision:
-    """Return the wanted revision.
-
-    Raises:
-        NotYet: there is no model to serve.
-    """
-    if service.spec.model.uri is not None:
-        model = source.parse_uri(service.spec.model.uri)
-        if isinstance(model, Problem):
-            raise NotYet(model, patient=False)
-    else:
-        model = await _followed(cluster, service, before)
-    secret = service.spec.model.secret_ref
-    return Revision(
-        model,
-        service.spec.server,
-        secret.name if secret and model.claim is None else None,
-        service.spec.model.allow_any_operation,
-    )
-
-
-async def _followed(cluster: Cluster, service: ModelService, before: ModelServiceStatus) -> ModelVersion:
+async def _followed(cluster: Cluster, service: ModelService, before: ModelServiceStatus) -> Target:
     namespace, following = service.metadata["namespace"], service.spec.model.from_training
     labels = following.selector.match_labels if following else {}
     jobs = await cluster.select(TRAINING_JOB, namespace, labels=labels)
@@ -57,10 +32,20 @@ async def _followed(cluster: Cluster, service: ModelService, before: ModelServic
         and last not in [source.offer(job) for job in jobs]
         and source.is_kept(last, candidate, gone=await _is_gone(cluster, namespace, last))
     ):
-        return last
+        return Target(_revision(service, last))
     if candidate is None:
-        raise NotYet(source.waiting(jobs, labels, namespace), patient=True)
-    return candidate
+        return Target(waiting=source.waiting(jobs, labels, namespace))
+    return Target(_revision(service, candidate))
+
+
+def _revision(service: ModelService, model: ModelVersion) -> Revision:
+    secret = service.spec.model.secret_ref
+    return Revision(
+        model,
+        service.spec.server,
+        secret.name if secret and model.claim is None else None,
+        service.spec.model.allow_any_operation,
+    )
 
 
 async def _is_gone(cluster: Cluster, namespace: str, model: ModelVersion) -> bool:
@@ -73,15 +58,15 @@ async def _is_gone(cluster: Cluster, namespace: str, model: ModelVersion) -> boo
         return True
 
 
-async def missing_store(cluster: Cluster, namespace: str, model: ModelVersion) -> Problem | None:
+async def missing_store(cluster: Cluster, namespace: str, model: ModelVersion) -> Blocker | None:
     """Return that the claim of a model's store does not exist; pods that want it would only say "pending"."""
     if model.claim is None:
         return None
     try:
         await cluster.get(CLAIM, namespace, model.claim)
     except NotFound:
-        return Problem(
-            "StoreNotFound",
+        return Blocker(
+            STORE_NOT_FOUND,
             f"PersistentVolumeClaim {model.claim!r} of {model.uri} does not exist in namespace {namespace!r}; "
             "create it, or change spec.model",
         )

@@ -6,6 +6,7 @@ from typing import TypeAlias
 from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_PEER_LOST, EXIT_STOPPED
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training.pod import CONTAINER, INDEX_ANNOTATION
+from trainyard_operator.workloads.pods import condition, holds, state_of
 
 Workers: TypeAlias = Mapping[int, Manifest]
 """Pods by their index in the Job. Worker 0 is the one that writes the model and tells how far the training is."""
@@ -17,19 +18,14 @@ def index_of(pod: Manifest) -> int:
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 
-def is_alive(pod: Manifest) -> bool:
-    """Return whether something may still run in the pod."""
-    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-
-
 def ended_with(job: Manifest) -> Manifest | None:
     """Return the condition that says how the Job has ended, or None while it has not."""
-    return next((each for each in _true(job) if each["type"] in ("Complete", "Failed")), None)
+    return next((condition(job, name) for name in ("Complete", "Failed") if holds(job, name)), None)
 
 
 def is_ending(job: Manifest) -> bool:
     """Return whether the end of the Job is decided, and its pods are being stopped."""
-    return any(each["type"] in ("FailureTarget", "SuccessCriteriaMet") for each in _true(job))
+    return holds(job, "FailureTarget") or holds(job, "SuccessCriteriaMet")
 
 
 def is_training(pod: Manifest | None) -> bool:
@@ -61,7 +57,7 @@ def node_of(pod: Manifest | None) -> str | None:
 
 def is_disrupted(pod: Manifest) -> bool:
     """Return whether Kubernetes took the pod away: by preemption, eviction, or with its node."""
-    return any(each["type"] == "DisruptionTarget" for each in _true(pod))
+    return holds(pod, "DisruptionTarget")
 
 
 def decider(pods: Workers) -> int | None:
@@ -90,11 +86,4 @@ def _rank(pod: Manifest) -> int | None:
 
 
 def _state(pod: Manifest | None) -> Manifest:
-    """Return the state of the training container; others in the pod, such as injected proxies, do not count."""
-    statuses = (pod or {}).get("status", {}).get("containerStatuses", [])
-    state: Manifest = next((each.get("state", {}) for each in statuses if each["name"] == CONTAINER), {})
-    return state
-
-
-def _true(resource: Manifest) -> list[Manifest]:
-    return [each for each in resource.get("status", {}).get("conditions", []) if each["status"] == "True"]
+    return state_of(pod, CONTAINER)

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_PEER_LOST, EXIT_STOPPED
+from trainyard_api.times import from_rfc3339, to_rfc3339
 from trainyard_api.trainingjob import Attempt, RunPolicy
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
 from trainyard_operator.training.attempt_pods import (
     Workers,
     decider,
@@ -22,15 +22,13 @@ from trainyard_operator.training.attempt_pods import (
     started,
     terminated,
 )
-from trainyard_operator.training.observe import Observed
+from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.termination_message import (
     Report,
     Unreadable,
-    clean,
-    last_words,
     read,
-    reason_word,
 )
+from trainyard_operator.workloads.text import clean, reason_word
 
 MAX_STOPS = 20
 """Ends that are nobody's fault, such as drained nodes, are not charged to maxRestarts; this many are too many."""
@@ -83,14 +81,14 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """What to do: start attempt `n` at `at` or later, go on with attempt `n`, or end."""
+    """The next step: start attempt `n`, wait to start it until `at` or longer, go on with it, or end."""
 
-    step: Literal["start", "continue", "succeed", "fail"]
+    step: Literal["start", "wait", "continue", "succeed", "fail"]
     n: int = 0
     at: datetime | None = None
 
 
-def tally(recorded: Sequence[Attempt], observed: Observed, *, now: datetime) -> Ledger:
+def tally(recorded: Sequence[Attempt], observed: ObservedTraining, *, now: datetime) -> Ledger:
     """Bring the recorded attempts up to date with the Jobs. What is recorded as ended stays as it is."""
     attempts = {attempt.n: attempt for attempt in recorded}
     news: End | None = None
@@ -105,11 +103,15 @@ def tally(recorded: Sequence[Attempt], observed: Observed, *, now: datetime) -> 
     return Ledger(ordered, news if is_last else None)
 
 
-def plan(ledger: Ledger, policy: RunPolicy) -> Next:
-    """Decide what comes next."""
+def plan(ledger: Ledger, policy: RunPolicy, *, leaving: bool, now: datetime) -> Next:
+    """Decide what comes next.
+
+    Args:
+        leaving: A pod of an attempt that is over still runs.
+    """
     last, news = ledger.last, ledger.news
     if last is None:
-        return Next("start")
+        return Next("wait" if leaving or policy.suspend else "start")
     if last.outcome == "Running":
         return Next("continue", last.n)
     if last.outcome == "Succeeded":
@@ -118,8 +120,11 @@ def plan(ledger: Ledger, policy: RunPolicy) -> Next:
     stopped = sum(attempt.outcome == "Stopped" for attempt in ledger.attempts)
     if (news is not None and news.final) or failed > policy.max_restarts or stopped > MAX_STOPS:
         return Next("fail", last.n)
-    ended = from_rfc3339(last.ended) if last.ended else None
-    return Next("start", last.n + 1, ended and ended + delay(ledger.attempts))
+    at = from_rfc3339(last.ended) + delay(ledger.attempts) if last.ended else None
+    due = at is None or at <= now
+    # An end is recorded before anything new begins: whoever dies in between would lose its count.
+    ready = news is None and due and not leaving and not policy.suspend
+    return Next("start" if ready else "wait", last.n + 1, at)
 
 
 def delay(attempts: Sequence[Attempt]) -> timedelta:
@@ -130,7 +135,7 @@ def delay(attempts: Sequence[Attempt]) -> timedelta:
     return timedelta(seconds=min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(failed - 1, 10)))
 
 
-def _look(n: int, known: Attempt | None, observed: Observed, now: datetime) -> Attempt | End:
+def _look(n: int, known: Attempt | None, observed: ObservedTraining, now: datetime) -> Attempt | End:
     job, pods = observed.jobs.get(n), observed.pods.get(n, {})
     if job is None:
         gone = (known or Attempt(n=n, outcome="Running")).model_copy(
@@ -160,7 +165,7 @@ def _succeeded(attempt: Attempt, pod: Manifest | None) -> End:
         return End(lost, "ResultLost", "the pod was deleted before its result could be read")
     if isinstance(word, Unreadable):
         failed = attempt.model_copy(update={"outcome": "Failed", "exit_code": 0})
-        says = f"; it says: {last_words(word.text)}" if word.text else ""
+        says = f"; it says: {word.text}" if word.text else ""
         return End(
             failed,
             "InvalidResult",
@@ -201,7 +206,7 @@ def _cause(pod: Manifest | None) -> tuple[str, str, bool]:
     ended, word = terminated(pod), _last_word(pod)
     code = ended.get("exitCode")
     says = word.reason if isinstance(word, Report) else ""
-    said = clean(word.message) if isinstance(word, Report) else last_words(word.text)
+    said = clean(word.message) if isinstance(word, Report) else word.text
     if code in (EXIT_BAD_INPUT, EXIT_DIVERGED):
         default = "BadInput" if code == EXIT_BAD_INPUT else "Diverged"
         return reason_word(says, default), said or f"the trainer ended with exit code {code}", True

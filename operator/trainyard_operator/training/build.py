@@ -5,11 +5,11 @@ import json
 from trainyard_api.meta import parse_duration
 from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, SPEC_FILE
 from trainyard_api.trainingjob import TrainingJob
-from trainyard_operator.cluster.children import owner_reference
-from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, SERVICE, Kind
+from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, SERVICE
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
 from trainyard_operator.training.pod import CONTAINER, pod_template, ports
+from trainyard_operator.workloads.identity import child, patch
 
 
 def spec_config_map(job: TrainingJob, owner: Manifest) -> Manifest:
@@ -18,23 +18,24 @@ def spec_config_map(job: TrainingJob, owner: Manifest) -> Manifest:
     The run policy stays out: it is not the trainer's business, and all else in the spec never changes.
     """
     metadata = {key: job.metadata[key] for key in ("name", "namespace", "uid")}
-    spec = {name: each for name, each in job.spec.to_wire().items() if name != "runPolicy"}
+    spec = {field: value for field, value in job.spec.to_wire().items() if field != "runPolicy"}
     document = {"apiVersion": job.api_version, "kind": job.kind, "metadata": metadata, "spec": spec}
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     name = identity.spec_name(job.metadata["name"])
-    return _child(CONFIG_MAP, name, job, owner) | {"data": {SPEC_FILE: text}}
+    return child(CONFIG_MAP, name, owner, identity.labels(job)) | {"data": {SPEC_FILE: text}}
 
 
 def headless_service(job: TrainingJob, owner: Manifest) -> Manifest:
     """Return the Service that gives the pods names, ready or not: they look for each other before they are."""
     name = job.metadata["name"]
-    return _child(SERVICE, identity.service_name(name), job, owner) | {
+    return child(SERVICE, identity.service_name(name), owner, identity.labels(job)) | {
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
             "selector": identity.selector(name),
             "ports": [
-                {"name": each, "port": port, "targetPort": each, "protocol": "TCP"} for each, port in ports(job).items()
+                {"name": port_name, "port": port, "targetPort": port_name, "protocol": "TCP"}
+                for port_name, port in ports(job).items()
             ],
         }
     }
@@ -72,17 +73,12 @@ def attempt_job(job: TrainingJob, owner: Manifest, attempt: int, *, trainer_imag
     if deadline is not None:
         spec["activeDeadlineSeconds"] = parse_duration(deadline)
     name = identity.attempt_name(job.metadata["name"], attempt)
-    return _child(JOB, name, job, owner, attempt) | {"spec": spec}
+    return child(JOB, name, owner, identity.labels(job, attempt)) | {"spec": spec}
 
 
-def _child(kind: Kind, name: str, job: TrainingJob, owner: Manifest, attempt: int | None = None) -> Manifest:
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.name,
-        "metadata": {
-            "name": name,
-            "namespace": job.metadata["namespace"],
-            "labels": identity.labels(job, attempt),
-            "ownerReferences": [owner_reference(owner)],
-        },
-    }
+def running_job(job: TrainingJob, live: Manifest) -> Manifest:
+    """Return the Job of a running attempt as far as the spec can still change it.
+
+    The rest is immutable, also where a newer operator would build another.
+    """
+    return patch(JOB, live, {"suspend": job.spec.run_policy.suspend})

@@ -9,40 +9,40 @@ from typing import Literal
 
 from trainyard_api.conditions import Observation
 from trainyard_api.trainingjob import Phase
-from trainyard_operator.training.blockers import Problem
+from trainyard_operator.workloads.blockers import Blocker
+from trainyard_operator.workloads.conditions import RECONCILING, STALLED, truth
 
 RUNNING, SUSPENDED = "Running", "Suspended"
 SUCCEEDED: Literal["Succeeded"] = "Succeeded"
 FAILED: Literal["Failed"] = "Failed"
-RECONCILING, STALLED = "Reconciling", "Stalled"
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class TrainingState:
     """What a TrainingJob is doing, why, and what is in its way.
 
     Attributes:
-        problem: What keeps it from running; of one that failed, why.
+        blocker: What keeps it from running; of one that failed, why.
     """
 
     phase: Phase
     reason: str
     message: str = ""
-    problem: Problem | None = None
+    blocker: Blocker | None = None
 
     @property
     def stalled(self) -> bool:
         """Whether somebody has to change something."""
-        return self.problem is not None and not self.problem.passing
+        return self.blocker is not None and not self.blocker.transient
 
 
-def observations(state: State) -> list[Observation]:
+def observations(state: TrainingState) -> list[Observation]:
     """Return the conditions of a state."""
     phase, reason, message = state.phase, state.reason, state.message
     final = phase in ("Succeeded", "Failed")
     return [
-        Observation(RUNNING, _truth(phase in ("Running", "Exporting")), reason, message),
-        Observation(SUSPENDED, _truth(phase == "Suspended"), "Suspended" if phase == "Suspended" else "NotSuspended"),
+        Observation(RUNNING, truth(phase in ("Running", "Exporting")), reason, message),
+        Observation(SUSPENDED, truth(phase == "Suspended"), "Suspended" if phase == "Suspended" else "NotSuspended"),
         _end(SUCCEEDED, state, final),
         _end(FAILED, state, final),
         *([Observation(STALLED, "True", reason, message)] if state.stalled else []),
@@ -50,16 +50,12 @@ def observations(state: State) -> list[Observation]:
     ]
 
 
-def _end(condition: Literal["Succeeded", "Failed"], state: State, final: bool) -> Observation:
+def _end(condition: Literal["Succeeded", "Failed"], state: TrainingState, final: bool) -> Observation:
     if final:
-        return Observation(condition, _truth(state.phase == condition), state.reason, state.message)
+        return Observation(condition, truth(state.phase == condition), state.reason, state.message)
     return Observation(condition, "False", "NotFinished")
 
 
-def _under_way(state: State, final: bool) -> bool:
+def _under_way(state: TrainingState, final: bool) -> bool:
     # A suspended job is as its spec wants it: nothing is under way.
     return not final and not state.stalled and state.phase != "Suspended"
-
-
-def _truth(value: bool) -> Literal["True", "False"]:
-    return "True" if value else "False"

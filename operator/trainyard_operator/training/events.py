@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from trainyard_api.times import from_rfc3339
 from trainyard_api.trainingjob import Attempt, TrainingJobStatus
 from trainyard_operator.cluster.port import Event
-from trainyard_operator.runtime.clock import from_rfc3339
-from trainyard_operator.training.blockers import WAITING
-from trainyard_operator.training.conditions import FAILED, RUNNING, STALLED, SUSPENDED
+from trainyard_operator.training.conditions import FAILED, RUNNING, SUSPENDED
+from trainyard_operator.workloads.blockers import WAITING_FOR_CLEANUP, WAITING_FOR_VOLUMES
+from trainyard_operator.workloads.conditions import STALLED
 
 _SUSPENDED = Event("Normal", "Suspended", "Suspended; set spec.runPolicy.suspend to false to go on")
 _RESUMED = Event("Normal", "Resumed", "Resumed")
@@ -112,6 +113,6 @@ def _trouble(status: TrainingJobStatus) -> tuple[str, str] | None:
         return None
     conditions = {condition.type: condition for condition in status.conditions}
     condition = conditions.get(STALLED) or (conditions.get(RUNNING) if status.phase == "Pending" else None)
-    if condition is None or condition.reason in ("Created", WAITING):
+    if condition is None or condition.reason in ("Created", WAITING_FOR_CLEANUP, WAITING_FOR_VOLUMES):
         return None
     return condition.reason, condition.message

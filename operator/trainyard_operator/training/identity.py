@@ -2,7 +2,6 @@
 
 import re
 
-from trainyard_api.meta import NAME_LENGTH, NAME_PATTERN
 from trainyard_api.names import (
     ATTEMPT_LABEL,
     COMPONENT_LABEL,
@@ -43,16 +42,6 @@ def attempt_number(job: str, name: str) -> int | None:
     """Return which attempt of the TrainingJob a Job of this name is, or None."""
     match = re.fullmatch(rf"{re.escape(job)}-{ROLE}-(0|[1-9][0-9]{{0,5}})", name)
     return int(match[1]) if match else None
-
-
-def naming_problem(job: str) -> str | None:
-    """Return what is wrong with a name that the children's names could not be made from."""
-    if len(job) <= NAME_LENGTH and re.fullmatch(NAME_PATTERN, job):
-        return None
-    return (
-        f"metadata.name must be at most {NAME_LENGTH} lower case letters, digits and hyphens, starting with a letter, "
-        f"because the names of its pods and its Service are made from it; got {job!r} ({len(job)} characters)"
-    )
 
 
 def selector(job: str) -> dict[str, str]:

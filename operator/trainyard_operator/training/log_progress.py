@@ -3,23 +3,15 @@
 For what is no Python, or has no port to spare. The log is the user's: nothing of it but these numbers goes anywhere.
 """
 
-import asyncio
 import json
 import re
 from typing import Any
 
 from pydantic import ValidationError
 
-from trainyard_operator.cluster.errors import ApiError
-from trainyard_operator.cluster.port import Cluster, Manifest
-from trainyard_operator.training.pod import CONTAINER
 from trainyard_operator.training.progress import Phase, Snapshot
 
 PREFIX = "trainyard:"
-LINES = 500
-"""How far back a line is looked for: Keras prints up to 20 lines a second where there is no terminal."""
-_MOST_BYTES = 256 * 1024
-_TIMEOUT = 5.0
 
 
 class Line(Snapshot):
@@ -28,29 +20,12 @@ class Line(Snapshot):
     phase: Phase = "training"
 
 
-async def read(cluster: Cluster, pod: Manifest) -> Snapshot | None:
-    """Return what the last such line in the pod's log says, or None where there is none, or no log to be had.
-
-    Never raises: progress is not worth failing for, and the next look is seconds away.
-    """
-    at = pod["metadata"]
-    try:
-        # A node that hangs must not keep a worker for as long as other requests may take.
-        async with asyncio.timeout(_TIMEOUT):
-            log = await cluster.log(
-                at["namespace"], at["name"], container=CONTAINER, lines=LINES, most_bytes=_MOST_BYTES
-            )
-    except (ApiError, TimeoutError):
-        return None
-    return last(log)
-
-
 def last(log: str) -> Snapshot | None:
     """Return what the last line that says something says; it may be cut off, or still being written."""
     # Progress bars go back to the start of their line instead of beginning a new one.
     lines = (line.strip() for line in reversed(re.split(r"[\r\n]+", log)))
     said = (parse(line.removeprefix(PREFIX)) for line in lines if line.startswith(PREFIX))
-    return next((each for each in said if each is not None), None)
+    return next((snapshot for snapshot in said if snapshot is not None), None)
 
 
 def parse(text: str) -> Snapshot | None:
@@ -66,7 +41,7 @@ def _valid(said: dict[str, Any]) -> Snapshot | None:
     try:
         line = Line.model_validate(said)
     except ValidationError as error:
-        wrong = {each["loc"][0] for each in error.errors()}
+        wrong = {fault["loc"][0] for fault in error.errors()}
         rest = {name: value for name, value in said.items() if name not in wrong}
         return _valid(rest) if len(rest) < len(said) else None
     return line if line.model_fields_set else None

@@ -1,7 +1,6 @@
 """The pod that trains: what it runs, what it sees and what it may do."""
 
 import json
-from typing import Any
 
 from trainyard_api.names import (
     CHECKPOINT_DIR_ENV,
@@ -27,76 +26,61 @@ from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
 from trainyard_operator.training.volumes import code_config_map, data_path, mounts, secrets, volumes
+from trainyard_operator.workloads.pod import CONFINED, pod_spec, present, resources, variables
 
 CONTAINER = "trainer"
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 """Written on every pod of an Indexed Job by Kubernetes."""
 GRACE_PERIOD = 60
 """Seconds from the request to stop to the end: time to write a checkpoint."""
-_USER = 65532
-"""One user for all that write or read a store, also where the storage knows no fsGroup."""
 
 
 def pod_template(job: TrainingJob, attempt: int, *, trainer_image: str) -> Manifest:
     """Return the pod template of an attempt; it satisfies the `restricted` pod security standard."""
     worker = job.spec.roles.worker
     template = worker.template
-    spec: Manifest = {
+    spec = pod_spec(template, grace_period=GRACE_PERIOD) | {
         "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
         "subdomain": identity.service_name(job.metadata["name"]),
-        "terminationGracePeriodSeconds": GRACE_PERIOD,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
         "containers": [_container(job, attempt, trainer_image)],
         "volumes": volumes(job),
     }
-    spec |= _present(
-        nodeSelector=template.node_selector,
-        tolerations=template.tolerations,
-        affinity=template.affinity,
-        priorityClassName=template.priority_class_name,
-        runtimeClassName=template.runtime_class_name,
-        serviceAccountName=template.service_account_name,
-        imagePullSecrets=template.image_pull_secrets,
-    )
     metadata = {"labels": (template.labels or {}) | identity.labels(job, attempt)}
-    return {"metadata": metadata | _present(annotations=template.annotations), "spec": spec}
+    return {"metadata": metadata | present(annotations=template.annotations), "spec": spec}
 
 
 def _container(job: TrainingJob, attempt: int, trainer_image: str) -> Manifest:
-    program = job.spec.program.container
-    image = own_image(job) or job.spec.roles.worker.image or trainer_image
+    program, worker = job.spec.program.container, job.spec.roles.worker
+    image = own_image(job) or worker.image or trainer_image
     container: Manifest = {
         "name": CONTAINER,
         "image": image,
         "env": environment(job, image, attempt),
         "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports(job).items()],
-        "resources": _resources(job),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "resources": resources(worker.resources, gpus=worker.gpus, gpu_resource=worker.gpu_resource),
+        "securityContext": CONFINED,
         "terminationMessagePath": TERMINATION_MESSAGE_PATH,
         # A program that dies without a last word is known by the end of its log.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts(job),
     }
-    return container | (_present(command=program.command, args=program.args) if program else {})
+    return container | (present(command=program.command, args=program.args) if program else {})
 
 
 def own_image(job: TrainingJob) -> str | None:
     """Return the image that the program names, where it names one."""
     program = job.spec.program
     return program.container.image if program.container else program.python.source.image if program.python else None
+
+
+def image_field(job: TrainingJob) -> str:
+    """Return the field that names the image of the trainer."""
+    program = job.spec.program
+    if program.container:
+        return "spec.program.container.image"
+    if program.python and program.python.source.image:
+        return "spec.program.python.source.image"
+    return "spec.roles.worker.image"
 
 
 def ports(job: TrainingJob) -> dict[str, int]:
@@ -121,13 +105,17 @@ def environment(job: TrainingJob, image: str, attempt: int) -> list[Manifest]:
         IMAGE_ENV: image,
         PORT_ENV: str(TRAINER_PORT),
         TERMINATION_MESSAGE_ENV: TERMINATION_MESSAGE_PATH,
-    } | _present(**{DATA_DIR_ENV: data_path(job.spec.data.source)})
-    contract |= {each.variable: each.path for each in secrets(job)}
+    } | present(**{DATA_DIR_ENV: data_path(job.spec.data.source)})
+    contract |= {secret.variable: secret.path for secret in secrets(job)}
     if code_config_map(job):
         contract[CODE_DIR_ENV] = CODE_MOUNT
-    ours = _variables(contract) | _cluster(job, attempt)
-    own = {each["name"]: each for each in job.spec.roles.worker.template.env or [] if each["name"] not in ours}
-    return list((_variables(defaults) | own | ours).values())
+    ours = variables(contract) | _cluster(job, attempt)
+    own = {
+        variable["name"]: variable
+        for variable in job.spec.roles.worker.template.env or []
+        if variable["name"] not in ours
+    }
+    return list((variables(defaults) | own | ours).values())
 
 
 def _cluster(job: TrainingJob, attempt: int) -> dict[str, Manifest]:
@@ -138,25 +126,8 @@ def _cluster(job: TrainingJob, attempt: int) -> dict[str, Manifest]:
     count = job.spec.roles.worker.replicas
     if count == 1:
         return {}
-    index = {"fieldRef": {"fieldPath": f"metadata.annotations['{INDEX_ANNOTATION}']"}}
-    addresses = [f"{identity.worker_host(job, attempt, each)}:{WORKER_PORT + each}" for each in range(count)]
+    index_field = {"fieldRef": {"fieldPath": f"metadata.annotations['{INDEX_ANNOTATION}']"}}
+    addresses = [f"{identity.worker_host(job, attempt, index)}:{WORKER_PORT + index}" for index in range(count)]
     task = f'"task": {{"type": "worker", "index": $({WORKER_INDEX_ENV})}}'
     config = f'{{"cluster": {json.dumps({"worker": addresses})}, {task}}}'
-    return {WORKER_INDEX_ENV: {"name": WORKER_INDEX_ENV, "valueFrom": index}} | _variables({TF_CONFIG_ENV: config})
-
-
-def _variables(values: dict[str, str]) -> dict[str, Manifest]:
-    return {name: {"name": name, "value": value} for name, value in values.items()}
-
-
-def _resources(job: TrainingJob) -> Manifest:
-    worker = job.spec.roles.worker
-    # Extended resources cannot be overcommitted: requests must equal limits.
-    gpus: dict[str, int | str] = {worker.gpu_resource: worker.gpus} if worker.gpus else {}
-    wanted = {"requests": (worker.resources.requests or {}) | gpus, "limits": (worker.resources.limits or {}) | gpus}
-    # Quantities are strings to the API server; a number would come back as one.
-    return {name: {key: str(amount) for key, amount in amounts.items()} for name, amounts in wanted.items() if amounts}
-
-
-def _present(**fields: Any) -> dict[str, Any]:
-    return {name: each for name, each in fields.items() if each is not None}
+    return {WORKER_INDEX_ENV: {"name": WORKER_INDEX_ENV, "valueFrom": index_field}} | variables({TF_CONFIG_ENV: config})

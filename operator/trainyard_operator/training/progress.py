@@ -1,28 +1,23 @@
 """Live progress: what /progress of the training pod says. The pod runs users' code, so nothing is taken on trust."""
 
 import json
-from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
-import aiohttp
 from pydantic import BeforeValidator, Field, ValidationError, WrapValidator
 
-from trainyard_api.names import TRAINER_PORT
 from trainyard_api.trainingjob import CheckpointStatus, Progress
 from trainyard_operator.training.termination_message import (
-    Checkpoint,
     Loss,
-    Message,
     Metrics,
     Report,
+    ReportedCheckpoint,
+    TrainerMessage,
     decimal,
     is_finite,
     or_none,
 )
 
-_TIMEOUT = 2.0
 _DIGITS = 4
-_MOST_BYTES = 64 * 1024
 _MOST_SECONDS = 10 * 365 * 86400
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -32,7 +27,7 @@ Number = Annotated[float | None, BeforeValidator(lambda value: value if is_finit
 Phase = Literal["starting", "training", "exporting", "done"]
 
 
-class Snapshot(Message):
+class Snapshot(TrainerMessage):
     """What /progress answers."""
 
     phase: Phase
@@ -45,7 +40,7 @@ class Snapshot(Message):
     metrics: Metrics = Field(default={})
     samples_per_second: Number = None
     eta_seconds: Number = None
-    last_checkpoint: Annotated[Checkpoint | None, WrapValidator(or_none)] = None
+    last_checkpoint: Annotated[ReportedCheckpoint | None, WrapValidator(or_none)] = None
 
     def to_status(self) -> Progress:
         """Return it as it stands in the status."""
@@ -106,47 +101,3 @@ def at_end(before: Progress | None, report: Report) -> Progress:
         metrics={name: decimal(value, _DIGITS) for name, value in report.metrics.items()} or before.metrics,
         samples_per_second=before.samples_per_second,
     )
-
-
-class ProgressReader(Protocol):
-    """Asks a training pod how far it is."""
-
-    async def read(self, address: str) -> Snapshot | None:
-        """Return what the pod at this IP address answers, or None where it does not, or not in a way we understand."""
-        ...
-
-
-@dataclass(slots=True)
-class HttpProgressReader:
-    """Asks by HTTP. Open it with `async with`."""
-
-    port: int = TRAINER_PORT
-    _session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> "HttpProgressReader":
-        # Trainers are asked every few seconds at most: a kept connection would only be in the way when they end.
-        connector = aiohttp.TCPConnector(limit=32, force_close=True)
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-    async def read(self, address: str) -> Snapshot | None:
-        """See `ProgressReader.read`."""
-        host = f"[{address}]" if ":" in address else address
-        if self._session is None:
-            raise RuntimeError("the reader is not open")
-        try:
-            # A redirect could lead anywhere the operator may go and the pod may not.
-            async with self._session.get(f"http://{host}:{self.port}/progress", allow_redirects=False) as response:
-                if response.status != 200:
-                    return None
-                content = await response.content.read(_MOST_BYTES)
-                while len(content) < _MOST_BYTES and (more := await response.content.read(_MOST_BYTES - len(content))):
-                    content += more
-                return parse(content)
-        except (aiohttp.ClientError, TimeoutError, ValueError):
-            return None

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from trainyard_api.conditions import merge
 from trainyard_api.meta import Condition
+from trainyard_api.times import from_rfc3339, to_rfc3339
 from trainyard_api.trainingjob import (
     Attempt,
     CheckpointStatus,
@@ -16,35 +17,36 @@ from trainyard_api.trainingjob import (
     TrainingJobStatus,
 )
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
-from trainyard_operator.training import blockers, conditions, termination_message
+from trainyard_operator.training import blockers, conditions
 from trainyard_operator.training.attempt_pods import has_trained, is_ending, is_training, node_of
 from trainyard_operator.training.attempts import MAX_STOPS, End, Ledger, Next
-from trainyard_operator.training.blockers import Problem
-from trainyard_operator.training.conditions import State
-from trainyard_operator.training.observe import Observed
+from trainyard_operator.training.conditions import TrainingState
+from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.progress import Snapshot, at_end
 from trainyard_operator.training.termination_message import model_status
+from trainyard_operator.workloads.blockers import Blocker
+from trainyard_operator.workloads.conditions import STALLED
+from trainyard_operator.workloads.text import clean, reason_word
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class TrainingFacts:
     """Everything a status is made from, besides the spec and the status before.
 
     Attributes:
-        blocked: What keeps an attempt from being started, or its children from being written.
+        blocker: What keeps an attempt from being started, or its children from being written.
         live: What the running trainer says of itself.
     """
 
-    observed: Observed
+    observed: ObservedTraining
     ledger: Ledger
     next: Next
-    blocked: Problem | None
+    blocker: Blocker | None
     live: Snapshot | None
     now: datetime
 
 
-def compute(job: TrainingJob, facts: Facts) -> TrainingJobStatus:
+def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
     """Return the status."""
     before = job.status or TrainingJobStatus()
     model = _model(job, facts)
@@ -69,7 +71,7 @@ def compute(job: TrainingJob, facts: Facts) -> TrainingJobStatus:
 
 
 def rejected(
-    manifest: Manifest, before: TrainingJobStatus, problem: Problem, *, running: int | None, now: datetime
+    manifest: Manifest, before: TrainingJobStatus, blocker: Blocker, *, running: int | None, now: datetime
 ) -> TrainingJobStatus:
     """Return the status of a TrainingJob whose spec cannot be worked with; nothing is started for it.
 
@@ -77,7 +79,7 @@ def rejected(
         running: The attempt that goes on, started by an operator that took the spec. It is let alone, and stays as it
             is recorded: how it ended is for an operator to tell that takes the spec again.
     """
-    state = _rejection(before, problem, running)
+    state = _rejection(before, blocker, running)
     generation = int(manifest["metadata"].get("generation", 0))
     failure = Failure(reason=state.reason, message=state.message)
     changes = {
@@ -90,39 +92,39 @@ def rejected(
     return before.model_copy(update=changes)
 
 
-def _rejection(before: TrainingJobStatus, problem: Problem, running: int | None) -> State:
+def _rejection(before: TrainingJobStatus, blocker: Blocker, running: int | None) -> TrainingState:
     phase: Phase = "Failed"
     if running is not None:
         phase = "Running" if before.phase in ("Pending", "Failed") else before.phase
-        problem = replace(problem, message=f"{problem.message}; attempt {running} goes on, and nothing follows it")
+        blocker = replace(blocker, message=f"{blocker.message}; attempt {running} goes on, and nothing follows it")
     elif before.attempts and before.attempts[-1].outcome == "Running":
-        problem = replace(problem, message=f"{problem.message}; attempt {before.attempts[-1].n} has ended meanwhile")
-    return State(phase, problem.reason, problem.message, problem)
+        blocker = replace(blocker, message=f"{blocker.message}; attempt {before.attempts[-1].n} has ended meanwhile")
+    return TrainingState(phase, blocker.reason, blocker.message, blocker)
 
 
 def seen(before: TrainingJobStatus, generation: int) -> TrainingJobStatus:
     """Return the status of a job that has ended, said of a later spec: what can still change in it changes nothing."""
-    conditions = [each.model_copy(update={"observed_generation": generation}) for each in before.conditions]
+    conditions = [condition.model_copy(update={"observed_generation": generation}) for condition in before.conditions]
     return before.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
 def stalled_for(status: TrainingJobStatus, now: datetime) -> float:
     """Return for how many seconds something has been in the way."""
-    since = (each.last_transition_time for each in status.conditions if each.type == conditions.STALLED)
+    since = (one.last_transition_time for one in status.conditions if one.type == STALLED)
     return max(((now - from_rfc3339(time)).total_seconds() for time in since), default=0.0)
 
 
-def _conditions(job: TrainingJob, before: TrainingJobStatus, state: State, now: datetime) -> list[Condition]:
+def _conditions(job: TrainingJob, before: TrainingJobStatus, state: TrainingState, now: datetime) -> list[Condition]:
     generation = int(job.metadata.get("generation", 0))
     return merge(before.conditions, conditions.observations(state), now=now, generation=generation)
 
 
-def _first_creation(observed: Observed) -> str | None:
+def _first_creation(observed: ObservedTraining) -> str | None:
     times = (child["metadata"].get("creationTimestamp") for child in observed.jobs.values())
     return next((str(time) for time in times if time), None)
 
 
-def _model(job: TrainingJob, facts: Facts) -> ModelStatus | str | None:
+def _model(job: TrainingJob, facts: TrainingFacts) -> ModelStatus | str | None:
     """Return the trained version, None before there is one, or what is wrong with it."""
     news = facts.ledger.news
     if facts.next.step != "succeed" or news is None or news.report is None:
@@ -130,28 +132,30 @@ def _model(job: TrainingJob, facts: Facts) -> ModelStatus | str | None:
     return model_status(job, news.report)
 
 
-def _state(job: TrainingJob, before: TrainingJobStatus, facts: Facts, model: ModelStatus | str | None) -> State:
+def _state(
+    job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts, model: ModelStatus | str | None
+) -> TrainingState:
     match facts.next.step:
         case "succeed":
             return _success(facts, model)
         case "fail":
             return _defeat(job, before, facts)
-        case "start":
+        case "start" | "wait":
             return _waiting(job, before, facts)
         case "continue":
             return _going(job, before, facts)
 
 
-def _success(facts: Facts, model: ModelStatus | str | None) -> State:
+def _success(facts: TrainingFacts, model: ModelStatus | str | None) -> TrainingState:
     if isinstance(model, ModelStatus):
         news = facts.ledger.news
-        reason = termination_message.reason_word(news.reason if news else "", "Trained")
-        return State("Succeeded", reason, (news and termination_message.clean(news.message)) or f"trained {model.uri}")
-    problem = Problem("InvalidResult", f"the program ended well, but {model}")
-    return State("Failed", problem.reason, problem.message, problem)
+        reason = reason_word(news.reason if news else "", "Trained")
+        return TrainingState("Succeeded", reason, (news and clean(news.message)) or f"trained {model.uri}")
+    blocker = Blocker("InvalidResult", f"the program ended well, but {model}")
+    return TrainingState("Failed", blocker.reason, blocker.message, blocker)
 
 
-def _defeat(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State:
+def _defeat(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) -> TrainingState:
     reason, message = _cause(before, facts.ledger.news)
     failed = sum(attempt.outcome == "Failed" for attempt in facts.ledger.attempts)
     if facts.ledger.last and facts.ledger.last.outcome == "Stopped":
@@ -162,42 +166,42 @@ def _defeat(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State:
     elif not (facts.ledger.news and facts.ledger.news.final) and failed > 1:
         most = job.spec.run_policy.max_restarts
         message = f"failed {failed} times, and spec.runPolicy.maxRestarts is {most}; the last: {message}"
-    return State("Failed", reason, message, Problem(reason, message))
+    return TrainingState("Failed", reason, message, Blocker(reason, message))
 
 
-def _waiting(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State:
+def _waiting(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) -> TrainingState:
     if job.spec.run_policy.suspend:
-        return State("Suspended", "Suspended", "spec.runPolicy.suspend is true")
-    if facts.blocked is not None:
-        return State("Pending", facts.blocked.reason, facts.blocked.message, facts.blocked)
+        return TrainingState("Suspended", "Suspended", "spec.runPolicy.suspend is true")
+    if facts.blocker is not None:
+        return TrainingState("Pending", facts.blocker.reason, facts.blocker.message, facts.blocker)
     last = facts.ledger.last
     if last is None:
-        return State("Pending", "Created", "the first attempt is about to start")
+        return TrainingState("Pending", "Created", "the first attempt is about to start")
     _, message = _cause(before, facts.ledger.news)
-    return State("Starting", "Restarting", f"attempt {last.n} ended: {message}; the next one starts soon")
+    return TrainingState("Starting", "Restarting", f"attempt {last.n} ended: {message}; the next one starts soon")
 
 
-def _going(job: TrainingJob, before: TrainingJobStatus, facts: Facts) -> State:
+def _going(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) -> TrainingState:
     n = facts.next.n
     child, pods = facts.observed.jobs[n], facts.observed.pods.get(n, {})
     if job.spec.run_policy.suspend:
-        return State(
+        return TrainingState(
             "Suspended", "Suspended", "spec.runPolicy.suspend is true; the training goes on from its checkpoint"
         )
-    if facts.blocked is not None:
-        return State("Pending", facts.blocked.reason, facts.blocked.message, facts.blocked)
+    if facts.blocker is not None:
+        return TrainingState("Pending", facts.blocker.reason, facts.blocker.message, facts.blocker)
     if is_ending(child) or has_trained(pods.get(0)):
         phase: Phase = before.phase if before.phase in ("Running", "Exporting") else "Starting"
-        return State(phase, phase, f"attempt {n} has ended, and its Job is about to say how")
-    if problem := blockers.of_job(job, child, pods, now=facts.now):
-        return State("Pending", problem.reason, problem.message, problem)
+        return TrainingState(phase, phase, f"attempt {n} has ended, and its Job is about to say how")
+    if blocker := blockers.of_job(job, child, pods, now=facts.now):
+        return TrainingState("Pending", blocker.reason, blocker.message, blocker)
     there = sum(is_training(pod) or has_trained(pod) for pod in pods.values())
     if there < (count := job.spec.roles.worker.replicas):
-        return State("Starting", "Starting", _starting(n, there, count))
+        return TrainingState("Starting", "Starting", _starting(n, there, count))
     phase = _running_phase(job, before, facts.live)
     nodes = sorted({node for pod in pods.values() if (node := node_of(pod))})
     where = f" on node {nodes[0]}" if len(nodes) == 1 else f" on {len(nodes)} nodes" if nodes else ""
-    return State(phase, phase, f"attempt {n}{where}")
+    return TrainingState(phase, phase, f"attempt {n}{where}")
 
 
 def _starting(n: int, there: int, count: int) -> str:
@@ -222,7 +226,7 @@ def _cause(before: TrainingJobStatus, news: End | None) -> tuple[str, str]:
     return (before.failure.reason, before.failure.message) if before.failure else ("Error", "unknown")
 
 
-def _failure(before: TrainingJobStatus, news: End | None, state: State, last: Attempt | None) -> Failure | None:
+def _failure(before: TrainingJobStatus, news: End | None, state: TrainingState, last: Attempt | None) -> Failure | None:
     """Return the failure card: of the last failed attempt, and of the whole once it has failed."""
     if state.phase == "Succeeded":
         return None
@@ -239,7 +243,7 @@ def _failure(before: TrainingJobStatus, news: End | None, state: State, last: At
     return before.failure
 
 
-def _progress(before: TrainingJobStatus, facts: Facts, state: State) -> Progress | None:
+def _progress(before: TrainingJobStatus, facts: TrainingFacts, state: TrainingState) -> Progress | None:
     news = facts.ledger.news
     if state.phase == "Succeeded" and news and news.report:
         return at_end(before.progress, news.report)
@@ -251,7 +255,7 @@ def _progress(before: TrainingJobStatus, facts: Facts, state: State) -> Progress
     return before.progress
 
 
-def _checkpoint(before: TrainingJobStatus, facts: Facts) -> CheckpointStatus | None:
+def _checkpoint(before: TrainingJobStatus, facts: TrainingFacts) -> CheckpointStatus | None:
     news = facts.ledger.news
     if news and news.report and news.report.last_checkpoint:
         return news.report.last_checkpoint.to_status()

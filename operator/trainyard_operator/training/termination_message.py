@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -18,10 +17,10 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from trainyard_api.times import from_rfc3339, to_rfc3339
 from trainyard_api.trainingjob import CheckpointStatus, ModelStatus, TrainingJob
-from trainyard_operator.runtime.clock import from_rfc3339, to_rfc3339
+from trainyard_operator.workloads.text import clean, last_line
 
-MESSAGE_LIMIT = 1000
 _METRICS = 32
 
 
@@ -37,8 +36,8 @@ def finite_numbers(value: object) -> dict[str, float]:
     """
     if not isinstance(value, dict):
         return {}
-    pairs = ((name, each) for name, each in value.items() if isinstance(name, str) and 0 < len(name) <= 64)
-    return dict([(name, float(each)) for name, each in pairs if is_finite(each)][:_METRICS])
+    pairs = ((name, number) for name, number in value.items() if isinstance(name, str) and 0 < len(name) <= 64)
+    return dict([(name, float(number)) for name, number in pairs if is_finite(number)][:_METRICS])
 
 
 def is_finite(value: object) -> bool:
@@ -46,12 +45,6 @@ def is_finite(value: object) -> bool:
     return (
         isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
     )
-
-
-def clean(text: str, limit: int = MESSAGE_LIMIT) -> str:
-    """Return text fit for a condition: no control characters, and not too long."""
-    printable = "".join(each if each.isprintable() or each == "\n" else " " for each in text).strip()
-    return printable if len(printable) <= limit else printable[: limit - 1] + "…"
 
 
 def _time(value: object) -> datetime:
@@ -70,13 +63,13 @@ Metrics = Annotated[dict[str, float], BeforeValidator(finite_numbers)]
 Loss = Annotated[float | None, BeforeValidator(lambda value: value if is_finite(value) else None)]
 
 
-class Message(BaseModel):
+class TrainerMessage(BaseModel):
     """Base of what a trainer reports; fields we do not know are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="ignore", frozen=True, strict=True)
 
 
-class Checkpoint(Message):
+class ReportedCheckpoint(TrainerMessage):
     """A checkpoint the trainer has written."""
 
     step: int = Field(ge=0)
@@ -88,7 +81,7 @@ class Checkpoint(Message):
         return CheckpointStatus(step=self.step, path=clean(self.path), time=to_rfc3339(self.time))
 
 
-class Model(Message):
+class ReportedModel(TrainerMessage):
     """A model version the trainer has written."""
 
     name: str
@@ -98,7 +91,7 @@ class Model(Message):
     size_bytes: int = Field(ge=0, le=2**63 - 1)
 
 
-class Report(Message):
+class Report(TrainerMessage):
     """The termination message."""
 
     reason: str = ""
@@ -107,13 +100,13 @@ class Report(Message):
     steps: int | None = Field(default=None, ge=0)
     loss: Loss = None
     metrics: Metrics = Field(default={})
-    model: Model | None = None
-    last_checkpoint: Annotated[Checkpoint | None, WrapValidator(or_none)] = None
+    model: ReportedModel | None = None
+    last_checkpoint: Annotated[ReportedCheckpoint | None, WrapValidator(or_none)] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A last word that is not a report: usually the end of a log."""
+    """A last word that is not a report: of the end of a log, its last line."""
 
     text: str
 
@@ -123,12 +116,7 @@ def read(message: str) -> Report | Unreadable:
     try:
         return Report.model_validate(json.loads(message))
     except (ValueError, ValidationError, RecursionError):
-        return Unreadable(clean(message))
-
-
-def reason_word(text: str, default: str) -> str:
-    """Return a word that may stand as a reason in a condition."""
-    return text if re.fullmatch(r"[A-Z][A-Za-z0-9]{0,63}", text) else default
+        return Unreadable(last_line(message))
 
 
 def model_status(job: TrainingJob, report: Report) -> ModelStatus | str:
@@ -149,9 +137,3 @@ def model_status(job: TrainingJob, report: Report) -> ModelStatus | str:
         size_bytes=model.size_bytes,
         metrics={name: decimal(value) for name, value in report.metrics.items()},
     )
-
-
-def last_words(text: str) -> str:
-    """Return the last line that says something: of a Python trace, the exception."""
-    lines: list[Any] = [line.strip() for line in text.splitlines() if line.strip()]
-    return clean(lines[-1] if lines else "")

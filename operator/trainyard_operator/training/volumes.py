@@ -97,7 +97,7 @@ def volumes(job: TrainingJob) -> list[Manifest]:
         found.append({"name": "data", "persistentVolumeClaim": {"claimName": name, "readOnly": True}})
     if code := code_config_map(job):
         found.append({"name": "code", "configMap": {"name": code}})
-    return found + [each.to_volume() for each in secrets(job)]
+    return found + [secret.to_volume() for secret in secrets(job)]
 
 
 def mounts(job: TrainingJob) -> list[Manifest]:
@@ -114,7 +114,7 @@ def mounts(job: TrainingJob) -> list[Manifest]:
         found.append({"name": "store" if same else "data", "mountPath": DATA_MOUNT, "readOnly": True})
     if code_config_map(job):
         found.append({"name": "code", "mountPath": CODE_MOUNT, "readOnly": True})
-    return found + [{"name": each.volume, "mountPath": each.mount, "readOnly": True} for each in secrets(job)]
+    return found + [{"name": secret.volume, "mountPath": secret.mount, "readOnly": True} for secret in secrets(job)]
 
 
 def code_config_map(job: TrainingJob) -> str | None:

@@ -6,9 +6,12 @@ import pytest
 from support.serving import START
 from trainyard_api.modelservice import Server
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.serving.blockers import Problem, clean, of_revision
+from trainyard_operator.serving.blockers import of_revision
+from trainyard_operator.serving.revision import Revision
+from trainyard_operator.serving.source import ModelVersion
+from trainyard_operator.workloads.blockers import Blocker
 
-SERVER = Server(gpus=2)
+REVISION = Revision(ModelVersion("models", "churn", "1"), Server(gpus=2))
 
 
 def a_pod(name: str = "churn-0", **status: Any) -> Manifest:
@@ -45,9 +48,9 @@ UNSCHEDULABLE = a_pod(
 )
 
 
-def find(*members: Manifest, deployment: Manifest | None = None, mute: str = "", later: int = 0) -> Problem | None:
+def find(*members: Manifest, deployment: Manifest | None = None, silent: str = "", later: int = 0) -> Blocker | None:
     now = START + timedelta(seconds=later)
-    return of_revision(deployment, members, SERVER, mute={mute: "LOADING"} if mute else {}, now=now)
+    return of_revision(deployment, members, REVISION, not_serving={silent: "LOADING"} if silent else {}, now=now)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +100,9 @@ def test_a_pod_that_crashed_and_serves_again_is_no_problem() -> None:
     assert find(pod) is None
 
 
-def test_a_mute_pod_is_a_problem_after_a_minute() -> None:
-    assert find(a_ready_pod(), mute="churn-0", later=59) is None
-    found = find(a_ready_pod(), mute="churn-0", later=60)
+def test_a_silent_pod_is_a_problem_after_a_minute() -> None:
+    assert find(a_ready_pod(), silent="churn-0", later=59) is None
+    found = find(a_ready_pod(), silent="churn-0", later=60)
     assert found is not None
     assert found.reason == "ModelNotAvailable"
     assert found.message.startswith("pod churn-0 ")
@@ -111,14 +114,14 @@ def test_what_stays_wrong_is_told_before_what_may_pass() -> None:
         found = find(*order)
         assert found is not None
         assert found.reason == "ServerCrashed"
-        assert not found.passing
+        assert not found.transient
 
 
 def test_a_full_cluster_may_pass() -> None:
     found = find(UNSCHEDULABLE)
 
     assert found is not None
-    assert found.passing
+    assert found.transient
 
 
 @pytest.mark.parametrize(
@@ -136,11 +139,3 @@ def test_a_deployment_that_gets_no_pods_says_why(condition: Manifest, reason: st
     found = find(deployment={"status": {"conditions": [condition]}})
 
     assert (found and found.reason) == reason
-
-
-def test_long_output_is_cut_to_its_end_and_to_one_line() -> None:
-    found = clean("x" * 1000 + "\x1b[31m\nthe end\n")
-
-    assert found.endswith("[31m the end")
-    assert found.startswith("…x")
-    assert len(found) == 601

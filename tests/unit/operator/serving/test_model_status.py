@@ -15,7 +15,8 @@ from trainyard_api.tensorflow_serving_pb2 import (
     ModelVersionStatus,
     Status,
 )
-from trainyard_operator.serving.model_status import Answer, GrpcModelStatus
+from trainyard_operator.serving.model_status import Answer
+from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader
 
 Handler = Callable[[GetModelStatusRequest, Any], Awaitable[GetModelStatusResponse]]
 
@@ -40,7 +41,7 @@ async def a_server(handler: Handler) -> AsyncIterator[int]:
 
 async def ask(handler: Handler, deadline: float = 5.0) -> Answer:
     async with a_server(handler) as port:
-        return await GrpcModelStatus(deadline=deadline, port=port).ask("127.0.0.1", "churn", 7)
+        return await GrpcModelStatusReader(deadline=deadline, port=port).ask("127.0.0.1", "churn", 7)
 
 
 def saying(state: int, version: int = 7, error: str = "") -> Handler:
@@ -91,6 +92,6 @@ async def test_a_pod_that_does_not_listen_is_no_error() -> None:
     async with a_server(saying(ModelVersionStatus.AVAILABLE)) as port:
         pass
 
-    answer = await GrpcModelStatus(port=port).ask("127.0.0.1", "churn", 7)
+    answer = await GrpcModelStatusReader(port=port).ask("127.0.0.1", "churn", 7)
 
     assert answer.detail.startswith("UNAVAILABLE")

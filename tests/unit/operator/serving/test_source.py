@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from support.serving import a_succeeded_job
-from trainyard_operator.serving.blockers import Problem
 from trainyard_operator.serving.source import ModelVersion, is_kept, newest, offer, parse_uri, waiting
+from trainyard_operator.workloads.blockers import Blocker
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_version_in_a_store_that_is_no_claim_keeps_its_uri(uri: str) -> None:
 def test_any_other_uri_is_refused_with_the_form_that_is_expected(uri: str) -> None:
     found = parse_uri(uri)
 
-    assert isinstance(found, Problem)
+    assert isinstance(found, Blocker)
     assert found.reason == "InvalidModelUri"
     assert "pvc://<claim>/<model>/<version>" in found.message
 

@@ -160,7 +160,7 @@ async def test_several_pods_are_starting_until_all_of_them_run() -> None:
     assert world.conditions()["Running"]["message"] == "the pods of attempt 0 are starting: 1 of 3 run"
     world.later(seconds=61)
     await world.settle()
-    assert world.conditions()["Stalled"]["reason"] == "NoPod"
+    assert world.conditions()["Stalled"]["reason"] == "PodsNotCreated"
     assert "only 2 of 3 pods" in world.conditions()["Stalled"]["message"]
 
 
@@ -191,7 +191,7 @@ async def test_a_pod_that_waits_for_a_volume_on_another_node_says_which_claims_m
     await world.settle()
 
     running = world.conditions()["Running"]
-    assert running["reason"] == "Waiting"
+    assert running["reason"] == "WaitingForVolumes"
     assert "pod 'churn-worker-0-1-abcde' has waited" in running["message"]
     assert "the claim 'models': where that is not ReadWriteMany" in running["message"]
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from support.training import World, a_training_job
 from trainyard_operator.cluster.errors import ApiError, Forbidden, Invalid, Unavailable
-from trainyard_operator.training.log_progress import LINES, last
+from trainyard_operator.training.log_progress import last
 from trainyard_operator.training.progress import Snapshot
+from trainyard_operator.training.progress_reader import LINES
 
 POD = "churn-worker-0-0-abcde"
 GOOD = (

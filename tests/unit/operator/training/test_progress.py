@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainyard_api.trainingjob import Progress
-from trainyard_operator.training.progress import HttpProgressReader, Snapshot, at_end, duration, parse
+from trainyard_operator.training.progress import Snapshot, at_end, duration, parse
+from trainyard_operator.training.progress_reader import HttpProgressReader
 from trainyard_operator.training.termination_message import Report
 
 ANSWER = {

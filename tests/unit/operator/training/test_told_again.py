@@ -4,7 +4,9 @@ import pytest
 
 from support.training import World, a_training_job
 from trainyard_operator.training.progress import Snapshot
-from trainyard_operator.training.termination_message import Checkpoint
+from trainyard_operator.training.termination_message import ReportedCheckpoint
+
+CHECKPOINT = ReportedCheckpoint(step=50, path="x", time="2026-11-23T10:05:00Z")
 
 
 async def a_world_with_a_succeeded_job() -> World:
@@ -67,7 +69,10 @@ async def test_the_start_of_an_attempt_is_not_told_with_a_checkpoint_that_it_mad
     await world.later(seconds=10).running(1)
     told = world.events()
     world.progress.answer = Snapshot(
-        phase="training", epoch=1, epochs=10, last_checkpoint=Checkpoint(step=50, path="x", time="2026-11-23T10:05:00Z")
+        phase="training",
+        epoch=1,
+        epochs=10,
+        last_checkpoint=CHECKPOINT,
     )
     await world.reconcile()
     assert world.status()["lastCheckpoint"]["step"] == 50

@@ -157,17 +157,17 @@ async def test_more_gpus_than_any_node_has_is_said_with_what_to_change() -> None
 
 
 @pytest.mark.parametrize(
-    ("reason", "says"),
+    ("waits_for", "reason", "says"),
     [
-        ("ImagePullBackOff", "image 'me/train:1' cannot be pulled (not found)"),
-        ("ErrImagePull", "image 'me/train:1' cannot be pulled (not found)"),
-        ("CreateContainerConfigError", "the container cannot be started: not found"),
+        ("ImagePullBackOff", "ImagePullFailed", "image 'me/train:1' cannot be pulled (not found)"),
+        ("ErrImagePull", "ImagePullFailed", "image 'me/train:1' cannot be pulled (not found)"),
+        ("CreateContainerConfigError", "CreateContainerConfigError", "the container cannot be started: not found"),
     ],
 )
-async def test_a_container_that_cannot_start_says_why(reason: str, says: str) -> None:
+async def test_a_container_that_cannot_start_says_why(waits_for: str, reason: str, says: str) -> None:
     world = World().put(a_training_job().with_container(image="me/train:1"))
     await world.settle()
-    waiting = {"waiting": {"reason": reason, "message": "not found"}}
+    waiting = {"waiting": {"reason": waits_for, "message": "not found"}}
     world.create_pod(containerStatuses=[{"name": "trainer", "image": "me/train:1", "state": waiting}])
 
     await world.settle()
@@ -208,7 +208,7 @@ async def test_a_job_without_a_pod_for_a_minute_points_to_its_events() -> None:
     world.later(seconds=61)
     await world.settle()
 
-    assert problem(world)[0] == "NoPod"
+    assert problem(world)[0] == "PodsNotCreated"
     assert "kubectl describe job churn-worker-0" in problem(world)[1]
 
 

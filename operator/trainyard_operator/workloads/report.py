@@ -1,4 +1,4 @@
-"""The last step of every reconcile: one status write, and only then the events that tell of it."""
+"""The last step of every reconcile: one status write, and only then its events."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -14,12 +14,12 @@ from trainyard_operator.runtime.reconciler import Key
 logger = logging.getLogger(__name__)
 
 Reported = Callable[[str, Event], None]
-"""Told of the kind and the event, whenever one was emitted."""
+"""Called with the kind and the event, whenever one was emitted."""
 EVENT_LIFE = timedelta(hours=1)
 """How long an API server keeps an event by default: what happened before that is not told again."""
 
 
-class Status(Protocol):
+class ResourceStatus(Protocol):
     """What the status of either resource offers."""
 
     @property
@@ -35,39 +35,43 @@ class Change:
     """What a reconcile found out: the status before and after, and what to tell of the difference.
 
     Attributes:
-        again: What the writer of the status before may have had to tell of it, and died.
+        again: Events of the status before. If its writer died before emitting them, they are emitted now.
     """
 
-    before: Status
-    after: Status
+    before: ResourceStatus
+    after: ResourceStatus
     events: Iterable[Event]
     again: Iterable[Event] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveredEvents:
-    """What this process has told so far.
+    """The objects whose events this process has delivered.
 
-    A status tells of itself only by being different from the one before, so whoever dies between its write and its
-    events takes them along. Whoever comes to an object first therefore tells of the status it finds once more.
+    Events follow from a change of status. If the operator dies between a status write and its events, they are lost:
+    so a process that sees an object for the first time emits the events of the status it finds once more.
 
     Attributes:
-        reported: Told of the kind and the event, whenever one was emitted.
-        complete: The objects of which all is told.
+        reported: Called with the kind and the event, whenever one was emitted.
+        complete: The objects with no event outstanding.
     """
 
     reported: Reported = lambda *_: None
     complete: set[Key] = field(default_factory=set)
 
 
-async def report(cluster: Cluster, kind: Kind, manifest: Manifest, change: Change, *, telling: DeliveredEvents) -> None:
+async def report(
+    cluster: Cluster, kind: Kind, manifest: Manifest, change: Change, *, delivered: DeliveredEvents
+) -> None:
     """Write the status if it differs, and only then emit the events."""
-    metadata = {each: manifest["metadata"][each] for each in ("name", "namespace", "uid", "resourceVersion")}
+    metadata = {
+        field_name: manifest["metadata"][field_name] for field_name in ("name", "namespace", "uid", "resourceVersion")
+    }
     key = Key(kind.name, metadata["namespace"], metadata["name"])
-    if key not in telling.complete:
-        await _tell(cluster, manifest, change.again, telling=telling, again=True)
+    if key not in delivered.complete:
+        await _emit(cluster, manifest, change.again, delivered=delivered, again=True)
     if change.after != change.before:
-        telling.complete.discard(key)
+        delivered.complete.discard(key)
         try:
             await cluster.apply_status(kind, {"metadata": metadata, "status": change.after.to_wire()})
         except NotFound:
@@ -75,18 +79,18 @@ async def report(cluster: Cluster, kind: Kind, manifest: Manifest, change: Chang
         if change.after.phase != change.before.phase:
             about = _about(manifest)
             logger.info("%s %s/%s became %s", *about.values(), change.after.phase, extra=about)
-        await _tell(cluster, manifest, change.events, telling=telling)
-    telling.complete.add(key)
+        await _emit(cluster, manifest, change.events, delivered=delivered)
+    delivered.complete.add(key)
 
 
-async def _tell(
-    cluster: Cluster, manifest: Manifest, events: Iterable[Event], *, telling: DeliveredEvents, again: bool = False
+async def _emit(
+    cluster: Cluster, manifest: Manifest, events: Iterable[Event], *, delivered: DeliveredEvents, again: bool = False
 ) -> None:
     about = _about(manifest)
     for event in events:
         if await cluster.emit(manifest, event, again=again) or not again:
             logger.info("%s %s/%s: %s: %s", *about.values(), event.reason, event.message, extra=about)
-            telling.reported(about["kind"], event)
+            delivered.reported(about["kind"], event)
 
 
 def _about(manifest: Manifest) -> dict[str, str]:

@@ -1,0 +1,107 @@
+"""What is known of a ModelService before a plan is carried out, and what came of the plan."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.serving import blockers
+from trainyard_operator.serving.observed import ObservedService
+from trainyard_operator.serving.revision import Revision, Target
+from trainyard_operator.serving.rollout import Route
+from trainyard_operator.workloads.blockers import Blocker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What was observed before anything is done.
+
+    Attributes:
+        replicas: How many pods the revision that has the traffic shall have.
+        route: Where the stable Service sends requests.
+        not_serving: Pods of the target that are ready but do not answer for its model, with what they say instead.
+        missing_store: That the store of the target does not exist.
+    """
+
+    owner: Manifest
+    replicas: int
+    observed: ObservedService
+    route: Route | None
+    target: Target
+    not_serving: Mapping[str, str]
+    missing_store: Blocker | None
+    now: datetime
+
+    @property
+    def revision(self) -> Revision | None:
+        """The target revision, where it is known."""
+        return self.target.revision
+
+    @property
+    def answering(self) -> int:
+        """How many pods of the target answer for its model."""
+        return self.ready(self.revision.id) - len(self.not_serving) if self.revision else 0
+
+    @property
+    def may_take_over(self) -> bool:
+        """Whether the target may take the traffic: all its pods answer, or any where nothing else does."""
+        deployment = self.observed.deployments.get(self.revision.id) if self.revision else None
+        if deployment is None:
+            return False
+        serving = serving_revision(self.route)
+        if self.answering and serving and not self.ready(serving):
+            return True
+        status = deployment.get("status", {})
+        return (
+            status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+            and status.get("availableReplicas", 0) >= self.replicas == deployment["spec"]["replicas"]
+            and self.answering >= self.replicas
+            and not self.not_serving
+        )
+
+    def ready(self, revision: str) -> int:
+        """How many pods of a revision requests are sent to."""
+        return len(self.observed.ready(revision))
+
+    def blocker(self) -> Blocker | None:
+        """Return what is wrong with the target, or keeps it from answering on all its replicas."""
+        revision = self.revision
+        if revision is None or self.answering >= self.replicas:
+            return self.target.blocker
+        return self.missing_store or blockers.of_revision(
+            self.observed.deployments.get(revision.id),
+            self.observed.pods.get(revision.id, []),
+            revision,
+            not_serving=self.not_serving,
+            now=self.now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of carrying out the plan.
+
+    Attributes:
+        route: Where the stable Service sends requests now.
+        waiting: What is being waited for. Nothing is wrong.
+        blocker: What is wrong.
+    """
+
+    route: Route | None
+    waiting: Blocker | None = None
+    blocker: Blocker | None = None
+
+
+def result(situation: Situation, planned: Route | None, refused: Blocker | None) -> Result:
+    """Return what came of a plan, given what kept it from being carried out."""
+    waiting, blocker = situation.target.waiting, situation.blocker()
+    if refused is None:
+        return Result(planned, waiting, blocker)
+    if refused.transient:
+        return Result(situation.route, refused, blocker)
+    return Result(situation.route, waiting, refused)
+
+
+def serving_revision(route: Route | None) -> str | None:
+    """Return the revision that has earned the traffic."""
+    return route.revision if route and route.promoted else None

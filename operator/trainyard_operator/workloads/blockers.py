@@ -1,0 +1,39 @@
+"""What keeps a resource from being as its spec wants it: one vocabulary of reasons for both kinds."""
+
+from dataclasses import dataclass
+
+from trainyard_operator.cluster.children import Leftover, NameTaken
+from trainyard_operator.cluster.errors import ApiError, Forbidden, Invalid
+
+INVALID_NAME, INVALID_SPEC = "InvalidName", "InvalidSpec"
+NAME_TAKEN, REJECTED, WAITING_FOR_CLEANUP = "NameTaken", "Rejected", "WaitingForCleanup"
+STORE_NOT_FOUND = "StoreNotFound"
+UNSCHEDULABLE = "Unschedulable"
+IMAGE_PULL_FAILED = "ImagePullFailed"
+PODS_NOT_CREATED = "PodsNotCreated"
+WAITING_FOR_VOLUMES = "WaitingForVolumes"
+
+REFUSALS = (NameTaken, Invalid, Forbidden)
+"""Errors of the API server that end in the status: trying again at once does not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """A word for programs, and a sentence with what to change for people.
+
+    Attributes:
+        transient: It may go away by itself: nobody has to be alarmed.
+    """
+
+    reason: str
+    message: str
+    transient: bool = False
+
+
+def of_refusal(error: ApiError, consumer: str) -> Blocker:
+    """Return one of `REFUSALS` as a blocker; `consumer` is what needs the child, for example `the job`."""
+    if isinstance(error, Leftover):
+        return Blocker(WAITING_FOR_CLEANUP, str(error), transient=True)
+    if isinstance(error, NameTaken):
+        return Blocker(NAME_TAKEN, str(error))
+    return Blocker(REJECTED, f"the API server rejects what {consumer} needs: {error}")

@@ -1,0 +1,60 @@
+"""How every pod of ours is confined, and what of it the spec may set."""
+
+from typing import Any
+
+from trainyard_api.pods import PodTemplate, Resources
+from trainyard_operator.cluster.port import Manifest
+
+_USER = 65532
+"""One user for all that write or read a store, also where the storage knows no fsGroup."""
+CONFINED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+"""The security context of every container."""
+
+
+def pod_spec(template: PodTemplate, *, grace_period: int) -> Manifest:
+    """Return a pod spec without containers; it satisfies the `restricted` pod security standard."""
+    return {
+        "automountServiceAccountToken": False,
+        # Their variables are named after other people's Services, and TensorFlow Serving takes its name from one.
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": grace_period,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    } | present(
+        nodeSelector=template.node_selector,
+        tolerations=template.tolerations,
+        affinity=template.affinity,
+        priorityClassName=template.priority_class_name,
+        runtimeClassName=template.runtime_class_name,
+        serviceAccountName=template.service_account_name,
+        imagePullSecrets=template.image_pull_secrets,
+    )
+
+
+def resources(asked: Resources, *, gpus: int, gpu_resource: str) -> Manifest:
+    """Return the resources of a container with its GPUs."""
+    # Extended resources cannot be overcommitted: requests must equal limits.
+    counted: dict[str, int | str] = {gpu_resource: gpus} if gpus else {}
+    both = {"requests": (asked.requests or {}) | counted, "limits": (asked.limits or {}) | counted}
+    # Quantities are strings to the API server; a number would come back as one.
+    return {name: {key: str(amount) for key, amount in amounts.items()} for name, amounts in both.items() if amounts}
+
+
+def variables(values: dict[str, str]) -> dict[str, Manifest]:
+    """Return environment variables by their names."""
+    return {name: {"name": name, "value": value} for name, value in values.items()}
+
+
+def present(**fields: Any) -> dict[str, Any]:
+    """Return the fields that are set."""
+    return {name: value for name, value in fields.items() if value is not None}
