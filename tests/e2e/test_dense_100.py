@@ -8,13 +8,13 @@ import yaml
 from support import kubectl
 from support.devcluster import devcluster
 from support.kube_api import Api, connect
-from support.pages import ROOT, kubectl_commands, run
+from support.pages import ROOT, commands_in, run
 
 FOLDER = ROOT / "examples" / "dense-100"
 
 
 def test_the_commands_of_its_page_train_it(tmp_path: Path) -> None:
-    commands = kubectl_commands(FOLDER / "README.md")
+    commands = commands_in(FOLDER / "README.md", "kubectl")
     with devcluster(tmp_path) as kubeconfig:
         environment = kubectl.environment(kubeconfig, tmp_path)
         run(["kubectl apply -k manifests"], environment)

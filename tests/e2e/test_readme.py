@@ -8,7 +8,7 @@ import pytest
 
 from support import kubectl
 from support.devcluster import devcluster
-from support.pages import ROOT, kubectl_commands, run
+from support.pages import ROOT, commands_in, run
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     """What each command printed."""
     folder = tmp_path_factory.mktemp("readme")
     with devcluster(folder) as kubeconfig:
-        yield run(kubectl_commands(ROOT / "README.md"), kubectl.environment(kubeconfig, folder))
+        yield run(commands_in(ROOT / "README.md", "kubectl"), kubectl.environment(kubeconfig, folder))
 
 
 def test_get_shows_how_the_training_and_the_service_are(printed: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -9,10 +10,18 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 600
 
 
-def kubectl_commands(page: Path) -> list[str]:
-    """The lines of the page's shell blocks that use kubectl."""
-    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.startswith("kubectl")]
+def blocks(page: Path, language: str) -> list[str]:
+    """The page's code blocks of a language, those inside list items without their indentation."""
+    found = re.findall(
+        rf"^([ ]*)```{language}\n(.*?)^[ ]*```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return [textwrap.dedent(text) for _, text in found]
+
+
+def commands_in(page: Path, program: str) -> list[str]:
+    """The lines of the page's shell blocks that start a program."""
+    lines = [line for block in blocks(page, "sh") for line in block.replace("\\\n", "").splitlines()]
+    return [line for line in lines if line.startswith(f"{program} ")]
 
 
 def run(commands: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from support.pages import blocks
 from support.pod_security import violations
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +91,7 @@ def test_no_tracked_file_is_large() -> None:
 
 
 def test_the_resources_in_the_readme_are_those_of_the_quickstart() -> None:
-    (shown,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (shown,) = blocks(ROOT / "README.md", "yaml")
 
     assert list(yaml.safe_load_all(shown)) == [
         yaml.safe_load((QUICKSTART / name).read_text()) for name in ("trainingjob.yaml", "modelservice.yaml")

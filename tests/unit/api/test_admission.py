@@ -1,13 +1,13 @@
 """What is accepted and what is refused at apply time, with which words."""
 
 import copy
-import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from support.custom_resources import SCHEMAS, refusals, with_defaults
+from support.pages import blocks
 from trainyard_api.modelservice import ModelService
 from trainyard_api.trainingjob import TrainingJob
 
@@ -21,7 +21,7 @@ SAMPLES = [
 ] + [
     pytest.param(document, id=f"{path.relative_to(ROOT)}:{document['kind']}:{document['metadata']['name']}")
     for path in sorted((ROOT / "docs").rglob("*.md"))
-    for block in re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for block in blocks(path, "yaml")
     for document in yaml.safe_load_all(block)
     if isinstance(document, dict) and document.get("kind") in SCHEMAS
 ]

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from support.documentation import DOCS, spec_in
+from support.pages import blocks
 from support.trainer_runs import run
 from trainyard_api import names
 from trainyard_api.program import Task
@@ -60,9 +61,12 @@ def test_dense_100_is_the_network_it_says() -> None:
     assert spec["fit"]["optimizer"]["name"] == "adam"
 
 
-@pytest.mark.parametrize(("name", "reason"), [("patient", "EarlyStopping"), ("measured", "MaxEpochs")])
-def test_an_example_on_the_trainers_page_trains_as_it_says(name: str, reason: str, tmp_path: Path) -> None:
-    spec = spec_in("reference/trainer.md", name)
+@pytest.mark.parametrize(
+    ("page", "name", "reason"),
+    [("how-to/stopping.md", "patient", "EarlyStopping"), ("how-to/auto.md", "measured", "MaxEpochs")],
+)
+def test_an_example_of_a_guide_trains_as_it_says(page: str, name: str, reason: str, tmp_path: Path) -> None:
+    spec = spec_in(page, name)
 
     result = run(spec, tmp_path, {names.DATA_DIR_ENV: str(EXAMPLES / "quickstart" / "breast-cancer.csv")})
 
@@ -73,36 +77,29 @@ def test_an_example_on_the_trainers_page_trains_as_it_says(name: str, reason: st
     assert {each: training[each] for each in ("batchSize", "precision", "jitCompile")}.items() <= settled.items()
 
 
-def test_every_example_on_the_trainers_page_is_a_whole_training_job() -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "reference/trainer.md").read_text(), re.DOTALL)
-
-    assert [yaml.safe_load(each)["metadata"]["name"] for each in blocks] == ["patient", "measured"]
-
-
 def test_the_commands_for_a_laptop_leave_a_model_where_the_page_says(tmp_path: Path) -> None:
-    (commands,) = re.findall(r"```sh\n(.*?)```", (DOCS / "reference/trainer.md").read_text(), re.DOTALL)
-    install, train = commands.splitlines()
+    install, train = blocks(DOCS / "how-to/laptop.md", "sh")
     (tmp_path / "examples").symlink_to(EXAMPLES)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
     done = subprocess.run(["bash", "-c", train], cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True)
 
-    assert install == 'pip install "trainyard[trainer]"'
+    assert install == 'pip install ".[trainer]"\n'
     assert (done.returncode, done.stderr) == (0, b"")
     manifest = json.loads((tmp_path / "trainyard-out" / "breast-cancer" / "1" / names.MANIFEST_FILE).read_text())
     assert manifest["metrics"]["val_accuracy"] > 0.93
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS)))
 def test_every_training_job_in_the_documentation_is_a_good_one(page: Path) -> None:
-    for text in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+    for text in blocks(page, "yaml"):
         for document in yaml.safe_load_all(text):
             if document.get("kind") == "TrainingJob":
                 assert parse_job(document).model_name
 
 
 def test_the_documentation_names_every_metric() -> None:
-    page = (DOCS / "reference/trainer.md").read_text()
+    page = (DOCS / "reference/families.md").read_text()
 
     for task in get_args(Task):
         rows = [line for line in page.splitlines() if line.startswith(f"| {task} ")]

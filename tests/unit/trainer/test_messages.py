@@ -1,4 +1,4 @@
-"""The messages on the trainer's page come out of the trainer word for word; every reason has its line there."""
+"""The messages on the page of messages come out of the trainer word for word; every reason has its line there."""
 
 import importlib
 import pkgutil
@@ -16,15 +16,15 @@ import pytest
 import trainyard_trainer
 from support.documentation import DOCS
 from support.lessons import Rows, as_csv, as_directory, as_records
+from support.pages import blocks
 from support.pictures import encoded, pictures
 from support.sounds import tone, wav
 from support.trainer_runs import SpecBuilder, a_spec, a_tree_spec, run
 from trainyard_trainer.errors import TrainerError
 from trainyard_trainer.fitting.stopping import Reason
 
-PAGE = (DOCS / "reference/trainer.md").read_text(encoding="utf-8")
-MESSAGES = PAGE.partition("## Messages")[2]
-(SHOWN,) = re.findall(r"```text\n(.*?)```", MESSAGES, re.DOTALL)
+PAGE = DOCS / "reference/messages.md"
+(SHOWN,) = blocks(PAGE, "text")
 AGES, PLANS = list(range(20, 60)), ["free", "paid"] * 20
 
 
@@ -196,7 +196,7 @@ def reasons() -> Iterator[str]:
 
 
 def test_every_reason_has_its_line() -> None:
-    rows = [line.split("|")[2] for line in MESSAGES.splitlines() if line.startswith("| ")]
+    rows = [line.split("|")[2] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
     explained = {reason for row in rows for reason in re.findall(r"`(\w+)`", row)}
 
     assert set(reasons()) == explained

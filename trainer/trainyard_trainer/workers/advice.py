@@ -1,7 +1,7 @@
 """Whether several workers are worth it, from how long their steps take."""
 
 _WORTH_SHARING_SECONDS = 0.01
-"""Adding up gradients over a network takes milliseconds: measured for some models in docs/how-to/distributed.md."""
+"""Adding up gradients over a network takes milliseconds (docs/explanation/distributed.md has measurements)."""
 
 
 def advice(workers: int, seconds_per_step: float) -> str | None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 import trainyard_trainer
+from support.documentation import DOCS, spec_in
 from support.trainer_runs import SpecBuilder, a_spec, run
 from trainyard_api import names
 
-PAGE = Path(__file__).parents[4] / "docs" / "how-to/privacy.md"
+PAGE = DOCS / "how-to/privacy.md"
 NOISE = {"noiseMultiplier": 1.0}
 
 
@@ -34,8 +34,7 @@ def write_rows(path: Path, rows: int) -> Path:
 
 
 def test_the_example_is_accurate_at_the_epsilon_it_promises(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    spec = SpecBuilder(yaml.safe_load(example)).named("sample")
+    spec = spec_in("how-to/privacy.md", "private-sample").named("sample")
     data = write_rows(tmp_path / "rows.csv", 4000)
 
     result = run(spec, tmp_path, {names.DATA_DIR_ENV: str(data)})
@@ -53,7 +52,7 @@ def test_the_example_is_accurate_at_the_epsilon_it_promises(tmp_path: Path) -> N
     assert spent["covers"] == ["weights"]
 
 
-ASSUMPTIONS = re.findall(r"^\| (.+?) \| `(\S+\.py)` \| `(.+)` \|$", PAGE.read_text(), re.MULTILINE)
+ASSUMPTIONS = re.findall(r"^\| (.+?) \| `(\S+\.py)` \| `(.+)` \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_the_page_lists_the_assumptions() -> None:

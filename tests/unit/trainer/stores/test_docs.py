@@ -6,17 +6,19 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support.documentation import DOCS
+from support.pages import blocks
 from trainyard_api.modelservice import ModelService
 from trainyard_trainer.spec import parse_job
 from trainyard_trainer.stores.filesystems import _OPENERS
 
 ROOT = Path(__file__).parents[4]
-PAGE = (ROOT / "docs" / "reference/stores.md").read_text()
+PAGE = (DOCS / "reference/stores.md").read_text(encoding="utf-8")
 CODE = "".join(each.read_text() for each in (ROOT / "trainer" / "trainyard_trainer" / "stores").glob("*.py"))
 
 
 def test_the_examples_are_accepted() -> None:
-    job, secret, service = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+    job, secret, service = map(yaml.safe_load, blocks(DOCS / "reference/stores.md", "yaml"))
 
     spec = parse_job(job).spec
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import signal
 import time
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-import yaml
 
+from support.documentation import spec_in
 from support.trained import assert_core_operations
-from support.trainer_runs import SpecBuilder, a_spec, a_tree_spec, run, start
+from support.trainer_runs import a_spec, a_tree_spec, run, start
 from trainyard_api import names
 
 ROOT = Path(__file__).parents[4]
@@ -89,8 +88,7 @@ def test_a_column_of_texts_that_no_tree_asks_for_is_no_trouble(family: str, tmp_
 
 
 def test_the_example_stops_when_it_no_longer_improves_and_keeps_the_best_trees(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "how-to/trees.md").read_text(), re.DOTALL)
-    spec = SpecBuilder(yaml.safe_load(example)).named("sample")
+    spec = spec_in("how-to/trees.md", "breast-cancer-trees").named("sample")
     data = str(ROOT / "examples" / "quickstart" / "breast-cancer.csv")
 
     result = run(spec, tmp_path, {names.DATA_DIR_ENV: data})
