@@ -27,6 +27,7 @@ from demo.session import Session, open_session
 from trainyard_devcluster import kustomize
 from trainyard_devcluster.resources import JOBS
 from trainyard_devcluster.strays import NODE_MARK, marked
+from trainyard_operator.settings import Settings
 
 Manifest = dict[str, Any]
 POLL_SECONDS = 0.02
@@ -95,7 +96,7 @@ def _probe_job(name: str) -> Manifest:
     (job,) = kustomize.load(QUICKSTART / "trainingjob.yaml")
     job["metadata"] = {"name": name}
     job["spec"]["program"] = {
-        "container": {"image": "trainyard/trainer:0.1.0", "command": ["python", "-c", PROGRAM, name]}
+        "container": {"image": Settings().trainer_image, "command": ["python", "-c", PROGRAM, name]}
     }
     return job
 

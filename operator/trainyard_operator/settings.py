@@ -4,9 +4,11 @@ import argparse
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from importlib.metadata import version
 from typing import Any, Literal, cast
 
 _PREFIX = "TRAINYARD_"
+_VERSION = version("trainyard-operator")
 
 
 def _setting(default: Any, description: str, choices: Sequence[str] | None = None) -> Any:
@@ -18,8 +20,12 @@ class Settings:
     """Settings of the process. Times are in seconds. A field `log_level` is TRAINYARD_LOG_LEVEL and --log-level."""
 
     namespaces: str = _setting("", "namespaces to serve, separated by commas; all of them where empty")
-    trainer_image: str = _setting("trainyard/trainer:0.1.0", "image of training pods, unless the job names another")
-    operator_image: str = _setting("trainyard/operator:0.1.0", "image whose fetch command brings a model to its server")
+    trainer_image: str = _setting(
+        f"trainyard/trainer:{_VERSION}", "image of training pods, unless the job names another"
+    )
+    operator_image: str = _setting(
+        f"trainyard/operator:{_VERSION}", "image whose fetch command brings a model to its server"
+    )
     workers: int = _setting(8, "reconciles at a time")
     progress_interval: float = _setting(10.0, "seconds between two looks at the progress of a training")
     drain: float = _setting(15.0, "seconds a model version goes on answering after another took over from it")

@@ -1,12 +1,10 @@
 """The Dockerfiles, as far as they can be held to account without a container engine."""
 
-import fnmatch
-import json
 import re
-import shlex
 
 import pytest
 
+from support.dockerfile import context_files, instructions
 from support.install import ROOT, by_name, manifests
 from trainyard_operator.settings import Settings
 
@@ -16,41 +14,51 @@ PROGRAMS = pytest.mark.parametrize(
 )
 
 
-def instructions(program):
-    """Return the instructions of a Dockerfile as (name, words), with build arguments at their defaults."""
-    text = (ROOT / program / "Dockerfile").read_text(encoding="utf-8")
-    lines = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)).splitlines()
-    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", text, flags=re.MULTILINE))
-    for line in filter(None, lines):
-        name, rest = line.split(maxsplit=1)
-        rest = re.sub(r"\$\{(\w+)\}", lambda found: arguments[found[1]], rest)
-        yield name, json.loads(rest) if rest.startswith("[") else shlex.split(rest)
-
-
 def of(program, name):
-    return [words for each, words in instructions(program) if each == name]
+    return [step.words for step in instructions(program) if step.name == name]
 
 
 @PROGRAMS
-def test_every_copied_file_is_there_and_reaches_the_build(program, module, lock):
-    patterns = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
-    allowed = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+def test_every_copied_file_reaches_the_build(program, module, lock):
+    files = context_files()
     for *sources, _ in (words for words in of(program, "COPY") if not words[0].startswith("--from")):
         for source in sources:
-            assert (ROOT / source).exists(), source
-            parents = [source, *(source.rsplit("/", n)[0] for n in range(1, source.count("/") + 1))]
-            assert any(fnmatch.fnmatch(parent, pattern) for parent in parents for pattern in allowed), source
+            assert [name for name in files if name == source or name.startswith(f"{source}/")], source
+
+
+def test_nothing_but_what_the_images_are_made_of_reaches_the_build():
+    tops = {name.partition("/")[0] for name in context_files()}
+    assert tops == {
+        "LICENSE", "README.md", "api", "fetcher", "operator", "pyproject.toml", "requirements", "trainer",
+    }  # fmt: skip
+    assert not [name for name in context_files() if name.endswith("Dockerfile")]
 
 
 @PROGRAMS
-def test_only_the_lock_file_is_installed(program, module, lock):
-    (install,) = (words for words in of(program, "RUN") if "pip" in words)
-    assert install[install.index("pip") :] == [
-        "pip", "install", "--no-cache-dir", "--no-deps", "--requirement", "/requirements.txt",
-    ]  # fmt: skip
-    assert [f"requirements/{lock}", "/requirements.txt"] in of(program, "COPY")
-    pinned = [line for line in (ROOT / "requirements" / lock).read_text().splitlines() if line[0] not in " #"]
-    assert all("==" in line for line in pinned)
+def test_what_is_installed_is_locked_with_hashes(program, module, lock):
+    lines = [line.strip() for words in of(program, "RUN") for line in " ".join(words).split("&&")]
+    installs = [line for line in lines if " -m pip " in line]
+    locks = [line for line in installs if "--require-hashes" in line]
+    others = [line for line in installs if "--require-hashes" not in line]
+    assert [line.split()[-1] for line in locks] == [f"/requirements/{lock}", "/requirements/build.txt"]
+    assert all("--no-deps" in line and ("--no-index" in line or " wheel " in line) for line in others)
+
+
+def test_every_pin_has_a_hash_and_no_lock_file_names_an_index():
+    locks = sorted((ROOT / "requirements").glob("*.txt"))
+    assert len(locks) == 6
+    for path in locks:
+        entries = re.split(r"\n(?=\S)", path.read_text(encoding="utf-8").strip())
+        assert [each for each in entries if not re.match(r"[\w.-]+==\S+", each) or "--hash=sha256:" not in each] == []
+        assert "://" not in path.read_text(encoding="utf-8")
+
+
+@PROGRAMS
+def test_the_base_image_is_one_argument(program, module, lock):
+    assert next(words[0] for words in of(program, "ARG")) == "BASE=python:3.11-slim"
+    pinned = f"python@sha256:{'0' * 64}"
+    bases = [step.words[0] for step in instructions(program, BASE=pinned) if step.name == "FROM"]
+    assert bases == [pinned, pinned]
 
 
 @PROGRAMS
@@ -70,7 +78,7 @@ def test_the_cuda_variant_differs_by_its_lock_file_only():
 
 
 def _pins(lock):
-    return {line.strip() for line in lock.read_text().splitlines() if "==" in line and not line.startswith((" ", "#"))}
+    return set(re.findall(r"^[\w.-]+==[^\s;]+", lock.read_text(), re.MULTILINE))
 
 
 def _version(pins, name):
@@ -78,14 +86,18 @@ def _version(pins, name):
     return found
 
 
-def test_the_trainers_image_holds_the_part_of_the_operator_that_the_trainer_imports():
-    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "trainer").rglob("*.py"))
+@PROGRAMS
+def test_an_image_holds_every_package_of_ours_that_its_program_imports(program, module, lock):
+    copied = {source for words in of(program, "COPY") for source in words[:-1] if "--from" not in source}
+    packages = {path.name for source in copied for path in (ROOT / source).glob("trainyard_*")}
+    sources = [path for name in packages for path in ROOT.glob(f"*/{name}/**/*.py")]
     imported = {
-        name for text in sources for name in re.findall(r"^(?:from|import) (trainyard_operator[.\w]*)", text, re.M)
+        name
+        for path in sources
+        for name in re.findall(r"^ *(?:from|import) (trainyard_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
-    copied = [source for words in of("trainer", "COPY") for source in words[:-1]]
-    assert "api/trainyard_api" in copied
-    assert {name.split(".")[1] for name in imported} <= {"api"}
+    assert module in imported
+    assert imported == packages
 
 
 def test_the_deployment_sets_variables_that_the_operator_reads():

@@ -3,13 +3,15 @@
 import base64
 import json
 import re
+from importlib.metadata import version
 
 from support.kube_api import Api, Object
 from support.manifests import PYTHON_IMAGE, a_pod
 from trainyard_api import tensorflow_serving_pb2
 
-TRAINER_IMAGE = "trainyard/trainer:0.1.0"
-OPERATOR_IMAGE = "trainyard/operator:0.1.0"
+VERSION = version("trainyard-operator")
+TRAINER_IMAGE = f"trainyard/trainer:{VERSION}"
+OPERATOR_IMAGE = f"trainyard/operator:{VERSION}"
 STORE = "models"
 _FLOAT = 1  # TensorFlow's DataType
 

@@ -19,16 +19,16 @@ def argv(image: str, variables: dict[str, str] | None = None, **container: Any) 
 @pytest.mark.parametrize(
     ("image", "container", "command"),
     [
-        ("trainyard/operator:0.1.0", {}, ["/op/python", "-m", "trainyard_operator"]),
+        ("trainyard/operator:1.2.3", {}, ["/op/python", "-m", "trainyard_operator"]),
         ("ghcr.io/trainyard/operator@sha256:1", {}, ["/op/python", "-m", "trainyard_operator"]),
-        ("trainyard/operator:0.1.0", {"args": ["--x"]}, ["/op/python", "-m", "trainyard_operator", "--x"]),
+        ("trainyard/operator:1.2.3", {"args": ["--x"]}, ["/op/python", "-m", "trainyard_operator", "--x"]),
         (
-            "trainyard/operator:0.1.0",
+            "trainyard/operator:1.2.3",
             {"command": ["python", "-m", "trainyard_fetcher"], "args": ["--source", "s"]},
             ["/op/python", "-m", "trainyard_fetcher", "--source", "s"],
         ),
-        ("trainyard/trainer:0.1.0", {}, ["/tr/python", "-m", "trainyard_trainer"]),
-        ("trainyard/trainer:0.1.0", {"command": ["python3", "-c", "1"]}, ["/tr/python", "-c", "1"]),
+        ("trainyard/trainer:1.2.3", {}, ["/tr/python", "-m", "trainyard_trainer"]),
+        ("trainyard/trainer:1.2.3", {"command": ["python3", "-c", "1"]}, ["/tr/python", "-c", "1"]),
         ("busybox:1.36", {"command": ["sh", "-c"], "args": ["true"]}, ["sh", "-c", "true"]),
         ("busybox", {"command": ["echo", "$(A)"]}, ["echo", "1"]),
     ],
