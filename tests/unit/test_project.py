@@ -4,8 +4,10 @@ import csv
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 from support.pages import blocks
@@ -37,6 +39,11 @@ def test_the_operator_needs_no_tensorflow() -> None:
     assert not re.search(r"^(tensorflow|keras|numpy|pyarrow)", pinned, re.MULTILINE)
 
 
+def tracked_files() -> list[str]:
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return [name for name in tracked.stdout.split("\0") if name]
+
+
 def pinned_in(file: str) -> set[str]:
     return set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements" / file).read_text(), re.MULTILINE))
 
@@ -45,6 +52,54 @@ def test_what_stores_are_tested_with_is_in_no_image() -> None:
     assert {"moto", "botocore", "gcp-storage-emulator"} <= pinned_in("trainer-dev.txt")
     for file in ("operator.txt", "trainer.txt", "trainer-gpu.txt"):
         assert not {"moto", "boto3", "botocore", "gcp-storage-emulator"} & pinned_in(file)
+
+
+# What a page may tell people to install: this project, and what it depends on.
+INSTALL = re.compile(r"\b(?:pip|pipx|uv tool|uv pip) install ((?:[^\n`&|;#]|\\\n)+)")
+
+
+def installed_by(text: str) -> set[str]:
+    """Return the packages that the commands of a text install by name."""
+    names = set()
+    for command in INSTALL.findall(text):
+        words = iter(re.sub(r"\\\n|\\n|[\\\"',]", " ", command).split())
+        for word in words:
+            if word in ("-r", "--requirement", "-c", "--constraint", "-e", "--editable", "--index-url"):
+                next(words, None)
+            elif not word.startswith(("-", ".", "/")) and not word.endswith(".whl"):
+                names.add(re.split(r"[\[<>=~!; ]", word)[0].lower().replace("_", "-"))
+    return names
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        pytest.param("pip install ours", {"ours"}, id="a name"),
+        pytest.param('run `pip install "ours[extra]>=2" other`.', {"ours", "other"}, id="quoted, with an extra"),
+        pytest.param("pip install -r requirements.txt .", set(), id="files"),
+        pytest.param("pip install --no-deps dist/ours-1-py3-none-any.whl", set(), id="a wheel"),
+        pytest.param('"!pip install -q ours\\n",', {"ours"}, id="a notebook"),
+        pytest.param("uv tool install ours && ours", {"ours"}, id="uv"),
+    ],
+)
+def test_a_package_that_a_text_tells_to_install_is_found(text: str, names: set[str]) -> None:
+    assert installed_by(text) == names
+
+
+def test_no_page_tells_people_to_install_a_package_that_is_not_ours() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    dependencies = [
+        *project["dependencies"],
+        *(name for extra in project["optional-dependencies"].values() for name in extra),
+    ]
+    known = {re.split(r"[\[<>=~!; ]", name)[0].lower() for name in dependencies} | {project["name"]}
+    suffixes = {".ipynb", ".md", ".rst", ".txt"}
+    pages = [ROOT / name for name in tracked_files() if Path(name).suffix in suffixes and "requirements" not in name]
+
+    assert {"README.md", "NOTES.txt", "signing.md"} <= {page.name for page in pages}
+    named = {page: installed_by(page.read_text()) for page in pages if page.exists()}
+    assert any(named.values())
+    assert {str(page): names - known for page, names in named.items() if names - known} == {}
 
 
 def test_tensorflow_is_pinned_once() -> None:
@@ -84,8 +139,7 @@ def test_the_pod_that_writes_the_data_of_dense_100_may_run_where_pods_are_restri
 
 
 def test_no_tracked_file_is_large() -> None:
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
-    files = [ROOT / name for name in tracked.stdout.split("\0") if name]
+    files = [ROOT / name for name in tracked_files()]
 
     assert [file for file in files if file.exists() and file.stat().st_size > 300_000] == []
 
