@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.dockerfile import ROOT, Image, instructions, replay
+from support.dockerfile import ROOT, Image, context_files, instructions, replay
 from tools.version import project_version
 
 LARGEST_OPERATOR = 200 * 2**20  # most of it is the Kubernetes client
@@ -39,6 +39,15 @@ def test_the_operators_image_fetches_models(operator: Image) -> None:
 
     assert (told.returncode, told.stderr) == (0, "")
     assert "--source" in told.stdout
+
+
+def test_the_operators_image_holds_every_file_of_its_packages(operator: Image) -> None:
+    (packages,) = (operator.root / "venv/lib").glob("python*/site-packages")
+    files = [Path(name).relative_to(Path(name).parts[0]) for name in context_files() if "/trainyard_" in name]
+    files = [file for file in files if file.parts[0] != "trainyard_trainer"]
+
+    assert files
+    assert [file for file in files if not (packages / file).exists()] == []
 
 
 def test_the_operators_image_is_small_and_holds_no_other_package(operator: Image) -> None:
