@@ -56,17 +56,54 @@ def find(*members: Manifest, deployment: Manifest | None = None, silent: str = "
 @pytest.mark.parametrize(
     ("pod", "reason", "said"),
     [
-        (UNSCHEDULABLE, "Unschedulable", "2 nvidia.com/gpu (spec.server.gpus)"),
-        (UNSCHEDULABLE, "Unschedulable", "0/3 nodes are available"),
-        (waiting("ErrImagePull", "manifest unknown"), "ImagePullFailed", "'tensorflow/serving:nope'"),
-        (waiting("ImagePullBackOff"), "ImagePullFailed", "spec.server.image"),
-        (waiting("CreateContainerConfigError", "secret not found"), "CreateContainerConfigError", "secret not found"),
-        (ended("fetch", message="DigestMismatch: it was changed"), "DigestMismatch", "pod churn-0: it was changed"),
-        (ended("fetch", message="Traceback (most recent call last)"), "FetchFailed", "Traceback"),
-        (ended("fetch", exitCode=137), "FetchFailed", "exit code 137"),
-        (ended("server", message="Failed to start server.\nError: x\n"), "ServerCrashed", "server. Error: x"),
-        (ended("server", again=True, exitCode=255), "ServerCrashed", "exit code 255"),
-        (ended("server", reason="OOMKilled", exitCode=137), "OOMKilled", "spec.server.resources.limits"),
+        pytest.param(
+            UNSCHEDULABLE, "Unschedulable", "2 nvidia.com/gpu (spec.server.gpus)", id="no node: what it asks for"
+        ),
+        pytest.param(UNSCHEDULABLE, "Unschedulable", "0/3 nodes are available", id="no node: what the scheduler says"),
+        pytest.param(
+            waiting("ErrImagePull", "manifest unknown"),
+            "ImagePullFailed",
+            "'tensorflow/serving:nope'",
+            id="no such image",
+        ),
+        pytest.param(waiting("ImagePullBackOff"), "ImagePullFailed", "spec.server.image", id="no such image, again"),
+        pytest.param(
+            waiting("CreateContainerConfigError", "secret not found"),
+            "CreateContainerConfigError",
+            "secret not found",
+            id="no such key",
+        ),
+        pytest.param(
+            ended("fetch", message="DigestMismatch: it was changed"),
+            "DigestMismatch",
+            "pod churn-0: it was changed",
+            id="the fetch says why",
+        ),
+        pytest.param(
+            ended("fetch", message="Traceback (most recent call last)"),
+            "FetchFailed",
+            "Traceback",
+            id="the fetch crashed",
+        ),
+        pytest.param(ended("fetch", exitCode=137), "FetchFailed", "exit code 137", id="the fetch was killed"),
+        pytest.param(
+            ended("server", message="Failed to start server.\nError: x\n"),
+            "ServerCrashed",
+            "server. Error: x",
+            id="the server says why",
+        ),
+        pytest.param(
+            ended("server", again=True, exitCode=255),
+            "ServerCrashed",
+            "exit code 255",
+            id="the server crashes again and again",
+        ),
+        pytest.param(
+            ended("server", reason="OOMKilled", exitCode=137),
+            "OOMKilled",
+            "spec.server.resources.limits",
+            id="out of memory",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_pod_is_told_with_what_to_do(pod: Manifest, reason: str, said: str) -> None:
@@ -81,12 +118,12 @@ def test_what_is_wrong_with_a_pod_is_told_with_what_to_do(pod: Manifest, reason:
 @pytest.mark.parametrize(
     "pod",
     [
-        a_pod(),
-        a_pod(phase="Pending", conditions=[{"type": "PodScheduled", "status": "True"}]),
-        waiting("ContainerCreating"),
-        waiting("PodInitializing"),
-        ended("fetch", exitCode=0),
-        a_ready_pod(),
+        pytest.param(a_pod(), id="new"),
+        pytest.param(a_pod(phase="Pending", conditions=[{"type": "PodScheduled", "status": "True"}]), id="has a node"),
+        pytest.param(waiting("ContainerCreating"), id="is created"),
+        pytest.param(waiting("PodInitializing"), id="fetches"),
+        pytest.param(ended("fetch", exitCode=0), id="has fetched"),
+        pytest.param(a_ready_pod(), id="ready"),
     ],
 )
 def test_a_pod_on_its_way_is_no_problem(pod: Manifest) -> None:

@@ -10,94 +10,98 @@ LONG_AGO = NOW - timedelta(hours=1)
 JUST_NOW = NOW - timedelta(seconds=5)
 
 
-def plan(target: str | None, route: Route | None = None, live: str = "", *, answers: bool = False) -> Plan:
-    return Rollout(target=target, route=route, live=live.split(), answers=answers, drain=DRAIN, now=NOW).plan()
+def rollout(target: str | None, route: Route | None = None, live: str = "", *, answers: bool = False) -> Rollout:
+    return Rollout(target=target, route=route, live=live.split(), answers=answers, drain=DRAIN, now=NOW)
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted"),
+    ("situation", "expected"),
     [
         pytest.param(
-            plan("a"), Plan(Step.STAGING, Route("a")), id="the Service is there from the start, before anything answers"
+            rollout("a"),
+            Plan(Step.STAGING, Route("a")),
+            id="the Service is there from the start",
         ),
         pytest.param(
-            plan("a", Route("a"), "a"), Plan(Step.STAGING, Route("a")), id="nothing happens while the first one starts"
+            rollout("a", Route("a"), "a"),
+            Plan(Step.STAGING, Route("a")),
+            id="the first one starts",
         ),
         pytest.param(
-            plan("a", Route("a"), "a", answers=True),
+            rollout("a", Route("a"), "a", answers=True),
             Plan(Step.PROMOTING, Route("a", NOW)),
             id="the first one that answers has earned the traffic",
         ),
         pytest.param(
-            plan("b", Route("a"), "a"),
+            rollout("b", Route("a"), "a"),
             Plan(Step.STAGING, Route("b"), remove=("a",)),
             id="what never answered makes room at once",
         ),
         pytest.param(
-            plan("a", Route("a", LONG_AGO), "a", answers=True),
+            rollout("a", Route("a", LONG_AGO), "a", answers=True),
             Plan(Step.STABLE, Route("a", LONG_AGO)),
             id="what serves alone is left alone",
         ),
         pytest.param(
-            plan("a", Route("a", LONG_AGO), "a"),
+            rollout("a", Route("a", LONG_AGO), "a"),
             Plan(Step.STABLE, Route("a", LONG_AGO)),
             id="what serves keeps the traffic also while it does not answer",
         ),
         pytest.param(
-            plan("b", Route("a", LONG_AGO), "a b"),
+            rollout("b", Route("a", LONG_AGO), "a b"),
             Plan(Step.STAGING, Route("a", LONG_AGO)),
             id="the traffic stays where it is until the new one answers",
         ),
         pytest.param(
-            plan("b", Route("a", LONG_AGO), "a b", answers=True),
+            rollout("b", Route("a", LONG_AGO), "a b", answers=True),
             Plan(Step.PROMOTING, Route("b", NOW, "a"), wake_at=NOW + DRAIN),
             id="the new one answers and takes over, the old one goes on for a while",
         ),
         pytest.param(
-            plan("b", Route("b", JUST_NOW, "a"), "a b", answers=True),
+            rollout("b", Route("b", JUST_NOW, "a"), "a b", answers=True),
             Plan(Step.DRAINING, Route("b", JUST_NOW, "a"), wake_at=JUST_NOW + DRAIN),
             id="the old one has its time",
         ),
         pytest.param(
-            plan("b", Route("b", NOW - DRAIN, "a"), "a b", answers=True),
+            rollout("b", Route("b", NOW - DRAIN, "a"), "a b", answers=True),
             Plan(Step.STABLE, Route("b", NOW - DRAIN, "a"), remove=("a",)),
             id="the old one has had its time",
         ),
         pytest.param(
-            plan("c", Route("a", LONG_AGO), "a b"),
+            rollout("c", Route("a", LONG_AGO), "a b"),
             Plan(Step.STAGING, Route("a", LONG_AGO), remove=("b",)),
             id="a newer one replaces the one that is being brought up",
         ),
         pytest.param(
-            plan("a", Route("a", LONG_AGO), "a b", answers=True),
+            rollout("a", Route("a", LONG_AGO), "a b", answers=True),
             Plan(Step.STABLE, Route("a", LONG_AGO), remove=("b",)),
             id="going back to what serves ends the rollout",
         ),
         pytest.param(
-            plan("a", Route("b", JUST_NOW, "a"), "a b", answers=True),
+            rollout("a", Route("b", JUST_NOW, "a"), "a b", answers=True),
             Plan(Step.PROMOTING, Route("a", NOW, "b"), wake_at=NOW + DRAIN),
             id="going back to what still drains takes a moment",
         ),
         pytest.param(
-            plan("c", Route("b", JUST_NOW, "a"), "a b c"),
+            rollout("c", Route("b", JUST_NOW, "a"), "a b c"),
             Plan(Step.STAGING, Route("b", JUST_NOW, "a"), wake_at=JUST_NOW + DRAIN),
             id="a rollout may begin while another one drains",
         ),
         pytest.param(
-            plan("c", Route("b", JUST_NOW, "a"), "a b c", answers=True),
+            rollout("c", Route("b", JUST_NOW, "a"), "a b c", answers=True),
             Plan(Step.PROMOTING, Route("c", NOW, "b"), remove=("a",), wake_at=NOW + DRAIN),
             id="only the last one before drains",
         ),
         pytest.param(
-            plan(None, Route("a", LONG_AGO), "a b"),
+            rollout(None, Route("a", LONG_AGO), "a b"),
             Plan(Step.IDLE, Route("a", LONG_AGO)),
             id="nothing is touched while nobody knows what is wanted",
         ),
-        pytest.param(plan(None), Plan(Step.IDLE, None), id="there is nothing yet"),
+        pytest.param(rollout(None), Plan(Step.IDLE, None), id="there is nothing yet"),
     ],
 )
-def test_a_rollout_goes_one_safe_step_at_a_time(found: Plan, wanted: Plan) -> None:
-    assert found == wanted
+def test_a_rollout_goes_one_safe_step_at_a_time(situation: Rollout, expected: Plan) -> None:
+    assert situation.plan() == expected
 
 
 def test_what_takes_the_traffic_is_never_removed() -> None:
@@ -106,6 +110,6 @@ def test_what_takes_the_traffic_is_never_removed() -> None:
     for route in routes:
         for target in ("a", "b"):
             for answers in (False, True):
-                found = plan(target, route, "a b c", answers=answers)
+                found = rollout(target, route, "a b c", answers=answers).plan()
                 assert found.route is not None
                 assert {found.route.revision, target}.isdisjoint(found.remove)
