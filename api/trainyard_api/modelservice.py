@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from trainyard_api.meta import NAME_RULE, ApiModel, Conditions, LabelValue, ResourceName, rule, rules
+from trainyard_api.meta import NAME_RULE, ApiModel, Conditions, LabelValue, ResourceName, Time, rule, rules
 from trainyard_api.pods import GPU_RULES, PodTemplate, Resources
 from trainyard_api.stores import ModelUri, SecretRef
 
@@ -83,11 +83,15 @@ class RevisionStatus(ApiModel):
     """One revision: a model version with the server settings it is served with."""
 
     revision: str = Field(description="Suffix of its Deployment's name.")
+    model: str = Field(default="", description="Path of the model in its store, without the version.")
     model_version: int = Field(description="Version of the model.")
     uri: str = Field(description="Where the model version is.")
     digest: str | None = Field(default=None, description="Digest of its manifest, where known.")
     ready: int = Field(default=0, description="Replicas that answer.")
     training_job: str | None = Field(default=None, description="The TrainingJob it comes from.")
+    training_job_uid: str | None = Field(default=None, description="The uid of that TrainingJob.")
+    trained: Time | None = Field(default=None, description="When that TrainingJob was completed (RFC 3339).")
+    selector: str | None = Field(default=None, description="The labels by which that TrainingJob was found.")
 
 
 Phase = Literal["Pending", "Progressing", "Ready", "Degraded", "Stopped"]

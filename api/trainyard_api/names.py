@@ -22,6 +22,9 @@ PREVIOUS_ANNOTATION = "trainyard.dev/previous-revision"
 MODEL_URI_ANNOTATION = "trainyard.dev/model-uri"
 MODEL_DIGEST_ANNOTATION = "trainyard.dev/model-digest"
 TRAINING_JOB_ANNOTATION = "trainyard.dev/training-job-name"
+TRAINING_JOB_UID_ANNOTATION = "trainyard.dev/training-job-uid"
+TRAINED_ANNOTATION = "trainyard.dev/trained"
+SELECTOR_ANNOTATION = "trainyard.dev/training-selector"
 
 # The trainer's contract. The paths are mount paths in its pod; a laptop sets the variables to folders of its own.
 SPEC_ENV = "TRAINYARD_SPEC"

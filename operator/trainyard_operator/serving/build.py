@@ -11,9 +11,10 @@ from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
-from trainyard_operator.serving.pod import METRICS_PATH, START_LIMIT, FetchImages, annotations, pod_template
+from trainyard_operator.serving.pod import METRICS_PATH, START_LIMIT, FetchImages, pod_template
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Route
+from trainyard_operator.serving.source import annotations
 from trainyard_operator.workloads.identity import child, patch
 
 

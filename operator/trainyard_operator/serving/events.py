@@ -85,7 +85,7 @@ def _rollout_started(revision: RevisionStatus) -> Event:
 
 
 def _rolled_out(revision: RevisionStatus) -> Event:
-    return Event("Normal", "RolledOut", f"{_name(revision).capitalize()} takes all requests")
+    return Event("Normal", "RolledOut", f"V{_name(revision)[1:]} takes all requests")
 
 
 def _outage(available: Condition) -> Event:
@@ -106,7 +106,8 @@ def _waiting(ready: Condition) -> Event:
 
 
 def _name(revision: RevisionStatus) -> str:
-    return f"version {revision.model_version} as revision {revision.revision}"
+    of_model = f" of {revision.model}" if revision.model else ""
+    return f"version {revision.model_version}{of_model} as revision {revision.revision}"
 
 
 def _condition(status: ModelServiceStatus, name: str) -> Condition | None:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from trainyard_api.names import (
     GRPC_PORT,
-    MODEL_DIGEST_ANNOTATION,
-    MODEL_URI_ANNOTATION,
     MONITORING_CONFIG_FILE,
     REST_PORT,
     SERVING_CONFIG_MOUNT,
@@ -16,13 +14,11 @@ from trainyard_api.names import (
     STORE_SECRET_MOUNT,
     TERMINATION_MESSAGE_ENV,
     TERMINATION_MESSAGE_PATH,
-    TRAINING_JOB_ANNOTATION,
 )
 from trainyard_operator.cluster.compare import amount
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
 from trainyard_operator.serving.revision import Revision
-from trainyard_operator.serving.source import ModelVersion
 from trainyard_operator.workloads.pod import CONFINED, pod_spec, resources, variables
 
 FETCH, SERVER = "fetch", "server"
@@ -66,16 +62,6 @@ def pod_template(service: str, revision: Revision, *, fetch_images: FetchImages)
         "annotations": scrape | (template.annotations or {}),
     }
     return {"metadata": metadata, "spec": spec}
-
-
-def annotations(model: ModelVersion) -> dict[str, str]:
-    """Return the annotations of a Deployment that say which model it serves."""
-    found = {
-        MODEL_URI_ANNOTATION: model.uri,
-        MODEL_DIGEST_ANNOTATION: model.digest,
-        TRAINING_JOB_ANNOTATION: model.training_job,
-    }
-    return {key: value for key, value in found.items() if value}
 
 
 def _store(revision: Revision) -> list[Manifest]:

@@ -19,7 +19,7 @@ from trainyard_operator.serving.observed import ObservedService, replicas_of, ro
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Plan, Rollout, Route
-from trainyard_operator.serving.situation import Result, Situation, result, serving_revision
+from trainyard_operator.serving.situation import Result, Situation, result, serving_revision, versions_held
 from trainyard_operator.serving.spec import parse, parse_status
 from trainyard_operator.serving.status import compute
 from trainyard_operator.serving.target import find_target, missing_store
@@ -81,7 +81,7 @@ class ModelServiceReconciler:
     ) -> Situation:
         """Find out what shall be served, and ask the pods that have not proved themselves yet."""
         route = route_of(observed, before, now)
-        target = await find_target(self.cluster, service, before)
+        target = await find_target(self.cluster, service, versions_held(observed, before, route))
         revision, namespace = target.revision, manifest["metadata"]["namespace"]
         ready = observed.ready(revision.id) if revision else []
         replicas = replicas_of(observed, route) if isinstance(service, Blocker) else service.spec.replicas

@@ -18,13 +18,13 @@ class Step(StrEnum):
     IDLE = "Idle"
     """There is nothing to roll out."""
     STAGING = "Staging"
-    """The wanted revision is being brought up; the traffic stays where it is."""
+    """The target revision is being brought up; the traffic stays where it is."""
     PROMOTING = "Promoting"
-    """The wanted revision answers and takes the traffic now."""
+    """The target revision answers and takes the traffic now."""
     DRAINING = "Draining"
     """The revision before still answers those who have not noticed yet."""
     STABLE = "Stable"
-    """The wanted revision serves, alone."""
+    """The target revision serves, alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Rollout:
     """What is there.
 
     Attributes:
-        target: The revision that is wanted; None where it is not known, and then nothing is touched.
+        target: The revision to serve; None where it is not known, and then nothing is touched.
         route: Where the stable Service sends requests, if there is one.
         live: The revisions that have children.
         answers: Whether the target may take the traffic.
@@ -89,7 +89,7 @@ class Rollout:
         return self._promote(target, route) if self.answers else self._staging(target, route)
 
     def _first(self, target: str) -> Plan:
-        """Nothing has ever answered: the Service follows what is wanted, and what was wanted before makes room."""
+        """Nothing has ever answered: the Service follows the target, and the target before makes room."""
         if self.answers:
             return Plan(Step.PROMOTING, Route(target, self.now), self._all_but(target))
         return Plan(Step.STAGING, Route(target), self._all_but(target))

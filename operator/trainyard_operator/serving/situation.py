@@ -1,14 +1,17 @@
 """What is known of a ModelService before a plan is carried out, and what came of the plan."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from trainyard_api.modelservice import ModelServiceStatus
+from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import blockers
 from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.revision import Revision, Target
 from trainyard_operator.serving.rollout import Route
+from trainyard_operator.serving.source import ModelVersion, from_annotations, from_status
 from trainyard_operator.workloads.blockers import Blocker
 
 
@@ -90,6 +93,19 @@ class Result:
     route: Route | None
     waiting: Blocker | None = None
     blocker: Blocker | None = None
+
+
+def versions_held(observed: ObservedService, before: ModelServiceStatus, route: Route | None) -> list[ModelVersion]:
+    """Return the model versions that are being brought up or served, the newest first.
+
+    The Deployment that has the traffic knows what it serves, also where the status was lost. A version of which nobody
+    wrote down when it was trained is as old as its rollout.
+    """
+    serving = serving_revision(route)
+    current = from_status(before.current) or from_annotations(observed.deployments.get(serving or ""))
+    if current is not None and current.trained is None and route and route.promoted:
+        current = replace(current, trained=to_rfc3339(route.promoted))
+    return [version for version in (from_status(before.next), current) if version]
 
 
 def result(situation: Situation, planned: Route | None, refused: Blocker | None) -> Result:

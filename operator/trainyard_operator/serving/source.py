@@ -2,12 +2,20 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
 from trainyard_api.conditions import is_true
 from trainyard_api.modelservice import RevisionStatus
+from trainyard_api.names import (
+    MODEL_DIGEST_ANNOTATION,
+    MODEL_URI_ANNOTATION,
+    SELECTOR_ANNOTATION,
+    TRAINED_ANNOTATION,
+    TRAINING_JOB_ANNOTATION,
+    TRAINING_JOB_UID_ANNOTATION,
+)
 from trainyard_api.trainingjob import TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.workloads.blockers import Blocker
@@ -28,6 +36,10 @@ class ModelVersion:
         folder: Name of the version's folder: its number, perhaps with leading zeros.
         digest: Digest of its manifest, where known.
         training_job: Name of the TrainingJob that made it, where known.
+        training_job_uid: Its uid. Like all that follows, no part of what makes two versions equal.
+        trained: When it was completed, in RFC 3339. Only this orders models: version numbers mean something within one
+            model of one store, and begin again where a store is emptied.
+        selector: The labels by which it was found.
     """
 
     store: str
@@ -35,6 +47,9 @@ class ModelVersion:
     folder: str
     digest: str | None = None
     training_job: str | None = None
+    training_job_uid: str | None = field(default=None, compare=False)
+    trained: str | None = field(default=None, compare=False)
+    selector: str | None = field(default=None, compare=False)
 
     @property
     def uri(self) -> str:
@@ -52,10 +67,15 @@ class ModelVersion:
         """The number TensorFlow Serving knows it by."""
         return int(self.folder)
 
-    def succeeds(self, other: "ModelVersion") -> bool:
-        """Return whether it is to be preferred to the other: a later version, or of another model altogether."""
-        same_model = (self.store, self.model) == (other.store, other.model)
-        return not same_model or self.version > other.version
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"version {self.version} of {self.model}"
+
+    def is_newer_than(self, other: "ModelVersion") -> bool:
+        """Return whether it was trained after the other; what is not known to be older is newer."""
+        # RFC 3339 in UTC and whole seconds sorts as text.
+        return other.trained is None or (self.trained or "") > other.trained
 
 
 def parse_uri(uri: str, *, digest: str | None = None, training_job: str | None = None) -> ModelVersion | Blocker:
@@ -75,46 +95,94 @@ def from_status(revision: RevisionStatus | None) -> ModelVersion | None:
     if revision is None:
         return None
     version = parse_uri(revision.uri, digest=revision.digest, training_job=revision.training_job)
-    return version if isinstance(version, ModelVersion) else None
+    if isinstance(version, Blocker):
+        return None
+    return replace(
+        version, training_job_uid=revision.training_job_uid, trained=revision.trained, selector=revision.selector
+    )
 
 
-def offer(job: Manifest) -> ModelVersion | None:
+def from_annotations(deployment: Manifest | None) -> ModelVersion | None:
+    """Return the model version that a Deployment was made for."""
+    notes = (deployment or {"metadata": {}})["metadata"].get("annotations", {})
+    version = parse_uri(
+        notes.get(MODEL_URI_ANNOTATION, ""),
+        digest=notes.get(MODEL_DIGEST_ANNOTATION),
+        training_job=notes.get(TRAINING_JOB_ANNOTATION),
+    )
+    if isinstance(version, Blocker):
+        return None
+    return replace(
+        version,
+        training_job_uid=notes.get(TRAINING_JOB_UID_ANNOTATION),
+        trained=notes.get(TRAINED_ANNOTATION),
+        selector=notes.get(SELECTOR_ANNOTATION),
+    )
+
+
+def annotations(model: ModelVersion) -> dict[str, str]:
+    """Return the annotations of a Deployment that say which model version it was made for."""
+    found = {
+        MODEL_URI_ANNOTATION: model.uri,
+        MODEL_DIGEST_ANNOTATION: model.digest,
+        TRAINING_JOB_ANNOTATION: model.training_job,
+        TRAINING_JOB_UID_ANNOTATION: model.training_job_uid,
+        TRAINED_ANNOTATION: model.trained,
+        SELECTOR_ANNOTATION: model.selector,
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def offer(job: Manifest, selector: str | None = None) -> ModelVersion | None:
     """Return the model version a TrainingJob offers, once it succeeded."""
     status = _status(job)
     if status.model is None or not is_true(status.conditions, "Succeeded"):
         return None
-    version = parse_uri(status.model.uri, digest=status.model.digest, training_job=job["metadata"]["name"])
-    return version if isinstance(version, ModelVersion) else None
+    metadata = job["metadata"]
+    version = parse_uri(status.model.uri, digest=status.model.digest, training_job=metadata["name"])
+    if isinstance(version, Blocker):
+        return None
+    trained = status.completion_time or metadata["creationTimestamp"]
+    return replace(version, training_job_uid=metadata["uid"], trained=trained, selector=selector)
 
 
-def newest(jobs: Sequence[Manifest]) -> ModelVersion | None:
-    """Return the offer of the TrainingJob that ended last."""
-    return offer(max(jobs, key=_age)) if (jobs := [job for job in jobs if offer(job)]) else None
+def newest(jobs: Sequence[Manifest], selector: str | None = None) -> ModelVersion | None:
+    """Return the offer of the TrainingJob that was completed last."""
+    return offer(max(jobs, key=_age), selector) if (jobs := [job for job in jobs if offer(job)]) else None
 
 
 def is_kept(last: ModelVersion, candidate: ModelVersion | None, *, gone: bool) -> bool:
     """Return whether to stay with the version that was last served rather than take the newest offer.
 
     What serves is never taken away for want of an offer; and a TrainingJob that is deleted once it is done (`gone`)
-    does not take its model along, which would roll the service back to the one before.
+    does not take its model along, which would roll the service back to the one before. Another selector is another
+    wish, though.
     """
-    return candidate is None or (gone and not candidate.succeeds(last))
+    if candidate is None:
+        return True
+    same_selector = last.selector is None or last.selector == candidate.selector
+    return gone and same_selector and not candidate.is_newer_than(last)
+
+
+def selector_text(labels: Mapping[str, str]) -> str:
+    """Return labels as people read them."""
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
 def waiting(jobs: Sequence[Manifest], labels: Mapping[str, str], namespace: str) -> Blocker:
     """Return what is being waited for as long as no TrainingJob offers a model."""
-    wanted = ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    selector = selector_text(labels)
     if not jobs:
         return Blocker(
             "NoTrainingJob",
-            f"no TrainingJob in namespace {namespace!r} has the labels {wanted}; "
+            f"no TrainingJob in namespace {namespace!r} has the labels {selector}; "
             "create one, or change spec.model.fromTraining.selector",
         )
     job = max(jobs, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"]))
     name, status = job["metadata"]["name"], _status(job)
     if status.phase == "Failed":
         reason = f" ({status.failure.reason})" if status.failure else ""
-        return Blocker("TrainingFailed", f"TrainingJob {name!r} failed{reason}, and no other with {wanted} succeeded")
+        return Blocker("TrainingFailed", f"TrainingJob {name!r} failed{reason}, and no other with {selector} succeeded")
     return Blocker("WaitingForTraining", f"TrainingJob {name!r} is {status.phase}; its model will be served")
 
 

@@ -4,16 +4,13 @@ from trainyard_api.conditions import merge
 from trainyard_api.modelservice import ModelServiceStatus, Phase, RevisionStatus
 from trainyard_api.names import (
     GRPC_PORT,
-    MODEL_DIGEST_ANNOTATION,
-    MODEL_URI_ANNOTATION,
     REST_PORT,
-    TRAINING_JOB_ANNOTATION,
 )
-from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import conditions, identity
 from trainyard_operator.serving.conditions import ServiceState
+from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.situation import Result, Situation, serving_revision
-from trainyard_operator.serving.source import ModelVersion, parse_uri
+from trainyard_operator.serving.source import ModelVersion, from_annotations, from_status
 
 
 def compute(before: ModelServiceStatus, situation: Situation, result: Result) -> ModelServiceStatus:
@@ -45,11 +42,11 @@ def _current(before: ModelServiceStatus, situation: Situation, revision: str | N
     ready, target = _ready(situation, revision), situation.revision
     if target is not None and revision == target.id:
         return _of(revision, target.model, ready)
-    model = _recorded(situation.observed.deployments.get(revision))
-    if model is not None:
-        return _of(revision, model, ready)
-    known = before.current if before.current and before.current.revision == revision else None
-    return known.model_copy(update={"ready": ready}) if known else None
+    for known in (before.current, before.next):
+        if known and known.revision == revision:
+            return known.model_copy(update={"ready": ready})
+    model = from_annotations(situation.observed.deployments.get(revision))
+    return _of(revision, model, ready) if model else None
 
 
 def _next(situation: Situation, serving: str | None) -> RevisionStatus | None:
@@ -68,33 +65,36 @@ def _ready(situation: Situation, revision: str | None) -> int:
 def _of(revision: str, model: ModelVersion, ready: int) -> RevisionStatus:
     return RevisionStatus(
         revision=revision,
+        model=model.model,
         model_version=model.version,
         uri=model.uri,
         digest=model.digest,
         ready=ready,
         training_job=model.training_job,
+        training_job_uid=model.training_job_uid,
+        trained=model.trained,
+        selector=model.selector,
     )
-
-
-def _recorded(deployment: Manifest | None) -> ModelVersion | None:
-    """Return the model version a Deployment was made for, as it is written on it."""
-    notes = (deployment or {"metadata": {}})["metadata"].get("annotations", {})
-    model = parse_uri(
-        notes.get(MODEL_URI_ANNOTATION, ""),
-        digest=notes.get(MODEL_DIGEST_ANNOTATION),
-        training_job=notes.get(TRAINING_JOB_ANNOTATION),
-    )
-    return model if isinstance(model, ModelVersion) else None
 
 
 def _selector(service: str, revision: str) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(identity.pod_selector(service, revision).items()))
 
 
+def _titles(target: Revision | None, current: RevisionStatus | None) -> tuple[str, str]:
+    """Return what to call the target and what serves, so that they can be told apart."""
+    if target is None or current is None:
+        return (target.model.title if target else ""), (f"version {current.model_version}" if current else "")
+    if (current.uri, current.revision != target.id) == (target.model.uri, True):
+        return f"revision {target.id} (image {target.server.image})", f"revision {current.revision}"
+    return target.model.title, (served.title if (served := from_status(current)) else current.uri)
+
+
 def _state(situation: Situation, result: Result, current: RevisionStatus | None) -> ServiceState:
     answering, count, target = current.ready if current else 0, situation.replicas, situation.revision
     rolling = target is not None and target.id != serving_revision(result.route)
-    keeps = f"; version {current.model_version} keeps serving" if current and answering and rolling else ""
+    which, other = _titles(target, current)
+    keeps = f"; {other} keeps serving" if answering and rolling else ""
     if blocker := result.blocker:
         return ServiceState("Degraded", blocker.reason, blocker.message + keeps, answering, blocker)
     if waiting := result.waiting:
@@ -102,7 +102,6 @@ def _state(situation: Situation, result: Result, current: RevisionStatus | None)
         return ServiceState(phase, waiting.reason, waiting.message + keeps, answering)
     if target is None:
         return ServiceState("Pending", "Unknown", "no model is known", answering)
-    which = f"version {target.model.version}"
     if rolling:
         said = f" ({min(situation.not_serving.items())[1]})" if situation.not_serving else ""
         message = f"{situation.answering} of {count} pods of {which} answer{said}{keeps}"

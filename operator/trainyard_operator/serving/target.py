@@ -1,6 +1,8 @@
 """Finds the revision that a ModelService asks for; the API server knows the TrainingJobs it follows."""
 
-from trainyard_api.modelservice import ModelService, ModelServiceStatus
+from collections.abc import Sequence
+
+from trainyard_api.modelservice import ModelService
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import CLAIM, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster
@@ -10,29 +12,30 @@ from trainyard_operator.serving.source import ModelVersion
 from trainyard_operator.workloads.blockers import STORE_NOT_FOUND, Blocker
 
 
-async def find_target(cluster: Cluster, service: ModelService | Blocker, before: ModelServiceStatus) -> Target:
-    """Return what the service shall serve, as far as that is known."""
+async def find_target(cluster: Cluster, service: ModelService | Blocker, held: Sequence[ModelVersion]) -> Target:
+    """Return what the service shall serve, as far as that is known.
+
+    Args:
+        held: The versions that are being brought up or served, the newest first.
+    """
     if isinstance(service, Blocker):
         return Target(blocker=service)
     if service.spec.model.uri is None:
-        return await _followed(cluster, service, before)
+        return await _followed(cluster, service, held)
     model = source.parse_uri(service.spec.model.uri)
     return Target(blocker=model) if isinstance(model, Blocker) else Target(_revision(service, model))
 
 
-async def _followed(cluster: Cluster, service: ModelService, before: ModelServiceStatus) -> Target:
+async def _followed(cluster: Cluster, service: ModelService, held: Sequence[ModelVersion]) -> Target:
     namespace, following = service.metadata["namespace"], service.spec.model.from_training
     labels = following.selector.match_labels if following else {}
     jobs = await cluster.select(TRAINING_JOB, namespace, labels=labels)
-    candidate = source.newest(jobs)
-    last = source.from_status(before.current or before.next)
-    # What nobody offers any more needs a closer look; all else, the usual case, costs no further call.
-    if (
-        last is not None
-        and last not in [source.offer(job) for job in jobs]
-        and source.is_kept(last, candidate, gone=await _is_gone(cluster, namespace, last))
-    ):
-        return Target(_revision(service, last))
+    candidate = source.newest(jobs, source.selector_text(labels))
+    offers = [source.offer(job) for job in jobs]
+    for last in held:
+        # What nobody offers any more needs a closer look; all else, the usual case, costs no further call.
+        if last not in offers and source.is_kept(last, candidate, gone=await _is_gone(cluster, namespace, last)):
+            return Target(_revision(service, last))
     if candidate is None:
         return Target(waiting=source.waiting(jobs, labels, namespace))
     return Target(_revision(service, candidate))

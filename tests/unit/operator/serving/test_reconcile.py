@@ -78,11 +78,15 @@ async def test_the_status_tells_what_serves_and_where() -> None:
     assert status["grpc"] == "churn.team.svc:8500"
     assert status["current"] == {
         "revision": revision,
+        "model": "churn",
         "modelVersion": 1,
         "uri": "pvc://models/churn/1",
         "digest": f"sha256:{1:064x}",
         "ready": 1,
         "trainingJob": "churn-1",
+        "trainingJobUid": "uid-of-1",
+        "trained": "2026-11-23T09:01:00Z",
+        "selector": "model=churn",
     }
     assert "next" not in status
     assert (status["replicas"], status["ready"], status["observedGeneration"]) == (1, "1/1", 1)
@@ -98,7 +102,7 @@ async def test_a_new_version_is_brought_up_beside_the_old_one_and_takes_over_whe
     assert world.serving() == old
     assert world.condition("Available") == ("True", "Answering")
     assert world.condition("Ready") == ("False", "RollingOut")
-    assert "version 1 keeps serving" in world.message("Ready")
+    assert "version 1 of churn keeps serving" in world.message("Ready")
     assert world.status()["next"]["modelVersion"] == 2
 
     await world.run()
@@ -211,7 +215,7 @@ async def test_a_version_that_never_gets_ready_leaves_the_old_one_serving() -> N
     assert world.condition("Available") == ("True", "Answering")
     assert world.condition("Stalled") == ("True", "ModelNotFound")
     assert "/trainyard/store/churn/2 does not exist" in world.message("Degraded")
-    assert "version 1 keeps serving" in world.message("Ready")
+    assert "version 1 of churn keeps serving" in world.message("Ready")
     assert world.events()[-1] == "Warning RolloutFailed"
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,7 +98,10 @@ def test_a_status_nobody_can_read_offers_nothing() -> None:
     assert newest([job]) is None
 
 
-LAST = ModelVersion("models", "churn", "2")
+def trained(minute: int, uri: str = "pvc://models/churn/2", selector: str = "model=churn") -> ModelVersion:
+    found = parse_uri(uri)
+    assert isinstance(found, ModelVersion)
+    return replace(found, trained=f"2026-11-23T09:{minute:02}:00Z", selector=selector)
 
 
 @pytest.mark.parametrize(
@@ -105,17 +109,22 @@ LAST = ModelVersion("models", "churn", "2")
     [
         pytest.param(None, True, True, id="what serves is not taken away for want of an offer"),
         pytest.param(None, False, True, id="nor when its job lost its labels"),
-        pytest.param(ModelVersion("models", "churn", "1"), True, True, id="a deleted job takes no model along"),
-        pytest.param(ModelVersion("models", "churn", "1"), False, False, id="a job that is there but not chosen does"),
-        pytest.param(ModelVersion("models", "churn", "3"), True, False, id="a later version is taken"),
-        pytest.param(ModelVersion("models", "other", "1"), True, False, id="so is another model"),
-        pytest.param(ModelVersion("elsewhere", "churn", "1"), True, False, id="so is another store"),
+        pytest.param((1, "pvc://models/churn/1"), True, True, id="a deleted job takes no model along"),
+        pytest.param((1, "pvc://models/churn/9"), True, True, id="whatever the numbers are"),
+        pytest.param((1, "pvc://models/other/1"), True, True, id="nor for another model that is older"),
+        pytest.param((1, "pvc://elsewhere/churn/3"), True, True, id="nor for another store's that is older"),
+        pytest.param((2, "pvc://models/other/1"), True, True, id="nor for one of the same second"),
+        pytest.param((1, "pvc://models/churn/1"), False, False, id="a job that is there but not chosen does"),
+        pytest.param((3, "pvc://models/churn/3"), True, False, id="what was trained later is taken"),
+        pytest.param((3, "pvc://models/churn/1"), True, False, id="also where numbers began again"),
+        pytest.param((3, "pvc://models/other/1"), True, False, id="also of another model"),
+        pytest.param((1, "pvc://models/other/1", "model=other"), True, False, id="another selector is another wish"),
     ],
 )
 def test_the_version_that_serves_is_kept_unless_there_is_a_reason(
-    candidate: ModelVersion | None, gone: bool, kept: bool
+    candidate: tuple[Any, ...] | None, gone: bool, kept: bool
 ) -> None:
-    assert is_kept(LAST, candidate, gone=gone) is kept
+    assert is_kept(trained(2), trained(*candidate) if candidate else None, gone=gone) is kept
 
 
 def test_without_any_job_the_labels_that_were_looked_for_are_told() -> None:

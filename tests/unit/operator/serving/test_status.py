@@ -118,4 +118,4 @@ def test_what_keeps_serving_is_said() -> None:
     assert after.current is not None
     assert after.next is not None
     assert (after.current.uri, after.next.uri) == (OLD.model.uri, REVISION.model.uri)
-    assert "version 1 keeps serving" in after.conditions[0].message
+    assert "version 1 of churn keeps serving" in after.conditions[0].message
