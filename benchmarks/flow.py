@@ -22,9 +22,9 @@ from typing import Any
 
 from demo.__main__ import MODEL, MODEL_SERVICES, QUICKSTART, TRAINING_JOBS, Demo
 from demo.launcher import launched
+from demo.manifests import documents
 from demo.screen import Screen
 from demo.session import Session, open_session
-from trainyard_devcluster import kustomize
 from trainyard_devcluster.resources import JOBS
 from trainyard_devcluster.strays import NODE_MARK, marked
 from trainyard_operator.settings import Settings
@@ -62,7 +62,7 @@ async def succeeded_to_serving(session: Session, rounds: int) -> list[float]:
     """Return the seconds from Succeeded to 100 % of the traffic, for one new version after another."""
     seconds = []
     for number in range(rounds):
-        (job,) = kustomize.load(QUICKSTART / "trainingjob.yaml")
+        (job,) = documents(QUICKSTART / "trainingjob.yaml")
         job["metadata"]["name"] = f"{MODEL}-again-{number}"
         job["spec"]["fit"] |= {"epochs": 2, "seed": number}
         await session.apply([job])
@@ -93,7 +93,7 @@ def operator_memory(cluster: Path) -> float:
 
 
 def _probe_job(name: str) -> Manifest:
-    (job,) = kustomize.load(QUICKSTART / "trainingjob.yaml")
+    (job,) = documents(QUICKSTART / "trainingjob.yaml")
     job["metadata"] = {"name": name}
     job["spec"]["program"] = {
         "container": {"image": Settings().trainer_image, "command": ["python", "-c", PROGRAM, name]}

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from demo.launcher import launched, stop
+from demo.manifests import documents, kustomized
 from demo.predict import Predictor, Row
 from demo.screen import Screen, answers, draining_line, service_line, training_line, training_panel
 from demo.session import POLL_SECONDS, DemoError, Session, open_session
 from demo.traffic import Tally, steady_traffic
-from trainyard_devcluster import kustomize
 from trainyard_devcluster.resources import DEPLOYMENTS, PODS, SERVICES, Resource
 
 ROOT = Path(__file__).parents[2]
@@ -43,8 +43,9 @@ class Demo:
 
     async def install(self) -> None:
         """Apply the CRDs and the operator, and wait until it runs."""
-        self._screen.stage("Installing Trainyard: kubectl apply -k manifests")
-        await self._session.apply([_lively(manifest) for manifest in kustomize.build(ROOT / "manifests")])
+        self._screen.stage("Installing Trainyard: kubectl apply -k manifests/crds, then -k manifests")
+        objects = [*kustomized(ROOT / "manifests/crds"), *kustomized(ROOT / "manifests")]
+        await self._session.apply([_lively(manifest) for manifest in objects])
         await self._session.wait(DEPLOYMENTS, "trainyard-operator", _available, namespace=SYSTEM_NAMESPACE, seconds=60)
         self._screen.say("the operator is running")
 
@@ -52,7 +53,7 @@ class Demo:
         """Apply the quickstart and watch it train."""
         self._screen.stage("Training on the UCI breast-cancer data: kubectl apply -k examples/quickstart")
         started = time.monotonic()
-        await self._session.apply(kustomize.build(QUICKSTART))
+        await self._session.apply(kustomized(QUICKSTART))
         model = await self._watch_training(MODEL)
         self.times["train"] = time.monotonic() - started
         accuracy = float(model["metrics"]["val_accuracy"])
@@ -86,7 +87,7 @@ class Demo:
         name = f"{MODEL}-2"
         self._screen.stage(f"Retraining with learning rate {RETRAIN_LEARNING_RATE}, while clients keep asking")
         started = time.monotonic()
-        (job,) = kustomize.load(QUICKSTART / "trainingjob.yaml")
+        (job,) = documents(QUICKSTART / "trainingjob.yaml")
         job["metadata"]["name"] = name
         job["spec"]["fit"]["optimizer"]["learningRate"] = RETRAIN_LEARNING_RATE
         async with steady_traffic(predictor, row) as tally:

@@ -2,14 +2,12 @@
 
 import copy
 import re
-import subprocess
 
 import kubernetes_validate
 import pytest
 import yaml
 
-from support.install import NAMESPACE, ROOT, by_name, manifests, rendered
-from support.kubectl import KUBECTL
+from support.install import NAMESPACE, ROOT, by_name, kustomized, manifests, rendered
 from support.pod_security import violations
 from trainyard_operator.cluster.permissions import PERMISSIONS
 
@@ -146,17 +144,24 @@ def test_the_namespace_enforces_the_restricted_standard():
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_every_manifest_is_part_of_the_kustomization():
-    listed = yaml.safe_load((ROOT / "manifests/kustomization.yaml").read_text(encoding="utf-8"))["resources"]
-    files = {
-        str(path.relative_to(ROOT / "manifests"))
-        for folder in ("crds", "operator", "rbac")
-        for path in (ROOT / "manifests" / folder).iterdir()
-    }
-    assert set(listed) == files
+def test_every_manifest_is_part_of_a_kustomization():
+    folders = ("crds", "operator", "rbac")
+    paths = [path for folder in folders for path in (ROOT / "manifests" / folder).glob("*.yaml")]
+    texts = [path.read_text(encoding="utf-8") for path in paths if path.name != "kustomization.yaml"]
+    written = [each for text in texts for each in yaml.safe_load_all(text)]
+    assert by_name(written) == by_name(manifests())
 
 
-def test_kubectl_reads_the_kustomization_as_we_do():
-    command = [str(KUBECTL), "kustomize", str(ROOT / "manifests")]
-    output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-    assert by_name(yaml.safe_load_all(output)) == by_name(manifests())
+def test_the_crds_go_only_when_they_are_named():
+    kinds = {each["kind"] for each in kustomized("manifests")}
+    assert "Deployment" in kinds
+    assert "CustomResourceDefinition" not in kinds
+    assert {each["kind"] for each in kustomized("manifests/crds")} == {"CustomResourceDefinition"}
+
+
+def test_one_value_moves_every_image_of_the_manifests_to_a_registry():
+    moved, plain = kustomized("manifests/overlays/registry"), kustomized("manifests")
+    assert by_name(moved).keys() == by_name(plain).keys()
+    before, after = yaml.safe_dump_all(plain), yaml.safe_dump_all(moved)
+    assert after.count(" registry.example.com/trainyard/") == before.count(" trainyard/") == 3
+    assert after.replace("registry.example.com/", "") == before

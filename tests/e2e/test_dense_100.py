@@ -17,7 +17,7 @@ def test_the_commands_of_its_page_train_it(tmp_path: Path) -> None:
     commands = commands_in(FOLDER / "README.md", "kubectl")
     with devcluster(tmp_path) as kubeconfig:
         environment = kubectl.environment(kubeconfig, tmp_path)
-        run(["kubectl apply -k manifests"], environment)
+        run(["kubectl apply -k manifests/crds", "kubectl apply -k manifests"], environment)
         printed = run(commands, environment)
         with connect(kubeconfig) as client:
             job = Api(client, "default").get(yaml.safe_load((FOLDER / "trainingjob.yaml").read_text()))

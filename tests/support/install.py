@@ -1,13 +1,15 @@
-"""What the two ways of installing produce: `kubectl apply -k manifests`, and the chart as a real Helm renders it."""
+"""What the two ways of installing produce: kubectl's kustomizations, and the chart as a real Helm renders it."""
 
 from collections.abc import Iterable
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import helm_python
 import yaml
 
-from trainyard_devcluster import kustomize
+from support import kubectl
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/trainyard"
@@ -17,8 +19,18 @@ Manifest = dict[str, Any]
 
 
 def manifests() -> list[Manifest]:
-    """Return the objects of `kubectl apply -k manifests`."""
-    return kustomize.build(ROOT / "manifests")
+    """Return the objects of `kubectl apply -k manifests/crds` and `kubectl apply -k manifests`."""
+    return [*kustomized("manifests/crds"), *kustomized("manifests")]
+
+
+def kustomized(folder: str) -> list[Manifest]:
+    """Return the objects of `kubectl apply -k FOLDER`."""
+    return deepcopy(_kustomized(folder))
+
+
+@cache
+def _kustomized(folder: str) -> list[Manifest]:
+    return list(yaml.safe_load_all(kubectl.kubectl("kustomize", str(ROOT / folder), env={})))
 
 
 def rendered(values: dict[str, Any] | None = None, *, name: str = "trainyard") -> list[Manifest]:
