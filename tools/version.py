@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
-_FOLDERS = ("charts", "examples", "manifests")
+_FOLDERS = ("charts", "docs", "examples", "manifests")
 _WRITTEN = re.compile(
     r"""(?P<before>
           \btrainyard/(?:operator|trainer):           # an image
@@ -28,7 +28,8 @@ def project_version(root: Path) -> str:
 
 def written_files(root: Path, version: str) -> dict[Path, str]:
     """Return the files that write the version out, with the text that they should have."""
-    paths = [path for folder in _FOLDERS for path in sorted((root / folder).rglob("*.yaml"))]
+    folders = [path for folder in _FOLDERS for path in sorted((root / folder).rglob("*.*"))]
+    paths = [root / "README.md", *(path for path in folders if path.suffix in (".md", ".yaml"))]
     texts = {path: path.read_text(encoding="utf-8") for path in paths}
     return {path: _replaced(_WRITTEN, text, version) for path, text in texts.items() if _WRITTEN.search(text)}
 

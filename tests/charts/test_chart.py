@@ -94,6 +94,14 @@ def test_images_come_from_where_the_values_say(image, reference):
     assert _env(container)["TRAINYARD_OPERATOR_IMAGE"] == reference
 
 
+def test_one_value_moves_every_image_to_a_registry():
+    container = _container(rendered({"registry": "registry.example.com/team"}))
+    images = [container["image"], *(_env(container)[f"TRAINYARD_{name}_IMAGE"] for name in ("OPERATOR", "TRAINER"))]
+    assert images == [
+        f"registry.example.com/team/trainyard/{name}:{VERSION}" for name in ("operator", "operator", "trainer")
+    ]
+
+
 def test_the_training_image_is_a_setting_of_the_operator():
     container = _container(rendered({"trainerImage": {"registry": "r.example.com", "tag": "gpu"}}))
     assert _env(container)["TRAINYARD_TRAINER_IMAGE"] == "r.example.com/trainyard/trainer:gpu"

@@ -12,11 +12,17 @@ from support.pages import ROOT, commands_in, run
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """What each command printed."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of commands that reach a devcluster of these tests."""
     folder = tmp_path_factory.mktemp("readme")
     with devcluster(folder) as kubeconfig:
-        yield run(commands_in(ROOT / "README.md", "kubectl"), kubectl.environment(kubeconfig, folder))
+        yield kubectl.environment(kubeconfig, folder)
+
+
+@pytest.fixture(scope="module")
+def printed(cluster: dict[str, str]) -> dict[str, str]:
+    """What each command printed."""
+    return run(commands_in(ROOT / "README.md", "kubectl"), cluster)
 
 
 def test_get_shows_how_the_training_and_the_service_are(printed: dict[str, str]) -> None:
@@ -32,6 +38,11 @@ def test_a_row_sent_through_the_api_server_is_predicted(printed: dict[str, str])
 
     assert prediction["label"] == "malignant"
     assert prediction["probability"] > 0.5
+
+
+def test_removing_the_operator_leaves_the_kinds_of_the_users(printed: dict[str, str], cluster: dict[str, str]) -> None:
+    assert 'deployment.apps "trainyard-operator" deleted' in printed["delete"]
+    assert kubectl.kubectl("get", "trainingjobs", "--all-namespaces", env=cluster) == ""
 
 
 def test_describe_tells_the_story(printed: dict[str, str]) -> None:

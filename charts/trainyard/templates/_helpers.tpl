@@ -54,12 +54,13 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
-{{- /* Takes a list: the image's values and the tag to use where they name none. */ -}}
+{{- /* Takes a list: the root context and the image's values. */ -}}
 {{- define "trainyard.image" -}}
-{{- $image := index . 0 -}}
-{{- with $image.registry }}{{ . }}/{{ end -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- with default $root.Values.registry $image.registry }}{{ . }}/{{ end -}}
 {{- $image.repository -}}
-{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ default (index . 1) $image.tag }}{{ end -}}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ default $root.Chart.AppVersion $image.tag }}{{ end -}}
 {{- end -}}
 
 {{- /* What the operator calls, and nothing else: operator/trainyard_operator/cluster/permissions.py. */ -}}

@@ -53,9 +53,9 @@ def test_no_other_file_writes_the_tag_of_an_image() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for folder in ("charts", "examples", "manifests"):
+    for folder in ("charts", "docs", "examples", "manifests"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    for file in ("pyproject.toml", "CHANGELOG.md"):
+    for file in ("pyproject.toml", "CHANGELOG.md", "README.md"):
         shutil.copy(ROOT / file, tmp_path)
     return tmp_path
 

@@ -139,7 +139,7 @@ def test_wait_for_conditions_fields_and_deletion(kubectl: Kubectl) -> None:
 
 def test_explain_speaks_of_built_in_and_custom_kinds(kubectl: Kubectl) -> None:
     assert "KIND:       Deployment" in kubectl("explain", "deployment.spec.strategy")
-    kubectl("apply", "-f", str(REPOSITORY / "manifests" / "crds"))
+    kubectl("apply", "-k", str(REPOSITORY / "manifests" / "crds"))
     kubectl("wait", "--for=condition=Established", "crd/trainingjobs.trainyard.dev", "--timeout=5s")
     kubectl("get", "tj,ms")
     assert "How to train." in kubectl("explain", "tj.spec.fit")
@@ -151,7 +151,7 @@ def test_custom_resources_are_applied_and_refused(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=a_widget("one", size=1))
     assert kubectl("get", "wd").splitlines()[0].split() == ["NAME", "AGE"]
     assert kubectl("get", "gadgets", "-o", "name") == "widget.example.dev/one\n"
-    kubectl("apply", "-f", str(REPOSITORY / "manifests" / "crds"))
+    kubectl("apply", "-k", str(REPOSITORY / "manifests" / "crds"))
     job = yaml.safe_load((REPOSITORY / "examples" / "quickstart" / "trainingjob.yaml").read_text())
     kubectl("apply", "-f", "-", stdin=job)
     both = job | {"metadata": {"name": "both"}, "spec": job["spec"] | {"program": {}}}
