@@ -17,7 +17,7 @@ from typing import Any
 from support.trainer_pairs import tf_configs
 from trainyard_trainer.errors import PeerLost
 from trainyard_trainer.workers.cluster import read_cluster
-from trainyard_trainer.workers.rendezvous import meet
+from trainyard_trainer.workers.rendezvous import Invitation, meet
 
 BEAT_SECONDS = 0.05
 
@@ -30,7 +30,9 @@ def _work(config: str, met: Path, *, waits_for_ever: bool) -> None:
         os._exit(loss.exit_code)
 
     cluster = read_cluster({"TF_CONFIG": config})
-    meeting = meet(cluster, {}, seconds=60, abandon=lambda loss: end(loss, "abandoned"), beat_seconds=BEAT_SECONDS)
+    meeting = meet(
+        cluster, Invitation({}), seconds=60, abandon=lambda loss: end(loss, "abandoned"), beat_seconds=BEAT_SECONDS
+    )
     met.touch()
     if waits_for_ever:
         threading.Event().wait()  # as TensorFlow does for another worker's gradient

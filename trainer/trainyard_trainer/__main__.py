@@ -28,7 +28,7 @@ from trainyard_trainer.tree_settings import most_epochs
 from trainyard_trainer.workers.cluster import Cluster
 from trainyard_trainer.workers.group import Peers
 from trainyard_trainer.workers.parameter_server import Server, Servers
-from trainyard_trainer.workers.rendezvous import ALONE, meet
+from trainyard_trainer.workers.rendezvous import ALONE, Invitation, meet
 
 EXIT_FAILED = 1
 LOSS_SECONDS = 15.0
@@ -103,7 +103,8 @@ class Program:
         )
         self._meeting = meet(
             cluster,
-            terms(run),
+            # The API server's uid is known to those who may read the job, and to its pods.
+            Invitation(terms(run), secret=str(run.job.metadata.get("uid") or "")),
             seconds=run.startup_seconds,
             abandon=self._abandon,
             join=self._join(cluster) if cluster.is_asynchronous else None,

@@ -5,6 +5,8 @@ TF_CONFIG, which is TensorFlow's later; the connections that were made stay for 
 """
 
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import select
@@ -26,6 +28,23 @@ CONNECT_SECONDS = 60
 """TensorFlow's servers find each other in a second or two, but for those whose ports a network keeps shut."""
 _LOOK_SECONDS = 0.25
 _HELLO_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What brings workers together.
+
+    Attributes:
+        terms: What all must agree in, by name.
+        secret: What only those of this training know. Whoever does not prove to know it is a stranger.
+    """
+
+    terms: Mapping[str, Any]
+    secret: str = ""
+
+    def proof(self, hello: str) -> str:
+        """Return what a worker adds to its hello; it says nothing of the secret."""
+        return hmac.new(self.secret.encode(), hello.encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +102,22 @@ def check_same_data(peers: Peers, digest: str) -> None:
 
 def meet(
     cluster: Cluster,
-    terms: Mapping[str, Any],
+    invitation: Invitation,
     *,
     seconds: float,
     abandon: Callable[[PeerLost], None],
     beat_seconds: float = BEAT_SECONDS,
     join: Callable[[Mapping[int, socket.socket]], Peers] | None = None,
 ) -> Meeting:
-    """Wait until all workers are there. `terms` is what all must agree in, by name; `join` makes other peers of them.
+    """Wait until all workers are there. `join` makes other peers of them.
 
     Raises:
         BadInput: another worker came for something else.
         PeersMissing: not all came within so many seconds.
     """
     deadline = time.monotonic() + seconds
-    host = _Host(cluster, terms, deadline, seconds) if cluster.is_chief else _Guest(cluster, terms, deadline, seconds)
-    connections, addresses = host.meet()
+    side = _Host if cluster.is_chief else _Guest
+    connections, addresses = side(cluster, invitation, deadline, seconds).meet()
     if join:
         return Meeting(join(connections), addresses, abandon)
     peers = ConnectedPeers(
@@ -110,8 +129,8 @@ def meet(
 class _Host:
     """The chief's side."""
 
-    def __init__(self, cluster: Cluster, terms: Mapping[str, Any], deadline: float, seconds: float) -> None:
-        self._cluster, self._terms, self._deadline, self._seconds = cluster, terms, deadline, seconds
+    def __init__(self, cluster: Cluster, invitation: Invitation, deadline: float, seconds: float) -> None:
+        self._cluster, self._invitation, self._deadline, self._seconds = cluster, invitation, deadline, seconds
         self._guests: dict[int, tuple[socket.socket, int]] = {}
 
     def meet(self) -> tuple[dict[int, socket.socket], tuple[str, ...]]:
@@ -135,22 +154,37 @@ class _Host:
         return connections, addresses
 
     def _admit(self, connection: socket.socket) -> None:
-        connection.settimeout(_HELLO_SECONDS)
         try:
-            kind, content = receive(connection, MOST_BYTES_OF_A_STRANGER)
-            hello = json.loads(content) if kind == HELLO else {}
-            index, port, terms = int(hello["index"]), int(hello["port"]), dict(hello["terms"])
+            index, port, terms = self._read_hello(connection)
         except (OSError, ValueError, KeyError, TypeError):
             connection.close()  # a stranger, such as a port scanner
             return
         self._forget_who_left()  # it may be the same worker, started anew
         if index in self._guests:
             _refuse(connection, f"TF_CONFIG task.index {index} is taken: give each process an index of its own")
-        elif fault := _difference(self._terms, terms, index):
+        elif fault := _difference(self._invitation.terms, terms, index):
             _refuse(connection, fault)
             raise self._refuse_all(BadInput(fault))
         else:
             self._guests[index] = connection, port
+
+    def _read_hello(self, connection: socket.socket) -> tuple[int, int, dict[str, Any]]:
+        """Return index, port and terms of a worker that has proved to belong here."""
+        connection.settimeout(_HELLO_SECONDS)
+        latest = time.monotonic() + _HELLO_SECONDS
+
+        def in_time() -> None:
+            # A stranger that sends a byte now and then would keep everybody else waiting.
+            if time.monotonic() > latest:
+                raise TimeoutError
+
+        kind, content = receive(connection, MOST_BYTES_OF_A_STRANGER, alive=in_time)
+        message = json.loads(content) if kind == HELLO else {}
+        said, proof = str(message["hello"]), str(message["proof"])
+        if not hmac.compare_digest(proof.encode(), self._invitation.proof(said).encode()):
+            raise ValueError("it does not know the secret")
+        hello = json.loads(said)
+        return int(hello["index"]), int(hello["port"]), dict(hello["terms"])
 
     def _forget_who_left(self) -> None:
         for index, (connection, _) in list(self._guests.items()):
@@ -178,8 +212,8 @@ class _Host:
 class _Guest:
     """The side of all others."""
 
-    def __init__(self, cluster: Cluster, terms: Mapping[str, Any], deadline: float, seconds: float) -> None:
-        self._cluster, self._terms, self._deadline, self._seconds = cluster, terms, deadline, seconds
+    def __init__(self, cluster: Cluster, invitation: Invitation, deadline: float, seconds: float) -> None:
+        self._cluster, self._invitation, self._deadline, self._seconds = cluster, invitation, deadline, seconds
         self._trouble = "it has not answered"
 
     def meet(self) -> tuple[dict[int, socket.socket], tuple[str, ...]]:
@@ -200,13 +234,13 @@ class _Guest:
     def _call(self, chief: Address) -> socket.socket | None:
         try:
             port = _usable_port(self._cluster.addresses[self._cluster.index][1])
-            hello = {"index": self._cluster.index, "port": port, "terms": dict(self._terms)}
+            hello = json.dumps({"index": self._cluster.index, "port": port, "terms": dict(self._invitation.terms)})
             connection = socket.create_connection(chief, timeout=_HELLO_SECONDS)
         except OSError as error:
             self._trouble = one_line(error)
             return None
         with contextlib.suppress(OSError):  # a chief that is gone again is noticed while waiting for its answer
-            send(connection, HELLO, json.dumps(hello).encode())
+            send(connection, HELLO, json.dumps({"hello": hello, "proof": self._invitation.proof(hello)}).encode())
         return connection
 
     def _wait(self, connection: socket.socket) -> tuple[str, ...] | None:

@@ -28,10 +28,10 @@ DYING = """
 import os, signal, sys
 
 from trainyard_trainer.spec import read_run, terms
-from trainyard_trainer.workers.rendezvous import meet
+from trainyard_trainer.workers.rendezvous import Invitation, meet
 
 run = read_run(sys.argv[1], os.environ)
-meeting = meet(run.cluster, terms(run), seconds=60, abandon=print)
+meeting = meet(run.cluster, Invitation(terms(run)), seconds=60, abandon=print)
 for handed_in in (False, 1 << 30):  # whether it was trained before, and the memory for data
     meeting.peers.gather(handed_in)
 with meeting.connecting():

@@ -17,7 +17,7 @@ from trainyard_trainer.workers.cluster import Cluster
 from trainyard_trainer.workers.connection import Link
 from trainyard_trainer.workers.group import Peers
 from trainyard_trainer.workers.parameter_server import Server, Servers
-from trainyard_trainer.workers.rendezvous import meet
+from trainyard_trainer.workers.rendezvous import Invitation, meet
 
 CHIEF, WORKER, SERVER = 0, 1, 3
 
@@ -67,7 +67,7 @@ class Party:
             if cluster.is_chief
             else partial(Server, **settings)
         )
-        return meet(cluster, {}, seconds=20, abandon=lambda loss: None, join=join).peers
+        return meet(cluster, Invitation({}), seconds=20, abandon=lambda loss: None, join=join).peers
 
     def _miss(self, what: str) -> None:
         self.said.append(what)

@@ -1,5 +1,6 @@
 """Workers meet, talk and lose each other: in threads, without TensorFlow."""
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from trainyard_trainer.fitting.step_sync import Call, Turn, WeightsDiffer, add_u
 from trainyard_trainer.workers.cluster import Cluster
 from trainyard_trainer.workers.connection import FAREWELL, HELLO, Link, receive, send
 from trainyard_trainer.workers.group import NOBODY, ConnectedPeers, Peers
-from trainyard_trainer.workers.rendezvous import Meeting, check_same_data, meet
+from trainyard_trainer.workers.rendezvous import Invitation, Meeting, check_same_data, meet
 
 TERMS = {"the job": "churn", "the number of workers": 3}
 
@@ -35,9 +36,16 @@ def addresses(count: int) -> tuple[tuple[str, int], ...]:
 
 
 def join(
-    pool: ThreadPoolExecutor, cluster: Cluster, *, terms: dict[str, Any] = TERMS, seconds: float = 20
+    pool: ThreadPoolExecutor,
+    cluster: Cluster,
+    *,
+    terms: dict[str, Any] = TERMS,
+    secret: str = "secret",
+    seconds: float = 20,
 ) -> "Future[Meeting]":
-    return pool.submit(meet, cluster, terms, seconds=seconds, abandon=lambda loss: None, beat_seconds=0.05)
+    return pool.submit(
+        meet, cluster, Invitation(terms, secret), seconds=seconds, abandon=lambda loss: None, beat_seconds=0.05
+    )
 
 
 @pytest.fixture
@@ -130,11 +138,40 @@ def test_an_index_can_be_had_once_and_strangers_are_not_counted(pool: ThreadPool
     stranger.close()
 
 
+def hello_of(index: int, terms: dict[str, Any], invitation: Invitation) -> bytes:
+    hello = json.dumps({"index": index, "port": 1, "terms": terms})
+    return json.dumps({"hello": hello, "proof": invitation.proof(hello)}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b'{"index": 1, "port": 1, "terms": {}}', id="no proof"),
+        pytest.param(hello_of(1, {}, Invitation({}, "guessed")), id="another secret and other terms"),
+        pytest.param(hello_of(1, TERMS, Invitation(TERMS, "guessed")), id="another secret and the same terms"),
+        pytest.param(b'{"hello": "{}", "proof": "\\ud800"}', id="a proof that is no text"),
+        pytest.param(b"[]", id="no object"),
+        pytest.param(b"\xff\xfe", id="no JSON"),
+    ],
+)
+def test_the_hello_of_a_stranger_ends_nothing(content: bytes, pool: ThreadPoolExecutor) -> None:
+    where = addresses(2)
+    chief = join(pool, Cluster(where, 0))
+    with closing(_connect(where[0])) as stranger:
+        send(stranger, HELLO, content)
+        assert stranger.recv(1) == b""  # dropped without an answer
+
+    guest = join(pool, Cluster(where, 1))
+
+    for worker in (chief, guest):
+        worker.result(timeout=20).peers.leave()
+
+
 def test_a_worker_that_was_started_anew_while_the_others_wait_is_let_in(pool: ThreadPoolExecutor) -> None:
     where = addresses(3)
     chief = join(pool, Cluster(where, 0))
     gone = _connect(where[0])
-    send(gone, HELLO, b'{"index": 1, "port": 1, "terms": {"the job": "churn", "the number of workers": 3}}')
+    send(gone, HELLO, hello_of(1, TERMS, Invitation(TERMS, "secret")))
     gone.close()
 
     others = [join(pool, Cluster(where, index)) for index in (1, 2)]
