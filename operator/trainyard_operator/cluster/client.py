@@ -5,7 +5,8 @@ costs ten times as much as reading JSON.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from trainyard_api.names import FIELD_MANAGER
 from trainyard_operator.cluster.answers import json_in, object_in, page_in
@@ -71,6 +72,19 @@ class KubernetesCluster:
             if not token:
                 return found, version
             query = query | {"continue": token}
+
+    def watch(
+        self, kind: Kind, namespace: str | None, *, labels: Mapping[str, str], version: str
+    ) -> AsyncIterator[bytes]:
+        """Yield the events since a version, each as a line of JSON."""
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            # Not all watches of all operators end in the same second.
+            "timeoutSeconds": str(random.randint(300, 600)),  # noqa: S311
+        }
+        return self._transport.stream(Request("GET", path(kind, namespace), query | _selector(labels)))
 
     async def log(self, namespace: str, pod: str, *, container: str, lines: int, most_bytes: int) -> str:
         """See `port.Cluster.log`."""

@@ -39,3 +39,7 @@ class Forbidden(ApiError):
 
 class Unavailable(ApiError):
     """No answer, none that makes sense, too many requests or a server error: try again later (429, 5xx, time-outs)."""
+
+
+class ConnectionLost(Unavailable):
+    """The connection broke before the answer was complete; whether the request was carried out is not known."""

@@ -12,17 +12,13 @@ from kubernetes.aio.client import ApiClient
 from trainyard_api.names import FIELD_MANAGER
 from trainyard_operator.cluster.answers import Answer
 from trainyard_operator.cluster.connect import load_configuration
-from trainyard_operator.cluster.errors import ApiError, Unavailable
+from trainyard_operator.cluster.errors import ApiError, ConnectionLost, Unavailable
 from trainyard_operator.cluster.port import Manifest
 
 _REPEATS = 10
 """As client-go: how often a request is repeated that the server, or the network, turned away for the moment."""
 _SILENCE = 75.0
 """Seconds after which a watch that says nothing is taken to be dead: servers send a bookmark every minute or so."""
-
-
-class ConnectionLost(Unavailable):
-    """The connection broke before the answer came; whether the request was carried out is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +91,18 @@ class Transport:
         raise AssertionError("unreachable")
 
     async def stream(self, request: Request) -> AsyncIterator[bytes]:
-        """Yield the lines of an answer that goes on; ends where the server, or the network, ends it.
+        """Yield the lines of an answer that goes on, until the server ends it or falls silent.
 
         Raises:
+            ConnectionLost: the connection broke.
             ApiError: there was no good answer.
         """
         response = await self._open(request)
         try:
             async for line in response.content:
                 yield line
-        except TimeoutError as error:
-            raise ConnectionLost(f"{request}: nothing came for {_SILENCE:g} s") from error
+        except TimeoutError:
+            return
         except (aiohttp.ClientError, ValueError) as error:
             raise ConnectionLost(f"{request}: {error}") from error
         finally:
