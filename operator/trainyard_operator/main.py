@@ -6,10 +6,17 @@ import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 
+from trainyard_api.names import MANAGED_BY, MANAGED_BY_LABEL
+from trainyard_operator.cluster.cached import Cache, CachedCluster, Feed
 from trainyard_operator.cluster.client import KubernetesCluster
 from trainyard_operator.cluster.errors import ApiError, NotFound
+from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, JOB, POD, SERVICE
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.cluster.reflector import Reflector
+from trainyard_operator.cluster.store import Store
 from trainyard_operator.runtime.backoff import Backoff
 from trainyard_operator.runtime.health import Health, LoopLag
 from trainyard_operator.runtime.http import application, serve
@@ -17,7 +24,7 @@ from trainyard_operator.runtime.logs import configure
 from trainyard_operator.runtime.metrics import Metrics
 from trainyard_operator.runtime.queue import WorkQueue
 from trainyard_operator.runtime.resync import Resync
-from trainyard_operator.runtime.router import Router
+from trainyard_operator.runtime.router import Router, owners_of
 from trainyard_operator.runtime.workers import Workers
 from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader
 from trainyard_operator.serving.pod import FetchImages
@@ -25,11 +32,14 @@ from trainyard_operator.serving.reconcile import ModelServiceReconciler
 from trainyard_operator.settings import Settings, load
 from trainyard_operator.training.progress_reader import HttpProgressReader
 from trainyard_operator.training.reconcile import TrainingJobReconciler
-from trainyard_operator.watchers import PARENTS, watch
+from trainyard_operator.watchers import PARENTS, Watches
 from trainyard_operator.workloads.report import DeliveredEvents
 
 logger = logging.getLogger(__name__)
 
+CHILDREN = {kind: {MANAGED_BY_LABEL: MANAGED_BY} for kind in (JOB, DEPLOYMENT, POD, SERVICE, CONFIG_MAP)}
+WATCHED = CHILDREN | {CLAIM: {}}
+"""What is watched beside our own resources, by its labels: children, and the claims that pods wait for."""
 _WARM_UP = 60.0
 """Seconds after which what is in memory is taken to stay."""
 
@@ -42,10 +52,45 @@ async def run(settings: Settings) -> int:
     backoff = Backoff()
     delivered = DeliveredEvents(metrics.reported)
     lag = LoopLag(metrics)
+    namespaces: Sequence[str | None] = settings.namespace_list or (None,)
     async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(
-            KubernetesCluster(timeout=settings.request_timeout, observe=metrics.requested)
+        server = await stack.enter_async_context(
+            KubernetesCluster(
+                timeout=settings.request_timeout, patience=settings.reconcile_deadline / 2, observe=metrics.requested
+            )
         )
+        stores = {(kind, namespace): Store() for kind in PARENTS for namespace in namespaces}
+        resync = Resync(
+            cluster=server,
+            stores=stores,
+            router=router,
+            queue=queue,
+            backoff=backoff,
+            metrics=metrics,
+            period=settings.resync_interval,
+            spread=settings.resync_interval / 10,
+        )
+        watches = Watches(
+            stores=stores,
+            router=router,
+            resync=resync,
+            namespaces=namespaces,
+            request_timeout=settings.request_timeout,
+        )
+        reflectors = [
+            Reflector(
+                server,
+                kind,
+                namespace,
+                labels,
+                on_change=lambda _, change: router.child(change.manifest),
+                on_relist=resync.soon,
+            )
+            for kind, labels in WATCHED.items()
+            for namespace in namespaces
+        ]
+        _measure(metrics, watches, reflectors)
+        cluster = CachedCluster(server, _cache(watches, reflectors), on_write=lambda child: _progressed(backoff, child))
         progress = await stack.enter_async_context(HttpProgressReader())
         workers = Workers(
             queue=queue,
@@ -70,38 +115,57 @@ async def run(settings: Settings) -> int:
             deadline=settings.reconcile_deadline,
             expected=(ApiError,),
         )
-        resync = Resync(
-            cluster=cluster,
-            kinds=PARENTS,
-            namespaces=settings.namespace_list or (None,),
-            router=router,
-            queue=queue,
-            backoff=backoff,
-            metrics=metrics,
-            period=settings.resync_interval,
-            spread=settings.resync_interval / 10,
-        )
-        started = asyncio.Event()
         health = Health(
             live=[
-                lambda: None if workers.running == settings.workers else f"{workers.running} workers are running",
+                lambda: (
+                    None if workers.running in (None, settings.workers) else f"{workers.running} workers are running"
+                ),
                 lambda: "a reconcile hangs" if workers.longest_running() > 2 * settings.reconcile_deadline else None,
                 lag.check,
             ],
-            ready=[resync.check, lambda: None if started.is_set() else "the watches have not started yet"],
+            ready=[resync.check, watches.check],
+            notes=lambda: [*watches.notes(), *(f"{each}: {each.problem}" for each in reflectors if each.problem)],
         )
         runner = await serve(application(metrics, health), settings.host, settings.port)
         stack.push_async_callback(runner.cleanup)
         logger.info("Serving metrics and probes on port %s", runner.addresses[0][1])
         asyncio.get_running_loop().call_later(_WARM_UP, _freeze)
-        # kopf cancels what it finds started after itself, so it comes last.
         parts = [
-            asyncio.create_task(workers.run(settings.workers), name="workers"),
+            asyncio.create_task(_work(workers, settings.workers, reflectors), name="workers"),
             asyncio.create_task(resync.run(), name="resync"),
             asyncio.create_task(lag.run(), name="loop lag"),
+            *(asyncio.create_task(reflector.run(), name=f"watch of {reflector}") for reflector in reflectors),
         ]
-        watches = watch(router, settings.namespace_list, started=started, request_timeout=settings.request_timeout)
-        return await _supervise(asyncio.create_task(watches, name="watches"), parts)
+        return await _supervise(asyncio.create_task(watches.run(), name="watches"), parts)
+
+
+async def _work(workers: Workers, count: int, reflectors: Sequence[Reflector]) -> None:
+    """Work once all children are known; of a namespace that cannot be watched they are read as they are needed."""
+    await asyncio.gather(*(reflector.tried.wait() for reflector in reflectors))
+    await workers.run(count)
+
+
+def _cache(watches: Watches, reflectors: Sequence[Reflector]) -> Cache:
+    feeds = {
+        (kind, namespace): Feed(store, {}, partial(watches.is_watched, namespace))
+        for (kind, namespace), store in watches.stores.items()
+    }
+    for each in reflectors:
+        feeds[each.kind, each.namespace] = Feed(each.store, each.labels, each.is_reliable)
+    return Cache(feeds)
+
+
+def _measure(metrics: Metrics, watches: Watches, reflectors: Sequence[Reflector]) -> None:
+    for kind, namespace in watches.stores:
+        metrics.watches(kind.plural, namespace, partial(watches.is_watched, namespace))
+    for reflector in reflectors:
+        metrics.watches(reflector.kind.plural, reflector.namespace, reflector.is_reliable)
+
+
+def _progressed(backoff: Backoff, child: Manifest) -> None:
+    """Who gets on starts over with a short delay, should something go wrong further on."""
+    for key in owners_of(child):
+        backoff.forget(key)
 
 
 async def _supervise(watching: asyncio.Task[None], parts: Sequence[asyncio.Task[None]]) -> int:

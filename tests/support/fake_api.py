@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from support.fake_cluster import FakeCluster
 from trainyard_operator.cluster import kinds
-from trainyard_operator.cluster.errors import AlreadyExists, ApiError
+from trainyard_operator.cluster.errors import AlreadyExists, ApiError, Forbidden
 from trainyard_operator.cluster.kinds import Kind
 from trainyard_operator.cluster.port import Manifest
 
@@ -25,19 +26,23 @@ class FakeApi:
     Attributes:
         watches: How many watches are open.
         broken: What every watch says next, instead of an event.
+        forbidden: Namespaces in which nothing may be read or written.
+        refused: How many requests were refused for that.
     """
 
     def __init__(self, cluster: FakeCluster) -> None:
         self.cluster = cluster
         self.watches = 0
         self.broken: Manifest | None = None
+        self.forbidden: set[str] = set()
+        self.refused = 0
         self._log: list[_Change] = []
         self._streams: list[asyncio.Queue[_Change | None]] = []
         cluster.on_change = self._remember
 
     def application(self) -> web.Application:
         """Return the web application."""
-        app = web.Application()
+        app = web.Application(middlewares=[self._authorize])
         app.router.add_get("/api", self._core)
         app.router.add_get("/apis", self._groups)
         for version in sorted({each.api_version for each in KINDS}):
@@ -51,6 +56,13 @@ class FakeApi:
             app.router.add_patch(f"{home}/{{name}}/status", self._status)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{name}/log", self._log_of)
         return app
+
+    @web.middleware
+    async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.match_info.get("namespace") in self.forbidden:
+            self.refused += 1
+            return _refusal(Forbidden("forbidden by the test", code=403, reason="Forbidden"))
+        return await handler(request)
 
     def break_watches(self, code: int) -> None:
         """Have every watch end with an error."""

@@ -53,6 +53,12 @@ class FakeCluster:
         with self._call("list", kind):
             return self.peek(kind, namespace, labels=labels)
 
+    async def snapshot(
+        self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None
+    ) -> tuple[list[Manifest], str]:
+        with self._call("list", kind):
+            return self.peek(kind, namespace, labels=labels), str(self.version)
+
     async def log(self, namespace: str, pod: str, *, container: str, lines: int, most_bytes: int) -> str:
         with self._call("log", POD):
             containers = self._find(POD, namespace, pod)["status"].get("containerStatuses", [])

@@ -94,7 +94,7 @@ app.kubernetes.io/component: operator
   verbs: [get]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [get]
+  verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]

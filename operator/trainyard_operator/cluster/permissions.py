@@ -38,6 +38,6 @@ PERMISSIONS = (
     Permission("", "pods", ("list", "watch")),
     # Programs of users' own may print their progress instead of serving it.
     Permission("", "pods/log", ("get",)),
-    Permission("", "persistentvolumeclaims", ("get",)),
+    Permission("", "persistentvolumeclaims", _WATCH),
     Permission("", "events", ("create", "patch")),
 )

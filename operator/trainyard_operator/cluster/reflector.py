@@ -53,6 +53,7 @@ class Reflector:
         on_change: Told of every change after the first list.
         on_relist: Told of every list after the first.
         problem: Why the store cannot be relied on; None while it can.
+        tried: Set once the first list came, or failed.
     """
 
     source: Source
@@ -64,10 +65,15 @@ class Reflector:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     store: Store = field(default_factory=Store)
     problem: str | None = "it has not been listed yet"
-    synced: asyncio.Event = field(default_factory=asyncio.Event)
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
     _version: str = ""
     _failures: int = 0
     _lost: bool = False
+    _listed: bool = False
+
+    def is_reliable(self) -> bool:
+        """Return whether the store has what the API server has, or had a moment ago."""
+        return self.problem is None
 
     def __str__(self) -> str:
         return self.kind.plural if self.namespace is None else f"{self.kind.plural} in namespace {self.namespace!r}"
@@ -80,14 +86,15 @@ class Reflector:
                     await self._list()
                 await self._follow()
             except ApiError as error:
+                self.tried.set()
                 await self.sleep(self._fail(error) * (0.5 + random.random() / 2))  # noqa: S311
 
     async def _list(self) -> None:
         manifests, version = await self.source.snapshot(self.kind, self.namespace, labels=self.labels)
-        changes, first = self.store.listed(manifests, version), not self.synced.is_set()
-        self._version = version
+        changes, first = self.store.listed(manifests, version), not self._listed
+        self._version, self._listed = version, True
         self._recover()
-        self.synced.set()
+        self.tried.set()
         if not first:
             for change in changes:
                 self.on_change(self.kind, change)

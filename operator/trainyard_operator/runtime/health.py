@@ -13,10 +13,15 @@ Check = Callable[[], str | None]
 
 @dataclass(slots=True)
 class Health:
-    """Checks for the two probes: `live` failing means restart me, `ready` failing means I am not at work yet."""
+    """Checks for the two probes: `live` failing means restart me, `ready` failing means I am not at work yet.
+
+    Attributes:
+        notes: What a person should know although the operator is at work.
+    """
 
     live: list[Check] = field(default_factory=list)
     ready: list[Check] = field(default_factory=list)
+    notes: Callable[[], list[str]] = list
 
     def problems(self, *, readiness: bool) -> list[str]:
         """Return what is wrong; nothing means well."""

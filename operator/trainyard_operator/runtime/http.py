@@ -14,7 +14,8 @@ def application(metrics: Metrics, health: Health) -> web.Application:
 
     def probe(*, readiness: bool) -> web.Response:
         problems = health.problems(readiness=readiness)
-        return web.Response(text="\n".join(problems or ["ok"]) + "\n", status=503 if problems else 200)
+        lines = problems or ["ok", *(health.notes() if readiness else [])]
+        return web.Response(text="\n".join(lines) + "\n", status=503 if problems else 200)
 
     async def healthz(_: web.Request) -> web.Response:
         return probe(readiness=False)

@@ -25,10 +25,15 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str, form: Literal["text", "json"]) -> None:
-    """Send all logs to standard error, kopf's only from warnings up: it logs a line for every event of every object."""
+    """Send all logs to standard error, kopf's only from warnings up: it logs a line for every event of every object.
+
+    What its inner parts have to say of watches that fail, our watches say once instead of nine times.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonFormatter() if form == "json" else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    for inner in ("kopf._cogs", "kopf._core"):
+        logging.getLogger(inner).setLevel(logging.CRITICAL)

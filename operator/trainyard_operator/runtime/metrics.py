@@ -4,6 +4,7 @@ Dashboards for Go operators then fit. Labels are bounded: kinds, results, verbs 
 """
 
 import time
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -97,6 +98,12 @@ class Metrics:
         self.last_resync = Gauge(
             "trainyard_last_resync_timestamp_seconds", "When all resources were last listed", registry=registry
         )
+        self._watch_up = Gauge(
+            "trainyard_watch_up",
+            "Whether a watch works: 1, or 0 while it is being tried again; namespace is empty for all of them",
+            ["resource", "namespace"],
+            registry=registry,
+        )
         Gauge("trainyard_build_info", "Version of the operator; always 1", ["version"], registry=registry).labels(
             version
         ).set(1)
@@ -130,6 +137,10 @@ class Metrics:
     def reported(self, kind: str, event: Event) -> None:
         """An event was emitted about an object of this kind."""
         self._events.labels(kind, event.type, event.reason).inc()
+
+    def watches(self, resource: str, namespace: str | None, is_up: Callable[[], bool]) -> None:
+        """There is such a watch; ask this way how it is."""
+        self._watch_up.labels(resource, namespace or "").set_function(lambda: float(is_up()))
 
     def resynced(self) -> None:
         """All resources were listed just now."""

@@ -2,13 +2,19 @@
 
 A key waits at most once, is never worked on by two workers at a time, and is worked on again if it was added while
 somebody worked on it: so whatever happened before the last `add` is seen by a reconcile that starts after it.
+
+Keys wait in two lanes. What happened just now goes before what only is to be looked at again, of which there may be a
+thousand after a start; what has waited for long takes turns with what is new, so that nobody waits for ever.
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Protocol
 
 from trainyard_operator.runtime.reconciler import Key
+
+_PATIENCE = 5.0
+"""Seconds in the slow lane after which a key takes turns with those in the fast lane."""
 
 
 class QueueMetrics(Protocol):
@@ -26,30 +32,37 @@ class WorkQueue:
 
     def __init__(self, metrics: QueueMetrics) -> None:
         self._metrics = metrics
-        self._ready: deque[Key] = deque()
-        self._since: dict[Key, float] = {}
+        self._fast: OrderedDict[Key, float] = OrderedDict()
+        self._slow: OrderedDict[Key, float] = OrderedDict()
+        self._slow_turn = False
         self._busy: set[Key] = set()
-        self._again: set[Key] = set()
+        self._again: dict[Key, bool] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._wakeup: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
-        return len(self._ready)
+        return len(self._fast) + len(self._slow)
 
-    def add(self, key: Key) -> None:
-        """Have the key worked on as soon as a worker is free."""
+    def add(self, key: Key, *, routine: bool = False) -> None:
+        """Have the key worked on as soon as a worker is free.
+
+        Args:
+            routine: Nothing has happened, it is only time to look at it again.
+        """
         if key in self._busy:
-            self._again.add(key)
-        elif key not in self._since:
-            self._since[key] = asyncio.get_running_loop().time()
-            self._ready.append(key)
+            self._again[key] = routine and self._again.get(key, True)
+        elif key in self._slow and not routine:
+            self._fast[key] = self._slow.pop(key)
+        elif key not in self._slow and key not in self._fast:
+            lane = self._slow if routine else self._fast
+            lane[key] = asyncio.get_running_loop().time()
             self._metrics.added(key)
             self._wake_one()
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Add the key after some seconds; of several delays the shortest counts."""
+        """Add the key after some seconds, as routine; of several delays the shortest counts."""
         if seconds <= 0:
-            self.add(key)
+            self.add(key, routine=True)
             return
         loop = asyncio.get_running_loop()
         due = loop.time() + seconds
@@ -70,7 +83,7 @@ class WorkQueue:
 
     async def get(self) -> Key:
         """Wait for a key and take it. Its pending delayed add is dropped: this reconcile decides when the next is."""
-        while not self._ready:
+        while not len(self):
             waiter = asyncio.get_running_loop().create_future()
             self._wakeup.append(waiter)
             try:
@@ -80,22 +93,30 @@ class WorkQueue:
                 if waiter.done() and not waiter.cancelled():
                     self._wake_one()
                 raise
-        key = self._ready.popleft()
+        key, since = self._next()
         self._busy.add(key)
         self.discard(key)
-        self._metrics.started(key, asyncio.get_running_loop().time() - self._since.pop(key))
+        self._metrics.started(key, asyncio.get_running_loop().time() - since)
         return key
 
     def done(self, key: Key) -> None:
         """Give a key back; it waits again if it was added meanwhile."""
         self._busy.remove(key)
         if key in self._again:
-            self._again.remove(key)
-            self.add(key)
+            self.add(key, routine=self._again.pop(key))
+
+    def _next(self) -> tuple[Key, float]:
+        if self._fast and self._slow:
+            waited = asyncio.get_running_loop().time() - next(iter(self._slow.values()))
+            self._slow_turn = waited > _PATIENCE and not self._slow_turn
+            lane = self._slow if self._slow_turn else self._fast
+        else:
+            lane = self._fast or self._slow
+        return lane.popitem(last=False)
 
     def _fire(self, key: Key) -> None:
         del self._timers[key]
-        self.add(key)
+        self.add(key, routine=True)
 
     def _wake_one(self) -> None:
         while self._wakeup:

@@ -1,6 +1,6 @@
 """From watch events to keys: which objects have to be reconciled because something happened."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ class _Known:
     """What is kept of a resource: little, since there may be thousands."""
 
     fingerprint: int
+    settled: bool
     phase: str
     offers: tuple[frozenset[tuple[str, str]], str] | None
     wants: frozenset[tuple[str, str]] | None
@@ -37,31 +38,17 @@ class Router:
         key = key_of(manifest)
         before, now = self._known.get(key), None if gone else _summary(manifest)
         self._remember(key, now)
+        if now is None:
+            self._queue.discard(key)
         if before is None or now is None or before.fingerprint != now.fingerprint:
-            self._queue.add(key)
+            self._queue.add(key, routine=now is not None and now.settled)
         if (before and before.offers) != (now and now.offers):
             self._tell_services(key.namespace, before, now)
 
     def child(self, manifest: Manifest) -> None:
-        """A child was seen, changed or deleted."""
-        metadata = manifest["metadata"]
-        for label, kind in _OWNERS.items():
-            if name := metadata.get("labels", {}).get(label):
-                self._queue.add(Key(kind, metadata["namespace"], name))
-
-    def resync(self, kind: str, manifests: Iterable[Manifest]) -> set[Key]:
-        """Take a complete list of one kind; return the keys in it. What is not in it is forgotten, and reconciled once.
-
-        Watches miss deletions now and then (kopf keeps no list to compare with after a 410), so this is where they end.
-        """
-        listed = {key_of(manifest): manifest for manifest in manifests}
-        for key in [key for key in self._known if key.kind == kind and key not in listed]:
-            self._remember(key, None)
-            self._queue.discard(key)
+        """A child was changed or deleted."""
+        for key in owners_of(manifest):
             self._queue.add(key)
-        for key, manifest in listed.items():
-            self._remember(key, _summary(manifest))
-        return set(listed)
 
     def _remember(self, key: Key, now: _Known | None) -> None:
         before = self._known.pop(key, None)
@@ -84,6 +71,13 @@ def key_of(manifest: Manifest) -> Key:
     return Key(manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"])
 
 
+def owners_of(child: Manifest) -> list[Key]:
+    """Return the keys of the resources that a child says it belongs to."""
+    metadata = child["metadata"]
+    labels = metadata.get("labels") or {}
+    return [Key(kind, metadata["namespace"], labels[label]) for label, kind in _OWNERS.items() if labels.get(label)]
+
+
 def _summary(manifest: Manifest) -> _Known:
     metadata, status = manifest["metadata"], manifest.get("status") or {}
     labels = frozenset(metadata.get("labels", {}).items())
@@ -92,6 +86,8 @@ def _summary(manifest: Manifest) -> _Known:
     return _Known(
         # The generation changes with the spec only; labels decide who selects whom.
         fingerprint=hash((metadata["uid"], metadata.get("generation"), labels, metadata.get("deletionTimestamp"))),
+        # Reconciled before, as it is now: nobody waits for the next time.
+        settled=status.get("observedGeneration") == metadata.get("generation") and "deletionTimestamp" not in metadata,
         phase=str(status.get("phase", "")),
         offers=(labels, f"{model.get('uri')} {model.get('digest')}") if model else None,
         wants=frozenset(selector.get("matchLabels", {}).items()) or None,

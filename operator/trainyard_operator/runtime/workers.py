@@ -21,6 +21,7 @@ class Workers:
     Attributes:
         reconcilers: Who reconciles keys of which kind.
         deadline: Most seconds for one reconcile; then it is stopped and tried again later.
+        running: How many workers there are; None before they were started.
         expected: Errors that are part of life, such as a busy API server: one log line, no trace.
     """
 
@@ -30,12 +31,13 @@ class Workers:
     backoff: Backoff
     deadline: float
     expected: tuple[type[Exception], ...]
-    running: int = 0
+    running: int | None = None
     _since: dict[Key, float] = field(default_factory=dict)
 
     async def run(self, count: int) -> None:
         """Work until cancelled. Does not return: a worker that dies takes all down, and the process with them."""
         self.metrics.max_workers.set(count)
+        self.running = count
         async with asyncio.TaskGroup() as group:
             for number in range(count):
                 group.create_task(self._work(), name=f"worker {number}")
@@ -45,7 +47,6 @@ class Workers:
         return asyncio.get_running_loop().time() - min(self._since.values()) if self._since else 0.0
 
     async def _work(self) -> None:
-        self.running += 1
         try:
             while True:
                 key = await self.queue.get()
@@ -54,7 +55,7 @@ class Workers:
                 finally:
                     self.queue.done(key)
         finally:
-            self.running -= 1
+            self.running = (self.running or 0) - 1
 
     async def _reconcile(self, key: Key) -> None:
         loop = asyncio.get_running_loop()

@@ -16,10 +16,12 @@ import pytest
 
 from support.fake_api import FakeApi, kubeconfig, serving
 from support.training import World, a_training_job
-from trainyard_operator.cluster.kinds import JOB
-from trainyard_operator.watchers import CHILDREN, PARENTS
+from trainyard_operator.cluster.kinds import JOB, TRAINING_JOB
+from trainyard_operator.main import WATCHED
+from trainyard_operator.watchers import PARENTS
 
 _DEADLINE = 20.0
+WATCHES = len(PARENTS) + len(WATCHED)
 
 
 @dataclass
@@ -68,7 +70,7 @@ async def a_cluster_with_an_operator(folder: Path, *arguments: str) -> AsyncIter
     world = World()
     api = FakeApi(world.cluster)
     async with serving(api) as server, operator(folder, server, *arguments) as running:
-        await until(lambda: api.watches == len(PARENTS) + len(CHILDREN), "the watches")
+        await until(lambda: api.watches == WATCHES, "the watches")
         yield world, api, running
 
 
@@ -114,12 +116,18 @@ async def test_what_happened_while_the_operator_was_away_is_made_up_for(tmp_path
     assert len(world.cluster.peek(JOB)) == 1
 
 
-async def test_a_broken_watch_ends_the_operator_because_it_would_be_blind(tmp_path: Path) -> None:
-    async with a_cluster_with_an_operator(tmp_path) as (_, api, running):
+async def test_broken_watches_are_started_over_and_nothing_is_missed(tmp_path: Path) -> None:
+    async with a_cluster_with_an_operator(tmp_path) as (world, api, running):
+        await until(lambda: api.watches == WATCHES, "the watches")
         api.break_watches(500)
+        world.put(a_training_job())
 
-        assert await running.ended() == 1
-        assert "The watches stopped" in running.log.read_text()
+        await until(lambda: world.status().get("phase") == "Starting", "the job to start")
+        assert running.process.returncode is None
+        assert (await running.get("/readyz"))[0] == 200
+        await until(lambda: running.log.read_text().count("are watched again") == 1, "the watch to be back")
+        assert running.log.read_text().count("are not watched") == 1
+        assert "Traceback" not in running.log.read_text()
 
 
 async def test_without_the_crds_the_operator_says_so_and_ends(tmp_path: Path) -> None:
@@ -141,11 +149,49 @@ async def test_only_the_namespaces_that_were_named_are_served(tmp_path: Path, na
     world = World().put(a_training_job())
     api = FakeApi(world.cluster)
     async with serving(api) as server, operator(tmp_path, server, "--namespaces", namespaces) as running:
-        await until(lambda: api.watches == len(PARENTS) + len(CHILDREN), "the watches")
+        await until(lambda: api.watches == WATCHES, "the watches")
         if namespaces == "team":
             await until(lambda: world.status().get("phase") == "Starting", "the job to start")
         assert (await running.get("/readyz"))[0] == 200
     assert bool(world.jobs()) is (namespaces == "team")
+
+
+async def test_a_namespace_that_may_not_be_watched_is_told_and_tried_again_and_stops_no_other(tmp_path: Path) -> None:
+    world = World().put(a_training_job())
+    api = FakeApi(world.cluster)
+    api.forbidden.add("gone")
+    async with serving(api) as server, operator(tmp_path, server, "--namespaces", "gone,team") as running:
+        await until(lambda: world.status().get("phase") == "Starting", "the job to start")
+        status, ready = await running.get("/readyz")
+        assert status == 200
+        assert ready.startswith("ok\nnamespace 'gone': ")
+        metrics = (await running.get("/metrics"))[1]
+        assert 'trainyard_watch_up{namespace="gone",resource="trainingjobs"} 0.0' in metrics
+        assert 'trainyard_watch_up{namespace="team",resource="trainingjobs"} 1.0' in metrics
+        assert running.log.read_text().count("namespace 'gone' are not watched") == 1
+
+        other = a_training_job().build()
+        other["metadata"] |= {"namespace": "gone", "uid": "another"}
+        world.cluster.put(TRAINING_JOB, other)
+        api.forbidden.clear()
+        await until(lambda: "namespace 'gone' are watched again" in running.log.read_text(), "the namespace to be back")
+        await until(lambda: world.cluster.peek(TRAINING_JOB, "gone")[0].get("status"), "its job to be reconciled")
+        await until(lambda: api.watches == 2 * WATCHES, "its watches")
+        assert await running.get("/readyz") == (200, "ok\n")
+
+
+async def test_a_namespace_that_is_taken_away_stops_no_other(tmp_path: Path) -> None:
+    world = World()
+    api = FakeApi(world.cluster)
+    async with serving(api) as server, operator(tmp_path, server, "--namespaces", "gone,team") as running:
+        await until(lambda: api.watches == 2 * WATCHES, "the watches")
+        api.forbidden.add("gone")
+        api.break_watches(410)
+        await until(lambda: "namespace 'gone': " in running.log.read_text() or api.refused > 10, "it to be noticed")
+        world.put(a_training_job())
+
+        await until(lambda: world.status().get("phase") == "Starting", "the job to start")
+        assert running.process.returncode is None
 
 
 async def _quiet(world: World) -> None:

@@ -6,7 +6,8 @@ from support.serving import World as ServingWorld
 from support.training import NAMESPACE, World, a_training_job
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, JOB, SERVICE, TRAINING_JOB
 from trainyard_operator.cluster.permissions import PERMISSIONS
-from trainyard_operator.watchers import CHILDREN, PARENTS
+from trainyard_operator.main import WATCHED
+from trainyard_operator.watchers import PARENTS
 
 GRANTED = {(each.group, each.resource, verb) for each in PERMISSIONS for verb in each.verbs}
 GROUPS = {each.resource: each.group for each in PERMISSIONS}
@@ -70,7 +71,7 @@ async def a_serving_life() -> FakeCluster:
 async def test_all_that_is_called_is_granted_and_nothing_else() -> None:
     lives = [await a_training_life(), await a_life_of_a_program_of_ones_own(), await a_serving_life()]
     called = set[tuple[str, str, str]]().union(*(used(cluster) for cluster in lives))
-    watched = {(kind.group, kind.plural, verb) for kind in (*PARENTS, *CHILDREN) for verb in ("list", "watch")}
+    watched = {(kind.group, kind.plural, verb) for kind in (*PARENTS, *WATCHED) for verb in ("list", "watch")}
     # A name that is taken is looked up, to see whose it is.
     looked_up = {(kind.group, kind.plural, "get") for kind in (CONFIG_MAP, DEPLOYMENT, JOB, SERVICE)}
     owned = {(kind.group, f"{kind.plural}/finalizers", "update") for kind in PARENTS}

@@ -118,7 +118,8 @@ async def test_it_lists_once_and_then_follows_the_watch() -> None:
 async def test_before_the_first_list_nothing_is_to_be_relied_on() -> None:
     reflector = Reflector(Script(lists=[]), JOB, None, LABELS)
     assert reflector.problem == "it has not been listed yet"
-    assert not reflector.synced.is_set()
+    assert not reflector.tried.is_set()
+    assert not reflector.is_reliable()
 
 
 async def test_what_vanished_while_nobody_watched_is_noticed_in_the_next_list() -> None:

@@ -1,6 +1,7 @@
 import asyncio
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,7 +89,61 @@ async def test_a_delayed_add_can_be_forgotten() -> None:
     assert queue.delayed() == set()
 
 
-@given(st.lists(st.sampled_from(["add a", "add b", "get", "done"]), max_size=60))
+async def test_what_happened_goes_before_what_is_only_to_be_looked_at_again() -> None:
+    queue = a_queue()
+    queue.add(A, routine=True)
+    queue.add(B)
+
+    assert [await queue.get(), await queue.get()] == [B, A]
+
+
+async def test_routine_that_becomes_news_changes_lanes_and_waits_once() -> None:
+    queue = a_queue()
+    for key in (B, A):
+        queue.add(key, routine=True)
+    queue.add(A)
+
+    assert [await queue.get(), await queue.get()] == [A, B]
+    assert len(queue) == 0
+
+
+async def test_news_about_a_key_that_is_worked_on_stay_news() -> None:
+    queue = a_queue()
+    queue.add(A)
+    await queue.get()
+    queue.add(A)
+    queue.add(A, routine=True)
+    queue.add(B, routine=True)
+
+    queue.done(A)
+
+    assert await queue.get() == A
+
+
+async def test_a_timer_is_routine() -> None:
+    queue = a_queue()
+    queue.add_after(A, 0)
+    queue.add(B)
+
+    assert await queue.get() == B
+
+
+async def test_what_has_waited_for_long_takes_turns_with_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = a_queue()
+    old = [Key("TrainingJob", "team", f"old-{number}") for number in range(2)]
+    new = [Key("TrainingJob", "team", f"new-{number}") for number in range(3)]
+    for key in old:
+        queue.add(key, routine=True)
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now + 60)
+    for key in new:
+        queue.add(key)
+
+    assert [await queue.get() for _ in range(5)] == [old[0], new[0], old[1], new[1], new[2]]
+
+
+@given(st.lists(st.sampled_from(["add a", "add b", "add routine a", "add routine b", "get", "done"]), max_size=60))
 def test_whatever_happens_no_key_is_lost_doubled_or_worked_on_twice_at_a_time(steps: list[str]) -> None:
     async def play() -> None:
         queue = a_queue()
@@ -97,7 +152,7 @@ def test_whatever_happens_no_key_is_lost_doubled_or_worked_on_twice_at_a_time(st
         for step in steps:
             if step.startswith("add"):
                 key = A if step.endswith("a") else B
-                queue.add(key)
+                queue.add(key, routine="routine" in step)
                 owed[key] = 1
             elif step == "get" and len(queue):
                 key = await queue.get()

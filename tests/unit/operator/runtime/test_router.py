@@ -105,23 +105,24 @@ async def test_a_trained_job_that_loses_its_label_or_is_deleted_wakes_its_servic
     assert await wired.woken() == {TRAINING, SERVICE}
 
 
-async def test_a_resync_forgets_what_is_gone_and_counts_what_is_there() -> None:
+async def test_what_is_gone_is_not_looked_at_again_and_no_longer_counted() -> None:
     wired = Wired()
     wired.router.parent(a_training(phase="Running"))
     wired.queue.add_after(TRAINING, 60)
     await wired.woken()
     assert wired.objects("Running") == 1
 
-    assert wired.router.resync("TrainingJob", []) == set()
+    wired.router.parent(a_training(phase="Running"), gone=True)
 
     assert wired.objects("Running") == 0
     assert wired.queue.delayed() == set()
-    assert await wired.woken() == {TRAINING}
 
 
-async def test_a_resync_knows_the_phases() -> None:
+async def test_what_is_new_goes_before_what_was_reconciled_by_an_operator_before() -> None:
     wired = Wired()
+    settled = a_service({"model": "x"}) | {"status": {"observedGeneration": 1}}
+    settled["metadata"]["generation"] = 1
+    wired.router.parent(settled)
+    wired.router.parent(a_training())
 
-    assert wired.router.resync("TrainingJob", [a_training(phase="Succeeded")]) == {TRAINING}
-
-    assert wired.objects("Succeeded") == 1
+    assert [await wired.queue.get(), await wired.queue.get()] == [TRAINING, SERVICE]
