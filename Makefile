@@ -91,7 +91,9 @@ test: test-unit test-cluster test-e2e ## Run the tests: unit, cluster, end to en
 test-unit: setup ## Run the unit and chart tests
 	$(OPERATOR)/pytest -n 3 tests/unit tests/charts --ignore tests/unit/trainer \
 	    --ignore tests/unit/modelserver
-	$(TRAINER)/pytest -n 3 --dist worksteal -m "not thorough" tests/unit/trainer tests/unit/modelserver
+	$(TRAINER)/pytest -n 3 --dist worksteal -m "not thorough" $(TRAINER_TESTS)
+
+TRAINER_TESTS ?= tests/unit/trainer tests/unit/modelserver
 
 test-thorough: setup ## Kill, stop and break operator and trainer at many moments; read every format from every place
 	$(OPERATOR)/pytest -n 2 -m thorough tests/cluster tests/e2e
