@@ -100,6 +100,7 @@ async def run(settings: Settings) -> int:
                     progress=progress,
                     trainer_image=settings.trainer_image,
                     progress_interval=settings.progress_interval,
+                    network_policies=settings.network_policies == "on",
                     delivered=delivered,
                 ),
                 "ModelService": ModelServiceReconciler(

@@ -32,6 +32,9 @@ class Settings:
     resync_interval: float = _setting(600.0, "seconds between two looks at everything")
     reconcile_deadline: float = _setting(60.0, "most seconds for one reconcile")
     request_timeout: float = _setting(30.0, "most seconds for one request to the API server")
+    network_policies: str = _setting(
+        "on", "whether trainings with several pods get a NetworkPolicy that shuts out other pods", ("on", "off")
+    )
     host: str = _setting("0.0.0.0", "address to serve metrics and probes on")  # noqa: S104
     port: int = _setting(8080, "port to serve metrics and probes on; 0 takes a free one")
     log_level: str = _setting("info", "least severe log records shown", ("debug", "info", "warning", "error"))
@@ -60,7 +63,7 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     for name in ("workers", "progress_interval", "resync_interval", "reconcile_deadline", "request_timeout"):
         if getattr(settings, name) <= 0:
             parser.error(f"--{name.replace('_', '-')} must be greater than 0, got {getattr(settings, name)}")
-    for name in ("log_level", "log_format"):
+    for name in ("network_policies", "log_level", "log_format"):
         if getattr(settings, name) not in (choices := _choices(name)):
             parser.error(f"--{name.replace('_', '-')} must be one of {', '.join(choices)}")
     return settings

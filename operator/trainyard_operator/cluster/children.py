@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from trainyard_operator.cluster.compare import covers
-from trainyard_operator.cluster.errors import AlreadyExists, ApiError
+from trainyard_operator.cluster.errors import AlreadyExists, ApiError, NotFound
 from trainyard_operator.cluster.kinds import Kind
 from trainyard_operator.cluster.port import Cluster, Manifest
 
@@ -61,6 +61,19 @@ async def ensure(cluster: Cluster, kind: Kind, wanted: Manifest, live: Manifest 
     seen = {field: live["metadata"][field] for field in ("uid", "resourceVersion")}
     metadata = wanted["metadata"] | seen
     return await cluster.apply(kind, wanted | {"metadata": metadata})
+
+
+async def ensure_by_name(cluster: Cluster, kind: Kind, wanted: Manifest) -> Manifest:
+    """Do what `ensure` does for a child that nobody has observed: one more GET, and no watch.
+
+    Raises:
+        NameTaken, Leftover, Conflict: see `ensure`.
+    """
+    try:
+        live = await _ours(cluster, kind, wanted)
+    except NotFound:
+        live = None
+    return await ensure(cluster, kind, wanted, live)
 
 
 async def _ours(cluster: Cluster, kind: Kind, wanted: Manifest) -> Manifest:

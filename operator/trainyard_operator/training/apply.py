@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from trainyard_api.trainingjob import TrainingJob
-from trainyard_operator.cluster.children import ensure
-from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, SERVICE
+from trainyard_operator.cluster.children import ensure, ensure_by_name
+from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, NETWORK_POLICY, SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.training import build
 from trainyard_operator.training.attempts import Next
@@ -19,12 +19,14 @@ class TrainingChildren:
 
     Attributes:
         owner: The TrainingJob as the API server has it.
+        network_policies: Whether trainings with several pods are shut to all other pods.
     """
 
     cluster: Cluster
     job: TrainingJob
     owner: Manifest
     trainer_image: str
+    network_policies: bool = True
 
     async def carry_out(self, step: Next, observed: ObservedTraining) -> tuple[ObservedTraining, Blocker | None]:
         """Take the next step; return what is there then, and what kept the step from being taken."""
@@ -48,5 +50,7 @@ class TrainingChildren:
         config_map = await ensure(self.cluster, CONFIG_MAP, config_map, observed.config_map)
         service = build.headless_service(self.job, self.owner)
         service = await ensure(self.cluster, SERVICE, service, observed.service)
+        if self.network_policies and self.job.spec.roles.worker.replicas > 1:
+            await ensure_by_name(self.cluster, NETWORK_POLICY, build.network_policy(self.job, self.owner))
         job = await ensure(self.cluster, JOB, target, observed.jobs.get(attempt))
         return replace(observed, config_map=config_map, service=service, jobs={**observed.jobs, attempt: job})

@@ -3,9 +3,9 @@
 import json
 
 from trainyard_api.meta import parse_duration
-from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, SPEC_FILE
+from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, SPEC_FILE, TRAINER_PORT
 from trainyard_api.trainingjob import TrainingJob
-from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, SERVICE
+from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, NETWORK_POLICY, SERVICE
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
 from trainyard_operator.training.pod import CONTAINER, pod_template, ports
@@ -36,6 +36,26 @@ def headless_service(job: TrainingJob, owner: Manifest) -> Manifest:
             "ports": [
                 {"name": port_name, "port": port, "targetPort": port_name, "protocol": "TCP"}
                 for port_name, port in ports(job).items()
+            ],
+        }
+    }
+
+
+def network_policy(job: TrainingJob, owner: Manifest) -> Manifest:
+    """Return the NetworkPolicy of a training with several pods.
+
+    TensorFlow's servers run whatever anybody sends them (https://www.tensorflow.org/guide/distributed_training warns of
+    it), so only the pods of the training reach them. What the trainer serves for the operator and for Prometheus shows
+    numbers only.
+    """
+    pods = {"matchLabels": identity.selector(job.metadata["name"])}
+    return child(NETWORK_POLICY, identity.service_name(job.metadata["name"]), owner, identity.labels(job)) | {
+        "spec": {
+            "podSelector": pods,
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {"from": [{"podSelector": pods}]},
+                {"ports": [{"protocol": "TCP", "port": TRAINER_PORT}]},
             ],
         }
     }

@@ -36,12 +36,14 @@ class TrainingJobReconciler:
 
     Attributes:
         progress_interval: Seconds between two looks at a running trainer.
+        network_policies: Whether trainings with several pods are shut to all other pods.
     """
 
     cluster: Cluster
     progress: ProgressReader
     trainer_image: str
     progress_interval: float
+    network_policies: bool = True
     clock: Clock = utc_now
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
 
@@ -77,7 +79,7 @@ class TrainingJobReconciler:
         """Plan and take the next step; return what is there then."""
         recorded, policy = job.status.attempts if job.status else (), job.spec.run_policy
         planned = plan(tally(recorded, observed, now=now), policy, leaving=observed.leaving, now=now)
-        children = TrainingChildren(self.cluster, job, manifest, self.trainer_image)
+        children = TrainingChildren(self.cluster, job, manifest, self.trainer_image, self.network_policies)
         observed, blocker = await children.carry_out(planned, observed)
         ledger = tally(recorded, observed, now=now)
         step = plan(ledger, policy, leaving=observed.leaving, now=now)

@@ -4,7 +4,7 @@ from support.fake_cluster import FakeCluster
 from support.serving import LABELS, a_model_service, a_succeeded_job
 from support.serving import World as ServingWorld
 from support.training import NAMESPACE, World, a_training_job
-from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, JOB, SERVICE, TRAINING_JOB
+from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE, TRAINING_JOB
 from trainyard_operator.cluster.permissions import PERMISSIONS
 from trainyard_operator.main import WATCHED
 from trainyard_operator.watchers import PARENTS
@@ -52,6 +52,16 @@ async def a_life_of_a_program_of_ones_own() -> FakeCluster:
     return (await World().put(a_training_job().with_container(image="me/train:1")).running()).cluster
 
 
+async def a_life_of_several_pods() -> FakeCluster:
+    """Pods that train together are shut to others, and stay so."""
+    world = await World().put(a_training_job().with_worker(replicas=2)).running()
+    (policy,) = world.cluster.peek(NETWORK_POLICY)
+    policy["spec"]["ingress"] = []
+    world.cluster.objects["networkpolicies", NAMESPACE, policy["metadata"]["name"]] = policy
+    await world.settle()
+    return world.cluster
+
+
 async def a_serving_life() -> FakeCluster:
     """Everything that can be done for a ModelService: children made, scaled, switched, restored and removed."""
     following = a_model_service().following(**LABELS)
@@ -69,7 +79,8 @@ async def a_serving_life() -> FakeCluster:
 
 
 async def test_all_that_is_called_is_granted_and_nothing_else() -> None:
-    lives = [await a_training_life(), await a_life_of_a_program_of_ones_own(), await a_serving_life()]
+    lives = [await a_training_life(), await a_life_of_a_program_of_ones_own()]
+    lives += [await a_life_of_several_pods(), await a_serving_life()]
     called = set[tuple[str, str, str]]().union(*(used(cluster) for cluster in lives))
     watched = {(kind.group, kind.plural, verb) for kind in (*PARENTS, *WATCHED) for verb in ("list", "watch")}
     # A name that is taken is looked up, to see whose it is.

@@ -333,3 +333,20 @@ def test_validation_rows_may_be_another_key_of_the_config_map() -> None:
 
     assert mounted() == {"name": "rows", "items": [{"key": "t.csv", "path": "t.csv"}]}
     assert mounted(validation={"uri": "v.csv"}) == {"name": "rows"}
+
+
+def test_pods_that_train_together_are_shut_to_all_others_but_for_their_numbers() -> None:
+    builder = a_training_job().with_worker(replicas=3)
+
+    policy = build.network_policy(parsed(builder), builder.build())
+
+    kubernetes_validate.validate(policy, "1.31", strict=True)
+    (pods,) = {json.dumps(rule["from"][0]["podSelector"]) for rule in policy["spec"]["ingress"] if "from" in rule}
+    assert json.loads(pods) == policy["spec"]["podSelector"]
+    assert (
+        policy["spec"]["podSelector"]["matchLabels"].items()
+        <= job_of(builder)["spec"]["template"]["metadata"]["labels"].items()
+    )
+    assert [rule["ports"] for rule in policy["spec"]["ingress"] if "from" not in rule] == [
+        [{"protocol": "TCP", "port": 8080}]
+    ]
