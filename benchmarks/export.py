@@ -72,8 +72,8 @@ def _trainer(hidden: list[int], folder: Path) -> Callable[[Path], None]:
     from trainyard_trainer.export.saved_model import ServingModel, save
     from trainyard_trainer.models import FAMILIES
     from trainyard_trainer.prepare import prepare
-    from trainyard_trainer.reporting.event_log import Journal
-    from trainyard_trainer.reporting.progress_server import ProgressBoard
+    from trainyard_trainer.reporting.event_log import EventLog
+    from trainyard_trainer.reporting.progress_server import ProgressTracker
     from trainyard_trainer.spec import read_run
     from trainyard_trainer.tasks.task import task_for
 
@@ -92,7 +92,7 @@ def _trainer(hidden: list[int], folder: Path) -> Callable[[Path], None]:
     (folder / "spec.json").write_text(json.dumps(spec))
     run = read_run(str(folder / "spec.json"), {"TRAINYARD_MODEL_DIR": str(folder / "store")})
     with (folder / "log").open("w") as log:
-        facts = prepare(run, board=ProgressBoard(), journal=Journal(log)).profile
+        facts = prepare(run, tracker=ProgressTracker(), event_log=EventLog(log)).profile
     task, encoder = task_for(facts.labels, run.program), encoder_for(facts.features)
     model = FAMILIES[run.program.family](run.program, encoder.inputs, task.outputs)
     return lambda target: save(ServingModel(model, encoder, task), target) and None

@@ -82,8 +82,8 @@ def row_flops(case: Case, data: Path) -> int:
     from trainyard_trainer.prepare import prepare
     from trainyard_trainer.programs.build import entry_point
     from trainyard_trainer.programs.inputs import describe_data
-    from trainyard_trainer.reporting.event_log import Journal
-    from trainyard_trainer.reporting.progress_server import ProgressBoard
+    from trainyard_trainer.reporting.event_log import EventLog
+    from trainyard_trainer.reporting.progress_server import ProgressTracker
     from trainyard_trainer.spec import read_run
     from trainyard_trainer.tasks.task import task_for
 
@@ -92,7 +92,7 @@ def row_flops(case: Case, data: Path) -> int:
     run = read_run(str(path), {"TRAINYARD_MODEL_DIR": str(data.parent / "store")})
     assert isinstance(run.program, PythonProgram)
     with data.with_suffix(".log").open("w") as log:
-        facts = prepare(run, board=ProgressBoard(), journal=Journal(log)).profile
+        facts = prepare(run, tracker=ProgressTracker(), event_log=EventLog(log)).profile
     inputs, outputs = encoder_for(facts.features).inputs, task_for(facts.labels, run.program).outputs
     spec = describe_data(run.program.task, facts, inputs, outputs)
     return gpu_models.training_flops(entry_point(run.program)(spec, **run.program.hyperparameters))

@@ -56,8 +56,8 @@ def trainer_loop(connection: Connection, settings: Settings) -> None:
     from trainyard_trainer.devices import Devices
     from trainyard_trainer.fitting import fit as fitting
     from trainyard_trainer.prepare import prepare
-    from trainyard_trainer.reporting.event_log import Journal
-    from trainyard_trainer.reporting.progress_server import ProgressBoard, serve
+    from trainyard_trainer.reporting.event_log import EventLog
+    from trainyard_trainer.reporting.progress_server import ProgressTracker, serve
     from trainyard_trainer.signals import StopSignal
     from trainyard_trainer.spec import read_run
     from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
@@ -66,10 +66,10 @@ def trainer_loop(connection: Connection, settings: Settings) -> None:
         os.chdir(folder)
         Path("spec.json").write_text(json.dumps(job(settings)))
         run = read_run("spec.json", {})
-        board, journal, turn = ProgressBoard(), Journal(log), Turn(connection)
-        serve(board, 0)
+        tracker, event_log, turn = ProgressTracker(), EventLog(log), Turn(connection)
+        serve(tracker, 0)
         devices = Devices(run.job.spec.fit.seed)
-        prepared = prepare(run, board=board, journal=journal)
+        prepared = prepare(run, tracker=tracker, event_log=event_log)
         rows = fitting.training_rows
 
         class InTurns:
@@ -79,8 +79,8 @@ def trainer_loop(connection: Connection, settings: Settings) -> None:
                 self._rows = rows(*arguments, **more)
 
             def epoch(self, epoch: int, done: int) -> Iterator[Any]:
-                if board.current.phase == "training":
-                    turn.give(board.current.metrics.get("loss", 0.0))
+                if tracker.current.phase == "training":
+                    turn.give(tracker.current.metrics.get("loss", 0.0))
                     if epoch == settings.rounds:
                         raise Enough
                     turn.take()
@@ -93,8 +93,8 @@ def trainer_loop(connection: Connection, settings: Settings) -> None:
                 prepared,
                 devices,
                 checkpoints=CheckpointFolder(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep),
-                board=board,
-                journal=journal,
+                tracker=tracker,
+                event_log=event_log,
                 stop=StopSignal(leave=lambda: None),
             )
 

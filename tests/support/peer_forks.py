@@ -17,7 +17,7 @@ from typing import Any
 from support.trainer_pairs import tf_configs
 from trainyard_trainer.errors import PeerLost
 from trainyard_trainer.workers.cluster import read_cluster
-from trainyard_trainer.workers.rendezvous import Invitation, meet
+from trainyard_trainer.workers.rendezvous import Invitation, join_group
 
 BEAT_SECONDS = 0.05
 
@@ -30,7 +30,7 @@ def _work(config: str, met: Path, *, waits_for_ever: bool) -> None:
         os._exit(loss.exit_code)
 
     cluster = read_cluster({"TF_CONFIG": config})
-    meeting = meet(
+    rendezvous = join_group(
         cluster, Invitation({}), seconds=60, abandon=lambda loss: end(loss, "abandoned"), beat_seconds=BEAT_SECONDS
     )
     met.touch()
@@ -39,7 +39,7 @@ def _work(config: str, met: Path, *, waits_for_ever: bool) -> None:
     chance = random.Random(cluster.index)
     try:
         while True:
-            meeting.peers.gather(cluster.index)
+            rendezvous.group.gather(cluster.index)
             time.sleep(chance.uniform(0, 0.01))
     except PeerLost as loss:
         end(loss, "noticed")

@@ -19,8 +19,8 @@ from trainyard_trainer.fitting.fit import Trained, fit
 from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.prepare import prepare
 from trainyard_trainer.programs.code import make_importable
-from trainyard_trainer.reporting.event_log import Journal
-from trainyard_trainer.reporting.progress_server import Progress, ProgressBoard
+from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.reporting.progress_server import ProgressTracker, TrainingProgress
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import read_run
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot
@@ -34,7 +34,7 @@ class Fitted:
 
     prepared: Prepared
     trained: Trained
-    progress: Progress
+    progress: TrainingProgress
     events: list[dict[str, Any]]
 
     @property
@@ -101,9 +101,9 @@ def fitted(
         run = read_run(str(spec.write(Path(specs))), environment(folder) | dict(extra or {}))
     if run.code:
         make_importable(run.code)
-    log, board = io.StringIO(), ProgressBoard(clock)
-    journal = Journal(log)
-    prepared = prepare(run, board=board, journal=journal)
+    log, tracker = io.StringIO(), ProgressTracker(clock)
+    event_log = EventLog(log)
+    prepared = prepare(run, tracker=tracker, event_log=event_log)
     keep = run.job.spec.checkpoint.keep
     trained = (fit_forest if grows_trees(run.program) else fit)(
         run,
@@ -112,8 +112,8 @@ def fitted(
         checkpoints=(checkpoints or (lambda path, keep: CheckpointFolder(path, keep=keep)))(
             run.folders.checkpoints, keep
         ),
-        board=board,
-        journal=journal,
+        tracker=tracker,
+        event_log=event_log,
         stop=stop or StopSignal(leave=lambda: None),
     )
-    return Fitted(prepared, trained, board.current, [json.loads(line) for line in log.getvalue().splitlines()])
+    return Fitted(prepared, trained, tracker.current, [json.loads(line) for line in log.getvalue().splitlines()])

@@ -123,11 +123,11 @@ class _Trust:
 
 
 def _train(order: Mapping[str, Any]) -> None:
-    from trainyard_trainer.__main__ import Program
+    from trainyard_trainer.__main__ import TrainerProcess
 
     env = environment(Path(order["folder"]))
     with open(order["log"], "w", buffering=1) as sys.stdout, open(os.devnull, "w") as sys.stderr:
-        program = Program(env, verifier=cast(Any, lambda: contextlib.nullcontext(_Trust())))
+        program = TrainerProcess(env, verifier=cast(Any, lambda: contextlib.nullcontext(_Trust())))
         code = program.run(order["spec"], trial=order["trial"])
         sys.stdout.flush()
         os._exit(code)

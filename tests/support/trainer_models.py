@@ -8,7 +8,7 @@ import numpy as np
 from trainyard_api.fit import Optimizer, Schedule
 from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels
-from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
 from trainyard_trainer.execution import PLAIN, Execution
 from trainyard_trainer.fitting.optimizers import make_optimizer
 from trainyard_trainer.fitting.steps import LABELS, StepRunner
@@ -52,7 +52,7 @@ class Sample:
             task="binaryClassification", hidden=hidden or [8], dropout=dropout, normalization=normalization
         )
         self.task: Task = task_for(TWO, program)
-        self.model = FAMILIES["mlp"](program, ModelInputs(dense, slots), 1)
+        self.model = FAMILIES["mlp"](program, TableInputs(dense, slots), 1)
         wanted = Optimizer(name=optimizer, learning_rate=learning_rate, schedule=schedule)  # type: ignore[arg-type]
         self.optimizer = make_optimizer(wanted, self.model, precision=execution.precision)
         self.runner = StepRunner(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from trainyard_api import names
-from trainyard_trainer.__main__ import Program
+from trainyard_trainer.__main__ import TrainerProcess
 from trainyard_trainer.export.verify import Verifier
 
 
@@ -183,7 +183,7 @@ def run(
     env = environment(folder, spec.manifest["spec"].get("modelName") or spec.manifest["metadata"]["name"])
     out, err = io.StringIO(), io.StringIO()
     with _signals_kept(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = Program(env | dict(extra or {}), verifier=verifier).run(str(spec.write(folder)))
+        code = TrainerProcess(env | dict(extra or {}), verifier=verifier).run(str(spec.write(folder)))
     events = [json.loads(line) for line in out.getvalue().splitlines()]
     return Result(code, json.loads((folder / "termination-log").read_text()), events, err.getvalue())
 

@@ -18,36 +18,36 @@ from typing import TextIO
 from trainyard_api import names
 from trainyard_trainer.errors import PeerLost, Stopped, TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
-from trainyard_trainer.reporting.event_log import Journal
-from trainyard_trainer.reporting.progress_server import ProgressBoard, serve
+from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.reporting.progress_server import ProgressTracker, serve
 from trainyard_trainer.reporting.result import ModelVersion, termination_message, write_report
 from trainyard_trainer.serve import serve_chief
 from trainyard_trainer.signals import StopSignal, end_with_parent
 from trainyard_trainer.spec import Run, read_run, terms
 from trainyard_trainer.tree_settings import most_epochs
 from trainyard_trainer.workers.cluster import Cluster
-from trainyard_trainer.workers.group import Peers
-from trainyard_trainer.workers.parameter_server import Server, Servers
-from trainyard_trainer.workers.rendezvous import ALONE, Invitation, meet
+from trainyard_trainer.workers.group import WorkerGroup
+from trainyard_trainer.workers.parameter_server import ChiefGroup, FollowerGroup
+from trainyard_trainer.workers.rendezvous import SINGLE_PROCESS, Invitation, join_group
 
 EXIT_FAILED = 1
 LOSS_SECONDS = 15.0
-"""How long the peers may take to say who was lost, after TensorFlow has noticed that somebody was."""
+"""How long the other workers may take to say who was lost, after TensorFlow has noticed that somebody was."""
 _TENSORFLOW = "tensorflow."
 
 
-class Program:
+class TrainerProcess:
     """One run of the trainer: everything it says, and its exit code."""
 
     def __init__(
         self, env: Mapping[str, str], *, verifier: Callable[[], AbstractContextManager[Verifier]] = Verifier
     ) -> None:
         self._env, self._verifier = env, verifier
-        self._board = ProgressBoard()
-        self._journal = Journal(sys.stdout)
+        self._tracker = ProgressTracker()
+        self._event_log = EventLog(sys.stdout)
         self._complaints = _kept(sys.stderr)
         self._stop = StopSignal(leave=self._leave)
-        self._meeting = ALONE
+        self._rendezvous = SINGLE_PROCESS
         self._ending = threading.RLock()  # a signal may come while this very thread is ending
 
     def run(self, spec: str | None, *, trial: bool = False) -> int:
@@ -57,34 +57,34 @@ class Program:
         self._stop.install()
         try:
             run = read_run(spec, self._env)
-            self._board.update(epochs=most_epochs(run.job.spec))
+            self._tracker.update(epochs=most_epochs(run.job.spec))
             if run.port is not None:
                 self._serve(run.port)
-            self._journal.write("starting", f"training {run.job.model_name}", job=run.name, uid=run.uid)
+            self._event_log.write("starting", f"training {run.job.model_name}", job=run.name, uid=run.uid)
             from trainyard_trainer.train import train  # Arrow's import is not waited for before progress is served
 
             self._meet(run)
-            if isinstance(peers := self._meeting.peers, Server):
-                self._board.update(phase="training")
-                done = serve_chief(run.cluster, self._meeting.addresses, peers, stop=self._stop)
-                self._board.update(phase="done")
+            if isinstance(group := self._rendezvous.group, FollowerGroup):
+                self._tracker.update(phase="training")
+                done = serve_chief(run.cluster, self._rendezvous.addresses, group, stop=self._stop)
+                self._tracker.update(phase="done")
                 return self._end("Served", done, names.EXIT_DONE)
             outcome = train(
                 run,
-                board=self._board,
-                journal=self._journal,
+                tracker=self._tracker,
+                event_log=self._event_log,
                 stop=self._stop,
                 trial=trial,
-                meeting=self._meeting,
+                rendezvous=self._rendezvous,
                 verifier=self._verifier,
             )
         except TrainerError as error:
             return self._end(error.reason, str(error), error.exit_code)
         # The outermost frame: whatever it is must reach the log and the operator. A user's layer may call sys.exit(0).
         except (Exception, SystemExit) as error:
-            # What TensorFlow says when a worker is gone does not say which one; the peers find that out.
+            # What TensorFlow says when a worker is gone does not say which one; the group finds that out.
             theirs = type(error).__module__.startswith(_TENSORFLOW)
-            if loss := self._meeting.peers.loss(within=LOSS_SECONDS if theirs else 0):
+            if loss := self._rendezvous.group.loss(within=LOSS_SECONDS if theirs else 0):
                 return self._end(loss.reason, str(loss), loss.exit_code)
             traceback.print_exc()
             return self._end("Failed", f"{type(error).__name__}: {error}", EXIT_FAILED)
@@ -95,13 +95,13 @@ class Program:
         cluster = run.cluster
         if cluster.count == 1:
             return
-        self._journal.write(
+        self._event_log.write(
             "meeting",
             f"{cluster.name(cluster.index)} of {cluster.count} waits for the others",
             worker=cluster.index,
             workers=cluster.count,
         )
-        self._meeting = meet(
+        self._rendezvous = join_group(
             cluster,
             # The API server's uid is known to those who may read the job, and to its pods.
             Invitation(terms(run), secret=str(run.job.metadata.get("uid") or "")),
@@ -109,16 +109,16 @@ class Program:
             abandon=self._abandon,
             join=self._join(cluster) if cluster.is_asynchronous else None,
         )
-        self._journal.write("met", f"all {cluster.count} are there", addresses=list(self._meeting.addresses))
+        self._event_log.write("met", f"all {cluster.count} are there", addresses=list(self._rendezvous.addresses))
 
-    def _join(self, cluster: Cluster) -> Callable[[Mapping[int, socket.socket]], Peers]:
+    def _join(self, cluster: Cluster) -> Callable[[Mapping[int, socket.socket]], WorkerGroup]:
         if not cluster.is_chief:
-            return partial(Server, cluster=cluster, abandon=self._abandon)
+            return partial(FollowerGroup, cluster=cluster, abandon=self._abandon)
 
         def missed(what: str) -> None:
-            self._journal.write("worker-lost", f"{what}; the others do its steps")
+            self._event_log.write("worker-lost", f"{what}; the others do its steps")
 
-        return partial(Servers, cluster=cluster, asked=self._stop.ask, missed=missed, abandon=self._abandon)
+        return partial(ChiefGroup, cluster=cluster, asked=self._stop.ask, missed=missed, abandon=self._abandon)
 
     def _abandon(self, loss: PeerLost) -> None:
         """End the process from a thread: the program itself waits inside TensorFlow, and would for ever."""
@@ -126,26 +126,26 @@ class Program:
 
     def _serve(self, port: int) -> None:
         try:
-            serve(self._board, port)
+            serve(self._tracker, port)
         except OSError as error:
-            self._journal.write("no-progress-server", f"cannot serve progress on port {port}: {one_line(error)}")
+            self._event_log.write("no-progress-server", f"cannot serve progress on port {port}: {one_line(error)}")
 
     def _end(self, reason: str, message: str, code: int, model: ModelVersion | None = None) -> int:
         if not self._ending.acquire(blocking=False):
             threading.Event().wait()  # another thread is about to end the process
         message = one_line(message)
         if code != names.EXIT_DONE:
-            self._meeting.peers.leave(f"{reason}: {message}")
-        self._journal.write(
+            self._rendezvous.group.leave(f"{reason}: {message}")
+        self._event_log.write(
             "done" if code == names.EXIT_DONE else "stopped" if code == names.EXIT_STOPPED else "failed",
             message,
             reason=reason,
             exitCode=code,
-            **({"model": model.to_wire(), "metrics": dict(self._board.current.metrics)} if model else {}),
+            **({"model": model.to_wire(), "metrics": dict(self._tracker.current.metrics)} if model else {}),
         )
         if code != names.EXIT_DONE:
             print(f"{reason}: {message}", file=self._complaints, flush=True)
-        document = termination_message(reason, message, self._board.current, model)
+        document = termination_message(reason, message, self._tracker.current, model)
         try:
             write_report(self._env.get(names.TERMINATION_MESSAGE_ENV), document)
         except OSError as error:
@@ -153,10 +153,10 @@ class Program:
         return code
 
     def _leave(self) -> None:
-        if isinstance(peers := self._meeting.peers, Server):
-            peers.ask_to_stop()
+        if isinstance(group := self._rendezvous.group, FollowerGroup):
+            group.ask_to_stop()
             return
-        code = self._end(Stopped.reason, f"stopped on request while {self._board.current.phase}", Stopped.exit_code)
+        code = self._end(Stopped.reason, f"stopped on request while {self._tracker.current.phase}", Stopped.exit_code)
         os._exit(code)
 
 
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("spec", nargs="?", help=f"TrainingJob as JSON or YAML; by default ${names.SPEC_ENV}")
     parser.add_argument("--trial", action="store_true", help="train only, as one trial of a search; export nothing")
     given = parser.parse_args(arguments)
-    return Program(os.environ).run(given.spec, trial=given.trial)
+    return TrainerProcess(os.environ).run(given.spec, trial=given.trial)
 
 
 if __name__ == "__main__":

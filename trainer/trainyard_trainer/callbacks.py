@@ -17,7 +17,7 @@ from trainyard_trainer.export.signing import sign
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.files import list_files
 from trainyard_trainer.reporting.event_log import rfc3339
-from trainyard_trainer.reporting.progress_server import ProgressBoard, finite, serve
+from trainyard_trainer.reporting.progress_server import ProgressTracker, finite, serve
 from trainyard_trainer.reporting.result import ModelVersion, termination_message, write_report
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.models import ModelStore, open_store
@@ -42,45 +42,45 @@ class Progress(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._env, self._verifier = env, verifier
-        self.board = ProgressBoard()
+        self.tracker = ProgressTracker()
         self._began, self._first = 0.0, 0
         port = env.get(names.PORT_ENV)
-        self.port = serve(self.board, int(port)) if port else None
+        self.port = serve(self.tracker, int(port)) if port else None
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Learn how much there is to do."""
         epochs, per_epoch = self.params.get("epochs") or 0, self.params.get("steps") or 0
-        self._began = self.board.clock.now()
-        self.board.step_ended(phase="training", epochs=epochs, steps=epochs * per_epoch)
+        self._began = self.tracker.clock.now()
+        self.tracker.step_ended(phase="training", epochs=epochs, steps=epochs * per_epoch)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Remember where the epoch begins: Keras counts batches anew in each."""
-        self._first = self.board.current.step
-        self.board.update(epoch=epoch)
+        self._first = self.tracker.current.step
+        self.tracker.update(epoch=epoch)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count steps; `batch` is the last of those that ran since the call before."""
         step = self._first + batch + 1
-        now = self.board.current
+        now = self.tracker.current
         left = max(now.steps - step, 0)
-        spent = self.board.clock.now() - self._began
+        spent = self.tracker.clock.now() - self._began
         eta = spent / step * left if now.steps else None
-        self.board.step_ended(step=step, loss=_number(logs, "loss"), eta_seconds=eta)
+        self.tracker.step_ended(step=step, loss=_number(logs, "loss"), eta_seconds=eta)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Take over the metrics of the epoch, and how many steps it had where nobody knew."""
-        done = self.board.current.step
+        done = self.tracker.current.step
         metrics = {name: value for name in logs or {} if (value := _number(logs, name)) is not None}
-        self.board.update(
+        self.tracker.update(
             epoch=epoch + 1,
             metrics=metrics,
             loss=metrics.get("loss"),
-            steps=self.board.current.steps or self.board.current.epochs * (done - self._first),
+            steps=self.tracker.current.steps or self.tracker.current.epochs * (done - self._first),
         )
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Leave a result without a model, should the program not get any further."""
-        self.board.update(phase="exporting", eta_seconds=0.0)
+        self.tracker.update(phase="exporting", eta_seconds=0.0)
         self._report("trained, but published no model", None)
 
     def publish(self, model: Any) -> ModelVersion:
@@ -102,7 +102,7 @@ class Progress(keras.callbacks.Callback):
         store = self._store(document, folder)
         done = store.find()
         version = done.version if done else self._publish(model, store, job, name=folder.name)
-        self.board.update(phase="done")
+        self.tracker.update(phase="done")
         self._report(f"trained {version.name} version {version.version}", version)
         return version
 
@@ -120,13 +120,13 @@ class Progress(keras.callbacks.Callback):
         staging = store.new_staging()
         with self._verifier() as fresh:  # it loads TensorFlow while the model is being written
             signatures = write_verified(model, staging, fresh)
-        now, key = self.board.current, self._env.get(names.SIGNING_KEY_ENV)
+        now, key = self.tracker.current, self._env.get(names.SIGNING_KEY_ENV)
         manifest = {
             "apiVersion": API_VERSION,
             "kind": "ModelManifest",
             "name": name,
             "created": rfc3339(),
-            "trainingJob": {each: job.get(each, "") for each in ("name", "namespace", "uid")},
+            "trainingJob": {field: job.get(field, "") for field in ("name", "namespace", "uid")},
             "files": list_files(staging),
             "signatures": signatures,
             "metrics": dict(now.metrics),
@@ -137,7 +137,7 @@ class Progress(keras.callbacks.Callback):
         return store.publish(staging, manifest, partial(sign, key=Path(key)) if key else None)
 
     def _report(self, message: str, version: ModelVersion | None) -> None:
-        document = termination_message("Done", message, self.board.current, version)
+        document = termination_message("Done", message, self.tracker.current, version)
         write_report(self._env.get(names.TERMINATION_MESSAGE_ENV), document)
 
 

@@ -41,21 +41,23 @@ class Devices:
         self.workers = len(addresses) - servers - 1 if servers else 0
         """How many train at once, each by itself, with parameter servers; 0 without."""
         if self.workers:
-            gpus = [each for each in tf.config.list_logical_devices("GPU") if each.name.startswith("/job:worker")]
+            gpus = [gpu for gpu in tf.config.list_logical_devices("GPU") if gpu.name.startswith("/job:worker")]
             self.gpus = len(gpus)
             self.kind = f"{self.workers} asynchronous worker(s) with {'a GPU' if gpus else 'CPU'} each"
             self.description = f"{self.kind}, and {servers} parameter server(s)"
             self.has_bfloat16 = False  # nobody has asked the workers
             return
         self.gpus = len(gpus) * max(1, len(addresses))
-        each = f"{len(gpus)} GPU(s)" if gpus else f"{usable_cpus()} CPU thread(s)"
-        self.description = f"{len(addresses)} workers with {each} each" if addresses else each
+        own = f"{len(gpus)} GPU(s)" if gpus else f"{usable_cpus()} CPU thread(s)"
+        self.description = f"{len(addresses)} workers with {own} each" if addresses else own
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         kind = f"{len(gpus)} x {details[0].get('device_name', 'GPU')}" if gpus else "CPU"
         self.kind = f"{len(addresses)} workers with {kind}" if addresses else kind
         """What speed depends on: a training that comes back on another kind has to measure again."""
         self.has_bfloat16 = (
-            all(each.get("compute_capability", (0, 0)) >= (8, 0) for each in details) if gpus else _cpu_has_bfloat16()
+            all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
+            if gpus
+            else _cpu_has_bfloat16()
         )
 
     def scope(self) -> AbstractContextManager[Any]:

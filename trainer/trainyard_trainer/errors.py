@@ -63,7 +63,7 @@ def one_line(error: BaseException | str, limit: int = 1500) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest known name, or nothing where none is near."""
-    by_fold = {each.casefold(): each for each in known}
+    by_fold = {candidate.casefold(): candidate for candidate in known}
     nearest = difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.6)
     return f"; did you mean {by_fold[nearest[0]]!r}?" if nearest else ""
 

@@ -37,12 +37,12 @@ def computing_in(model: Any, precision: str) -> Iterator[None]:
 
     policy = keras.dtype_policies.get(precision)
     # Keras has no public way to the layers inside of layers.
-    layers = [each for each in model._flatten_layers(include_self=False) if each is not model.layers[-1]]
-    before = [each.dtype_policy for each in layers]
-    for each in layers:
-        each.dtype_policy = policy
+    layers = [layer for layer in model._flatten_layers(include_self=False) if layer is not model.layers[-1]]
+    before = [layer.dtype_policy for layer in layers]
+    for layer in layers:
+        layer.dtype_policy = policy
     try:
         yield
     finally:
-        for each, own in zip(layers, before, strict=True):
-            each.dtype_policy = own
+        for layer, own in zip(layers, before, strict=True):
+            layer.dtype_policy = own

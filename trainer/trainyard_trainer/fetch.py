@@ -16,14 +16,14 @@ from trainyard_fetcher import copying
 from trainyard_fetcher.copying import FetchError
 from trainyard_trainer.errors import TrainerError
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.objects import Objects
+from trainyard_trainer.stores.objects import ObjectStore
 
 
 class StoredVersion:
     """A model version in a store that is reached over the network."""
 
     def __init__(self, uri: str, access: Access) -> None:
-        self._uri, self._objects = uri.rstrip("/"), Objects(uri.rstrip("/"), access)
+        self._uri, self._objects = uri.rstrip("/"), ObjectStore(uri.rstrip("/"), access)
 
     def __str__(self) -> str:
         return self._uri

@@ -17,8 +17,8 @@ from trainyard_trainer.fitting.class_weights import class_weights
 from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.fitting.stopping import StopPolicy
 from trainyard_trainer.privacy.plan import PrivacyPlan, plan_privacy
-from trainyard_trainer.reporting.event_log import Journal
-from trainyard_trainer.reporting.progress_server import ProgressBoard
+from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.spec import CACHE_ENV, Run
 from trainyard_trainer.stores.folders import ensure_writable
 from trainyard_trainer.tasks.metrics import metrics_of, possible_metrics
@@ -29,7 +29,7 @@ _MAX_CACHE = 4 << 30
 """Data kept in memory takes at most an eighth of the memory there is, and no more than this."""
 
 
-def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
+def prepare(run: Run, *, tracker: ProgressTracker, event_log: EventLog) -> Prepared:
     """Check the settings and the folders, and read the data once.
 
     Raises:
@@ -53,7 +53,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
         fraction=data.validation.share,
         seed=fit.seed,
         cache_bytes=room,
-        watch=lambda rows: board.step_ended(),
+        watch=lambda rows: tracker.step_ended(),
         counter=analyzer_for(run.program, table.schema, data.hashing, image_reader=_image_reader),
     )
     if grows_trees(run.program):
@@ -65,7 +65,7 @@ def prepare(run: Run, *, board: ProgressBoard, journal: Journal) -> Prepared:
         )
     privacy = _privacy(run, facts, policy)
     weights = class_weights(fit.class_weights, facts.labels)
-    _announce(table, facts, journal)
+    _announce(table, facts, event_log)
     return Prepared(table, facts, policy, metrics, room, weights, privacy)
 
 
@@ -114,15 +114,15 @@ def _validation_files(run: Run, source: Source) -> Source | None:
     return validation_files(source, uri, beside=run.data_location, access=run.data_access) if uri else None
 
 
-def _announce(table: DataSet, facts: Profile, journal: Journal) -> None:
-    journal.write(
+def _announce(table: DataSet, facts: Profile, event_log: EventLog) -> None:
+    event_log.write(
         "data",
         f"{facts.training_rows:,} rows to train on and {facts.validation_rows:,} to validate with, "
         f"{len(table.schema.features)} features, {'in memory' if facts.kept.training else 'streamed'}",
         **{name: value for name, value in describe_data(table, facts).items() if name not in ("features", "classes")},
     )
     if table.bad_rows:
-        journal.write(
+        event_log.write(
             "bad-rows",
             f"{len(table.bad_rows):,} rows that cannot be used are left out, as data.maxBadRows allows: "
             + "; ".join(table.bad_rows.first),

@@ -15,7 +15,7 @@ from trainyard_api.trainingjob import TrainingJob
 
 def broken_rules(job: TrainingJob) -> Iterator[str]:
     """Yield, for each rule that a spec breaks, the field and what to change. Rules about changes are left out."""
-    resource = next(each for each in RESOURCES if each.model is TrainingJob)
+    resource = next(resource for resource in RESOURCES if resource.model is TrainingJob)
     schema = crd(resource)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     yield from _broken(job.spec.to_wire(), schema, "spec")
 
@@ -25,9 +25,9 @@ def _broken(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[str]:
         if "oldSelf" not in rule["rule"] and cel.evaluate(rule["rule"], {"self": value}) is not True:
             yield f"{path}{rule.get('fieldPath', '')}: {rule['message']}"
     if isinstance(value, dict):
-        for name, each in value.items():
+        for name, item in value.items():
             inner = schema.get("properties", {}).get(name, schema.get("additionalProperties", {}))
-            yield from _broken(each, inner, f"{path}.{name}")
+            yield from _broken(item, inner, f"{path}.{name}")
     elif isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _broken(each, schema.get("items", {}), f"{path}[{index}]")
+        for index, item in enumerate(value):
+            yield from _broken(item, schema.get("items", {}), f"{path}[{index}]")

@@ -7,10 +7,10 @@ from trainyard_trainer.errors import PeerLost, Stopped
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.tensorflow_logs import quiet
 from trainyard_trainer.workers.cluster import Cluster, jobs, task
-from trainyard_trainer.workers.parameter_server import Server
+from trainyard_trainer.workers.parameter_server import FollowerGroup
 
 
-def serve_chief(cluster: Cluster, addresses: Sequence[str], peers: Server, *, stop: StopSignal) -> str:
+def serve_chief(cluster: Cluster, addresses: Sequence[str], group: FollowerGroup, *, stop: StopSignal) -> str:
     """Serve until the chief says that it is over; returns what was done, in words.
 
     Raises:
@@ -28,13 +28,13 @@ def serve_chief(cluster: Cluster, addresses: Sequence[str], peers: Server, *, st
         )
         spec = tf.train.ClusterSpec(jobs(addresses, cluster.servers))
         # It serves as long as somebody knows it.
-        server = tf.distribute.Server(spec, job_name=job, task_index=index, config=config)
+        server = tf.distribute.FollowerGroup(spec, job_name=job, task_index=index, config=config)
     stop.install()
     try:
-        peers.serve()
+        group.serve()
     except PeerLost as loss:
         if stop.requested:
             raise Stopped("stopped on request, with the chief") from loss
         raise
-    peers.leave()
+    group.leave()
     return f"served the chief at {server.target} until the training was over"

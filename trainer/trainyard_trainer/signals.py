@@ -23,8 +23,8 @@ class StopSignal:
 
     def install(self) -> None:
         """Take over the signals. To be repeated after anything that takes them away, as TensorFlow's services do."""
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, self._handle)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:

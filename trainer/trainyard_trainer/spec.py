@@ -15,7 +15,7 @@ from trainyard_api.code import PythonProgram
 from trainyard_api.program import ModelProgram
 from trainyard_api.trainingjob import KIND, TrainingJob
 from trainyard_trainer.errors import BadInput, did_you_mean, one_line
-from trainyard_trainer.programs.code import Code, find_code
+from trainyard_trainer.programs.code import UserCode, find_code
 from trainyard_trainer.rules import broken_rules
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.workers.cluster import Cluster, cluster_for
@@ -51,7 +51,7 @@ class Run:
     cache_bytes: int | None
     image: str | None = None
     signing_key: Path | None = None
-    code: Code | None = None
+    code: UserCode | None = None
     cluster: Cluster = field(default_factory=Cluster)
     startup_seconds: float = 900.0
 
@@ -112,7 +112,7 @@ def read_document(path: Path) -> dict[str, Any]:
         documents = _yaml(text) if path.suffix in (".yaml", ".yml") else [json.loads(text)]
     except (OSError, ValueError) as error:
         raise BadInput(f"expected a TrainingJob in {path}: {one_line(error)}") from error
-    jobs = [each for each in documents if isinstance(each, dict) and each.get("kind", KIND) == KIND]
+    jobs = [document for document in documents if isinstance(document, dict) and document.get("kind", KIND) == KIND]
     if len(jobs) != 1:
         raise BadInput(f"expected one object of kind {KIND} in {path}, got {len(jobs)}")
     return jobs[0]
@@ -138,7 +138,7 @@ def parse_job(document: Mapping[str, Any], *, rules: bool = True) -> TrainingJob
     try:
         job = TrainingJob.model_validate(document, extra="forbid")
     except ValidationError as error:
-        problems = [_problem(each) for each in error.errors()]
+        problems = [_problem(problem) for problem in error.errors()]
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise BadInput("; ".join(problems[:3]) + more) from error
     if rules and (broken := list(broken_rules(job))):

@@ -13,18 +13,18 @@ from trainyard_trainer.errors import TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.prepare import cache_bytes, prepare
 from trainyard_trainer.programs.code import make_importable
-from trainyard_trainer.reporting.event_log import Journal
-from trainyard_trainer.reporting.progress_server import ProgressBoard
+from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
-from trainyard_trainer.stores.folder_versions import Complete
-from trainyard_trainer.stores.logs import KeptLogs
+from trainyard_trainer.stores.folder_versions import CompleteVersion
+from trainyard_trainer.stores.logs import TrainingLogs
 from trainyard_trainer.stores.models import ModelStore, open_store
 from trainyard_trainer.tensorflow_logs import quiet
 from trainyard_trainer.tree_settings import grows_trees
 from trainyard_trainer.tuning.summary import summary
-from trainyard_trainer.workers.rendezvous import ALONE, Meeting, check_same_data
+from trainyard_trainer.workers.rendezvous import SINGLE_PROCESS, Rendezvous, check_same_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class Outcome:
 def train(
     run: Run,
     *,
-    board: ProgressBoard,
-    journal: Journal,
+    tracker: ProgressTracker,
+    event_log: EventLog,
     stop: StopSignal,
     trial: bool = False,
-    meeting: Meeting = ALONE,
+    rendezvous: Rendezvous = SINGLE_PROCESS,
     verifier: Callable[[], AbstractContextManager[Verifier]] = Verifier,
 ) -> Outcome:
     """Train, export and publish; what an earlier run of the same training has done is not done again.
@@ -55,35 +55,35 @@ def train(
         TrainerError: BadInput, Diverged, Stopped, PeerLost or ExportFailed.
         OSError: a folder or the network fails.
     """
-    peers, store = meeting.peers, _model_store(run, local=trial)
-    done = None if peers.index else store.find()
-    if peers.gather(done is not None)[0]:
-        peers.leave()
+    group, store = rendezvous.group, _model_store(run, local=trial)
+    done = None if group.index else store.find()
+    if group.gather(done is not None)[0]:
+        group.leave()
         if done is None:
             return Outcome("AlreadyTrained", "worker 0 has found this TrainingJob's model in its store", None)
         _clear(run, store)
-        return _report_done(store, done, board)
-    if peers.index == 0:
+        return _report_done(store, done, tracker)
+    if group.index == 0:
         store.check()
-    if peers.count > 1:  # all have to read the data in the same way
-        run = replace(run, cache_bytes=min(peers.gather(cache_bytes(run))))
+    if group.count > 1:  # all have to read the data in the same way
+        run = replace(run, cache_bytes=min(group.gather(cache_bytes(run))))
     original, tuned = run, None
     if run.job.spec.tuning:
         from trainyard_trainer.tuning.search import Search  # Optuna's import is for those who search
 
-        run, tuned = Search(run, store.search(), board=board, journal=journal, stop=stop).best()
-    logs = KeptLogs(store, run.folders.logs, journal)
+        run, tuned = Search(run, store.search(), tracker=tracker, event_log=event_log, stop=stop).best()
+    logs = TrainingLogs(store, run.folders.logs, event_log)
     checkpoints = store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep, then=logs.keep)
-    devices = _devices(run, meeting, stop) if needs_tensorflow(run.program) else None
+    devices = _devices(run, rendezvous, stop) if needs_tensorflow(run.program) else None
     if isinstance(run.program, PythonProgram) and run.code:
         make_importable(run.code)
-        devices = devices or _devices(run, meeting, stop)  # before code that loads TensorFlow in a way of its own
+        devices = devices or _devices(run, rendezvous, stop)  # before code that loads TensorFlow in a way of its own
         from trainyard_trainer.programs.build import entry_point
 
         entry_point(run.program)  # what is wrong with it is said before the data is read
-    prepared = prepare(run, board=board, journal=journal)
-    check_same_data(peers, prepared.profile.digest)
-    devices = devices or _devices(run, meeting, stop)  # takes seconds: bad input has been reported by now
+    prepared = prepare(run, tracker=tracker, event_log=event_log)
+    check_same_data(group, prepared.profile.digest)
+    devices = devices or _devices(run, rendezvous, stop)  # takes seconds: bad input has been reported by now
     with quiet():
         from trainyard_trainer.export.publishing import publish_model
 
@@ -92,25 +92,27 @@ def train(
         else:
             from trainyard_trainer.fitting.fit import fit as fit_by_steps
 
-            fit = functools.partial(fit_by_steps, peers=peers)
-    if peers.index == 0:
+            fit = functools.partial(fit_by_steps, group=group)
+    if group.index == 0:
         logs.fetch()
     try:
         with deterministic():
-            trained = fit(run, prepared, devices, checkpoints=checkpoints, board=board, journal=journal, stop=stop)
+            trained = fit(
+                run, prepared, devices, checkpoints=checkpoints, tracker=tracker, event_log=event_log, stop=stop
+            )
     finally:  # those of a training that went wrong are the ones that are needed
-        if peers.index == 0:
+        if group.index == 0:
             logs.keep()
     reason = str(trained.end.reason)
-    peers.leave()
-    if peers.index:
-        board.update(phase="done")
+    group.leave()
+    if group.index:
+        tracker.update(phase="done")
         return Outcome(reason, f"trained {trained.end.epoch} epochs with worker 0, which exports the model", None)
     if trial:
-        board.update(phase="done")
+        tracker.update(phase="done")
         return Outcome(reason, f"trained in {trained.end.epoch} epochs", None)
-    board.update(phase="exporting")
-    journal.write("exporting", f"training ended ({reason}); exporting the model", reason=reason)
+    tracker.update(phase="exporting")
+    event_log.write("exporting", f"training ended ({reason}); exporting the model", reason=reason)
     with verifier() as fresh:  # it loads TensorFlow while the model is being written
         version = publish_model(
             run,
@@ -119,15 +121,15 @@ def train(
             devices,
             fresh,
             store=store,
-            steps=board.current.step,
-            journal=journal,
+            steps=tracker.current.step,
+            event_log=event_log,
             tuning=tuned,
         )
     try:
         _clear(original, store)
     except TrainerError as error:  # the version is complete: that counts
-        journal.write("not-tidied", f"the checkpoints were not removed: {one_line(error)}")
-    board.update(phase="done", last_checkpoint=None)
+        event_log.write("not-tidied", f"the checkpoints were not removed: {one_line(error)}")
+    tracker.update(phase="done", last_checkpoint=None)
     end = trained.end
     length = f"{end.epoch} epochs" + (f" and {end.step} steps" if end.step else "")
     bad = len(prepared.table.bad_rows)
@@ -154,16 +156,16 @@ def _clear(run: Run, store: ModelStore) -> None:
     store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep).clear()
 
 
-def _devices(run: Run, meeting: Meeting, stop: StopSignal) -> Devices:
-    with meeting.connecting(), quiet():
-        devices = Devices(run.job.spec.fit.seed, meeting.addresses, meeting.peers.index, run.cluster.servers)
+def _devices(run: Run, rendezvous: Rendezvous, stop: StopSignal) -> Devices:
+    with rendezvous.connecting(), quiet():
+        devices = Devices(run.job.spec.fit.seed, rendezvous.addresses, rendezvous.group.index, run.cluster.servers)
     stop.install()  # TensorFlow's distribution services take SIGTERM away
     return devices
 
 
-def _report_done(store: ModelStore, done: Complete, board: ProgressBoard) -> Outcome:
+def _report_done(store: ModelStore, done: CompleteVersion, tracker: ProgressTracker) -> Outcome:
     version, training, metrics = done.version, done.manifest["training"], done.manifest["metrics"]
-    board.update(
+    tracker.update(
         phase="done", epoch=training["epochs"], step=training["steps"], metrics=metrics, loss=metrics.get("loss")
     )
     message = (

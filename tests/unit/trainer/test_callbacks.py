@@ -77,7 +77,7 @@ def test_the_time_of_the_last_step_goes_on_while_the_machines_clock_is_set_back_
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     note = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: seen.append(progress.board.current.last_step_time)
+        on_train_batch_end=lambda batch, logs: seen.append(progress.tracker.current.last_step_time)
     )
 
     model.fit(X, Y, epochs=10, batch_size=20, verbose=0, callbacks=[progress, note])
@@ -262,7 +262,7 @@ def test_outside_a_pod_it_does_nothing() -> None:
     trained(progress)
 
     assert progress.port is None
-    assert progress.board.current.epoch == 4
+    assert progress.tracker.current.epoch == 4
 
 
 def test_the_package_is_quick_to_import() -> None:

@@ -1,7 +1,7 @@
 """Time that goes on while the machine's clock jumps."""
 
 from trainyard_trainer.clock import Clock
-from trainyard_trainer.reporting.progress_server import ProgressBoard
+from trainyard_trainer.reporting.progress_server import ProgressTracker
 
 
 class Times:
@@ -27,13 +27,13 @@ def test_the_unix_time_is_the_machines_at_the_start_and_goes_on_from_there() -> 
 
 def test_the_time_of_the_last_step_grows_also_when_the_clock_is_set_back() -> None:
     times = Times()
-    board = ProgressBoard(times.clock())
-    board.step_ended(step=1)
-    before = board.current.last_step_time
+    tracker = ProgressTracker(times.clock())
+    tracker.step_ended(step=1)
+    before = tracker.current.last_step_time
 
     times.steady += 1
     times.wall -= 86_400
-    board.step_ended(step=2)
+    tracker.step_ended(step=2)
 
     assert before is not None
-    assert board.current.last_step_time == before + 1
+    assert tracker.current.last_step_time == before + 1

@@ -16,7 +16,7 @@ from support.pages import blocks
 from support.trainer_runs import run
 from trainyard_api import names
 from trainyard_api.program import Task
-from trainyard_trainer.reporting.progress_server import Progress
+from trainyard_trainer.reporting.progress_server import TrainingProgress
 from trainyard_trainer.reporting.result import ModelVersion, termination_message
 from trainyard_trainer.spec import parse_job
 from trainyard_trainer.tasks.metrics import metric_names
@@ -110,7 +110,7 @@ def test_the_contract_shows_a_report_as_the_trainer_writes_it() -> None:
     page = (DOCS / "reference/trainer-contract.md").read_text()
     manifest, report, progress = (json.loads(each) for each in re.findall(r"```json\n(.*?)```", page, re.DOTALL))
 
-    assert report.keys() == json.loads(termination_message("x", "y", Progress())).keys()
-    assert progress.keys() == Progress().to_wire().keys()
+    assert report.keys() == json.loads(termination_message("x", "y", TrainingProgress())).keys()
+    assert progress.keys() == TrainingProgress().to_wire().keys()
     assert report["model"].keys() == ModelVersion("a", 1, "b", 1).to_wire().keys()
     assert manifest["kind"] == "ModelManifest"

@@ -22,7 +22,7 @@ from trainyard_trainer.data.pipeline import Block, TrainingRows
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.execution import FLOAT16, FLOAT32, Execution
-from trainyard_trainer.reporting.event_log import Journal
+from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.stores.folder_checkpoints import Snapshot
 
 
@@ -69,7 +69,7 @@ class Autotuner(Generic[RunnerT]):
             fit.precision, fit.jit_compile, bfloat16=devices.has_bfloat16, gpus=devices.gpus, alone=not devices.strategy
         )
 
-    def settle(self, found: Snapshot | None, *, steps: Callable[[int], int], journal: Journal) -> Autotuned[RunnerT]:
+    def settle(self, found: Snapshot | None, *, steps: Callable[[int], int], event_log: EventLog) -> Autotuned[RunnerT]:
         """Return the settings; those of a checkpoint hold on. `steps` tells the length of a training by batch size.
 
         Raises:
@@ -89,7 +89,7 @@ class Autotuner(Generic[RunnerT]):
             chosen = self._execution(optimizer, size, runner, steps(size))
         moved = f"now on {self._devices.kind}, before on {before.device}; " if before and chosen.why[:2] != "as" else ""
         choices = Choices(size, chosen.execution, self._devices.kind)
-        journal.write("settings", f"batch size {size}, {chosen.execution} ({moved}{chosen.why})", **choices.to_wire())
+        event_log.write("settings", f"batch size {size}, {chosen.execution} ({moved}{chosen.why})", **choices.to_wire())
         return Autotuned(choices, optimizer, runner(chosen.execution))
 
     def _batch_size(self) -> int:

@@ -22,14 +22,14 @@ _NEVER_SEEN = "(a text of no training row)"
 
 
 @dataclass(frozen=True, slots=True)
-class ModelInputs:
+class TableInputs:
     """Shape of a model's input: width of the dense part, and number of slots of each category."""
 
     dense: int
     slots: tuple[int, ...]
 
 
-class FeatureEncoder(tf.Module):
+class TableEncoder(tf.Module):
     """Normalises numbers, fills in missing ones with the mean, and turns texts into slots of a table.
 
     A column that had missing values among the training rows gets an indicator beside it, because that a value is
@@ -43,16 +43,19 @@ class FeatureEncoder(tf.Module):
         self._mean = np.asarray(facts.mean, np.float32)
         self._deviation = np.asarray(facts.deviation, np.float32)
         self._indicators = np.flatnonzero(facts.missing).astype(np.int32)
-        slots = tuple(FIRST + len(each) for each in facts.vocabularies)
+        slots = tuple(FIRST + len(vocabulary) for vocabulary in facts.vocabularies)
         self._offsets = (np.cumsum(slots) - slots).astype(np.int32)
-        self.inputs = ModelInputs(dense=len(self._mean) + len(self._indicators), slots=slots)
+        self.inputs = TableInputs(dense=len(self._mean) + len(self._indicators), slots=slots)
         # Tables are resources: they must hang on the module, or the saved graph would refer to nothing.
-        self.tables = [_HashedTexts(each) if isinstance(each, Hashed) else _table(each) for each in facts.vocabularies]
+        self.tables = [
+            _HashedTexts(vocabulary) if isinstance(vocabulary, Hashed) else _table(vocabulary)
+            for vocabulary in facts.vocabularies
+        ]
 
     def signature(self) -> dict[str, Any]:
         """Return what a client sends: a number, text or vector a row for each feature column."""
         kinds = {"number": tf.float32, "vector": tf.float32, "text": tf.string}
-        return {each.name: tf.TensorSpec([None, *each.shape], kinds[each.kind]) for each in self._features}
+        return {feature.name: tf.TensorSpec([None, *feature.shape], kinds[feature.kind]) for feature in self._features}
 
     def encode(self, features: Mapping[str, Any]) -> dict[str, Any]:
         """Return the model's input for numbers and category slots as the data side delivers them."""
@@ -68,7 +71,7 @@ class FeatureEncoder(tf.Module):
         """Return the model's input for what a client sent."""
         some = next(iter(columns.values()))
         rows = tf.shape(some)[0]
-        numbers = [tf.reshape(columns[each.name], [-1, *(each.shape or (1,))]) for each in self._dense]
+        numbers = [tf.reshape(columns[column.name], [-1, *(column.shape or (1,))]) for column in self._dense]
         slots = [table.lookup(columns[name]) for name, table in zip(self._text_names, self.tables, strict=True)]
         return self.encode(
             {
@@ -82,9 +85,9 @@ class FeatureEncoder(tf.Module):
         odd = _with_odd_rows(raw)
         sent: dict[str, list[Any]] = {}
         first = 0
-        for each in self._dense:
-            width = each.shape[0] if each.shape else 1
-            sent[each.name] = odd.numbers[:, first : first + width].reshape(-1, *each.shape).tolist()
+        for column in self._dense:
+            width = column.shape[0] if column.shape else 1
+            sent[column.name] = odd.numbers[:, first : first + width].reshape(-1, *column.shape).tolist()
             first += width
         sent |= {
             name: pc.fill_null(texts, "").to_pylist() for name, texts in zip(self._text_names, odd.texts, strict=True)
@@ -98,7 +101,7 @@ def _with_odd_rows(raw: RawBatch) -> RawBatch:
         file=raw.file,
         first_row=raw.first_row,
         numbers=np.concatenate([raw.numbers, odd]),
-        texts=tuple(pa.concat_arrays([each, pa.array([None, _NEVER_SEEN], pa.string())]) for each in raw.texts),
+        texts=tuple(pa.concat_arrays([column, pa.array([None, _NEVER_SEEN], pa.string())]) for column in raw.texts),
         label=raw.label,
     )
 

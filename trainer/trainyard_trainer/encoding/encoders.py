@@ -9,7 +9,7 @@ from trainyard_trainer.data.sounds import SoundStatistics
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.data.tabular import TableStatistics
 from trainyard_trainer.data.texts import TextStatistics
-from trainyard_trainer.encoding.columns import FeatureEncoder
+from trainyard_trainer.encoding.columns import TableEncoder
 from trainyard_trainer.encoding.images import ImageEncoder
 from trainyard_trainer.encoding.sounds import SoundEncoder
 from trainyard_trainer.encoding.texts import TextEncoder
@@ -37,7 +37,7 @@ class Encoder(Protocol):
 _ENCODERS: Mapping[type, Callable[[Any], Encoder]] = {
     ImageStatistics: ImageEncoder,
     SoundStatistics: SoundEncoder,
-    TableStatistics: FeatureEncoder,
+    TableStatistics: TableEncoder,
     TextStatistics: TextEncoder,
 }
 

@@ -58,7 +58,7 @@ class ImageEncoder(tf.Module):
         if not self._files:
             return {PIXELS: resize(_with_channels(sent), shape)}
         spec = tf.TensorSpec(shape, tf.uint8)
-        return {PIXELS: tf.map_fn(lambda each: decode(each, shape), sent, fn_output_signature=spec)}
+        return {PIXELS: tf.map_fn(lambda content: decode(content, shape), sent, fn_output_signature=spec)}
 
     def samples(self, raw: RawBatch) -> tuple[dict[str, list[Any]], dict[str, Any]]:
         """Return a few images twice."""
@@ -95,10 +95,10 @@ def resize(pixels: Any, shape: Shape) -> Any:
 
 def reader(column: Column, shape: Shape) -> Callable[[RawBatch], Any]:
     """Return what makes pixels of raw rows, as the served model will."""
-    return _FileReader(column, shape) if column.kind == "bytes" else _ArrayReader(column, shape)
+    return _ImageFileReader(column, shape) if column.kind == "bytes" else _ImageArrayReader(column, shape)
 
 
-class _FileReader:
+class _ImageFileReader:
     """Decodes image files, several at a time."""
 
     def __init__(self, column: Column, shape: Shape) -> None:
@@ -124,7 +124,7 @@ class _FileReader:
         # TensorFlow's own threads are as few as the steps of small models want them.
         options.threading.private_threadpool_size = os.cpu_count() or 1
         images = tf.data.Dataset.from_tensor_slices(contents).with_options(options)
-        images = images.map(lambda each: decode(each, self._shape), num_parallel_calls=os.cpu_count() or 1)
+        images = images.map(lambda content: decode(content, self._shape), num_parallel_calls=os.cpu_count() or 1)
         return images.batch(tf.size(contents, out_type=tf.int64)).get_single_element()
 
     def _unreadable(self, raw: RawBatch, contents: Any) -> UnreadableRows:
@@ -138,7 +138,7 @@ class _FileReader:
         return UnreadableRows(bad, first=raw.where(min(bad)))
 
 
-class _ArrayReader:
+class _ImageArrayReader:
     """Resizes arrays where the spec asks for another size."""
 
     def __init__(self, column: Column, shape: Shape) -> None:

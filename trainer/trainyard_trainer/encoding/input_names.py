@@ -24,7 +24,7 @@ def plain_names(columns: Iterable[str]) -> dict[str, str]:
     for number, name in enumerate(names):
         plain[name] = name
         if not _PLAIN.fullmatch(name) or keyword.iskeyword(name) or name in _RESERVED:
-            plain[name] = next(each for i in range(len(names) + 1) if (each := f"column_{number}_{i}") not in taken)
+            plain[name] = next(free for i in range(len(names) + 1) if (free := f"column_{number}_{i}") not in taken)
     return plain
 
 
@@ -49,6 +49,6 @@ def restore_names(folder: Path, signature: str, names: Mapping[str, str]) -> Non
         for node in graph.object_graph_def.nodes:
             if node.WhichOneof("kind") == "bare_concrete_function":
                 keywords = node.bare_concrete_function.argument_keywords
-                keywords[:] = [own.get(each, each) for each in keywords]
+                keywords[:] = [own.get(keyword, keyword) for keyword in keywords]
     path.write_bytes(model.SerializeToString(deterministic=True))
     (folder / "fingerprint.pb").unlink(missing_ok=True)  # it is that of the file before; readers do without

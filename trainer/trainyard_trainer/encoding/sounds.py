@@ -59,7 +59,7 @@ class SoundEncoder(tf.Module):
 def _odd_sounds(rate: int) -> Any:
     noise = np.random.default_rng(1).uniform(-1, 1, (rate // 10, 2)).astype(np.float32)
     sounds = [(noise[:0, :1], rate), (0 * noise[:, :1], rate), (noise, rate), (noise[:, :1], 2 * rate - 1)]
-    return np.array([tf.audio.encode_wav(*each).numpy() for each in sounds], object)
+    return np.array([tf.audio.encode_wav(*sound).numpy() for sound in sounds], object)
 
 
 class Spectrograms(tf.Module):

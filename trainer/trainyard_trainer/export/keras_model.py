@@ -21,7 +21,7 @@ _ANY_SIZE = 32
 _TABLES = (tf.lookup.StaticHashTable, tf.lookup.experimental.MutableHashTable)
 
 
-class KerasServing(tf.Module):
+class KerasServingModule(tf.Module):
     """A model under the names of its inputs and outputs.
 
     A plain module, because Keras' own export writes every weight twice.
@@ -29,18 +29,18 @@ class KerasServing(tf.Module):
 
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
-        self.weights = [each.value for each in model.variables]
+        self.weights = [variable.value for variable in model.variables]
         # Keras has no public way to the layers inside of layers.
         layers = list(model._flatten_layers())
-        self.tables = [each for layer in layers for each in vars(layer).values() if isinstance(each, _TABLES)]
+        self.tables = [table for layer in layers for table in vars(layer).values() if isinstance(table, _TABLES)]
         specs = _specs(model)
         self.input_names = names = plain_names(specs)
 
         def serve(inputs: dict[str, Any]) -> dict[str, Any]:
-            return _named(model, model(_as_called(model, [inputs[names[each]] for each in specs]), training=False))
+            return _named(model, model(_as_called(model, [inputs[names[name]] for name in specs]), training=False))
 
         plain_specs = {
-            names[each]: tf.TensorSpec(spec.shape, spec.dtype, name=names[each]) for each, spec in specs.items()
+            names[name]: tf.TensorSpec(spec.shape, spec.dtype, name=names[name]) for name, spec in specs.items()
         }
         self.serve = tf.function(serve, input_signature=[plain_specs], autograph=False)
 
@@ -63,7 +63,7 @@ def write_verified(model: Any, folder: Path, verifier: Verifier) -> dict[str, An
     signatures = signatures_of(folder)
     rows = sample_rows(signatures[SIGNATURE]) if SIGNATURE in signatures else {}
     if rows:
-        sent = {name: each.tolist() for name, each in rows.items()}
+        sent = {name: column.tolist() for name, column in rows.items()}
         verifier.check(folder, sent, answers_of(model, rows))
     return signatures
 
@@ -74,7 +74,7 @@ def save_keras(model: keras.Model, folder: Path) -> None:
     Raises:
         ExportFailed: it cannot be told what the model takes.
     """
-    module = KerasServing(model)
+    module = KerasServingModule(model)
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
     restore_names(folder, SIGNATURE, module.input_names)
 
@@ -84,8 +84,8 @@ def signatures_of(folder: Path) -> dict[str, Any]:
     model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     return {
         name: {
-            "inputs": {each: _describe(signature.inputs[each]) for each in sorted(signature.inputs)},
-            "outputs": {each: _describe(signature.outputs[each]) for each in sorted(signature.outputs)},
+            "inputs": {tensor: _describe(signature.inputs[tensor]) for tensor in sorted(signature.inputs)},
+            "outputs": {tensor: _describe(signature.outputs[tensor]) for tensor in sorted(signature.outputs)},
         }
         for name, signature in sorted(model.meta_graphs[0].signature_def.items())
         if not name.startswith("__")  # how TensorFlow itself initialises what it has loaded
@@ -98,13 +98,13 @@ def sample_rows(signature: Mapping[str, Any]) -> dict[str, Any]:
     Whole numbers may be places in a table of unknown size, so they are 0.
     """
     every = [*signature["inputs"].values(), *signature["outputs"].values()]
-    if not all(each["shape"] and each["shape"][0] is None for each in every):
+    if not all(tensor["shape"] and tensor["shape"][0] is None for tensor in every):
         return {}
     random = np.random.default_rng(0)
     rows: dict[str, Any] = {}
-    for name, each in signature["inputs"].items():
-        shape = (_ROWS, *(_ANY_SIZE if size is None else size for size in each["shape"][1:]))
-        dtype = tf.dtypes.as_dtype(each["dtype"])
+    for name, tensor in signature["inputs"].items():
+        shape = (_ROWS, *(_ANY_SIZE if size is None else size for size in tensor["shape"][1:]))
+        dtype = tf.dtypes.as_dtype(tensor["dtype"])
         if not (dtype.is_floating or dtype.is_integer or dtype in (tf.bool, tf.string)):
             return {}
         values = random.normal(size=shape) if dtype.is_floating else np.zeros(shape)
@@ -116,35 +116,37 @@ def answers_of(model: Any, rows: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a Keras model, or the SavedModel in a folder, answers to rows by name."""
     # On the CPU, where the check runs too: a GPU may multiply in lower precision.
     with tf.device("/CPU:0"):
-        given = {name: tf.constant(each) for name, each in rows.items()}
+        given = {name: tf.constant(column) for name, column in rows.items()}
         if isinstance(model, keras.Model):
             answers = _named(model, model(_as_called(model, [given[name] for name in _specs(model)]), training=False))
         else:
             answers = tf.saved_model.load(str(model)).signatures[SIGNATURE](**given)
-    return {name: plain(each.numpy().tolist()) for name, each in answers.items()}
+    return {name: plain(answer.numpy().tolist()) for name, answer in answers.items()}
 
 
 def _specs(model: keras.Model) -> dict[str, Any]:
     """Return what a model takes by name, in the order in which it takes it."""
     if getattr(model, "inputs", None):
         given = _structure(model)
-        own = {id(each): name for name, each in given.items()} if isinstance(given, Mapping) else {}
+        own = {id(tensor): name for name, tensor in given.items()} if isinstance(given, Mapping) else {}
         # A stack that was built by a call has the number of that call's rows.
         free = isinstance(model, keras.Sequential)
         return {
-            own.get(id(each)) or _name(each, number, len(model.inputs)): tf.TensorSpec(
-                [None if free else each.shape[0], *each.shape[1:]], each.dtype
+            own.get(id(tensor)) or _name(tensor, number, len(model.inputs)): tf.TensorSpec(
+                [None if free else tensor.shape[0], *tensor.shape[1:]], tensor.dtype
             )
-            for number, each in enumerate(model.inputs)
+            for number, tensor in enumerate(model.inputs)
         }
     shapes: Any = (model.get_build_config() or {}).get("input_shape")
     named: Mapping[str, Any] = shapes if isinstance(shapes, Mapping) else {"inputs": shapes}
-    if not all(isinstance(each, tuple) and all(isinstance(size, int) for size in each[1:]) for each in named.values()):
+    if not all(
+        isinstance(shape, tuple) and all(isinstance(size, int) for size in shape[1:]) for shape in named.values()
+    ):
         raise ExportFailed(
             f"cannot tell what model {model.name} takes: build it from keras.Input, call it once with all it takes, "
             "or save it yourself, with tf.saved_model.save, and publish the path"
         )
-    return {name: tf.TensorSpec([None, *each[1:]], model.input_dtype) for name, each in named.items()}
+    return {name: tf.TensorSpec([None, *shape[1:]], model.input_dtype) for name, shape in named.items()}
 
 
 def _as_called(model: keras.Model, tensors: list[Any]) -> Any:

@@ -91,7 +91,7 @@ def describe_data(table: DataSet, profile: Profile) -> dict[str, Any]:
         "trainingRows": profile.training_rows,
         "validationRows": profile.validation_rows,
         "label": profile.schema.label.name,
-        "features": [each.name for each in profile.schema.features],
+        "features": [feature.name for feature in profile.schema.features],
     }
     if not isinstance(labels, NumberLabels):
         described["classes"] = list(labels.names)
@@ -102,7 +102,7 @@ def describe_data(table: DataSet, profile: Profile) -> dict[str, Any]:
 
 def _fingerprint(table: DataSet, profile: Profile) -> str:
     """Return what differs where the files or anything that was read of them differ, as sha256:<hex>."""
-    of_files = [each.fingerprint for each in (table.source, table.validation) if each]
+    of_files = [source.fingerprint for source in (table.source, table.validation) if source]
     return "sha256:" + hashlib.sha256("\n".join([*of_files, profile.content]).encode()).hexdigest()
 
 

@@ -19,7 +19,7 @@ from trainyard_trainer.files import list_files
 from trainyard_trainer.fitting.fit import Trained
 from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.programs.operations import check_saved
-from trainyard_trainer.reporting.event_log import Journal
+from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stores.models import ModelStore
@@ -41,7 +41,7 @@ def publish_model(
     *,
     store: ModelStore,
     steps: int,
-    journal: Journal,
+    event_log: EventLog,
     tuning: Mapping[str, Any] | None = None,
 ) -> ModelVersion:
     """Return the version that others may serve from now on. `tuning` tells of the search that it is the best of.
@@ -58,7 +58,7 @@ def publish_model(
     if prepared.privacy is None:  # those are rows of the data
         write_warmup(staging, model_name=run.job.model_name, specs=trained.encoder.signature(), rows=inputs)
     operations = verifier.check(staging, inputs, answers)
-    journal.write("verified", "a fresh process loaded the model and answered alike", operations=operations)
+    event_log.write("verified", "a fresh process loaded the model and answered alike", operations=operations)
     training = describe_training(run, trained.end, steps=steps, devices=devices)
     manifest = describe(
         run,

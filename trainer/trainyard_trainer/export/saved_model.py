@@ -26,7 +26,7 @@ class ServingModel(tf.Module):
     def __init__(self, model: Any, encoder: Encoder, task: Task) -> None:
         super().__init__()
         self.encoder = encoder
-        self.weights = [each.value for each in model.weights]
+        self.weights = [weight.value for weight in model.weights]
         names = plain_names(encoder.signature())
         self.input_names = names
 
@@ -42,7 +42,7 @@ class ServingModel(tf.Module):
 
         def serve_examples(examples: Any) -> dict[str, Any]:
             columns = tf_examples.parse(examples, encoder.signature())
-            return self.serve({names[column]: each for column, each in columns.items()})
+            return self.serve({names[column]: values for column, values in columns.items()})
 
         examples = tf.TensorSpec([None], tf.string, name=EXAMPLES_INPUT)
         self.serve_examples = tf.function(serve_examples, input_signature=[examples], autograph=False)
@@ -59,7 +59,7 @@ def save(module: ServingModel, folder: Path) -> dict[str, Any]:
         SIGNATURE: {name: _describe(spec) for name, spec in module.encoder.signature().items()},
         EXAMPLES_SIGNATURE: {EXAMPLES_INPUT: _describe(tf.TensorSpec([None], tf.string))},
     }
-    return {name: {"inputs": each, "outputs": outputs} for name, each in inputs.items()}
+    return {name: {"inputs": taken, "outputs": outputs} for name, taken in inputs.items()}
 
 
 def _describe(spec: Any) -> dict[str, Any]:
@@ -73,4 +73,4 @@ def samples(data_set: DataSet, trained: Trained) -> tuple[dict[str, Any], dict[s
     # On the CPU, where the check runs too: a GPU may multiply in lower precision.
     with tf.device("/CPU:0"):
         answers = trained.task.serve(trained.model(trained.encoder.encode(features), training=False))
-    return inputs, {name: plain(each.numpy().tolist()) for name, each in answers.items()}
+    return inputs, {name: plain(answer.numpy().tolist()) for name, answer in answers.items()}

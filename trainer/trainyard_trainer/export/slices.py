@@ -42,7 +42,7 @@ def metrics_by_slice(prepared: Prepared, trained: Trained) -> dict[str, list[dic
             {
                 **({"others": len(counts[name]) - MOST_VALUES} if value is _OTHERS else {"value": value}),
                 "rows": int(found[COUNT]),
-                "metrics": {f"val_{metric}": each for metric, each in trained.task.metrics(found).items()},
+                "metrics": {f"val_{metric}": score for metric, score in trained.task.metrics(found).items()},
             }
             for value in [*shown[name], _OTHERS]
             if (found := totals.get((name, value)))
@@ -52,7 +52,7 @@ def metrics_by_slice(prepared: Prepared, trained: Trained) -> dict[str, list[dic
 
 
 def _by_frequency(counts: Counter[Any]) -> list[tuple[Any, int]]:
-    return sorted(counts.items(), key=lambda each: (-each[1], str(each[0])))
+    return sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))
 
 
 def _validation_rows(prepared: Prepared) -> Iterator[tuple[RawBatch, Any]]:
@@ -83,8 +83,8 @@ def _totals(
             for place in np.unique(places):
                 value = values[place] if place < len(values) else _OTHERS
                 found = totals.setdefault((name, value), {})
-                for each, more in sums_of(np.flatnonzero(places == place)).items():
-                    found[each] = found.get(each, 0.0) + more
+                for total, more in sums_of(np.flatnonzero(places == place)).items():
+                    found[total] = found.get(total, 0.0) + more
     return totals
 
 
@@ -96,6 +96,6 @@ def _sums(trained: Trained, labels: Any, outputs: Any) -> Callable[[Any], Totals
     def of(rows: Any) -> Totals:
         further = task.validation_sums(tf.gather(labels, rows), tf.gather(outputs, rows))
         sums = {COUNT: len(rows), LOSS: tf.reduce_sum(tf.gather(losses, rows)), **further}
-        return {name: np.asarray(each, np.float64) for name, each in sums.items()}
+        return {name: np.asarray(total, np.float64) for name, total in sums.items()}
 
     return of

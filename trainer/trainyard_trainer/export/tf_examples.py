@@ -48,8 +48,8 @@ def serialize(columns: Mapping[str, Any]) -> list[bytes]:
 def _feature(value: Any) -> Any:
     flat = list(tf.nest.flatten(value))
     if isinstance(flat[0], str | bytes):
-        texts = [each.encode() if isinstance(each, str) else each for each in flat]
+        texts = [item.encode() if isinstance(item, str) else item for item in flat]
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=texts)) if any(texts) else None
-    if all(isinstance(each, int) for each in flat):
+    if all(isinstance(item, int) for item in flat):
         return tf.train.Feature(int64_list=tf.train.Int64List(value=flat))
     return None if all(map(math.isnan, flat)) else tf.train.Feature(float_list=tf.train.FloatList(value=flat))

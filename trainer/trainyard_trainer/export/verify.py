@@ -177,13 +177,13 @@ def _operations(graph: Any) -> set[str]:
 
 
 def _first(columns: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: each[:1] for name, each in columns.items()}
+    return {name: column[:1] for name, column in columns.items()}
 
 
 def plain(value: Any) -> Any:
     """Return what `tolist` gives with texts instead of bytes, however deep they are."""
     if isinstance(value, list):
-        return [plain(each) for each in value]
+        return [plain(item) for item in value]
     return value.decode() if isinstance(value, bytes) else value
 
 

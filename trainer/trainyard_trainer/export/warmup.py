@@ -35,7 +35,7 @@ def write_warmup(folder: Path, *, model_name: str, specs: Mapping[str, Any], row
     written = 0
     with tf.io.TFRecordWriter(str(path)) as writer:
         for taken in dict.fromkeys((1, count)):
-            for name, inputs in _requests(specs, {column: each[:taken] for column, each in rows.items()}):
+            for name, inputs in _requests(specs, {column: values[:taken] for column, values in rows.items()}):
                 spec = ModelSpec(name=model_name, signature_name=name)
                 request = PredictRequest(model_spec=spec, inputs=inputs)
                 record = PredictionLog(predict_log=PredictLog(request=request)).SerializeToString(deterministic=True)

@@ -16,7 +16,7 @@ _ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Suspects:
+class DivergenceDiagnosis:
     """What can make a training diverge. `columns` names those of the numbers of a table."""
 
     learning_rate: float

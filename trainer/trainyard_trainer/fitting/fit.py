@@ -21,13 +21,13 @@ from trainyard_trainer.devices import Devices
 from trainyard_trainer.encoding.encoders import Encoder, encoder_for
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.execution import FLOAT32, Execution
-from trainyard_trainer.fitting.divergence import Suspects
-from trainyard_trainer.fitting.loop import Loop, Surroundings
+from trainyard_trainer.fitting.divergence import DivergenceDiagnosis
+from trainyard_trainer.fitting.loop import Loop, LoopContext
 from trainyard_trainer.fitting.optimizers import make_optimizer
-from trainyard_trainer.fitting.parameter_server_steps import PieceRunner
+from trainyard_trainer.fitting.parameter_server_steps import ParameterServerStepRunner
 from trainyard_trainer.fitting.plan import Plan, Position
 from trainyard_trainer.fitting.prepared import Prepared
-from trainyard_trainer.fitting.saving import Interval
+from trainyard_trainer.fitting.saving import CheckpointInterval
 from trainyard_trainer.fitting.state import ModelState
 from trainyard_trainer.fitting.step_sync import newest_of_chief
 from trainyard_trainer.fitting.steps import StepRunner, as_block
@@ -35,15 +35,15 @@ from trainyard_trainer.models import FAMILIES
 from trainyard_trainer.privacy.plan import EPSILON
 from trainyard_trainer.programs.build import build_python, compiled_optimizer, fit_as_compiled
 from trainyard_trainer.programs.inputs import describe_data
-from trainyard_trainer.reporting.event_log import Journal
-from trainyard_trainer.reporting.history import Epochs, History, NoHistory
-from trainyard_trainer.reporting.progress_server import ProgressBoard
+from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.reporting.history import History, HistoryFile, NoHistory
+from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import CACHE_ENV, Run
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
 from trainyard_trainer.tasks.metrics import metric_names
 from trainyard_trainer.tasks.task import Task, task_for
-from trainyard_trainer.workers.group import NOBODY, Peers
+from trainyard_trainer.workers.group import SINGLE_WORKER, WorkerGroup
 from trainyard_trainer.workers.sharding import Share
 
 PLAINLY = {"precision": FLOAT32, "jit_compile": False}
@@ -68,10 +68,10 @@ def fit(
     devices: Devices,
     *,
     checkpoints: CheckpointFolder,
-    board: ProgressBoard,
-    journal: Journal,
+    tracker: ProgressTracker,
+    event_log: EventLog,
     stop: StopSignal,
-    peers: Peers = NOBODY,
+    group: WorkerGroup = SINGLE_WORKER,
 ) -> Trained:
     """Train the model that the spec describes.
 
@@ -82,16 +82,16 @@ def fit(
     """
     spec, facts = run.job.spec, prepared.profile
     encoder = encoder_for(facts.features)
-    digest, share = plan_digest(run, facts), Share(peers.index, peers.count)
-    found = newest_of_chief(peers, checkpoints, digest, journal)
+    digest, share = plan_digest(run, facts), Share(group.index, group.count)
+    found = newest_of_chief(group, checkpoints, digest, event_log)
     with devices.scope():
         model = _build(run.program, facts, encoder)
-    _announce(run, model, devices, journal)
-    wanted = fit_as_compiled(model, spec.fit, journal)
+    _announce(run, model, devices, event_log)
+    wanted = fit_as_compiled(model, spec.fit, event_log)
     task = task_for(facts.labels, run.program, wanted)
     metrics = metric_names(run.program.task, validation=spec.data.validation.wanted, further=wanted.metrics)
     prepared.policy.check(metrics)
-    history: Epochs = NoHistory() if peers.index else History(run.folders.logs, metrics, journal)
+    history: History = NoHistory() if group.index else HistoryFile(run.folders.logs, metrics, event_log)
 
     def to_block(rows: EncodedBatch) -> dict[str, Any]:
         return as_block(rows, encoder.encode)
@@ -100,26 +100,26 @@ def fit(
     before = found[0] if found else None
     settings = wanted.model_copy(update=PLAINLY) if prepared.privacy else wanted
     if run.cluster.count > 1:
-        settings = settings_of_several(settings, before, devices=devices, limit=limit, workers=peers.count)
-    rows = training_rows(run, prepared, to_block, rows_a_block(settings, limit), share=share, journal=journal)
+        settings = settings_of_several(settings, before, devices=devices, limit=limit, workers=group.count)
+    rows = training_rows(run, prepared, to_block, rows_a_block(settings, limit), share=share, event_log=event_log)
     factory = _step_factory(run, prepared, devices, model=model, task=task, share=share)
     tuned = Autotuner(settings, factory, devices=devices, rows=rows, limit=limit, workers=run.cluster.count).settle(
         before,
         steps=lambda size: prepared.policy.steps_left(0, steps_per_epoch=math.ceil(facts.training_rows / size)),
-        journal=journal,
+        event_log=event_log,
     )
     plan = Plan(
         epochs=spec.fit.epochs,
         choices=tuned.choices,
         rows=facts.training_rows,
-        interval=Interval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
+        interval=CheckpointInterval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
         digest=digest,
         store=run.folders.model.parent,
         share=share,
     )
     loop = Loop(
         plan,
-        Surroundings(board, journal, history, stop, checkpoints, peers),
+        LoopContext(tracker, event_log, history, stop, checkpoints, group),
         state=ModelState(model, tuned.optimizer, tuned.runner.state),
         runner=tuned.runner,
         task=task,
@@ -127,7 +127,7 @@ def fit(
         rows=rows,
         validation=_validation(prepared, to_block, share),
         found=found,
-        suspects=Suspects(
+        diagnosis=DivergenceDiagnosis(
             spec.fit.optimizer.learning_rate,
             tuned.choices.execution.precision,
             prepared.table.schema.numbers,
@@ -139,10 +139,10 @@ def fit(
         chosen |= {"strategy": "ParameterServer"}
     if prepared.privacy is None:
         return Trained(model, encoder, task, end, chosen)
-    spent = prepared.privacy.describe(board.current.step)
-    journal.write("privacy", "epsilon {epsilon:.4g} at delta {delta:.3g} was spent".format(**spent), **spent)
+    spent = prepared.privacy.describe(tracker.current.step)
+    event_log.write("privacy", "epsilon {epsilon:.4g} at delta {delta:.3g} was spent".format(**spent), **spent)
     end = replace(end, metrics={**end.metrics, EPSILON: spent[EPSILON]})
-    board.update(metrics=dict(end.metrics))
+    tracker.update(metrics=dict(end.metrics))
     return Trained(model, encoder, task, end, chosen | {"privacy": spent})
 
 
@@ -166,7 +166,7 @@ def _step_factory(
         return PrivateStepRunner(model, optimizer, task, prepared.privacy, class_weights=prepared.class_weights)
 
     def runner(optimizer: Any, batch_size: int, execution: Execution) -> StepRunner:
-        kind = functools.partial(PieceRunner, workers=devices.workers) if devices.workers else StepRunner
+        kind = functools.partial(ParameterServerStepRunner, workers=devices.workers) if devices.workers else StepRunner
         return kind(
             model,
             optimizer,
@@ -197,9 +197,9 @@ def _fetched(model: Any, copy: Any) -> Any:
     return copy
 
 
-def _announce(run: Run, model: Any, devices: Devices, journal: Journal) -> None:
+def _announce(run: Run, model: Any, devices: Devices, event_log: EventLog) -> None:
     count = model.count_params()
-    journal.write(
+    event_log.write(
         "model",
         f"{run.program.family} with {count:,} parameters on {devices.description}",
         family=run.program.family,
@@ -216,7 +216,7 @@ def training_rows(
     batch_size: int,
     *,
     share: Share,
-    journal: Journal,
+    event_log: EventLog,
 ) -> TrainingRows:
     """Return the rows to train on: from memory where they are there, else from the files."""
     seed, facts = run.job.spec.fit.seed, prepared.profile
@@ -226,7 +226,7 @@ def training_rows(
 
     def tell(depth: int, speed: float) -> None:
         message = f"pieces of the data read at a time: {depth} ({speed:.2f} times as fast as one)"
-        journal.write("reading", message, pieces=depth, speed=round(speed, 2))
+        event_log.write("reading", message, pieces=depth, speed=round(speed, 2))
 
     streamed = StreamedRows(
         prepared.table,
@@ -239,7 +239,7 @@ def training_rows(
         tell=tell,
     )
     if streamed.sorted_by_label and not share.index:
-        journal.write(
+        event_log.write(
             "sorted-rows",
             "the rows of a file are sorted by the label, so that blocks of streamed rows have few of its classes each: "
             "shuffle the rows once, write them as several files or Parquet row groups, which are read in random order, "
@@ -259,7 +259,7 @@ def _validation(
     if not facts.validation_rows:
         return None
     if facts.kept.validation is not None:
-        blocks = [to_block(each) for each in validation_blocks(prepared.table, facts, block_rows=0, share=share)]
+        blocks = [to_block(rows) for rows in validation_blocks(prepared.table, facts, block_rows=0, share=share)]
         return lambda: iter(blocks)
     rows = rows_in(_MAX_BLOCK_BYTES, facts.row_bytes, most=BATCH_ROWS)
     return lambda: map(to_block, validation_blocks(prepared.table, facts, block_rows=rows, share=share))

@@ -9,7 +9,9 @@ from trainyard_api.fit import Optimizer, Schedule
 from trainyard_trainer.execution import FLOAT16, FLOAT32
 
 # Keras' own look-up by name does not know all of them (Lamb, in 3.15).
-_CLASSES = {name.lower(): each for name, each in vars(keras.optimizers).items() if isinstance(each, type)}
+_CLASSES = {
+    name.lower(): optimizer for name, optimizer in vars(keras.optimizers).items() if isinstance(optimizer, type)
+}
 
 
 def make_optimizer(
@@ -36,7 +38,7 @@ def make_optimizer(
 
 def _muon(wanted: Optimizer, model: Any) -> dict[str, Any]:
     """Return what else Muon needs: it leaves vectors and embeddings to AdamW by itself, and the outputs if told to."""
-    last = next((each for each in reversed(model.layers) if isinstance(each, keras.layers.Dense)), None)
+    last = next((layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense)), None)
     settings: dict[str, Any] = {"exclude_layers": [f"(^|/){re.escape(last.name)}/"] if last else []}
     return settings | ({"adam_weight_decay": wanted.weight_decay} if wanted.weight_decay is not None else {})
 

@@ -1,8 +1,8 @@
 """Training steps that several workers do for the chief, on weights that parameter servers hold.
 
-The steps of a call are cut into pieces, and each worker takes the next piece as soon as it has done one. So the workers
-do not wait for each other within a call, and no step is under way between two of them: what is validated and saved then
-are the weights after just those steps.
+The steps of a call are cut into closures, as TensorFlow calls what a coordinator hands out, and each worker takes the
+next closure as soon as it has done one. So the workers do not wait for each other within a call, and no step is under
+way between two of them: what is validated and saved then are the weights after just those steps.
 """
 
 import math
@@ -14,14 +14,14 @@ import tensorflow as tf
 
 from trainyard_trainer.fitting.steps import StepRunner, StepsDone
 
-PIECES = 4
-"""How many pieces of a call each worker gets, if all are equally fast: with fewer, all wait long for the last one."""
+CLOSURES_PER_WORKER = 4
+"""How many closures of a call each worker gets, if all are equally fast: with fewer, all wait long for the last one."""
 
 
-class PieceRunner(StepRunner):
-    """Runs the steps of one model on `workers` workers. A piece whose worker dies is done anew by another one."""
+class ParameterServerStepRunner(StepRunner):
+    """Runs the steps of one model on `workers` workers. A closure whose worker dies is done anew by another one."""
 
-    call_seconds = 1.0  # some pieces of so many steps that sending them, and waiting for the last one, takes little
+    call_seconds = 1.0  # some closures of so many steps that sending them, and waiting for the last one, takes little
 
     def __init__(self, model: Any, optimizer: Any, *further: Any, strategy: Any, workers: int, **settings: Any) -> None:
         super().__init__(model, optimizer, *further, strategy=strategy, **settings)
@@ -34,7 +34,7 @@ class PieceRunner(StepRunner):
     ) -> StepsDone:
         """Run `steps` steps on the rows `order[first:]` of a block, in no order, and add to the totals."""
         begun = self._optimizer.iterations.numpy()
-        size = math.ceil(steps / (PIECES * self._workers))
+        size = math.ceil(steps / (CLOSURES_PER_WORKER * self._workers))
         starts = range(0, steps, size)
         rows = [order[first + i * self._batch_size : first + min(i + size, steps) * self._batch_size] for i in starts]
         done = self._coordinator.fetch([self._schedule(block, which) for which in rows])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard_trainer.autotune.choices import Choices
-from trainyard_trainer.fitting.saving import Interval
+from trainyard_trainer.fitting.saving import CheckpointInterval
 from trainyard_trainer.fitting.stopping import Reason, StopState
 from trainyard_trainer.workers.sharding import ALL, Share
 
@@ -38,7 +38,7 @@ class Position:
     @classmethod
     def from_wire(cls, state: Mapping[str, Any]) -> "Position":
         """Return the position a checkpoint holds."""
-        own = {each.name: state[each.name] for each in fields(cls)}
+        own = {part.name: state[part.name] for part in fields(cls)}
         return cls(**(own | {"stop": StopState(**own["stop"])}))
 
 
@@ -52,7 +52,7 @@ class Plan:
     epochs: int
     choices: Choices
     rows: int
-    interval: Interval
+    interval: CheckpointInterval
     digest: str
     store: Path
     share: Share = ALL

@@ -5,22 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainyard_trainer.errors import one_line
-from trainyard_trainer.reporting.event_log import Journal, rfc3339
-from trainyard_trainer.reporting.progress_server import CheckpointNote, ProgressBoard
+from trainyard_trainer.reporting.event_log import EventLog, rfc3339
+from trainyard_trainer.reporting.progress_server import ProgressTracker, SavedCheckpoint
 from trainyard_trainer.stores.folder_checkpoints import BackgroundWriter, CheckpointFolder, Snapshot
 
 
-def newest(folder: CheckpointFolder, plan: str, journal: Journal) -> tuple[Snapshot, Path] | None:
-    """Return the newest checkpoint that is whole and of this plan; of those that are not the journal tells."""
+def newest(folder: CheckpointFolder, plan: str, event_log: EventLog) -> tuple[Snapshot, Path] | None:
+    """Return the newest checkpoint that is whole and of this plan; those that are not are logged."""
 
     def skipped(path: Path, why: str) -> None:
-        journal.write("checkpoint-skipped", f"skipped checkpoint {path.name}: {why}", path=str(path))
+        event_log.write("checkpoint-skipped", f"skipped checkpoint {path.name}: {why}", path=str(path))
 
     return folder.load_newest(plan, skipped)
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class CheckpointInterval:
     """At most how much may be lost: in steps, where there is a number of them, and in seconds."""
 
     steps: int | None
@@ -28,17 +28,23 @@ class Interval:
 
 
 class Saver:
-    """Hands snapshots to a thread that writes them, and notes on the board what is safe on the disk.
+    """Hands snapshots to a thread that writes them, and tells the tracker what is safe on the disk.
 
     A disk that cannot keep up holds nothing back: snapshots it has no time for are left out. Paths are shown relative
     to `store`.
     """
 
     def __init__(
-        self, folder: CheckpointFolder, interval: Interval, *, board: ProgressBoard, journal: Journal, store: Path
+        self,
+        folder: CheckpointFolder,
+        interval: CheckpointInterval,
+        *,
+        tracker: ProgressTracker,
+        event_log: EventLog,
+        store: Path,
     ) -> None:
-        self._interval, self._board, self._journal, self._store = interval, board, journal, store
-        self._clock = board.clock
+        self._interval, self._tracker, self._event_log, self._store = interval, tracker, event_log, store
+        self._clock = tracker.clock
         self._last = self._clock.now()
         self._writer = BackgroundWriter(folder, saved=self._saved, failed=self._not_saved)
 
@@ -63,15 +69,15 @@ class Saver:
 
     def has(self, step: int) -> bool:
         """Whether the newest checkpoint on the disk is that of this step."""
-        note = self._board.current.last_checkpoint
+        note = self._tracker.current.last_checkpoint
         return note is not None and note.step == step
 
     def _saved(self, snapshot: Snapshot, path: Path) -> None:
         shown = path.relative_to(self._store) if path.is_relative_to(self._store) else path
-        self._board.update(last_checkpoint=CheckpointNote(snapshot.step, str(shown), rfc3339()))
+        self._tracker.update(last_checkpoint=SavedCheckpoint(snapshot.step, str(shown), rfc3339()))
 
     def _not_saved(self, snapshot: Snapshot, error: OSError) -> None:
-        self._journal.write(
+        self._event_log.write(
             "checkpoint-failed",
             f"the checkpoint of step {snapshot.step} could not be written: {one_line(error)}; older ones are kept",
             step=snapshot.step,

@@ -11,9 +11,9 @@ class ModelState:
 
     def __init__(self, model: Any, optimizer: Any, further: Sequence[Any] = ()) -> None:
         # `variables` is more than `weights`: it has the states of dropout's random generators too.
-        self._variables = {f"model/{i}": each for i, each in enumerate(model.variables)}
-        self._variables |= {f"optimizer/{i}": each for i, each in enumerate(optimizer.variables)}
-        self._variables |= {f"further/{i}": each for i, each in enumerate(further)}
+        self._variables = {f"model/{i}": variable for i, variable in enumerate(model.variables)}
+        self._variables |= {f"optimizer/{i}": variable for i, variable in enumerate(optimizer.variables)}
+        self._variables |= {f"further/{i}": variable for i, variable in enumerate(further)}
         self._weights = list(model.weights)
         self._optimizer = optimizer
         self._best: list[Any] = []
@@ -26,8 +26,8 @@ class ModelState:
 
     def arrays(self) -> dict[str, Any]:
         """Return copies of everything."""
-        best = {f"{_BEST}{i}": each for i, each in enumerate(self._best)}
-        return {name: _copy(each) for name, each in self._variables.items()} | best
+        best = {f"{_BEST}{i}": weight for i, weight in enumerate(self._best)}
+        return {name: _copy(variable) for name, variable in self._variables.items()} | best
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Set everything to what `arrays` returned."""
@@ -38,7 +38,7 @@ class ModelState:
 
     def keep_best(self) -> None:
         """Copy the weights as the best so far."""
-        self._best = [_copy(each) for each in self._weights]
+        self._best = [_copy(weight) for weight in self._weights]
 
     def restore_best(self) -> bool:
         """Set the weights to the best ones; returns whether there are any."""

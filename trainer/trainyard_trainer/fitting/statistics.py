@@ -13,14 +13,14 @@ import tensorflow as tf
 def statistics_of(model: Any) -> list[Any]:
     """Return the variables that the layers of a model change by themselves; those of frozen layers never change."""
     # Keras has no public way to the layers inside of layers.
-    frozen = {id(each) for layer in model._flatten_layers() if not layer.trainable for each in layer.variables}
-    floats = [each for each in model.non_trainable_variables if each.dtype.startswith(("float", "bfloat"))]
-    return [each for each in floats if id(each) not in frozen]
+    frozen = {id(variable) for layer in model._flatten_layers() if not layer.trainable for variable in layer.variables}
+    floats = [variable for variable in model.non_trainable_variables if variable.dtype.startswith(("float", "bfloat"))]
+    return [variable for variable in floats if id(variable) not in frozen]
 
 
 def values(statistics: Sequence[Any]) -> list[Any]:
     """Return what the running replica has counted so far."""
-    return [tf.convert_to_tensor(each.value) for each in statistics]
+    return [tf.convert_to_tensor(statistic.value) for statistic in statistics]
 
 
 def combine(statistics: Sequence[Any], before: Sequence[Any], weight: Any) -> None:
@@ -35,5 +35,5 @@ def combine(statistics: Sequence[Any], before: Sequence[Any], weight: Any) -> No
     """
     changes = [weight * (now - old) for now, old in zip(values(statistics), before, strict=True)]
     means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, changes)
-    for each, old, change in zip(statistics, before, means, strict=True):
-        each.assign(old + change)
+    for statistic, old, change in zip(statistics, before, means, strict=True):
+        statistic.assign(old + change)

@@ -14,9 +14,9 @@ import numpy as np
 
 from trainyard_trainer.errors import TrainerError
 from trainyard_trainer.fitting.saving import newest
-from trainyard_trainer.reporting.event_log import Journal
+from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot, from_bytes, to_bytes
-from trainyard_trainer.workers.group import Peers
+from trainyard_trainer.workers.group import WorkerGroup
 
 
 class WeightsDiffer(TrainerError):
@@ -26,7 +26,7 @@ class WeightsDiffer(TrainerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallSummary:
     """What a call of some steps did, and what comes next; of one worker, or of all together.
 
     `seconds`, `save` and `steps_per_call` are the chief's: the time of training so far, whether to save now, and how
@@ -42,20 +42,20 @@ class Call:
     steps_per_call: int
 
 
-def agree(peers: Peers, own: Call, before: Mapping[str, Any]) -> Call:
+def sync_call(group: WorkerGroup, own: CallSummary, before: Mapping[str, Any]) -> CallSummary:
     """Return the call of all workers together; `before` are the totals that each has added its own numbers to."""
-    if peers.count == 1:
+    if group.count == 1:
         return own
     plain = asdict(own) | {"totals": {name: float(value) for name, value in own.totals.items()}}
-    chief, *others = calls = [Call(**each) for each in peers.gather(plain)]
-    return Call(
+    chief, *others = calls = [CallSummary(**answer) for answer in group.gather(plain)]
+    return CallSummary(
         totals={
-            name: value + sum(each.totals[name] - float(before[name]) for each in others)
+            name: value + sum(other.totals[name] - float(before[name]) for other in others)
             for name, value in chief.totals.items()
         },
-        bad_step=min((each.bad_step for each in calls if each.bad_step >= 0), default=-1),
-        weights_finite=all(each.weights_finite for each in calls),
-        stop=any(each.stop for each in calls),
+        bad_step=min((call.bad_step for call in calls if call.bad_step >= 0), default=-1),
+        weights_finite=all(call.weights_finite for call in calls),
+        stop=any(call.stop for call in calls),
         save=chief.save,
         seconds=chief.seconds,
         steps_per_call=chief.steps_per_call,
@@ -63,7 +63,7 @@ def agree(peers: Peers, own: Call, before: Mapping[str, Any]) -> Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ValidationRound:
     """What is settled before each block of validation rows, of which not all workers have as many.
 
     `more` is true where anybody has another block, and `stop` where anybody was asked to stop.
@@ -73,48 +73,48 @@ class Turn:
     stop: bool
 
 
-def take_turn(peers: Peers, own: Turn) -> Turn:
+def sync_validation(group: WorkerGroup, own: ValidationRound) -> ValidationRound:
     """Return the turn of all workers together; those without a block take part until nobody has one."""
-    if peers.count == 1:
+    if group.count == 1:
         return own
-    turns = [Turn(**each) for each in peers.gather(asdict(own))]
-    return Turn(more=any(each.more for each in turns), stop=any(each.stop for each in turns))
+    turns = [ValidationRound(**answer) for answer in group.gather(asdict(own))]
+    return ValidationRound(more=any(round_.more for round_ in turns), stop=any(round_.stop for round_ in turns))
 
 
 def newest_of_chief(
-    peers: Peers, folder: CheckpointFolder, plan: str, journal: Journal
+    group: WorkerGroup, folder: CheckpointFolder, plan: str, event_log: EventLog
 ) -> tuple[Snapshot, Path] | None:
     """Return the chief's newest checkpoint and where it is; the others get it from the chief, not from its store."""
-    found = None if peers.index else newest(folder, plan, journal)
-    if peers.count == 1:
+    found = None if group.index else newest(folder, plan, event_log)
+    if group.count == 1:
         return found
-    path = peers.gather(str(found[1]) if found else None)[0]
-    content = peers.share(to_bytes(found[0]) if found else b"")
+    path = group.gather(str(found[1]) if found else None)[0]
+    content = group.share(to_bytes(found[0]) if found else b"")
     return (from_bytes(content, plan), Path(path)) if path else None
 
 
-def add_up(peers: Peers, totals: Mapping[str, Any]) -> dict[str, Any]:
+def add_up(group: WorkerGroup, totals: Mapping[str, Any]) -> dict[str, Any]:
     """Return the sums of the totals of all workers; one that has none hands in nothing."""
-    if peers.count == 1:
+    if group.count == 1:
         return dict(totals)
-    every = peers.gather({name: np.asarray(value).tolist() for name, value in totals.items()})
-    names = dict.fromkeys(name for each in every for name in each)
-    return {name: sum(np.asarray(each[name], np.float64) for each in every if name in each) for name in names}
+    every = group.gather({name: np.asarray(value).tolist() for name, value in totals.items()})
+    names = dict.fromkeys(name for own in every for name in own)
+    return {name: sum(np.asarray(own[name], np.float64) for own in every if name in own) for name in names}
 
 
-def check_same(peers: Peers, arrays: Mapping[str, Any]) -> None:
+def check_same(group: WorkerGroup, arrays: Mapping[str, Any]) -> None:
     """Check that all workers hold the same numbers, bit for bit.
 
     Raises:
         WeightsDiffer: they do not.
     """
-    if peers.count == 1:
+    if group.count == 1:
         return
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8))
-    digests = peers.gather(digest.hexdigest())
-    if odd := [number for number, each in enumerate(digests) if each != digests[0]]:
+    digests = group.gather(digest.hexdigest())
+    if odd := [number for number, found in enumerate(digests) if found != digests[0]]:
         raise WeightsDiffer(
             f"the weights of worker {odd[0]} are not those of worker 0 any more; nothing was saved. Run all workers "
             "on the same kind of machine, with the same image"

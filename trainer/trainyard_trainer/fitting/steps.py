@@ -57,7 +57,7 @@ class StepRunner:
         self._batch_size, self._share, self._class_weights = batch_size, share, class_weights
         self._strategy, self._replicas = strategy, strategy.num_replicas_in_sync if strategy else 1
         self._local_replicas = self._replicas // share.count
-        self._weights = [each.value for each in model.weights if each.dtype.startswith(("float", "bfloat"))]
+        self._weights = [weight.value for weight in model.weights if weight.dtype.startswith(("float", "bfloat"))]
         self._statistics = statistics_of(model) if strategy else []
         self._execution = execution
         self._train: dict[bool, Any] = {}
@@ -138,7 +138,7 @@ class StepRunner:
             lambda i, *_: i < steps, one_step, (tf.constant(0), tf.constant(0), totals), parallel_iterations=1
         )
         bad_step = tf.where(good < steps, good, -1)
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in self._weights])
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(weight)) for weight in self._weights])
         return totals, bad_step, finite
 
     def _step(self, block: Any, which: Any, batch: Any) -> dict[str, Any]:
@@ -176,7 +176,9 @@ class StepRunner:
             loss = self._optimizer.scale_loss(loss)
         # An embedding has its gradient in slices, one for each use of a row. Keras squares them one by one, so that
         # adam's second moment is too small for a row that is used twice; and its steps take longer than on the whole.
-        whole = [None if each is None else tf.convert_to_tensor(each) for each in tape.gradient(loss, variables)]
+        whole = [
+            None if gradient is None else tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)
+        ]
         self._optimizer.apply(whole, variables)
         if self._statistics:
             combine(self._statistics, counted, tf.cast(count, tf.float32) / tf.cast(batch, tf.float32))
@@ -218,6 +220,6 @@ def as_block(rows: EncodedBatch, encode: Any) -> dict[str, Any]:
     count = max(1, _ENCODED_BYTES * len(rows) // rows.nbytes)
     pieces = [rows.take(slice(i, i + count)) for i in range(0, len(rows), count)]
     encoded = [dict(encode(piece.features)) for piece in pieces]
-    return {name: tf.concat([each.pop(name) for each in encoded], axis=0) for name in list(encoded[0])} | {
+    return {name: tf.concat([part.pop(name) for part in encoded], axis=0) for name in list(encoded[0])} | {
         LABELS: tf.constant(rows.labels)
     }

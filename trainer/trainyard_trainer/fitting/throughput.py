@@ -12,7 +12,7 @@ _SURE = 100
 """Steps that show how long one takes."""
 
 
-class Pace:
+class Throughput:
     """Learns from each call, which shall take `call_seconds`. Times are seconds of any clock that does not jump."""
 
     def __init__(self, now: float, call_seconds: float = CALL_SECONDS) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 import keras
 
 from trainyard_api.program import KerasProgram
-from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
 
 
-def build_linear(program: KerasProgram, inputs: ModelInputs, outputs: int) -> Any:
+def build_linear(program: KerasProgram, inputs: TableInputs, outputs: int) -> Any:
     """Return the model: logistic or linear regression, by the task."""
     dense, slots = (
         keras.Input((inputs.dense,), name=DENSE),

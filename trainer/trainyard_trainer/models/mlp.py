@@ -6,13 +6,13 @@ from typing import Any
 import keras
 
 from trainyard_api.program import KerasProgram
-from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
 from trainyard_trainer.models.normalization import normalized
 
 MAX_EMBEDDING = 16
 
 
-def build_mlp(program: KerasProgram, inputs: ModelInputs, outputs: int) -> Any:
+def build_mlp(program: KerasProgram, inputs: TableInputs, outputs: int) -> Any:
     """Return the model: categories become learnt vectors, which the dense layers see beside the numbers."""
     dense = keras.Input((inputs.dense,), name=DENSE)
     slots = keras.Input((len(inputs.slots),), dtype="int32", name=SLOTS)

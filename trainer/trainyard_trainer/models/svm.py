@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from trainyard_api.program import KerasProgram
-from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
 from trainyard_trainer.models.linear import build_linear
 
 DEFAULT_L2 = 1e-4
@@ -20,7 +20,7 @@ class RandomFourierFeatures(keras.layers.Layer):
     for each of its values, one of them 1. The frequencies are drawn once and never trained.
     """
 
-    def __init__(self, inputs: ModelInputs, count: int, gamma: float) -> None:
+    def __init__(self, inputs: TableInputs, count: int, gamma: float) -> None:
         super().__init__()
         normal = keras.initializers.RandomNormal
         deviation = math.sqrt(2 * gamma)
@@ -44,7 +44,7 @@ class RandomFourierFeatures(keras.layers.Layer):
         return self._scale * keras.ops.cos(angles)
 
 
-def build_svm(program: KerasProgram, inputs: ModelInputs, outputs: int) -> Any:
+def build_svm(program: KerasProgram, inputs: TableInputs, outputs: int) -> Any:
     """Return the model: its outputs are signed distances in units of the margin, one for each class where several."""
     l2 = DEFAULT_L2 if program.l2 is None else program.l2
     if program.kernel == "linear":

@@ -15,10 +15,10 @@ from trainyard_api.fit import Fit
 from trainyard_trainer.errors import BadInput, did_you_mean, listed, one_line
 from trainyard_trainer.programs.compiled import Compiled, read_compiled
 from trainyard_trainer.programs.data_spec import DataSpec
-from trainyard_trainer.programs.logits import ENDINGS, ending, without_activation
+from trainyard_trainer.programs.logits import ENDINGS, final_activation, without_activation
 from trainyard_trainer.programs.operations import check_traced
-from trainyard_trainer.programs.user_code_errors import blaming, place_of
-from trainyard_trainer.reporting.event_log import Journal
+from trainyard_trainer.programs.user_code_errors import place_of, report_user_errors
+from trainyard_trainer.reporting.event_log import EventLog
 
 _ROWS = 4
 
@@ -50,13 +50,13 @@ def compiled_optimizer(model: Any) -> Any:
     return optimizer
 
 
-def fit_as_compiled(model: Any, fit: Fit, journal: Journal) -> Fit:
+def fit_as_compiled(model: Any, fit: Fit, event_log: EventLog) -> Fit:
     """Return how to train a model, by the spec and what a user's model was compiled with.
 
     Raises:
         BadInput: the two contradict each other.
     """
-    return model.compiled_with.applied(fit, journal) if isinstance(model, UserModel) else fit
+    return model.compiled_with.applied(fit, event_log) if isinstance(model, UserModel) else fit
 
 
 def entry_point(program: PythonProgram) -> Callable[..., Any]:
@@ -67,11 +67,15 @@ def entry_point(program: PythonProgram) -> Callable[..., Any]:
     """
     module_name, _, name = program.entry_point.partition(":")
     where = f"program.python.entryPoint {program.entry_point}"
-    with blaming(f"{where} cannot be imported"):
+    with report_user_errors(f"{where} cannot be imported"):
         module = importlib.import_module(module_name)
     function = getattr(module, name, None)
     if not callable(function):
-        known = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
+        known = [
+            function_name
+            for function_name, value in vars(module).items()
+            if callable(value) and not function_name.startswith("_")
+        ]
         raise BadInput(f"{where}: module {module_name} has no function {name!r}{did_you_mean(name, known)}")
     try:
         inspect.signature(function).bind(None, **program.hyperparameters)
@@ -94,12 +98,12 @@ def build_python(program: PythonProgram, data: DataSpec) -> UserModel:
     """
     function = entry_point(program)
     where = f"program.python.entryPoint {program.entry_point}"
-    with blaming(f"{where} failed"):
+    with report_user_errors(f"{where} failed"):
         model = function(data, **program.hyperparameters)
     if not isinstance(model, keras.Model):
         raise BadInput(f"{where} returned {_article(model)}; expected a keras.Model")
     rows, plain = _sample_rows(data), UserModel(model, data)
-    with blaming(f"the model of {where} cannot be called with {', '.join(data.inputs)}"):
+    with report_user_errors(f"the model of {where} cannot be called with {', '.join(data.inputs)}"):
         outputs = plain(rows)
     _check_outputs(outputs, data, where)
     compiled = read_compiled(model, data.task, where)
@@ -114,10 +118,10 @@ def build_python(program: PythonProgram, data: DataSpec) -> UserModel:
 def _sample_rows(data: DataSpec) -> dict[str, Any]:
     random = np.random.default_rng(0)
     return {
-        name: random.normal(size=(_ROWS, *each.shape)).astype(each.dtype)
-        if each.dtype.startswith("float")
-        else random.integers(each.slots or 256, size=(_ROWS, *each.shape)).astype(each.dtype)
-        for name, each in data.inputs.items()
+        name: random.normal(size=(_ROWS, *tensor.shape)).astype(tensor.dtype)
+        if tensor.dtype.startswith("float")
+        else random.integers(tensor.slots or 256, size=(_ROWS, *tensor.shape)).astype(tensor.dtype)
+        for name, tensor in data.inputs.items()
     }
 
 
@@ -132,7 +136,7 @@ def _check_outputs(outputs: Any, data: DataSpec, where: str) -> None:
 
 def _before_activation(model: Any, compiled: Compiled, *, data: DataSpec, where: str) -> Any:
     """Return the model that puts out what the loss is taken of."""
-    end, expected = ending(model), ENDINGS.get(data.task)
+    end, expected = final_activation(model), ENDINGS.get(data.task)
     if not end.activation:
         if compiled.from_logits is False:
             raise BadInput(
@@ -159,10 +163,10 @@ def _before_activation(model: Any, compiled: Compiled, *, data: DataSpec, where:
 
 def _check_graphs(model: UserModel, data: DataSpec, where: str) -> None:
     """Trace the model for training, in which it may do something else, and for serving."""
-    rows = {name: tf.TensorSpec([None, *each.shape], each.dtype, name) for name, each in data.inputs.items()}
+    rows = {name: tf.TensorSpec([None, *tensor.shape], tensor.dtype, name) for name, tensor in data.inputs.items()}
     for training, purpose in ((True, "trained"), (False, "written as a graph")):
         call = partial(model, training=training)
-        with blaming(f"the model of {where} cannot be {purpose}"):
+        with report_user_errors(f"the model of {where} cannot be {purpose}"):
             traced = tf.function(call, autograph=False).get_concrete_function(rows)
     check_traced(traced, f"the model of {where}")
 

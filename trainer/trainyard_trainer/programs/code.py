@@ -14,7 +14,7 @@ from trainyard_trainer.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class UserCode:
     """Modules to import. `folder` is where they are, or None where the image has them installed.
 
     `reference` tells which they are: the same reference, the same code.
@@ -24,7 +24,7 @@ class Code:
     reference: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_code(program: PythonProgram, env: Mapping[str, str]) -> Code:
+def find_code(program: PythonProgram, env: Mapping[str, str]) -> UserCode:
     """Return the modules of a program, fetched where they are in a git repository.
 
     Raises:
@@ -36,14 +36,16 @@ def find_code(program: PythonProgram, env: Mapping[str, str]) -> Code:
         from trainyard_trainer.programs.git import fetch
 
         folder = fetch(source.git, Path(tempfile.mkdtemp(prefix="code-")))
-        return Code(folder, {"git": source.git.to_wire()})
+        return UserCode(folder, {"git": source.git.to_wire()})
     if source.image:
-        return Code(None, {"image": source.image})
+        return UserCode(None, {"image": source.image})
     folder = _mounted(env)
-    return Code(folder, {"configMap": source.config_map.name if source.config_map else "", "sha256": _digest(folder)})
+    return UserCode(
+        folder, {"configMap": source.config_map.name if source.config_map else "", "sha256": _digest(folder)}
+    )
 
 
-def make_importable(code: Code) -> None:
+def make_importable(code: UserCode) -> None:
     """Put the modules before all others; a second time changes nothing."""
     if code.folder is not None and str(code.folder) not in sys.path:
         sys.path.insert(0, str(code.folder))

@@ -12,7 +12,7 @@ import numpy as np
 from trainyard_api.fit import LOSSES, METRICS, Fit
 from trainyard_api.tasks import Task
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
-from trainyard_trainer.reporting.event_log import Journal
+from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.tasks.metrics import metric_names
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
@@ -75,7 +75,7 @@ class Compiled:
             return self
         return replace(self, optimizer=keras.optimizers.deserialize(keras.optimizers.serialize(self.optimizer)))
 
-    def applied(self, fit: Fit, journal: Journal) -> Fit:
+    def applied(self, fit: Fit, event_log: EventLog) -> Fit:
         """Return how to train: as the spec says, and as the model was compiled where the spec says nothing.
 
         Raises:
@@ -87,8 +87,8 @@ class Compiled:
             )
         if self.others:
             message = f"metrics of compile() that are not reported, because no task has them: {listed(self.others)}"
-            journal.write("metrics-left-out", message, metrics=list(self.others))
-        further = [each for each in self.metrics if each not in fit.metrics]
+            event_log.write("metrics-left-out", message, metrics=list(self.others))
+        further = [metric for metric in self.metrics if metric not in fit.metrics]
         return fit.model_copy(update={"loss": fit.loss or self.loss, "metrics": [*fit.metrics, *further]})
 
 
@@ -103,20 +103,20 @@ def read_compiled(model: Any, task: Task, where: str) -> Compiled:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras warns of saving what cannot be loaded; nobody does
         config = model.get_compile_config()
-    weights = [each for each in _flat(config.get("loss_weights")) if each != 1]
+    weights = [weight for weight in _flat(config.get("loss_weights")) if weight != 1]
     if weights:
         raise BadInput(f"{where} returned a model compiled with loss_weights {listed(map(str, weights))}: leave it out")
     loss, from_logits = _loss(model.loss, task, where)
     given = [*_flat(config.get("metrics")), *_flat(config.get("weighted_metrics"))]
     known: list[str] = []
     others: list[str] = []
-    always = {each.removeprefix("val_") for each in metric_names(task, validation=True)}
-    for each in given:
-        name = _metric(each, task, loss, logits=from_logits is not False)
+    always = {metric.removeprefix("val_") for metric in metric_names(task, validation=True)}
+    for metric in given:
+        name = _metric(metric, task, loss, logits=from_logits is not False)
         if name in METRICS[task]:
             known.append(name)
         elif name not in always:
-            others.append(_shown(each))
+            others.append(_shown(metric))
     return Compiled(model.optimizer, loss, from_logits, tuple(dict.fromkeys(known)), tuple(others))
 
 
@@ -131,7 +131,7 @@ def _loss(given: Any, task: Task, where: str) -> tuple[str | None, bool | None]:
         (only,) = losses
         loss = keras.losses.get(only)
     except (ValueError, TypeError) as error:
-        names = [each if isinstance(each, str) else _name_of(each) for each in losses]
+        names = [item if isinstance(item, str) else _name_of(item) for item in losses]
         hint = did_you_mean(names[0], allowed)
         raise BadInput(f"{where} returned a model compiled with loss {listed(names)}{hint}: {advice}") from error
     name = _canonical(_name_of(loss))
@@ -150,9 +150,11 @@ def _changed(loss: Any) -> list[str]:
     if not isinstance(loss, keras.losses.Loss):
         return []
     config, usual = loss.get_config(), type(loss)().get_config()
-    changed = [each for each in usual if each not in ("name", "from_logits") and config[each] != usual[each]]
+    changed = [
+        setting for setting in usual if setting not in ("name", "from_logits") and config[setting] != usual[setting]
+    ]
     if config["reduction"] in _REDUCTIONS:
-        changed = [each for each in changed if each != "reduction"]
+        changed = [setting for setting in changed if setting != "reduction"]
     if not changed and "from_logits" not in usual:
         # The configuration of Huber does not tell its delta.
         of = np.array([[0.1], [1.5], [7.0]], np.float32)
@@ -209,8 +211,8 @@ def _shown(given: Any) -> str:
 def _flat(given: Any) -> Iterator[Any]:
     """Yield what compile() was given for the one output, in whatever lists and dictionaries."""
     if isinstance(given, (list, tuple)):
-        for each in given:
-            yield from _flat(each)
+        for item in given:
+            yield from _flat(item)
     elif isinstance(given, Mapping) and "class_name" not in given:
         yield from _flat(list(given.values()))
     elif given is not None:

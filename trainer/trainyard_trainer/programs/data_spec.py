@@ -63,4 +63,4 @@ class DataSpec:
         """Return a new keras.Input for each of the inputs, by name: a functional model can start from them."""
         import keras  # the user's function has loaded it
 
-        return {name: keras.Input(each.shape, dtype=each.dtype, name=name) for name, each in self.inputs.items()}
+        return {name: keras.Input(tensor.shape, dtype=tensor.dtype, name=name) for name, tensor in self.inputs.items()}

@@ -6,20 +6,20 @@ from trainyard_api.tasks import Task
 from trainyard_trainer.data.images import PIXELS
 from trainyard_trainer.data.labels import ClassLabels
 from trainyard_trainer.data.profile import Profile
-from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
 from trainyard_trainer.encoding.images import ImageInputs
 from trainyard_trainer.encoding.sounds import SPECTROGRAM, SoundInputs
 from trainyard_trainer.encoding.texts import TOKENS, TextInputs
 from trainyard_trainer.programs.data_spec import DataSpec, Input
 
-AnyInputs = ModelInputs | ImageInputs | TextInputs | SoundInputs
+AnyInputs = TableInputs | ImageInputs | TextInputs | SoundInputs
 
 
 def describe_data(task: Task, facts: Profile, inputs: AnyInputs, outputs: int) -> DataSpec:
     """Return what the function is told."""
     return DataSpec(
         task=task,
-        features=tuple(each.name for each in facts.schema.features),
+        features=tuple(feature.name for feature in facts.schema.features),
         inputs=describe_inputs(inputs),
         outputs=outputs,
         classes=facts.labels.names if isinstance(facts.labels, ClassLabels) else (),

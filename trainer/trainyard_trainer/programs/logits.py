@@ -25,7 +25,7 @@ _RELATIVE, _ABSOLUTE = 1e-3, 1e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class FinalActivation:
     """The last thing that a model does. `activation` is empty where it is no final activation that is known."""
 
     layer: str
@@ -35,14 +35,14 @@ class Ending:
         return f"the last layer {self.layer!r}"
 
 
-def ending(model: Any) -> Ending:
+def final_activation(model: Any) -> FinalActivation:
     """Return how a model ends, also where its last layer is a model itself."""
     last = _operations(model)[-1] if _operations(model) else model
     if isinstance(last, keras.Model) and last is not model:
-        return ending(last)
+        return final_activation(last)
     activation = getattr(last, "activation", None)
     name = getattr(activation, "__name__", "") if activation else type(last).__name__.lower()
-    return Ending(last.name, name if name in _KNOWN else "")
+    return FinalActivation(last.name, name if name in _KNOWN else "")
 
 
 def is_graph(model: Any) -> bool:
@@ -59,7 +59,7 @@ def without_activation(model: Any, activation: str, ask: Callable[[Any], Any]) -
     Raises:
         BadInput: the model cannot be turned into such a one.
     """
-    end = ending(model)
+    end = final_activation(model)
     advice = f"leave {activation} out of {end}: the loss is taken of the outputs before it"
     if not is_graph(model):
         raise BadInput(f"a subclass of keras.Model cannot be changed from outside: {advice}")
@@ -84,12 +84,12 @@ def _turned(model: Any) -> Any:
     last = _operations(model)[-1]
     new = _turned(last) if isinstance(last, keras.Model) else _linear(last)
     if isinstance(model, keras.Sequential):
-        inputs = [keras.Input(each.shape[1:], dtype=each.dtype, name=each.name) for each in model.inputs or ()]
+        inputs = [keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name) for tensor in model.inputs or ()]
         return keras.Sequential([*inputs, *model.layers[:-1], new], name=model.name, trainable=model.trainable)
     if not isinstance(last, keras.Model) and _is_bare(last):  # what it was called with is not what another layer takes
         return keras.Model(model.input, new(last.input), name=model.name)
     plain = keras.Model(model.input, model.output, name=model.name)  # a clone would be compiled like its model
-    return keras.models.clone_model(plain, clone_function=lambda each: new if each is last else each)
+    return keras.models.clone_model(plain, clone_function=lambda layer: new if layer is last else layer)
 
 
 def _is_bare(operation: Any) -> bool:

@@ -12,7 +12,7 @@ from trainyard_trainer.errors import BadInput, one_line
 
 
 @contextmanager
-def blaming(what: str) -> Iterator[None]:
+def report_user_errors(what: str) -> Iterator[None]:
     """Turn what a user's code raises into a message with the line it came from."""
     try:
         # The lines of stdout are for programs.
@@ -23,7 +23,7 @@ def blaming(what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
-        own = [each for each in frames if _is_users(each.filename)]
+        own = [frame for frame in frames if _is_users(frame.filename)]
         file, line = (own[-1].filename, own[-1].lineno or 0) if own else ("", 0)
         if isinstance(error, SyntaxError) and error.filename:
             file, line = error.filename, error.lineno or 0
@@ -36,13 +36,13 @@ def blaming(what: str) -> Iterator[None]:
 @contextmanager
 def _signals_kept() -> Iterator[None]:
     """Put back who hears of a request to stop: a training has its work to save."""
-    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        for each, handler in before.items():
-            if handler is not signal.getsignal(each):
-                signal.signal(each, handler)
+        for number, handler in before.items():
+            if handler is not signal.getsignal(number):
+                signal.signal(number, handler)
 
 
 def _is_users(file: str) -> bool:

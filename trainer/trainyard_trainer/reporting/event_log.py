@@ -12,7 +12,7 @@ def rfc3339(moment: datetime | None = None) -> str:
     return (moment or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Journal:
+class EventLog:
     """Writes what happened, for a person first (`message`) and for programs beside it."""
 
     def __init__(self, stream: TextIO) -> None:

@@ -9,13 +9,13 @@ from typing import Protocol
 
 from trainyard_trainer.errors import one_line
 from trainyard_trainer.files import write_atomically
-from trainyard_trainer.reporting.event_log import Journal
+from trainyard_trainer.reporting.event_log import EventLog
 
 HISTORY_FILE = "history.csv"
 LEARNING_RATE = "learning_rate"
 
 
-class Epochs(Protocol):
+class History(Protocol):
     """Where the metrics of every epoch go."""
 
     def resume(self, epoch: int) -> None:
@@ -44,14 +44,14 @@ class NoHistory:
         """Do nothing."""
 
 
-class History:
+class HistoryFile:
     """Appends one row an epoch; after a resume, the epochs that will be trained again are dropped first.
 
     A training can do without: what cannot be written, on a disk that is full, is reported and left out. The file
     is begun with a later epoch then.
     """
 
-    def __init__(self, folder: Path, metrics: tuple[str, ...], journal: Journal) -> None:
+    def __init__(self, folder: Path, metrics: tuple[str, ...], event_log: EventLog) -> None:
         from trainyard_trainer.reporting.tensorboard import (
             TensorBoardLog,  # loads TensorFlow, which readers can do without
         )
@@ -59,7 +59,7 @@ class History:
         self._path = folder / HISTORY_FILE
         self._columns = ["epoch", "steps", "seconds", LEARNING_RATE, *metrics]
         self._tensorboard = TensorBoardLog(folder)
-        self._journal, self._complete = journal, True
+        self._event_log, self._complete = event_log, True
         self._unwritten: list[dict[str, str]] | None = None
 
     def resume(self, epoch: int) -> None:
@@ -113,5 +113,5 @@ class History:
             yield
         except (OSError, OpError) as error:
             if self._complete:
-                self._journal.write("history-failed", f"the history is not complete: {one_line(error)}")
+                self._event_log.write("history-failed", f"the history is not complete: {one_line(error)}")
             self._complete = False

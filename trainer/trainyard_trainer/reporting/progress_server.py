@@ -22,7 +22,7 @@ PHASES: tuple[Phase, ...] = ("starting", "training", "exporting", "done")
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointNote:
+class SavedCheckpoint:
     """The newest checkpoint: steps finished, where it is and when it was written (RFC 3339)."""
 
     step: int
@@ -35,7 +35,7 @@ class CheckpointNote:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TrainingProgress:
     """One picture of the training. Loss is the running epoch's; metrics are those of the last finished epoch."""
 
     phase: Phase = "starting"
@@ -48,7 +48,7 @@ class Progress:
     samples_per_second: float | None = None
     eta_seconds: float | None = None
     last_step_time: float | None = None
-    last_checkpoint: CheckpointNote | None = None
+    last_checkpoint: SavedCheckpoint | None = None
 
     @property
     def percent(self) -> int:
@@ -80,11 +80,11 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-class ProgressBoard:
+class ProgressTracker:
     """Holds the newest picture, for any thread: a picture is replaced, never changed."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self.current = Progress()
+        self.current = TrainingProgress()
         self.clock = clock or Clock()
         self._changing = threading.Lock()
 
@@ -101,12 +101,12 @@ class ProgressBoard:
 class ProgressCollector(Collector):
     """Turns the newest picture into Prometheus metrics, at scrape time only."""
 
-    def __init__(self, board: ProgressBoard) -> None:
-        self._board = board
+    def __init__(self, tracker: ProgressTracker) -> None:
+        self._tracker = tracker
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of the newest picture; what is not known yet is left out."""
-        now = self._board.current
+        now = self._tracker.current
         numbers: list[tuple[str, str, float | None]] = [
             ("epoch", "Epochs finished.", now.epoch),
             ("epochs", "Epochs at most.", now.epochs),
@@ -121,8 +121,8 @@ class ProgressCollector(Collector):
                 yield GaugeMetricFamily(f"trainyard_trainer_{name}", text, value)
         yield CounterMetricFamily("trainyard_trainer_steps", "Steps finished.", now.step)
         phase = GaugeMetricFamily("trainyard_trainer_phase", "1 for the phase the training is in.", labels=["phase"])
-        for each in PHASES:
-            phase.add_metric([each], float(each == now.phase))
+        for name in PHASES:
+            phase.add_metric([name], float(name == now.phase))
         yield phase
         metric = GaugeMetricFamily(
             "trainyard_trainer_metric", "Metrics of the last finished epoch, by their Keras names.", labels=["name"]
@@ -132,20 +132,20 @@ class ProgressCollector(Collector):
         yield metric
 
 
-class _Server(socketserver.ThreadingTCPServer):
+class _ProgressServer(socketserver.ThreadingTCPServer):
     # Not http.server.HTTPServer: that one looks up the machine's full name when it binds, which can take seconds.
     allow_reuse_address = True
     daemon_threads = True
 
 
-def serve(board: ProgressBoard, port: int) -> int:
-    """Serve the board on all interfaces from a daemon thread; returns the port, which the system picks for 0.
+def serve(tracker: ProgressTracker, port: int) -> int:
+    """Serve the progress on all interfaces from a daemon thread; returns the port, which the system picks for 0.
 
     Raises:
         OSError: the port is taken.
     """
     registry = CollectorRegistry()
-    registry.register(ProgressCollector(board))
+    registry.register(ProgressCollector(tracker))
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
@@ -153,7 +153,7 @@ def serve(board: ProgressBoard, port: int) -> int:
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/progress":
-                self._answer(json.dumps(board.current.to_wire()).encode(), "application/json")
+                self._answer(json.dumps(tracker.current.to_wire()).encode(), "application/json")
             elif path == "/metrics":
                 self._answer(generate_latest(registry), CONTENT_TYPE_LATEST)
             else:
@@ -169,6 +169,6 @@ def serve(board: ProgressBoard, port: int) -> int:
         def log_message(self, format: str, *args: Any) -> None:
             """Keep requests out of the pod's log."""
 
-    server = _Server(("", port), Handler)
+    server = _ProgressServer(("", port), Handler)
     threading.Thread(target=server.serve_forever, name="progress", daemon=True).start()
     return int(server.server_address[1])

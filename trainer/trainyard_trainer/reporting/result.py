@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard_trainer.errors import one_line
-from trainyard_trainer.reporting.progress_server import Progress, finite
+from trainyard_trainer.reporting.progress_server import TrainingProgress, finite
 
 LIMIT = 4000
 """Bytes; Kubernetes cuts a termination message at 4096, in the middle of its JSON."""
@@ -37,7 +37,9 @@ class ModelVersion:
         }
 
 
-def termination_message(reason: str, message: str, progress: Progress, model: ModelVersion | None = None) -> str:
+def termination_message(
+    reason: str, message: str, progress: TrainingProgress, model: ModelVersion | None = None
+) -> str:
     """Return the message; where it would be too long the text is cut, then the metrics beyond the first ones."""
     metrics = progress.to_wire()["metrics"]
     text = one_line(message)

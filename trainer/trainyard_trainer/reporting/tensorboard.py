@@ -82,7 +82,7 @@ class _EventFile:
     def _events(self) -> Iterator[Any]:
         try:
             yield from (
-                tf.compat.v1.Event.FromString(each.numpy()) for each in tf.data.TFRecordDataset(str(self._path))
+                tf.compat.v1.Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(self._path))
             )
         except (tf.errors.NotFoundError, tf.errors.DataLossError):
             return  # There is none, or a kill left half of the last event.

@@ -47,7 +47,7 @@ class Access:
 def _read(folder: Path) -> dict[str, str]:
     try:
         # Kubernetes keeps the files in folders named ..<something> and links to them.
-        files = [each for each in folder.iterdir() if not each.name.startswith("..") and each.is_file()]
-        return {each.name: each.read_bytes()[:_MOST_BYTES].decode(errors="replace").strip() for each in files}
+        files = [path for path in folder.iterdir() if not path.name.startswith("..") and path.is_file()]
+        return {path.name: path.read_bytes()[:_MOST_BYTES].decode(errors="replace").strip() for path in files}
     except OSError as error:
         raise BadInput(f"cannot read the credentials in {folder}: {one_line(error)}") from error

@@ -134,17 +134,17 @@ class BackgroundWriter:
 
 
 def _write(stream: BinaryIO, snapshot: Snapshot) -> None:
-    arrays = {name: np.ascontiguousarray(each) for name, each in snapshot.arrays.items()}
+    arrays = {name: np.ascontiguousarray(array) for name, array in snapshot.arrays.items()}
     header = json.dumps(
         {
             "step": snapshot.step,
             "plan": snapshot.plan,
             "state": snapshot.state,
-            "arrays": [[name, each.dtype.name, np.shape(snapshot.arrays[name])] for name, each in arrays.items()],
+            "arrays": [[name, array.dtype.name, np.shape(snapshot.arrays[name])] for name, array in arrays.items()],
         }
     ).encode()
     digest = hashlib.sha256()
-    for part in (_MAGIC, _LENGTH.pack(len(header)), header, *(_bytes(each) for each in arrays.values())):
+    for part in (_MAGIC, _LENGTH.pack(len(header)), header, *(_bytes(array) for array in arrays.values())):
         stream.write(part)
         digest.update(part)
     stream.write(digest.digest())

@@ -17,14 +17,14 @@ from trainyard_trainer.reporting.result import ModelVersion
 
 
 @dataclass(frozen=True, slots=True)
-class Complete:
+class CompleteVersion:
     """A complete version with its manifest."""
 
     version: ModelVersion
     manifest: Mapping[str, Any]
 
 
-def find_by_uid(folder: Path, uid: str) -> Complete | None:
+def find_by_uid(folder: Path, uid: str) -> CompleteVersion | None:
     """Return the newest complete version that the training with this uid made, if it made one."""
     for number in sorted(_numbers(folder), reverse=True):
         with suppress(OSError):
@@ -33,11 +33,11 @@ def find_by_uid(folder: Path, uid: str) -> Complete | None:
     return None
 
 
-def complete(content: bytes, uid: str) -> Complete | None:
+def complete(content: bytes, uid: str) -> CompleteVersion | None:
     """Return the version that a manifest describes, if the training with this uid made it."""
     try:
         manifest = json.loads(content)
-        return Complete(_version(manifest, content), manifest) if manifest["trainingJob"]["uid"] == uid else None
+        return CompleteVersion(_version(manifest, content), manifest) if manifest["trainingJob"]["uid"] == uid else None
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -86,7 +86,7 @@ def publish(
 
 
 def _numbers(folder: Path) -> list[int]:
-    return [int(each.name) for each in folder.iterdir() if each.name.isdecimal()] if folder.is_dir() else []
+    return [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
 
 
 def _version(manifest: Mapping[str, Any], content: bytes) -> ModelVersion:
@@ -94,5 +94,5 @@ def _version(manifest: Mapping[str, Any], content: bytes) -> ModelVersion:
         name=manifest["name"],
         version=int(manifest["version"]),
         digest="sha256:" + hashlib.sha256(content).hexdigest(),
-        size_bytes=sum(int(each["size"]) for each in manifest["files"]),
+        size_bytes=sum(int(file["size"]) for file in manifest["files"]),
     )

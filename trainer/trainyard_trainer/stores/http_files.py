@@ -14,7 +14,7 @@ import urllib3
 
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.web import ATTEMPTS, Client, RangeFile, ReadOnly, refuse
+from trainyard_trainer.stores.web import ATTEMPTS, HttpClient, RangeFile, ReadOnly, refuse
 
 MOST_DOWNLOADED = 16 << 30
 """Bytes of a file that a server gives as a whole only, and that so has to go through the disk."""
@@ -33,7 +33,7 @@ class HttpFiles(ReadOnly):
 
     def __init__(self, origin: str, query: str, access: Access, *, attempts: int = ATTEMPTS) -> None:
         self._origin, self._query, self._attempts = origin, query, attempts
-        self._client = Client(origin, access, attempts)
+        self._client = HttpClient(origin, access, attempts)
         self._found: dict[str, _Found] = {}
         self._downloads: dict[str, Any] = {}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from trainyard_trainer.errors import TrainerError, one_line
-from trainyard_trainer.reporting.event_log import Journal
-from trainyard_trainer.stores.objects import Objects
+from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.stores.objects import ObjectStore
 
 
 class LogStore(Protocol):
@@ -22,13 +22,13 @@ class LogStore(Protocol):
 class StoredLogs:
     """Logs in a folder of a store. All raises BadInput or StoreUnavailable where the store refuses or fails."""
 
-    def __init__(self, objects: Objects, remote: str) -> None:
+    def __init__(self, objects: ObjectStore, remote: str) -> None:
         self._objects, self._remote = objects, remote
         self._sent: dict[str, tuple[int, int]] = {}
 
     def keep(self, folder: Path) -> None:
         """Upload the files that have changed since they were last uploaded."""
-        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             name, facts = path.relative_to(folder).as_posix(), path.stat()
             state = facts.st_size, facts.st_mtime_ns
             if self._sent.get(name) != state:
@@ -46,22 +46,22 @@ class StoredLogs:
                 Path(part, "file").rename(path)
 
 
-class KeptLogs:
+class TrainingLogs:
     """The logs of one training."""
 
-    def __init__(self, store: LogStore, folder: Path, journal: Journal) -> None:
-        self._store, self._folder, self._journal = store, folder, journal
+    def __init__(self, store: LogStore, folder: Path, event_log: EventLog) -> None:
+        self._store, self._folder, self._event_log = store, folder, event_log
 
     def keep(self) -> None:
         """Put them where they outlive the pod, if that can be done."""
         try:
             self._store.keep_logs(self._folder)
         except (TrainerError, OSError) as error:
-            self._journal.write("logs-not-kept", f"the logs so far are not in the store: {one_line(error)}")
+            self._event_log.write("logs-not-kept", f"the logs so far are not in the store: {one_line(error)}")
 
     def fetch(self) -> None:
         """Bring back what an earlier pod has left, if that can be done."""
         try:
             self._store.fetch_logs(self._folder)
         except (TrainerError, OSError) as error:
-            self._journal.write("logs-not-fetched", f"the logs begin anew: {one_line(error)}")
+            self._event_log.write("logs-not-fetched", f"the logs begin anew: {one_line(error)}")

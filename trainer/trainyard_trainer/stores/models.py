@@ -8,11 +8,11 @@ from typing import Any, Protocol
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
-from trainyard_trainer.stores.folder_versions import Complete, find_by_uid, new_staging, publish
+from trainyard_trainer.stores.folder_versions import CompleteVersion, find_by_uid, new_staging, publish
 from trainyard_trainer.stores.logs import StoredLogs
 from trainyard_trainer.stores.object_checkpoints import StoredCheckpoints
 from trainyard_trainer.stores.object_versions import StoredVersions
-from trainyard_trainer.stores.objects import Objects
+from trainyard_trainer.stores.objects import ObjectStore
 from trainyard_trainer.stores.searches import StoredSearch
 
 Sign = Callable[[Path], None]
@@ -31,7 +31,7 @@ class ModelStore(Protocol):
             BadInput: it does not.
         """
 
-    def find(self) -> Complete | None:
+    def find(self) -> CompleteVersion | None:
         """Return the newest complete version that this training made, if it made one."""
 
     def new_staging(self) -> Path:
@@ -67,11 +67,11 @@ def open_store(uri: str | None, access: Access, *, folder: Path, name: str, uid:
         uid: Of the training.
     """
     if uri is None:
-        return _Folder(folder, uid)
-    return _Remote(Objects(f"{uri.rstrip('/')}/{name}", access), folder, uid)
+        return _FolderStore(folder, uid)
+    return _RemoteStore(ObjectStore(f"{uri.rstrip('/')}/{name}", access), folder, uid)
 
 
-class _Folder:
+class _FolderStore:
     def __init__(self, folder: Path, uid: str) -> None:
         self._folder, self._uid = folder, uid
 
@@ -80,7 +80,7 @@ class _Folder:
 
     def check(self) -> None: ...
 
-    def find(self) -> Complete | None:
+    def find(self) -> CompleteVersion | None:
         return find_by_uid(self._folder, self._uid)
 
     def new_staging(self) -> Path:
@@ -100,8 +100,8 @@ class _Folder:
     def fetch_logs(self, folder: Path) -> None: ...
 
 
-class _Remote:
-    def __init__(self, objects: Objects, work: Path, uid: str) -> None:
+class _RemoteStore:
+    def __init__(self, objects: ObjectStore, work: Path, uid: str) -> None:
         self._objects, self._work, self._uid = objects, work, uid
         self._versions = StoredVersions(objects, uid)
         self._training = f".training/{uid}"
@@ -115,7 +115,7 @@ class _Remote:
         self._objects.write(probe, b"")
         self._objects.delete(probe)
 
-    def find(self) -> Complete | None:
+    def find(self) -> CompleteVersion | None:
         return self._versions.find()
 
     def new_staging(self) -> Path:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from trainyard_trainer.errors import TrainerError
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot
-from trainyard_trainer.stores.objects import Objects
+from trainyard_trainer.stores.objects import ObjectStore
 
 
 class StoredCheckpoints(CheckpointFolder):
     """A local folder of checkpoints, and the same in a store. What counts as saved is what the store has."""
 
     def __init__(
-        self, path: Path, objects: Objects, remote: str, *, keep: int, then: Callable[[], None] = lambda: None
+        self, path: Path, objects: ObjectStore, remote: str, *, keep: int, then: Callable[[], None] = lambda: None
     ) -> None:
         super().__init__(path, keep=keep)
         self._objects, self._remote, self._most, self._then = objects, remote, keep, then
@@ -60,6 +60,6 @@ class StoredCheckpoints(CheckpointFolder):
 
     def _names(self) -> list[str]:
         return sorted(
-            (each for each in self._objects.names(self._remote) if each.startswith("step-") and each.endswith(".ckpt")),
+            (name for name in self._objects.names(self._remote) if name.startswith("step-") and name.endswith(".ckpt")),
             reverse=True,
         )

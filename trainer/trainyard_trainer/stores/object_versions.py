@@ -13,8 +13,8 @@ from typing import Any
 from trainyard_api.names import MANIFEST_FILE
 from trainyard_trainer.errors import ExportFailed
 from trainyard_trainer.reporting.result import ModelVersion
-from trainyard_trainer.stores.folder_versions import Complete, complete, final_manifest
-from trainyard_trainer.stores.objects import Objects
+from trainyard_trainer.stores.folder_versions import CompleteVersion, complete, final_manifest
+from trainyard_trainer.stores.objects import ObjectStore
 
 _READERS = 8
 _TRIES = 100
@@ -23,11 +23,11 @@ _TRIES = 100
 class StoredVersions:
     """The versions of one model, as one training sees them. `objects` are below the model's folder."""
 
-    def __init__(self, objects: Objects, uid: str) -> None:
+    def __init__(self, objects: ObjectStore, uid: str) -> None:
         self._objects, self._uid = objects, uid
         self._claim = f".claim-{uid}"
 
-    def find(self) -> Complete | None:
+    def find(self) -> CompleteVersion | None:
         """Return the newest complete version of this training; what it left half written is removed."""
         numbers = self._numbers()[::-1]
         with ThreadPoolExecutor(_READERS) as readers:
@@ -62,7 +62,7 @@ class StoredVersions:
 
     def _upload(self, folder: Path, number: int) -> None:
         """Upload everything but the manifest, and look whether it has arrived."""
-        paths = {each.relative_to(folder).as_posix(): each for each in sorted(folder.rglob("*")) if each.is_file()}
+        paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
         del paths[MANIFEST_FILE]
         for name, path in paths.items():
             self._objects.upload(path, f"{number}/{name}")
@@ -88,7 +88,7 @@ class StoredVersions:
 
     def _clean(self, number: int) -> None:
         """Remove what an earlier run of this training left of a version, if nobody else claims it."""
-        claims = [each for each in self._objects.names(str(number)) if each.startswith(".claim-")]
+        claims = [name for name in self._objects.names(str(number)) if name.startswith(".claim-")]
         if claims == [self._claim]:
             self._objects.delete_folder(str(number))
 

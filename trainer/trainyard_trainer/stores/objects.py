@@ -17,7 +17,7 @@ from trainyard_trainer.stores.uri import shown
 _CHUNK = 8 << 20
 
 
-class Objects:
+class ObjectStore:
     """What is below a URI. Names are relative to it. Everything raises BadInput or StoreUnavailable."""
 
     def __init__(self, uri: str, access: Access) -> None:
@@ -38,7 +38,7 @@ class Objects:
             found = self._filesystem.get_file_info(
                 pa_fs.FileSelector(base, recursive=recursive, allow_not_found=lenient)
             )
-        files = {each.path: each.size if each.type == pa_fs.FileType.File else None for each in found}
+        files = {entry.path: entry.size if entry.type == pa_fs.FileType.File else None for entry in found}
         return {path[len(base) :].strip("/"): size for path, size in files.items()}
 
     def read(self, name: str) -> bytes | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from trainyard_trainer.files import write_atomically
-from trainyard_trainer.stores.objects import Objects
+from trainyard_trainer.stores.objects import ObjectStore
 
 
 class StoredSearch:
@@ -14,7 +14,7 @@ class StoredSearch:
     Everything raises BadInput or StoreUnavailable where the store refuses or fails.
     """
 
-    def __init__(self, objects: Objects, training: str) -> None:
+    def __init__(self, objects: ObjectStore, training: str) -> None:
         self._objects, self._folder, self._logs = objects, f"{training}/tuning", f"{training}/logs"
         self._best = ""
 
@@ -35,8 +35,8 @@ class StoredSearch:
         """Remove the folders of all other trials. To be called when the list says that they are not needed."""
         found = self._objects.names(self._folder, recursive=True)
         folders = {name.partition("/")[0] for name, size in found.items() if "/" in name or size is None}
-        for each in sorted(folders - {trial.name}):
-            self._objects.delete_folder(f"{self._folder}/{each}")
+        for name in sorted(folders - {trial.name}):
+            self._objects.delete_folder(f"{self._folder}/{name}")
 
     def fetch(self, trials: Path) -> None:
         """Bring the list of trials, unless the disk has one, which is as new or newer; without either, do nothing."""

@@ -21,7 +21,7 @@ _AHEAD = 4 << 20
 _PASSING = (408, 429, 500, 502, 503, 504)
 
 
-class Client:
+class HttpClient:
     """Requests with a deadline each, tried again where that may help."""
 
     def __init__(self, origin: str, access: Access, attempts: int) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 import pyarrow.fs as pa_fs
 
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.web import ATTEMPTS, Client, RangeFile, ReadOnly, refuse
+from trainyard_trainer.stores.web import ATTEMPTS, HttpClient, RangeFile, ReadOnly, refuse
 
 
 class WebHdfs(ReadOnly):
@@ -19,7 +19,7 @@ class WebHdfs(ReadOnly):
 
     def __init__(self, origin: str, user: str | None, access: Access, *, attempts: int = ATTEMPTS) -> None:
         self._origin = origin
-        self._client = Client(origin, access, attempts)
+        self._client = HttpClient(origin, access, attempts)
         token = access.get("HADOOP_DELEGATION_TOKEN")
         self._who = {"delegation": token} if token else {"user.name": user} if user else {}
 

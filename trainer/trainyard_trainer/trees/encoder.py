@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from trainyard_trainer.data.categories import FIRST, MISSING, UNKNOWN
 from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableStatistics
-from trainyard_trainer.encoding.columns import DENSE, SLOTS, FeatureEncoder
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableEncoder
 
 SHOWN = 100
 """Features whose importance is told."""
@@ -17,7 +17,7 @@ OUT_OF_VOCABULARY = 0
 """What ydf calls a category of no training row."""
 
 
-class TreeEncoder(FeatureEncoder):
+class TreeEncoder(TableEncoder):
     """Leaves missing numbers to the trees, with an indicator beside a column that had some among the training rows.
 
     A missing text is a category like any other; a text never seen is ydf's own item for those.

@@ -11,13 +11,13 @@ from trainyard_trainer.data.batch import EncodedBatch
 from trainyard_trainer.data.tabular import TableStatistics
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.fitting.fit import Trained, plan_digest
-from trainyard_trainer.fitting.loop import Surroundings
+from trainyard_trainer.fitting.loop import LoopContext
 from trainyard_trainer.fitting.prepared import Prepared
-from trainyard_trainer.fitting.saving import Interval
+from trainyard_trainer.fitting.saving import CheckpointInterval
 from trainyard_trainer.fitting.steps import as_block
-from trainyard_trainer.reporting.event_log import Journal
-from trainyard_trainer.reporting.history import History
-from trainyard_trainer.reporting.progress_server import ProgressBoard
+from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.reporting.history import HistoryFile
+from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
@@ -28,7 +28,7 @@ from trainyard_trainer.trees.forest import Forest
 from trainyard_trainer.trees.grow import grower_for
 from trainyard_trainer.trees.loop import TreeLoop, TreePlan
 from trainyard_trainer.trees.model import Combine, ForestModel, ForestShape
-from trainyard_trainer.trees.score import Scores
+from trainyard_trainer.trees.score import ForestScores
 
 
 def fit_forest(
@@ -37,8 +37,8 @@ def fit_forest(
     devices: Devices,
     *,
     checkpoints: CheckpointFolder,
-    board: ProgressBoard,
-    journal: Journal,
+    tracker: ProgressTracker,
+    event_log: EventLog,
     stop: StopSignal,
 ) -> Trained:
     """Grow the forest that the spec describes; what it returns answers like a Keras model.
@@ -72,13 +72,15 @@ def fit_forest(
                 slice=rounds_per_slice(profile.training_rows, shape.columns),
                 trees_per_round=shape.trees_per_round,
                 rows=profile.training_rows,
-                interval=Interval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
+                interval=CheckpointInterval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
                 digest=plan_digest(run, profile),
                 store=run.folders.model.parent,
             ),
-            Surroundings(board, journal, History(run.folders.logs, prepared.metrics, journal), stop, checkpoints),
+            LoopContext(
+                tracker, event_log, HistoryFile(run.folders.logs, prepared.metrics, event_log), stop, checkpoints
+            ),
             grower=grower,
-            scores=Scores(
+            scores=ForestScores(
                 task,
                 lambda forest: ForestModel(forest, shape, grower.start),
                 training=training,
@@ -88,7 +90,7 @@ def fit_forest(
             policy=prepared.policy,
         )
         position, forest = loop.run()
-        _announce(run, forest, journal)
+        _announce(run, forest, event_log)
         facts = {"featureImportances": encoder.importances(forest.scores.sum(axis=0))}
         return Trained(ForestModel(forest, shape, grower.start), encoder, task, position, facts)
 
@@ -114,9 +116,9 @@ def _block(rows: EncodedBatch | None, encoder: TreeEncoder) -> Any:
     return {name: each.numpy() for name, each in as_block(rows, encoder.encode).items()}
 
 
-def _announce(run: Run, forest: Forest, journal: Journal) -> None:
+def _announce(run: Run, forest: Forest, event_log: EventLog) -> None:
     nodes = int(forest.counts[:, 0].sum())
-    journal.write(
+    event_log.write(
         "model",
         f"{run.program.family} of {len(forest)} trees with {nodes:,} nodes",
         family=run.program.family,

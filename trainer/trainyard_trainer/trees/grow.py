@@ -13,7 +13,7 @@ import ydf
 
 from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
 from trainyard_trainer.devices import usable_cpus
-from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
 from trainyard_trainer.fitting.steps import LABELS
 from trainyard_trainer.tree_settings import TreeSettings
 from trainyard_trainer.trees.flatten import flatten
@@ -46,7 +46,7 @@ class Grower(Protocol):
 
 
 def grower_for(
-    settings: TreeSettings, block: Mapping[str, Any], inputs: ModelInputs, *, labels: Labels, weights: Any, seed: int
+    settings: TreeSettings, block: Mapping[str, Any], inputs: TableInputs, *, labels: Labels, weights: Any, seed: int
 ) -> Grower:
     """Return the grower for a block of encoded training rows."""
     data = _Data(block, inputs, labels, weights)
@@ -56,7 +56,7 @@ def grower_for(
 class _Data:
     """The training rows as ydf takes them. Its columns are named by their number among ours."""
 
-    def __init__(self, block: Mapping[str, Any], inputs: ModelInputs, kind: Labels, weights: Any) -> None:
+    def __init__(self, block: Mapping[str, Any], inputs: TableInputs, kind: Labels, weights: Any) -> None:
         dense, slots, labels = (np.asarray(block[name]) for name in (DENSE, SLOTS, LABELS))
         classes = [str(i) for i in range(len(kind.names))] if isinstance(kind, ClassLabels) else None
         if isinstance(kind, NumberLabels):  # as the task has it: in deviations from the mean

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from trainyard_trainer.errors import Diverged, Stopped
-from trainyard_trainer.fitting.loop import Surroundings
+from trainyard_trainer.fitting.loop import LoopContext
 from trainyard_trainer.fitting.plan import Position
-from trainyard_trainer.fitting.saving import Interval, Saver
+from trainyard_trainer.fitting.saving import CheckpointInterval, Saver
 from trainyard_trainer.fitting.stopping import StopPolicy
 from trainyard_trainer.stores.folder_checkpoints import Snapshot
 from trainyard_trainer.trees.forest import Forest
 from trainyard_trainer.trees.grow import Grower, Interrupted
-from trainyard_trainer.trees.score import Scores
+from trainyard_trainer.trees.score import ForestScores
 
 _STOP_SECONDS = 0.2
 """How often a request to stop is looked for while ydf, which knows nothing of it, is at work."""
@@ -31,7 +31,7 @@ class TreePlan:
     slice: int
     trees_per_round: int
     rows: int
-    interval: Interval
+    interval: CheckpointInterval
     digest: str
     store: Path
 
@@ -40,12 +40,12 @@ class TreeLoop:
     """Grows one forest."""
 
     def __init__(
-        self, plan: TreePlan, around: Surroundings, *, grower: Grower, scores: Scores, policy: StopPolicy
+        self, plan: TreePlan, context: LoopContext, *, grower: Grower, scores: ForestScores, policy: StopPolicy
     ) -> None:
-        self._plan, self._around, self._grower, self._scores, self._policy = plan, around, grower, scores, policy
-        self._clock, self._rounds = around.board.clock, policy.steps_left(0, steps_per_epoch=1)
+        self._plan, self._context, self._grower, self._scores, self._policy = plan, context, grower, scores, policy
+        self._clock, self._rounds = context.tracker.clock, policy.steps_left(0, steps_per_epoch=1)
         self._saver = Saver(
-            around.checkpoints, plan.interval, board=around.board, journal=around.journal, store=plan.store
+            context.checkpoints, plan.interval, tracker=context.tracker, event_log=context.event_log, store=plan.store
         )
 
     def run(self) -> tuple[Position, Forest]:
@@ -56,24 +56,24 @@ class TreeLoop:
             Stopped: on request, after a checkpoint.
         """
         position, forest = self._resume()
-        self._around.board.update(phase="training", steps=self._rounds)
+        self._context.tracker.update(phase="training", steps=self._rounds)
         try:
-            with self._around.stop.deferred():
+            with self._context.stop.deferred():
                 while position.reason is None:
                     position, forest = self._slice(position, forest)
                     if position.reason or self._saver.due(position.epoch):
                         self._checkpoint(position, forest)
         finally:
             self._saver.close()
-            self._around.history.close()
+            self._context.history.close()
         if forest is None:  # a checkpoint always has one
             raise ValueError("a training that is over, but without a tree")
-        if self._around.stop.requested:  # what is left, the export, can take longer than a grace period
+        if self._context.stop.requested:  # what is left, the export, can take longer than a grace period
             raise self._leave(position, forest)
         if self._policy.keeps_best and position.best_metrics:
             forest = forest.between(0, position.stop.best_epoch * self._plan.trees_per_round)
             position = replace(position, metrics=position.best_metrics)
-        self._around.board.update(metrics=dict(position.metrics), loss=position.metrics["loss"], eta_seconds=0.0)
+        self._context.tracker.update(metrics=dict(position.metrics), loss=position.metrics["loss"], eta_seconds=0.0)
         return position, forest
 
     def _slice(self, position: Position, forest: Forest | None) -> tuple[Position, Forest]:
@@ -107,7 +107,7 @@ class TreeLoop:
                 future.set_exception(error)
 
         threading.Thread(target=settle, name="grow", daemon=True).start()
-        while not self._around.stop.requested:
+        while not self._context.stop.requested:
             if wait([future], timeout=_STOP_SECONDS).done:
                 return future.result()
         raise Interrupted
@@ -119,7 +119,7 @@ class TreeLoop:
                 raise Diverged(f"{name} is not a finite number any more in round {epoch}: try a smaller shrinkage")
         cut = self._policy.cut(steps=epoch, seconds=position.seconds + seconds)
         verdict = self._policy.judge(position.stop, epoch=epoch, metrics=metrics, cut=cut)
-        self._around.history.add(epoch, steps=epoch, seconds=seconds, metrics=metrics)
+        self._context.history.add(epoch, steps=epoch, seconds=seconds, metrics=metrics)
         best = metrics if verdict.improved else position.best_metrics
         return replace(
             position,
@@ -133,7 +133,7 @@ class TreeLoop:
 
     def _report(self, position: Position, seconds: float) -> None:
         speed = self._plan.rows / seconds
-        self._around.board.step_ended(
+        self._context.tracker.step_ended(
             epoch=position.epoch,
             step=position.epoch,
             loss=position.metrics["loss"],
@@ -142,7 +142,7 @@ class TreeLoop:
             eta_seconds=min((self._rounds - position.epoch) * seconds, self._policy.seconds_left(position.seconds)),
         )
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in position.metrics.items())
-        self._around.journal.write(
+        self._context.event_log.write(
             "epoch",
             f"round {position.epoch}/{self._rounds}: {numbers}",
             epoch=position.epoch,
@@ -153,11 +153,13 @@ class TreeLoop:
 
     def _resume(self) -> tuple[Position, Forest | None]:
         def skipped(path: Path, why: str) -> None:
-            self._around.journal.write("checkpoint-skipped", f"skipped checkpoint {path.name}: {why}", path=str(path))
+            self._context.event_log.write(
+                "checkpoint-skipped", f"skipped checkpoint {path.name}: {why}", path=str(path)
+            )
 
-        found = self._around.checkpoints.load_newest(self._plan.digest, skipped)
+        found = self._context.checkpoints.load_newest(self._plan.digest, skipped)
         if found is None:
-            self._around.history.resume(0)
+            self._context.history.resume(0)
             return Position(), None
         snapshot, path = found
         position, forest = Position.from_wire(snapshot.state), Forest.from_arrays(snapshot.arrays)
@@ -167,9 +169,9 @@ class TreeLoop:
         while have < position.epoch:
             have, first = min(position.epoch, self._slice_end(have)), have
             self._scores.add(forest.between(first * each, have * each))
-        self._around.history.resume(position.epoch)
-        self._around.board.update(step=snapshot.step, epoch=position.epoch, metrics=dict(position.metrics))
-        self._around.journal.write(
+        self._context.history.resume(position.epoch)
+        self._context.tracker.update(step=snapshot.step, epoch=position.epoch, metrics=dict(position.metrics))
+        self._context.event_log.write(
             "resumed", f"resumed from the checkpoint at step {snapshot.step}", step=snapshot.step, path=str(path)
         )
         return position, forest

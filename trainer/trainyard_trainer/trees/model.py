@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
 from trainyard_trainer.trees.flatten import WORD_BITS
 from trainyard_trainer.trees.forest import Forest
 
@@ -22,7 +22,7 @@ Combine = Literal["sum", "mean", "meanLogOdds", "meanLog"]
 class ForestShape:
     """What goes into a forest, how many numbers come out, and how its trees make them."""
 
-    inputs: ModelInputs
+    inputs: TableInputs
     outputs: int
     combine: Combine
 

@@ -14,7 +14,7 @@ from trainyard_trainer.trees.model import ForestModel
 _CHUNK_NUMBERS = 4_000_000
 
 
-class Scores:
+class ForestScores:
     """Follows a growing forest on the training and the validation rows."""
 
     def __init__(

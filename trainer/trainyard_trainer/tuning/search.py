@@ -9,18 +9,18 @@ from typing import Any
 from trainyard_api import names
 from trainyard_trainer.devices import usable_memory
 from trainyard_trainer.errors import BadInput, Stopped, TrainerError, one_line
-from trainyard_trainer.reporting.event_log import Journal
-from trainyard_trainer.reporting.progress_server import ProgressBoard
+from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
 from trainyard_trainer.stores.searches import StoredSearch
 from trainyard_trainer.tasks.metrics import check_metric, is_better_higher
 from trainyard_trainer.tree_settings import most_epochs
-from trainyard_trainer.tuning.space import Choice, Space
+from trainyard_trainer.tuning.space import Choice, SearchSpace
 from trainyard_trainer.tuning.study import Study
 from trainyard_trainer.tuning.summary import shown
 from trainyard_trainer.tuning.trials import Trial, Trials
-from trainyard_trainer.tuning.worker import LOG_FILE, Share, TrialFolder, TrialProcess
+from trainyard_trainer.tuning.worker import LOG_FILE, TrialFolder, TrialProcess, TrialResources
 
 LOOK_SECONDS = 0.2
 TABLE_FILE = "trials.csv"
@@ -38,16 +38,16 @@ class Search:
     """
 
     def __init__(
-        self, run: Run, store: StoredSearch | None, *, board: ProgressBoard, journal: Journal, stop: StopSignal
+        self, run: Run, store: StoredSearch | None, *, tracker: ProgressTracker, event_log: EventLog, stop: StopSignal
     ) -> None:
         assert run.job.spec.tuning is not None
-        self._run, self._store, self._board, self._journal, self._stop = run, store, board, journal, stop
+        self._run, self._store, self._tracker, self._event_log, self._stop = run, store, tracker, event_log, stop
         self._tuning, self._epochs = run.job.spec.tuning, most_epochs(run.job.spec)
         objective = self._tuning.objective
         self.metric = objective.name
         self.higher = objective.direction == "max" if objective.direction else is_better_higher(self.metric)
         self.folder = tuning_folder(run)
-        self._space = Space(run.job)
+        self._space = SearchSpace(run.job)
         check_metric("tuning.objective.name", self.metric, self._space.metrics)
         self._study = Study(
             self._tuning, self._space, higher=self.higher, epochs=self._epochs, seed=run.job.spec.fit.seed
@@ -74,7 +74,7 @@ class Search:
         if not ranked:
             raise BadInput(f"no trial of the tuning came to an end: {self._first_failure()}")
         best = ranked[0]
-        self._journal.write(
+        self._event_log.write(
             "tuned",
             f"the best of {len(self._trials)} trials is {best.number}: "
             f"{self.metric} {best.value:.6g} with {shown(best.choice)}",
@@ -89,9 +89,9 @@ class Search:
         if self._store:
             self._store.fetch(path)
         trials = Trials.load(path)
-        for each in trials:
-            if not each.ended and not self._folder(each).path.exists():
-                trials.reached(each.number, ())
+        for trial in trials:
+            if not trial.ended and not self._folder(trial).path.exists():
+                trials.reached(trial.number, ())
         return trials
 
     def _work(self) -> None:
@@ -131,7 +131,7 @@ class Search:
             return
         slot = trial.number % self._tuning.parallel_trials
         env = {**os.environ, names.MODEL_DIR_ENV: str(self._run.folders.model)}
-        self._running[trial.number] = TrialProcess(job, self._folder(trial), self._share(slot), env)
+        self._running[trial.number] = TrialProcess(job, self._folder(trial), self._resources(slot), env)
 
     def _look_at(self, number: int) -> None:
         process, folder = self._running[number], self._folder(number)
@@ -174,7 +174,7 @@ class Search:
         if trial.state != "complete":
             shutil.rmtree(self._folder(trial).checkpoints, ignore_errors=True)
         came = f"{self.metric} {trial.value:.6g}" if trial.value is not None else trial.message
-        self._journal.write(
+        self._event_log.write(
             "trial",
             f"trial {trial.number} ({self._ended()}/{self._wanted}) {trial.state}: {came} with {shown(trial.choice)}",
             trial=trial.number,
@@ -196,12 +196,12 @@ class Search:
             if best:
                 self._store.drop_others(best.path)
         except TrainerError as error:
-            self._journal.write("not-kept", f"the trials so far are not in the store yet: {one_line(error)}")
+            self._event_log.write("not-kept", f"the trials so far are not in the store yet: {one_line(error)}")
 
     def _show(self) -> None:
-        done = sum(self._epochs if each.ended else len(each.values) for each in self._trials)
+        done = sum(self._epochs if trial.ended else len(trial.values) for trial in self._trials)
         ranked = self._trials.best_first(higher=self.higher)
-        self._board.step_ended(
+        self._tracker.step_ended(
             phase="training",
             epoch=done,
             epochs=self._wanted * self._epochs,
@@ -217,12 +217,12 @@ class Search:
             process.wait()
         self._running.clear()
 
-    def _share(self, slot: int) -> Share:
+    def _resources(self, slot: int) -> TrialResources:
         parallel = self._tuning.parallel_trials
         cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         gpus = self._run.job.spec.roles.worker.gpus
         whole = self._run.cache_bytes if self._run.cache_bytes is not None else usable_memory() // 8
-        return Share(
+        return TrialResources(
             cpus=cpus[slot::parallel] or [cpus[slot % len(cpus)]] if cpus else [],
             cache_bytes=whole // parallel,
             gpu=slot % gpus if gpus > 1 and parallel > 1 else None,
@@ -244,20 +244,20 @@ class Search:
             "objective": {"name": self.metric, "direction": "max" if self.higher else "min"},
             "trials": len(self._trials),
             "best": [
-                {"trial": each.number, "value": each.value, "parameters": self._settings(each.choice)}
-                for each in ranked[:BEST_SHOWN]
+                {"trial": trial.number, "value": trial.value, "parameters": self._settings(trial.choice)}
+                for trial in ranked[:BEST_SHOWN]
             ],
         }
 
     def _hopeless(self) -> bool:
-        failed = sum(each.state == "failed" for each in self._trials)
+        failed = sum(trial.state == "failed" for trial in self._trials)
         return failed >= _HOPELESS and failed == self._ended()
 
     def _first_failure(self) -> str:
-        return next((each.message for each in self._trials if each.state == "failed"), "none was started")
+        return next((trial.message for trial in self._trials if trial.state == "failed"), "none was started")
 
     def _ended(self) -> int:
-        return sum(each.ended for each in self._trials)
+        return sum(trial.ended for trial in self._trials)
 
     def _folder(self, trial: Trial | int) -> TrialFolder:
         number = trial if isinstance(trial, int) else trial.number

@@ -20,7 +20,7 @@ Choice = Mapping[str, Any]
 """A value for each parameter: a number, or the text that stands for a value of the spec."""
 
 
-class Space:
+class SearchSpace:
     """All the specs that a search may try, and in `metrics` the names of what their trials may report.
 
     Raises:
@@ -31,9 +31,9 @@ class Space:
         assert job.spec.tuning is not None
         self._document = job.to_wire()
         del self._document["spec"]["tuning"]
-        self._parameters = {each.name: each for each in job.spec.tuning.parameters}
-        self.distributions = {name: _distribution(each) for name, each in self._parameters.items()}
-        self.metrics = tuple(dict.fromkeys(metric for each in self._jobs() for metric in possible_metrics(each)))
+        self._parameters = {parameter.name: parameter for parameter in job.spec.tuning.parameters}
+        self.distributions = {name: _distribution(parameter) for name, parameter in self._parameters.items()}
+        self.metrics = tuple(dict.fromkeys(metric for trial in self._jobs() for metric in possible_metrics(trial)))
 
     def job(self, choice: Choice, *, rules: bool = True) -> TrainingJob:
         """Return the job of one trial; without `rules`, whether the values go together is not looked at.
@@ -45,8 +45,8 @@ class Space:
         for name, value in choice.items():
             *parents, field = name.split(".")
             part = document["spec"]
-            for each in parents:
-                part = part.setdefault(each, {})
+            for parent in parents:
+                part = part.setdefault(parent, {})
             part[field] = self.value(name, value)
         return parse_job(document, rules=rules)
 
@@ -84,7 +84,7 @@ def _distribution(parameter: Parameter) -> Any:
     assert parameter.max_value is not None
     low, high, step, log = parameter.min_value, parameter.max_value, parameter.step, parameter.sampling == "log"
     if _is_integer(parameter.name):
-        if not all(each is None or each.is_integer() for each in (low, high, step)):
+        if not all(number is None or number.is_integer() for number in (low, high, step)):
             raise BadInput(f"tuning.parameters {parameter.name}: expected whole numbers for a field that holds them")
         low, high, step = int(low), int(high), int(step or 1)
         return IntDistribution(low, low + (high - low) // step * step, log=log, step=step)
@@ -93,7 +93,7 @@ def _distribution(parameter: Parameter) -> Any:
 
 
 def _is_integer(name: str) -> bool:
-    resource = next(each for each in RESOURCES if each.model is TrainingJob)
+    resource = next(resource for resource in RESOURCES if resource.model is TrainingJob)
     schema = crd(resource)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     for part in name.split("."):
         schema = schema.get("properties", {}).get(part, {})

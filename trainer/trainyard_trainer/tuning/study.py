@@ -7,7 +7,7 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from trainyard_api.tuning import Tuning
-from trainyard_trainer.tuning.space import Choice, Space
+from trainyard_trainer.tuning.space import Choice, SearchSpace
 from trainyard_trainer.tuning.trials import Trial, Trials
 
 REDUCTION = 3
@@ -24,7 +24,7 @@ class Study:
     (2018); bayesian the tree-structured Parzen estimator of Bergstra et al. (2011).
     """
 
-    def __init__(self, tuning: Tuning, space: Space, *, higher: bool, epochs: int, seed: int) -> None:
+    def __init__(self, tuning: Tuning, space: SearchSpace, *, higher: bool, epochs: int, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._tuning, self._space, self._seed = tuning, space, seed
         direction = "maximize" if higher else "minimize"
@@ -34,16 +34,16 @@ class Study:
 
     def take_over(self, trials: Trials) -> None:
         """Learn from the trials of an earlier run; those that were running are open again."""
-        for each in trials:
+        for trial in trials:
             if self._grid is not None:
                 next(self._grid, None)
-            if each.ended:
-                self._study.add_trial(self._frozen(each))
+            if trial.ended:
+                self._study.add_trial(self._frozen(trial))
             else:
-                self._study.enqueue_trial(dict(each.choice))
-                self._open[each.number] = self._study.ask(self._space.distributions)
-                for epoch, value in enumerate(each.values, start=1):
-                    self._open[each.number].report(value, epoch)
+                self._study.enqueue_trial(dict(trial.choice))
+                self._open[trial.number] = self._study.ask(self._space.distributions)
+                for epoch, value in enumerate(trial.values, start=1):
+                    self._open[trial.number].report(value, epoch)
 
     def propose(self, number: int) -> Choice | None:
         """Return the settings of the trial with this number, or nothing where all there are have been tried."""

@@ -15,5 +15,5 @@ def shown(settings: Mapping[str, Any]) -> str:
 
 def summary(tuning: Mapping[str, Any]) -> str:
     """Return the best few trials, from what the manifest says of the search."""
-    best = "; ".join(f"{each['value']:.6g} with {shown(each['parameters'])}" for each in tuning["best"][:BEST_TOLD])
+    best = "; ".join(f"{trial['value']:.6g} with {shown(trial['parameters'])}" for trial in tuning["best"][:BEST_TOLD])
     return f"best {tuning['objective']['name']} of {tuning['trials']} trials: {best}"

@@ -42,8 +42,8 @@ class Trials:
         """Return what an earlier run of the same search has left in a file, or none."""
         trials = cls(path)
         if path.exists():
-            for each in json.loads(path.read_text(encoding="utf-8")):
-                trials._by_number[each["number"]] = Trial(**(each | {"values": tuple(each["values"])}))
+            for stored in json.loads(path.read_text(encoding="utf-8")):
+                trials._by_number[stored["number"]] = Trial(**(stored | {"values": tuple(stored["values"])}))
         return trials
 
     def __iter__(self) -> Iterator[Trial]:
@@ -58,7 +58,7 @@ class Trials:
     def put(self, trial: Trial) -> Trial:
         """Add or replace a trial."""
         self._by_number[trial.number] = trial
-        content = json.dumps([asdict(each) for each in self], indent=1).encode()
+        content = json.dumps([asdict(trial) for trial in self], indent=1).encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path, lambda stream: stream.write(content))
         return trial
@@ -73,17 +73,17 @@ class Trials:
 
     def best_first(self, *, higher: bool) -> list[Trial]:
         """Return the complete trials, the best one first; of equals the earlier one."""
-        complete = [(each.value, each) for each in self if each.state == "complete" and each.value is not None]
-        return [each for _, each in sorted(complete, key=lambda pair: -pair[0] if higher else pair[0])]
+        complete = [(trial.value, trial) for trial in self if trial.state == "complete" and trial.value is not None]
+        return [trial for _, trial in sorted(complete, key=lambda pair: -pair[0] if higher else pair[0])]
 
     def write_table(self, path: Path, parameters: list[str], metric: str) -> None:
         """Write all trials as a CSV file: one row each, one column for each parameter."""
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(["trial", "state", metric, "epochs", *parameters, "message"])
-        for each in self:
-            shown = "" if each.value is None else f"{each.value:.6g}"
-            choice = [each.choice[name] for name in parameters]
-            writer.writerow([each.number, each.state, shown, len(each.values), *choice, each.message])
+        for trial in self:
+            shown = "" if trial.value is None else f"{trial.value:.6g}"
+            choice = [trial.choice[name] for name in parameters]
+            writer.writerow([trial.number, trial.state, shown, len(trial.values), *choice, trial.message])
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda stream: stream.write(text.getvalue().encode()))

@@ -21,7 +21,7 @@ SPEC_FILE, REPORT_FILE, LOG_FILE = "spec.json", "report.json", "log.txt"
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class TrialResources:
     """The part of the pod that one trial may use: CPUs, the data it may keep in memory (bytes), and a GPU."""
 
     cpus: Sequence[int]
@@ -48,7 +48,7 @@ class TrialFolder:
     def for_export(self) -> Iterator[Path]:
         """Yield the files that its export needs: the last checkpoint and the logs."""
         yield from sorted(self.checkpoints.glob("step-*.ckpt"))[-1:]
-        yield from sorted(each for each in self.logs.rglob("*") if each.is_file())
+        yield from sorted(path for path in self.logs.rglob("*") if path.is_file())
 
     def values(self, metric: str) -> tuple[float, ...]:
         """Return the metric after each epoch so far, NaN where there is none of that name.
@@ -73,7 +73,9 @@ class TrialFolder:
 class TrialProcess:
     """A running trial."""
 
-    def __init__(self, job: TrainingJob, folder: TrialFolder, share: Share, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, job: TrainingJob, folder: TrialFolder, resources: TrialResources, env: Mapping[str, str]
+    ) -> None:
         folder.path.mkdir(parents=True, exist_ok=True)
         (folder.path / REPORT_FILE).unlink(missing_ok=True)
         spec = folder.path / SPEC_FILE
@@ -83,8 +85,8 @@ class TrialProcess:
             names.LOG_DIR_ENV: str(folder.logs),
             names.TERMINATION_MESSAGE_ENV: str(folder.path / REPORT_FILE),
             names.PORT_ENV: "",
-            CACHE_ENV: str(share.cache_bytes),
-        } | ({"CUDA_VISIBLE_DEVICES": str(share.gpu)} if share.gpu is not None else {})
+            CACHE_ENV: str(resources.cache_bytes),
+        } | ({"CUDA_VISIBLE_DEVICES": str(resources.gpu)} if resources.gpu is not None else {})
         with (folder.path / LOG_FILE).open("ab") as log:
             self._popen = subprocess.Popen(
                 [sys.executable, "-m", "trainyard_trainer", "--trial", str(spec)],
@@ -95,7 +97,7 @@ class TrialProcess:
             )
         if hasattr(os, "sched_setaffinity"):
             with suppress(ProcessLookupError):
-                os.sched_setaffinity(self._popen.pid, share.cpus)
+                os.sched_setaffinity(self._popen.pid, resources.cpus)
 
     @property
     def exit_code(self) -> int | None:

@@ -92,7 +92,7 @@ def read_cluster(env: Mapping[str, str]) -> Cluster:
         )
     addresses = (*chiefs, *workers, *servers)
     if len(set(addresses)) < len(addresses):
-        twice = next(each for each in addresses if addresses.count(each) > 1)
+        twice = next(address for address in addresses if addresses.count(address) > 1)
         raise BadInput(f"TF_CONFIG lists {shown(twice)} twice: every process needs an address of its own")
     index = _index(own, chiefs=len(chiefs), workers=len(workers), servers=len(servers))
     return Cluster(addresses, index, len(servers)) if len(addresses) > 1 else Cluster()
@@ -167,7 +167,7 @@ def _addresses(groups: Mapping[str, Any], name: str) -> tuple[Address, ...]:
     entries = groups.get(name, [])
     if not isinstance(entries, list):
         raise BadInput(f"TF_CONFIG cluster.{name} must be a list of host:port, got {json.dumps(entries)[:100]}")
-    return tuple(_address(each, name) for each in entries)
+    return tuple(_address(entry, name) for entry in entries)
 
 
 def _address(entry: object, name: str) -> Address:

@@ -14,35 +14,35 @@ _HEADER = struct.Struct(">cQ")
 _SEND_SECONDS = 10
 
 
-def send(connection: socket.socket, kind: bytes, content: bytes = b"") -> None:
+def send(sock: socket.socket, kind: bytes, content: bytes = b"") -> None:
     """Send one message.
 
     Raises:
         OSError: the other side is gone, or does not take it within some seconds.
     """
-    connection.sendall(_HEADER.pack(kind, len(content)))
-    connection.sendall(content)
+    sock.sendall(_HEADER.pack(kind, len(content)))
+    sock.sendall(content)
 
 
 def receive(
-    connection: socket.socket, most: int | None = None, *, alive: Callable[[], None] = lambda: None
+    sock: socket.socket, most: int | None = None, *, alive: Callable[[], None] = lambda: None
 ) -> tuple[bytes, bytes]:
     """Wait for one message; returns its kind and content. `alive` is called with every piece of it.
 
     Raises:
         OSError: the other side is gone, or sends something longer than `most` bytes.
     """
-    kind, length = _HEADER.unpack(_read(connection, _HEADER.size, alive))
+    kind, length = _HEADER.unpack(_read(sock, _HEADER.size, alive))
     if most is not None and length > most:
         raise ConnectionError("what came is not a message of a worker")
-    return kind, _read(connection, length, alive)
+    return kind, _read(sock, length, alive)
 
 
-def _read(connection: socket.socket, length: int, alive: Callable[[], None]) -> bytes:
+def _read(sock: socket.socket, length: int, alive: Callable[[], None]) -> bytes:
     content = bytearray(length)
     view = memoryview(content)
     while view:
-        count = connection.recv_into(view, min(len(view), 1 << 20))
+        count = sock.recv_into(view, min(len(view), 1 << 20))
         if not count:
             raise ConnectionError("the connection was closed")
         alive()
@@ -50,7 +50,7 @@ def _read(connection: socket.socket, length: int, alive: Callable[[], None]) -> 
     return bytes(content)
 
 
-class Link:
+class Connection:
     """One end of a connection that is listened to by a thread.
 
     `lost` is told once, in words, that the other side or one that it knows of is gone; not after a farewell without a
@@ -59,28 +59,28 @@ class Link:
 
     def __init__(
         self,
-        connection: socket.socket,
+        sock: socket.socket,
         name: str,
         lost: Callable[[str], None],
         *,
         asked: Callable[[], None] = lambda: None,
     ) -> None:
-        self._connection, self._name, self._lost, self._asked = connection, name, lost, asked
+        self._socket, self._name, self._lost, self._asked = sock, name, lost, asked
         self._inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._sending = threading.Lock()
         self._silent_beats = 0
         self.parted = False
         """Whether the other side is known to be gone, or to go."""
-        connection.settimeout(None)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(None)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Without this, writing to a process that hangs would hang too as soon as the buffers are full.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_SECONDS, 0))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_SECONDS, 0))
         threading.Thread(target=self._listen, name=f"link to {name}", daemon=True).start()
 
     def send(self, kind: bytes, content: bytes = b"") -> None:
         """Send a message; of a connection that is broken the listening thread tells."""
         with self._sending, contextlib.suppress(OSError):
-            send(self._connection, kind, content)
+            send(self._socket, kind, content)
 
     def beat(self, most_silent: int) -> None:
         """Give a sign of life, and count how often none has come; that often, and the other side is lost.
@@ -91,7 +91,7 @@ class Link:
             return
         if self._sending.acquire(blocking=False):
             with contextlib.suppress(OSError):
-                send(self._connection, BEAT)
+                send(self._socket, BEAT)
             self._sending.release()
         self._silent_beats += 1
         if self._silent_beats > most_silent:
@@ -109,10 +109,10 @@ class Link:
         self._silent_beats = 0
 
     def _listen(self) -> None:
-        with self._connection:
+        with self._socket:
             while not self.parted:
                 try:
-                    kind, content = receive(self._connection, alive=self._heard)
+                    kind, content = receive(self._socket, alive=self._heard)
                 except OSError:
                     kind, content = LOST, f"{self._name} is gone without a word: it was killed, or has crashed".encode()
                 if kind == CONTENT:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from trainyard_trainer.errors import PeerLost
-from trainyard_trainer.workers.connection import CONTENT, FAREWELL, LOST, Link
+from trainyard_trainer.workers.connection import CONTENT, FAREWELL, LOST, Connection
 
 BEAT_SECONDS = 1.0
 SILENT_BEATS = 10
@@ -21,7 +21,7 @@ GRACE_SECONDS = 3.0
 """Time the program has to notice a loss by itself, before it is ended from a thread."""
 
 
-class Peers(Protocol):
+class WorkerGroup(Protocol):
     """The workers of one training, with this one among them; number 0 is the chief."""
 
     index: int
@@ -60,7 +60,7 @@ class Peers(Protocol):
         ...
 
 
-class Alone:
+class SingleWorker:
     """A worker without others."""
 
     def __init__(self) -> None:
@@ -85,19 +85,19 @@ class Alone:
         """Do nothing."""
 
 
-NOBODY = Alone()
-"""The peers of a worker without others."""
+SINGLE_WORKER = SingleWorker()
+"""The group of a worker without others."""
 
 
-class ConnectedPeers:
-    """Workers that are connected: the chief has a link to each other one, those have one to the chief.
+class ConnectedGroup:
+    """Workers that are connected: the chief is connected to each other one, those to the chief.
 
     `abandon` is called from a thread when one of them was lost and this one has not left within the grace time.
     """
 
     def __init__(
         self,
-        connections: Mapping[int, socket.socket],
+        sockets: Mapping[int, socket.socket],
         *,
         index: int,
         count: int,
@@ -109,48 +109,48 @@ class ConnectedPeers:
         self._loss: PeerLost | None = None
         self._losing = threading.Lock()
         self._left, self._known = threading.Event(), threading.Event()
-        self._links: dict[int, Link] = {}
-        for each, connection in sorted(connections.items()):
-            self._links[each] = self._link(each, connection)
-        threading.Thread(target=self._keep_alive, name="peers", daemon=True).start()
+        self._connections: dict[int, Connection] = {}
+        for number, sock in sorted(sockets.items()):
+            self._connections[number] = self._connect(number, sock)
+        threading.Thread(target=self._keep_alive, name="group", daemon=True).start()
 
     def ready(self) -> None:
-        """See `Peers.ready`."""
+        """See `WorkerGroup.ready`."""
         self.gather("ready")
 
     def gather(self, value: Any) -> list[Any]:
-        """See `Peers.gather`."""
+        """See `WorkerGroup.gather`."""
         if self.index:
-            self._links[0].send(CONTENT, json.dumps(value).encode())
+            self._connections[0].send(CONTENT, json.dumps(value).encode())
             return list(json.loads(self._take(0)))
-        values = [value, *(json.loads(self._take(each)) for each in self._links)]
+        values = [value, *(json.loads(self._take(number)) for number in self._connections)]
         self.share(json.dumps(values).encode())
         return values
 
     def share(self, content: bytes) -> bytes:
-        """See `Peers.share`."""
+        """See `WorkerGroup.share`."""
         if self.index:
             return self._take(0)
-        for link in self._links.values():
-            link.send(CONTENT, content)
+        for connection in self._connections.values():
+            connection.send(CONTENT, content)
         return content
 
     def loss(self, *, within: float) -> PeerLost | None:
-        """See `Peers.loss`."""
+        """See `WorkerGroup.loss`."""
         self._known.wait(within)
         return self._loss
 
     def leave(self, reason: str = "") -> None:
-        """See `Peers.leave`."""
+        """See `WorkerGroup.leave`."""
         self._left.set()
-        for link in list(self._links.values()):
-            link.send(FAREWELL, reason.encode())
+        for connection in list(self._connections.values()):
+            connection.send(FAREWELL, reason.encode())
 
-    def _link(self, number: int, connection: socket.socket) -> Link:
-        return Link(connection, f"worker {number}", self._lose)
+    def _connect(self, number: int, sock: socket.socket) -> Connection:
+        return Connection(sock, f"worker {number}", self._lose)
 
     def _take(self, sender: int) -> bytes:
-        content = self._links[sender].take()
+        content = self._connections[sender].take()
         if content is None:
             raise self._loss or PeerLost(f"worker {sender} has left before the end")
         return content
@@ -160,16 +160,16 @@ class ConnectedPeers:
             if self._loss is not None or self._left.is_set():
                 return
             self._loss = PeerLost(f"{what}. The training can go on from its last checkpoint with all workers anew")
-        for link in list(self._links.values()):
-            link.send(LOST, what.encode())
-            link.close_inbox()
+        for connection in list(self._connections.values()):
+            connection.send(LOST, what.encode())
+            connection.close_inbox()
         self._known.set()
 
     def _keep_alive(self) -> None:
         while not self._known.wait(self._beat_seconds):
             if self._left.is_set():
                 return
-            for link in list(self._links.values()):
-                link.beat(SILENT_BEATS)
+            for connection in list(self._connections.values()):
+                connection.beat(SILENT_BEATS)
         if self._loss is not None and not self._left.wait(GRACE_SECONDS * self._beat_seconds):
             self._abandon(self._loss)

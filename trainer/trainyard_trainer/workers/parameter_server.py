@@ -13,14 +13,14 @@ from typing import Any
 
 from trainyard_trainer.errors import PeerLost
 from trainyard_trainer.workers.cluster import Cluster
-from trainyard_trainer.workers.connection import CONTENT, STOP, Link
-from trainyard_trainer.workers.group import BEAT_SECONDS, ConnectedPeers
+from trainyard_trainer.workers.connection import CONTENT, STOP, Connection
+from trainyard_trainer.workers.group import BEAT_SECONDS, ConnectedGroup
 
 HELD_SECONDS = 30
 """TensorFlow keeps Python from running for a fraction of a second, where nothing is wrong."""
 
 
-class Servers(ConnectedPeers):
+class ChiefGroup(ConnectedGroup):
     """The others, as the chief sees them.
 
     A worker that is gone is no loss as long as another one is there, because TensorFlow gives its steps to that one.
@@ -31,7 +31,7 @@ class Servers(ConnectedPeers):
 
     def __init__(
         self,
-        connections: Mapping[int, socket.socket],
+        sockets: Mapping[int, socket.socket],
         *,
         cluster: Cluster,
         asked: Callable[[], None],
@@ -43,12 +43,12 @@ class Servers(ConnectedPeers):
         self._cluster, self._asked, self._missed, self._held_seconds = cluster, asked, missed, held_seconds
         self._workers = set(cluster.workers)
         self._are_up = False
-        super().__init__(connections, index=0, count=1, abandon=abandon, beat_seconds=beat_seconds)
+        super().__init__(sockets, index=0, count=1, abandon=abandon, beat_seconds=beat_seconds)
 
     def ready(self) -> None:
         """Wait until the servers of all are up."""
-        for each in self._links:
-            self._take(each)
+        for number in self._connections:
+            self._take(number)
         self._are_up = True
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
@@ -63,8 +63,8 @@ class Servers(ConnectedPeers):
     def leave(self, reason: str = "") -> None:
         """Say that it is over, or why there is no going on."""
         if not reason:
-            for link in list(self._links.values()):
-                link.send(CONTENT)
+            for connection in list(self._connections.values()):
+                connection.send(CONTENT)
         super().leave(reason)
 
     def _watch(self) -> None:
@@ -73,34 +73,32 @@ class Servers(ConnectedPeers):
             faulthandler.dump_traceback_later(self._held_seconds, exit=True, file=2)
         faulthandler.cancel_dump_traceback_later()
 
-    def _link(self, number: int, connection: socket.socket) -> Link:
+    def _connect(self, number: int, sock: socket.socket) -> Connection:
         gone = functools.partial(self._gone, number)
-        return Link(connection, self._cluster.name(number), gone, asked=self._asked)
+        return Connection(sock, self._cluster.name(number), gone, asked=self._asked)
 
     def _gone(self, number: int, what: str) -> None:
         self._workers.discard(number)
         can_go_on = number in self._cluster.workers and self._workers and self._are_up
-        if not can_go_on or not self._links[number].parted:
+        if not can_go_on or not self._connections[number].parted:
             self._lose(what)
         elif self._loss is None and not self._left.is_set():  # or it only ends because the training does
             self._missed(what)
 
 
-class Server(ConnectedPeers):
+class FollowerGroup(ConnectedGroup):
     """The chief, as a worker or a parameter server sees it."""
 
     def __init__(
         self,
-        connections: Mapping[int, socket.socket],
+        sockets: Mapping[int, socket.socket],
         *,
         cluster: Cluster,
         abandon: Callable[[PeerLost], None],
         beat_seconds: float = BEAT_SECONDS,
     ) -> None:
         self._cluster = cluster
-        super().__init__(
-            connections, index=cluster.index, count=cluster.count, abandon=abandon, beat_seconds=beat_seconds
-        )
+        super().__init__(sockets, index=cluster.index, count=cluster.count, abandon=abandon, beat_seconds=beat_seconds)
 
     def serve(self) -> None:
         """Tell the chief that TensorFlow's server is up, and wait until it says that it is over.
@@ -108,12 +106,12 @@ class Server(ConnectedPeers):
         Raises:
             PeerLost: it is gone, or has ended before.
         """
-        self._links[0].send(CONTENT)
+        self._connections[0].send(CONTENT)
         self._take(0)
 
     def ask_to_stop(self) -> None:
         """Ask the chief to save and to end the training: without it nothing can be saved."""
-        self._links[0].send(STOP)
+        self._connections[0].send(STOP)
 
-    def _link(self, number: int, connection: socket.socket) -> Link:
-        return Link(connection, self._cluster.name(number), self._lose)
+    def _connect(self, number: int, sock: socket.socket) -> Connection:
+        return Connection(sock, self._cluster.name(number), self._lose)

@@ -1,7 +1,7 @@
 """Where workers meet before TensorFlow is started: all are there, and came for the same training, or none starts.
 
 TensorFlow itself would wait for a missing worker for ever, deaf to signals. The chief listens on its own address of
-TF_CONFIG, which is TensorFlow's later; the connections that were made stay for what `peers` has to say.
+TF_CONFIG, which is TensorFlow's later; the connections that were made stay for what `group` has to say.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from trainyard_trainer.tensorflow_logs import quiet
 from trainyard_trainer.workers.cluster import Address, Cluster, shown
 from trainyard_trainer.workers.connection import HELLO, MOST_BYTES_OF_A_STRANGER, REFUSED, WELCOME, receive, send
 from trainyard_trainer.workers.gil_release import unlocked_connecting
-from trainyard_trainer.workers.group import BEAT_SECONDS, NOBODY, ConnectedPeers, Peers
+from trainyard_trainer.workers.group import BEAT_SECONDS, SINGLE_WORKER, ConnectedGroup, WorkerGroup
 
 CONNECT_SECONDS = 60
 """TensorFlow's servers find each other in a second or two, but for those whose ports a network keeps shut."""
@@ -48,10 +48,10 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
+class Rendezvous:
     """The workers, and where TensorFlow finds each: addresses instead of names, which its own resolver may not know."""
 
-    peers: Peers
+    group: WorkerGroup
     addresses: tuple[str, ...]
     abandon: Callable[[PeerLost], None] = lambda loss: None
 
@@ -68,7 +68,7 @@ class Meeting:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with quiet():
             import tensorflow  # noqa: F401 (before the clock is started)
-        self.peers.ready()
+        self.group.ready()
         late = PeerLost(
             f"TensorFlow's servers at {listed(self.addresses)} have not found each other within {CONNECT_SECONDS} s: "
             "see that all workers can reach each other on these ports"
@@ -83,71 +83,71 @@ class Meeting:
             clock.cancel()
 
 
-ALONE = Meeting(NOBODY, ())
+SINGLE_PROCESS = Rendezvous(SINGLE_WORKER, ())
 
 
-def check_same_data(peers: Peers, digest: str) -> None:
+def check_same_data(group: WorkerGroup, digest: str) -> None:
     """Check that all workers have read the same data.
 
     Raises:
         BadInput: they have not.
     """
-    digests = peers.gather(digest)
-    if odd := [number for number, each in enumerate(digests) if each != digests[0]]:
+    digests = group.gather(digest)
+    if odd := [number for number, found in enumerate(digests) if found != digests[0]]:
         raise BadInput(
             f"worker {odd[0]} has read other data than worker 0 ({len(digests)} workers train together): give all of "
             "them the same files, and change none while they start"
         )
 
 
-def meet(
+def join_group(
     cluster: Cluster,
     invitation: Invitation,
     *,
     seconds: float,
     abandon: Callable[[PeerLost], None],
     beat_seconds: float = BEAT_SECONDS,
-    join: Callable[[Mapping[int, socket.socket]], Peers] | None = None,
-) -> Meeting:
-    """Wait until all workers are there. `join` makes other peers of them.
+    join: Callable[[Mapping[int, socket.socket]], WorkerGroup] | None = None,
+) -> Rendezvous:
+    """Wait until all workers are there. `join` makes another group of them.
 
     Raises:
         BadInput: another worker came for something else.
         PeersMissing: not all came within so many seconds.
     """
     deadline = time.monotonic() + seconds
-    side = _Host if cluster.is_chief else _Guest
-    connections, addresses = side(cluster, invitation, deadline, seconds).meet()
+    side = _ChiefSide if cluster.is_chief else _WorkerSide
+    connections, addresses = side(cluster, invitation, deadline, seconds).join_group()
     if join:
-        return Meeting(join(connections), addresses, abandon)
-    peers = ConnectedPeers(
+        return Rendezvous(join(connections), addresses, abandon)
+    group = ConnectedGroup(
         connections, index=cluster.index, count=cluster.count, abandon=abandon, beat_seconds=beat_seconds
     )
-    return Meeting(peers, addresses, abandon)
+    return Rendezvous(group, addresses, abandon)
 
 
-class _Host:
+class _ChiefSide:
     """The chief's side."""
 
     def __init__(self, cluster: Cluster, invitation: Invitation, deadline: float, seconds: float) -> None:
         self._cluster, self._invitation, self._deadline, self._seconds = cluster, invitation, deadline, seconds
-        self._guests: dict[int, tuple[socket.socket, int]] = {}
+        self._joined: dict[int, tuple[socket.socket, int]] = {}
 
-    def meet(self) -> tuple[dict[int, socket.socket], tuple[str, ...]]:
+    def join_group(self) -> tuple[dict[int, socket.socket], tuple[str, ...]]:
         port = self._cluster.addresses[0][1]
         with _listen(port) as listener:
-            while len(self._guests) < self._cluster.count - 1:
+            while len(self._joined) < self._cluster.count - 1:
                 self._forget_who_left()
                 if time.monotonic() >= self._deadline:
                     raise self._refuse_all(PeersMissing(self._missing()))
                 if select.select([listener], [], [], _LOOK_SECONDS)[0]:
                     self._admit(listener.accept()[0])
-        connections = {each: connection for each, (connection, _) in self._guests.items()}
+        connections = {number: connection for number, (connection, _) in self._joined.items()}
         own = _plain(connections[1].getsockname()[0])
         hosts = {0: (own, port)} | {
-            each: (_plain(connection.getpeername()[0]), port) for each, (connection, port) in self._guests.items()
+            number: (_plain(connection.getpeername()[0]), port) for number, (connection, port) in self._joined.items()
         }
-        addresses = tuple(shown(hosts[each]) for each in sorted(hosts))
+        addresses = tuple(shown(hosts[number]) for number in sorted(hosts))
         for connection in connections.values():
             with contextlib.suppress(OSError):  # whoever is gone by now is missed as a peer
                 send(connection, WELCOME, json.dumps(addresses).encode())
@@ -160,13 +160,13 @@ class _Host:
             connection.close()  # a stranger, such as a port scanner
             return
         self._forget_who_left()  # it may be the same worker, started anew
-        if index in self._guests:
+        if index in self._joined:
             _refuse(connection, f"TF_CONFIG task.index {index} is taken: give each process an index of its own")
         elif fault := _difference(self._invitation.terms, terms, index):
             _refuse(connection, fault)
             raise self._refuse_all(BadInput(fault))
         else:
-            self._guests[index] = connection, port
+            self._joined[index] = connection, port
 
     def _read_hello(self, connection: socket.socket) -> tuple[int, int, dict[str, Any]]:
         """Return index, port and terms of a worker that has proved to belong here."""
@@ -187,21 +187,21 @@ class _Host:
         return int(hello["index"]), int(hello["port"]), dict(hello["terms"])
 
     def _forget_who_left(self) -> None:
-        for index, (connection, _) in list(self._guests.items()):
+        for index, (connection, _) in list(self._joined.items()):
             if _is_closed(connection):
                 connection.close()
-                del self._guests[index]
+                del self._joined[index]
 
     def _refuse_all(self, error: BadInput | PeersMissing) -> BadInput | PeersMissing:
-        for connection, _ in self._guests.values():
+        for connection, _ in self._joined.values():
             _refuse(connection, str(error), final=isinstance(error, BadInput))
         return error
 
     def _missing(self) -> str:
         absent = [
-            f"{self._cluster.name(each)} ({shown(address)})"
-            for each, address in enumerate(self._cluster.addresses)
-            if each and each not in self._guests
+            f"{self._cluster.name(number)} ({shown(address)})"
+            for number, address in enumerate(self._cluster.addresses)
+            if number and number not in self._joined
         ]
         return (
             f"waited {self._seconds:g} s in vain for {', '.join(absent)}: see that each of them has been started with "
@@ -209,14 +209,14 @@ class _Host:
         )
 
 
-class _Guest:
+class _WorkerSide:
     """The side of all others."""
 
     def __init__(self, cluster: Cluster, invitation: Invitation, deadline: float, seconds: float) -> None:
         self._cluster, self._invitation, self._deadline, self._seconds = cluster, invitation, deadline, seconds
         self._trouble = "it has not answered"
 
-    def meet(self) -> tuple[dict[int, socket.socket], tuple[str, ...]]:
+    def join_group(self) -> tuple[dict[int, socket.socket], tuple[str, ...]]:
         chief = self._cluster.addresses[0]
         while time.monotonic() < self._deadline:
             if connection := self._call(chief):

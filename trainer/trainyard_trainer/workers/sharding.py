@@ -50,7 +50,7 @@ class Share:
         Each worker has one run of rows, so that at most its first and its last unit are read by another one too.
         """
         rows = sum(sizes)
-        begin = sum(Share(each, self.count).of_all(rows, batch_size) for each in range(self.index))
+        begin = sum(Share(worker, self.count).of_all(rows, batch_size) for worker in range(self.index))
         end = begin + self.of_all(rows, batch_size)
         starts = np.cumsum([0, *sizes]).tolist()
         return [

@@ -9,10 +9,10 @@ from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.training.progress import parse as parse_progress
 from trainyard_operator.training.spec import parse
 from trainyard_operator.training.termination_message import Report, model_status, read
-from trainyard_trainer.reporting.progress_server import CheckpointNote, Progress
+from trainyard_trainer.reporting.progress_server import SavedCheckpoint, TrainingProgress
 from trainyard_trainer.reporting.result import ModelVersion, termination_message
 
-PROGRESS = Progress(
+PROGRESS = TrainingProgress(
     phase="training",
     epoch=3,
     epochs=10,
@@ -23,7 +23,7 @@ PROGRESS = Progress(
     samples_per_second=1000.0,
     eta_seconds=70.0,
     last_step_time=1700000000.0,
-    last_checkpoint=CheckpointNote(step=20, path="ckpt-20", time="2026-11-23T10:00:00Z"),
+    last_checkpoint=SavedCheckpoint(step=20, path="ckpt-20", time="2026-11-23T10:00:00Z"),
 )
 
 
@@ -39,7 +39,7 @@ def test_progress_is_understood() -> None:
 
 
 def test_progress_of_a_trainer_that_has_just_begun_is_understood() -> None:
-    snapshot = parse_progress(json.dumps(Progress().to_wire()).encode())
+    snapshot = parse_progress(json.dumps(TrainingProgress().to_wire()).encode())
 
     assert snapshot is not None
     assert snapshot.phase == "starting"

@@ -12,7 +12,7 @@ from support.trainer_fits import checkpoint_folder, fitted, newest_snapshot
 from support.trainer_runs import a_spec
 from trainyard_trainer.encoding.columns import DENSE, SLOTS
 from trainyard_trainer.errors import Diverged
-from trainyard_trainer.fitting.divergence import Suspects
+from trainyard_trainer.fitting.divergence import DivergenceDiagnosis
 from trainyard_trainer.fitting.steps import LABELS
 
 WHICH = np.arange(4)
@@ -48,11 +48,13 @@ def numbers(row: int, column: int, value: float) -> dict[str, Any]:
     ],
 )
 def test_the_likeliest_cause_is_told_from_the_rows_then_the_settings(block: Any, precision: str, words: str) -> None:
-    assert words in Suspects(0.5, precision, ("age", "rent", "area")).likeliest(tensors(block), WHICH)
+    assert words in DivergenceDiagnosis(0.5, precision, ("age", "rent", "area")).likeliest(tensors(block), WHICH)
 
 
 def test_rows_that_were_not_trained_on_are_not_suspected() -> None:
-    assert "learning rate" in Suspects(0.5, "float32", ("age",)).likeliest(tensors(numbers(3, 0, np.nan)), WHICH[:3])
+    assert "learning rate" in DivergenceDiagnosis(0.5, "float32", ("age",)).likeliest(
+        tensors(numbers(3, 0, np.nan)), WHICH[:3]
+    )
 
 
 def test_numbers_that_overflow_while_they_are_prepared_are_named_and_leave_nothing_behind(tmp_path: Path) -> None:

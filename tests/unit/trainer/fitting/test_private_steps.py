@@ -12,7 +12,7 @@ from support.trainer_models import TWO, rows
 from trainyard_api.fit import Optimizer
 from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels
-from trainyard_trainer.encoding.columns import DENSE, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, TableInputs
 from trainyard_trainer.fitting.optimizers import make_optimizer
 from trainyard_trainer.fitting.private_steps import PrivateStepRunner, new_key, purpose_seeds, step_seeds
 from trainyard_trainer.fitting.state import ModelState
@@ -32,7 +32,7 @@ class Private:
         keras.utils.set_random_seed(1)
         program = KerasProgram(task="binaryClassification", hidden=[8], l2=l2)
         self.task = task_for(TWO, program)
-        self.model = FAMILIES["mlp"](program, ModelInputs(4, (3, 5)), 1)
+        self.model = FAMILIES["mlp"](program, TableInputs(4, (3, 5)), 1)
         self.optimizer = make_optimizer(Optimizer(name="sgd", learning_rate=1.0), self.model)
         self.plan = PrivacyPlan(noise, CLIP, 1e-4, rows, batch_size, 100)
         self.runner = PrivateStepRunner(self.model, self.optimizer, self.task, self.plan, key=[1, 2])
@@ -168,7 +168,7 @@ def test_every_family_that_is_allowed_learns(family: Any, kind: Any, labels: Any
     task, block = task_for(labels, program), block_of()
     if kind == "regression":
         block[LABELS] = tf.cast(block[LABELS], tf.float32)
-    model = FAMILIES[family](program, ModelInputs(4, (3, 5)), task.outputs)
+    model = FAMILIES[family](program, TableInputs(4, (3, 5)), task.outputs)
     optimizer = make_optimizer(Optimizer(learning_rate=0.05), model)
     runner = PrivateStepRunner(model, optimizer, task, PrivacyPlan(0.1, 1.0, 1e-4, 200, 50, 100), key=[1, 2])
     before = task.metrics(runner.validate(block))["loss"]

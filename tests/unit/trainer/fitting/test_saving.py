@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from trainyard_trainer.clock import Clock
-from trainyard_trainer.fitting.saving import Interval, Saver
-from trainyard_trainer.reporting.event_log import Journal
-from trainyard_trainer.reporting.progress_server import ProgressBoard
+from trainyard_trainer.fitting.saving import CheckpointInterval, Saver
+from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot
 
 
@@ -19,12 +19,12 @@ class Harness:
 
     def __init__(self, folder: Path, *, steps: int | None, seconds: float = 60.0) -> None:
         self.now, self.wall, self.log = 0.0, 1e9, io.StringIO()
-        self.board = ProgressBoard(Clock(steady=lambda: self.now, wall=lambda: self.wall))
+        self.tracker = ProgressTracker(Clock(steady=lambda: self.now, wall=lambda: self.wall))
         self.saver = Saver(
             CheckpointFolder(folder, keep=2),
-            Interval(steps, seconds),
-            board=self.board,
-            journal=Journal(self.log),
+            CheckpointInterval(steps, seconds),
+            tracker=self.tracker,
+            event_log=EventLog(self.log),
             store=folder.parent,
         )
 
@@ -69,7 +69,7 @@ def test_what_is_on_the_disk_is_noted_and_what_is_not_is_said(tmp_path: Path) ->
         harness.saver.close()
 
     assert good.saver.has(7)
-    assert good.board.current.last_checkpoint is not None
-    assert good.board.current.last_checkpoint.path == "good/step-000000000007.ckpt"
+    assert good.tracker.current.last_checkpoint is not None
+    assert good.tracker.current.last_checkpoint.path == "good/step-000000000007.ckpt"
     assert not bad.saver.has(7)
     assert json.loads(bad.log.getvalue())["event"] == "checkpoint-failed"

@@ -1,11 +1,11 @@
 """Learning how fast a training is."""
 
-from trainyard_trainer.fitting.throughput import CALL_SECONDS, Pace
+from trainyard_trainer.fitting.throughput import CALL_SECONDS, Throughput
 
 
-def a_pace(step_seconds: float, calls: int, rows_per_step: int = 32) -> Pace:
+def a_pace(step_seconds: float, calls: int, rows_per_step: int = 32) -> Throughput:
     """Return what is learnt from calls whose steps take that long, after a first one that is slow."""
-    pace, now = Pace(0.0), 0.0
+    pace, now = Throughput(0.0), 0.0
     for call in range(calls):
         steps = pace.steps_per_call
         took = 1.0 if call == 0 else steps * step_seconds
@@ -15,7 +15,7 @@ def a_pace(step_seconds: float, calls: int, rows_per_step: int = 32) -> Pace:
 
 
 def test_the_first_call_is_one_step_and_says_nothing_about_the_speed() -> None:
-    assert Pace(0.0).steps_per_call == 1
+    assert Throughput(0.0).steps_per_call == 1
     assert a_pace(0.001, calls=1).samples_per_second is None
 
 

@@ -12,7 +12,7 @@ from support.trainer_runs import a_spec, run
 from trainyard_api import names
 from trainyard_api.fit import Optimizer
 from trainyard_api.program import KerasProgram
-from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
 from trainyard_trainer.fitting.optimizers import make_optimizer
 from trainyard_trainer.fitting.steps import LABELS, StepRunner
 from trainyard_trainer.models import FAMILIES
@@ -31,7 +31,7 @@ def accuracy_on_ring(rows: int = 1500, **program: Any) -> float:
     """Train on one ring, without files; returns the accuracy on another."""
     keras.utils.set_random_seed(1)
     wanted = KerasProgram(task="binaryClassification", **program)
-    model = FAMILIES[wanted.family](wanted, ModelInputs(2, ()), 1)
+    model = FAMILIES[wanted.family](wanted, TableInputs(2, ()), 1)
     task = task_for(TWO, wanted)
     optimizer = make_optimizer(Optimizer(learning_rate=0.03), model)
     runner = StepRunner(model, optimizer, task, batch_size=32)
@@ -61,7 +61,7 @@ def test_random_features_come_near_to_the_kernel_they_stand_for() -> None:
     rng = np.random.default_rng(4)
     dense = rng.normal(size=(30, 3)).astype(np.float32)
     slots = np.stack([rng.integers(0, 3, 30), rng.integers(3, 7, 30)], 1).astype(np.int32)
-    layer = RandomFourierFeatures(ModelInputs(3, (3, 4)), count=20_000, gamma=0.2)
+    layer = RandomFourierFeatures(TableInputs(3, (3, 4)), count=20_000, gamma=0.2)
 
     features = np.asarray(layer((dense, slots)))
 
@@ -72,7 +72,7 @@ def test_random_features_come_near_to_the_kernel_they_stand_for() -> None:
 
 
 def test_a_penalty_makes_weights_smaller_and_an_svm_has_one_by_default() -> None:
-    inputs = ModelInputs(4, (3, 5))
+    inputs = TableInputs(4, (3, 5))
 
     def penalties(**program: Any) -> int:
         wanted = KerasProgram(task="binaryClassification", hidden=[8], **program)

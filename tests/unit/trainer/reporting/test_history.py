@@ -10,16 +10,16 @@ import pytest
 import tensorflow as tf
 
 from support.full_disk import no_file_beyond
-from trainyard_trainer.reporting.event_log import Journal
-from trainyard_trainer.reporting.history import HISTORY_FILE, History
+from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.reporting.history import HISTORY_FILE, HistoryFile
 
 
-def a_history(folder: Path) -> tuple[History, io.StringIO]:
+def a_history(folder: Path) -> tuple[HistoryFile, io.StringIO]:
     log = io.StringIO()
-    return History(folder, ("loss",), Journal(log)), log
+    return HistoryFile(folder, ("loss",), EventLog(log)), log
 
 
-def add(history: History, *epochs: int) -> None:
+def add(history: HistoryFile, *epochs: int) -> None:
     for epoch in epochs:
         history.add(epoch, steps=epoch, seconds=1.0, metrics={"loss": 1 / epoch})
 

@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from trainyard_trainer.reporting.progress_server import ProgressBoard, serve
+from trainyard_trainer.reporting.progress_server import ProgressTracker, serve
 
 
 def get(port: int, path: str) -> tuple[str, str]:
@@ -15,10 +15,10 @@ def get(port: int, path: str) -> tuple[str, str]:
 
 
 def test_the_operator_reads_where_the_training_is() -> None:
-    board = ProgressBoard()
-    port = serve(board, 0)
+    tracker = ProgressTracker()
+    port = serve(tracker, 0)
 
-    board.update(phase="training", epoch=1, epochs=4, step=25, steps=100, loss=0.5, metrics={"val_loss": 0.6})
+    tracker.update(phase="training", epoch=1, epochs=4, step=25, steps=100, loss=0.5, metrics={"val_loss": 0.6})
     body, content_type = get(port, "/progress")
 
     assert content_type == "application/json"
@@ -39,10 +39,10 @@ def test_the_operator_reads_where_the_training_is() -> None:
 
 
 def test_prometheus_reads_the_same_numbers() -> None:
-    board = ProgressBoard()
-    port = serve(board, 0)
+    tracker = ProgressTracker()
+    port = serve(tracker, 0)
 
-    board.update(phase="training", epoch=1, step=25, loss=0.5, metrics={"val_loss": 0.6})
+    tracker.update(phase="training", epoch=1, step=25, loss=0.5, metrics={"val_loss": 0.6})
     body, _ = get(port, "/metrics")
 
     assert "trainyard_trainer_epoch 1.0" in body
@@ -54,14 +54,14 @@ def test_prometheus_reads_the_same_numbers() -> None:
 
 
 def test_an_early_stop_is_done_all_the_same() -> None:
-    board = ProgressBoard()
-    board.update(phase="done", step=25, steps=100)
+    tracker = ProgressTracker()
+    tracker.update(phase="done", step=25, steps=100)
 
-    assert board.current.percent == 100
+    assert tracker.current.percent == 100
 
 
 def test_other_paths_are_not_found() -> None:
-    port = serve(ProgressBoard(), 0)
+    port = serve(ProgressTracker(), 0)
 
     with pytest.raises(urllib.error.HTTPError, match="404") as raised:
         get(port, "/")

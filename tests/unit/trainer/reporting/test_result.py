@@ -2,19 +2,19 @@
 
 import json
 
-from trainyard_trainer.reporting.progress_server import CheckpointNote, Progress
+from trainyard_trainer.reporting.progress_server import SavedCheckpoint, TrainingProgress
 from trainyard_trainer.reporting.result import LIMIT, ModelVersion, termination_message
 
 MODEL = ModelVersion("churn", 3, "sha256:" + "0" * 64, 1234)
 
 
 def test_it_holds_the_result_and_where_it_is() -> None:
-    progress = Progress(
+    progress = TrainingProgress(
         epoch=4,
         step=40,
         loss=0.5,
         metrics={"loss": 0.5},
-        last_checkpoint=CheckpointNote(40, "x", "2026-01-01T00:00:00Z"),
+        last_checkpoint=SavedCheckpoint(40, "x", "2026-01-01T00:00:00Z"),
     )
 
     message = json.loads(termination_message("MaxEpochs", "done", progress, MODEL))
@@ -38,7 +38,7 @@ def test_it_holds_the_result_and_where_it_is() -> None:
 
 
 def test_it_is_never_longer_than_kubernetes_takes() -> None:
-    progress = Progress(metrics={f"metric_{'ä' * 40}_{i}": i / 7 for i in range(300)})
+    progress = TrainingProgress(metrics={f"metric_{'ä' * 40}_{i}": i / 7 for i in range(300)})
 
     document = termination_message("Failed", "ü" * 10_000, progress, MODEL)
 
@@ -47,10 +47,12 @@ def test_it_is_never_longer_than_kubernetes_takes() -> None:
 
 
 def test_it_holds_no_number_that_json_lacks() -> None:
-    message = json.loads(termination_message("Diverged", "x", Progress(loss=float("nan"), metrics={"a": float("inf")})))
+    message = json.loads(
+        termination_message("Diverged", "x", TrainingProgress(loss=float("nan"), metrics={"a": float("inf")}))
+    )
 
     assert (message["loss"], message["metrics"]) == (None, {})
 
 
 def test_it_is_one_line() -> None:
-    assert json.loads(termination_message("Failed", "two\nlines", Progress()))["message"] == "two lines"
+    assert json.loads(termination_message("Failed", "two\nlines", TrainingProgress()))["message"] == "two lines"

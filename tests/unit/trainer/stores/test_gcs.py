@@ -18,7 +18,7 @@ from trainyard_trainer.errors import BadInput
 from trainyard_trainer.export.verify import difference
 from trainyard_trainer.fetch import main
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.objects import Objects
+from trainyard_trainer.stores.objects import ObjectStore
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_a_model_goes_from_gcs_through_training_to_gcs_and_to_a_server(
     assert result.code == 0, result.stderr
     assert result.report["metrics"]["val_accuracy"] >= 0.95
     assert result.report["model"]["path"] == "sample/1"
-    left = Objects("gs://models/prod/sample", Access(gcs.env)).names(recursive=True)
+    left = ObjectStore("gs://models/prod/sample", Access(gcs.env)).names(recursive=True)
     assert "1/trainyard.json" in left
     assert not any("checkpoints" in each or ".claim" in each for each in left)
     monkeypatch.setenv(names.TERMINATION_MESSAGE_ENV, str(tmp_path / "last-word"))

@@ -11,7 +11,7 @@ from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.faults import StoreUnavailable
 from trainyard_trainer.stores.folder_checkpoints import Snapshot
 from trainyard_trainer.stores.object_checkpoints import StoredCheckpoints
-from trainyard_trainer.stores.objects import Objects
+from trainyard_trainer.stores.objects import ObjectStore
 
 MOMENTS = 20
 REMOTE = ".training/a/checkpoints"
@@ -27,7 +27,7 @@ def bucket(s3: S3, request: pytest.FixtureRequest) -> str:
 
 
 def on_a_node(disk: Path, s3: S3, bucket: str, **env: str) -> StoredCheckpoints:
-    return StoredCheckpoints(disk, Objects(f"s3://{bucket}/churn", Access(s3.env | env)), REMOTE, keep=2)
+    return StoredCheckpoints(disk, ObjectStore(f"s3://{bucket}/churn", Access(s3.env | env)), REMOTE, keep=2)
 
 
 def steps(s3: S3, bucket: str) -> list[int]:

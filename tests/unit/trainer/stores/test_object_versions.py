@@ -15,7 +15,7 @@ from trainyard_trainer.files import list_files
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.faults import StoreUnavailable
 from trainyard_trainer.stores.object_versions import StoredVersions
-from trainyard_trainer.stores.objects import Objects
+from trainyard_trainer.stores.objects import ObjectStore
 
 MOMENTS = 20
 
@@ -30,7 +30,7 @@ def staged(folder: Path, uid: str, content: str = "weights") -> tuple[Path, dict
 
 def versions(s3: S3, bucket: str, uid: str, *, attempts: int = 6) -> StoredVersions:
     access = Access(s3.env | {"AWS_MAX_ATTEMPTS": str(attempts)})
-    return StoredVersions(Objects(f"s3://{bucket}/models/churn", access), uid)
+    return StoredVersions(ObjectStore(f"s3://{bucket}/models/churn", access), uid)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import ydf
 
-from trainyard_trainer.encoding.columns import DENSE, SLOTS, ModelInputs
+from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
 from trainyard_trainer.trees.flatten import flatten
 from trainyard_trainer.trees.forest import Forest
 from trainyard_trainer.trees.model import Combine, ForestModel, ForestShape
@@ -28,8 +28,8 @@ class ATable:
         self._weights = rng.normal(size=self.dense)
 
     @property
-    def inputs(self) -> ModelInputs:
-        return ModelInputs(self.dense, tuple(self.widths))
+    def inputs(self) -> TableInputs:
+        return TableInputs(self.dense, tuple(self.widths))
 
     def rows(self, count: int, *, unseen: bool) -> tuple[dict[str, Any], Any]:
         """Return the model's inputs and the labels; item 0 is a category of no training row."""
@@ -103,7 +103,7 @@ def test_a_table_with_categories_may_have_trees_that_use_none() -> None:
         pos_child=ydf.tree.Leaf(value=ydf.tree.RegressionValue(num_examples=1, value=20.0)),
         neg_child=ydf.tree.Leaf(value=ydf.tree.RegressionValue(num_examples=1, value=10.0)),
     )
-    shape = ForestShape(ModelInputs(1, (40,)), 1, "sum")
+    shape = ForestShape(TableInputs(1, (40,)), 1, "sum")
     both = Forest.joined([flatten(root, [0, 1], {1: 40}, features=2) for root in (asks_a_number, asks_a_category)])
     rows = {DENSE: np.array([[0.0], [1.0]], np.float32), SLOTS: np.array([[2], [39]], np.int32)}
 
@@ -124,7 +124,7 @@ def test_where_all_trees_agree_the_logits_are_finite() -> None:
         depth=np.zeros(1, np.int32),
         scores=np.zeros((1, 1)),
     )
-    shape = ForestShape(ModelInputs(1, ()), 1, "meanLogOdds")
+    shape = ForestShape(TableInputs(1, ()), 1, "meanLogOdds")
 
     row = {DENSE: np.zeros((1, 1), np.float32), SLOTS: np.zeros((1, 0), np.int32)}
 

@@ -8,12 +8,12 @@ import pytest
 from support.trainer_runs import a_spec
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.spec import parse_job
-from trainyard_trainer.tuning.space import Space
+from trainyard_trainer.tuning.space import SearchSpace
 
 
-def space(*parameters: dict[str, Any], algorithm: str = "random") -> Space:
+def space(*parameters: dict[str, Any], algorithm: str = "random") -> SearchSpace:
     tuning = {"algorithm": algorithm, "parameters": list(parameters)}
-    return Space(parse_job(a_spec(Path("table.csv")).with_tuning(**tuning).manifest))
+    return SearchSpace(parse_job(a_spec(Path("table.csv")).with_tuning(**tuning).manifest))
 
 
 RATE = {"name": "fit.optimizer.learningRate", "minValue": 0.001, "maxValue": 0.1, "sampling": "log"}

@@ -14,7 +14,7 @@ from support.stores import S3, every_third, s3_server
 from support.trainer_runs import SpecBuilder, a_spec, run, start
 from trainyard_api import names
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.objects import Objects
+from trainyard_trainer.stores.objects import ObjectStore
 from trainyard_trainer.stores.searches import StoredSearch
 
 RATES = {"name": "fit.optimizer.learningRate", "values": ["0.05", "0.0005", "0.00005"]}
@@ -89,7 +89,7 @@ def test_a_search_goes_on_in_a_new_pod_though_the_store_fails_every_third_reques
 
 
 def a_store(s3: S3) -> StoredSearch:
-    return StoredSearch(Objects("s3://lab/other", Access(s3.env)), ".training/a")
+    return StoredSearch(ObjectStore("s3://lab/other", Access(s3.env)), ".training/a")
 
 
 def a_trial(folder: Path, number: int) -> Path:

@@ -7,7 +7,7 @@ import pytest
 
 from support.trainer_runs import a_spec
 from trainyard_trainer.spec import parse_job
-from trainyard_trainer.tuning.space import Space
+from trainyard_trainer.tuning.space import SearchSpace
 from trainyard_trainer.tuning.study import Study
 from trainyard_trainer.tuning.trials import Trial, Trials
 
@@ -18,7 +18,7 @@ ACTIVATION = {"name": "program.keras.activation", "values": ["relu", "tanh"]}
 def study(algorithm: str, *parameters: dict[str, Any], epochs: int = 9) -> Study:
     job = parse_job(a_spec(Path("table.csv")).with_tuning(algorithm=algorithm, parameters=list(parameters)).manifest)
     assert job.spec.tuning is not None
-    return Study(job.spec.tuning, Space(job), higher=True, epochs=epochs, seed=3)
+    return Study(job.spec.tuning, SearchSpace(job), higher=True, epochs=epochs, seed=3)
 
 
 def goodness(choice: Any) -> float:

@@ -28,13 +28,13 @@ DYING = """
 import os, signal, sys
 
 from trainyard_trainer.spec import read_run, terms
-from trainyard_trainer.workers.rendezvous import Invitation, meet
+from trainyard_trainer.workers.rendezvous import Invitation, join_group
 
 run = read_run(sys.argv[1], os.environ)
-meeting = meet(run.cluster, Invitation(terms(run)), seconds=60, abandon=print)
+rendezvous = join_group(run.cluster, Invitation(terms(run)), seconds=60, abandon=print)
 for handed_in in (False, 1 << 30):  # whether it was trained before, and the memory for data
-    meeting.peers.gather(handed_in)
-with meeting.connecting():
+    rendezvous.group.gather(handed_in)
+with rendezvous.connecting():
     os.kill(os.getpid(), signal.SIGKILL)
 """
 NOTICED_SECONDS = 20.0

@@ -14,10 +14,10 @@ import pytest
 
 from trainyard_trainer.errors import PeerLost
 from trainyard_trainer.workers.cluster import Cluster
-from trainyard_trainer.workers.connection import Link
-from trainyard_trainer.workers.group import Peers
-from trainyard_trainer.workers.parameter_server import Server, Servers
-from trainyard_trainer.workers.rendezvous import Invitation, meet
+from trainyard_trainer.workers.connection import Connection
+from trainyard_trainer.workers.group import WorkerGroup
+from trainyard_trainer.workers.parameter_server import ChiefGroup, FollowerGroup
+from trainyard_trainer.workers.rendezvous import Invitation, join_group
 
 CHIEF, WORKER, SERVER = 0, 1, 3
 
@@ -34,40 +34,40 @@ class Party:
         for probe in probes:
             probe.close()
         met = [pool.submit(self._join, Cluster(addresses, index, servers=1)) for index in range(4)]
-        self.peers = [each.result(timeout=20) for each in met]
+        self.group = [each.result(timeout=20) for each in met]
 
     def serving(self) -> "list[Future[None]]":
         """Have all others serve, and return what they wait for once the chief knows that they are up."""
-        waiting = [self._pool.submit(each.serve) for each in self.peers if isinstance(each, Server)]
-        self.peers[CHIEF].ready()
+        waiting = [self._pool.submit(each.serve) for each in self.group if isinstance(each, FollowerGroup)]
+        self.group[CHIEF].ready()
         return waiting
 
     def lost(self, number: int) -> str:
-        loss = self.peers[number].loss(within=20)
+        loss = self.group[number].loss(within=20)
         assert loss is not None
         return str(loss)
 
     def kill(self, number: int) -> None:
         """Do what the kernel does to the connections of a killed process."""
-        self._link(number)._connection.shutdown(socket.SHUT_RDWR)
+        self._connect(number)._socket.shutdown(socket.SHUT_RDWR)
 
     def frozen(self, number: int) -> AbstractContextManager[Any]:
         """Have a process give no sign of life while inside."""
-        return self._link(number)._sending
+        return self._connect(number)._sending
 
-    def _link(self, number: int) -> Link:
-        peers = self.peers[number]
-        assert isinstance(peers, Server)
-        return peers._links[CHIEF]
+    def _connect(self, number: int) -> Connection:
+        group = self.group[number]
+        assert isinstance(group, FollowerGroup)
+        return group._connections[CHIEF]
 
-    def _join(self, cluster: Cluster) -> Peers:
+    def _join(self, cluster: Cluster) -> WorkerGroup:
         settings: dict[str, Any] = {"cluster": cluster, "abandon": lambda loss: None, "beat_seconds": 0.05}
         join = (
-            partial(Servers, asked=self.asked.set, missed=self._miss, **settings)
+            partial(ChiefGroup, asked=self.asked.set, missed=self._miss, **settings)
             if cluster.is_chief
-            else partial(Server, **settings)
+            else partial(FollowerGroup, **settings)
         )
-        return meet(cluster, Invitation({}), seconds=20, abandon=lambda loss: None, join=join).peers
+        return join_group(cluster, Invitation({}), seconds=20, abandon=lambda loss: None, join=join).group
 
     def _miss(self, what: str) -> None:
         self.said.append(what)
@@ -79,15 +79,15 @@ def party() -> Iterator[Party]:
     with ThreadPoolExecutor(8) as pool:
         party = Party(pool)
         yield party
-        for each in party.peers:
+        for each in party.group:
             each.leave()
 
 
 def test_all_serve_until_the_chief_says_that_it_is_over(party: Party) -> None:
     waiting = party.serving()
-    assert party.peers[CHIEF].gather("mine") == ["mine"], "the others have no say"
+    assert party.group[CHIEF].gather("mine") == ["mine"], "the others have no say"
 
-    party.peers[CHIEF].leave()
+    party.group[CHIEF].leave()
 
     for each in waiting:
         each.result(timeout=20)
@@ -96,7 +96,7 @@ def test_all_serve_until_the_chief_says_that_it_is_over(party: Party) -> None:
 def test_a_chief_that_ends_without_a_model_is_a_loss_to_all(party: Party) -> None:
     waiting = party.serving()
 
-    party.peers[CHIEF].leave("BadInput: no such column")
+    party.group[CHIEF].leave("BadInput: no such column")
 
     for each in waiting:
         with pytest.raises(PeerLost, match="the chief has ended: BadInput: no such column"):
@@ -109,7 +109,7 @@ def test_a_worker_that_dies_is_missed_and_the_last_one_is_a_loss(party: Party) -
     party.kill(WORKER)
 
     assert party.missed.wait(20)
-    assert party.peers[CHIEF].loss(within=1) is None, "20 beats, and nobody else is missed"
+    assert party.group[CHIEF].loss(within=1) is None, "20 beats, and nobody else is missed"
     party.kill(WORKER + 1)
     assert party.lost(CHIEF).startswith("worker 1 is gone without a word")
     assert party.lost(SERVER).startswith("worker 1 is gone without a word")
@@ -146,12 +146,12 @@ HELD = """
 import ctypes, socket, time
 from trainyard_trainer.workers.cluster import Cluster
 from trainyard_trainer.workers.connection import CONTENT, send
-from trainyard_trainer.workers.parameter_server import Servers
+from trainyard_trainer.workers.parameter_server import ChiefGroup
 
 with socket.create_server(("127.0.0.1", 0)) as server:
     theirs = socket.create_connection(server.getsockname())
     ours = server.accept()[0]
-chief = Servers(
+chief = ChiefGroup(
     {1: ours},
     cluster=Cluster((("a", 1), ("b", 2)), 0, servers=1),
     asked=print, missed=print, abandon=print, beat_seconds=0.02, held_seconds=0.2,
@@ -172,8 +172,8 @@ def test_a_chief_that_tensorflow_lets_run_no_python_ends_all_the_same() -> None:
 
 def test_whoever_is_asked_to_stop_asks_the_chief(party: Party) -> None:
     party.serving()
-    server = party.peers[SERVER]
-    assert isinstance(server, Server)
+    server = party.group[SERVER]
+    assert isinstance(server, FollowerGroup)
 
     server.ask_to_stop()
 

@@ -12,11 +12,19 @@ from typing import Any
 import pytest
 
 from trainyard_trainer.errors import BadInput, PeerLost, PeersMissing
-from trainyard_trainer.fitting.step_sync import Call, Turn, WeightsDiffer, add_up, agree, check_same, take_turn
+from trainyard_trainer.fitting.step_sync import (
+    CallSummary,
+    ValidationRound,
+    WeightsDiffer,
+    add_up,
+    check_same,
+    sync_call,
+    sync_validation,
+)
 from trainyard_trainer.workers.cluster import Cluster
-from trainyard_trainer.workers.connection import FAREWELL, HELLO, Link, receive, send
-from trainyard_trainer.workers.group import NOBODY, ConnectedPeers, Peers
-from trainyard_trainer.workers.rendezvous import Invitation, Meeting, check_same_data, meet
+from trainyard_trainer.workers.connection import FAREWELL, HELLO, Connection, receive, send
+from trainyard_trainer.workers.group import SINGLE_WORKER, ConnectedGroup, WorkerGroup
+from trainyard_trainer.workers.rendezvous import Invitation, Rendezvous, check_same_data, join_group
 
 TERMS = {"the job": "churn", "the number of workers": 3}
 
@@ -42,25 +50,25 @@ def join(
     terms: dict[str, Any] = TERMS,
     secret: str = "secret",
     seconds: float = 20,
-) -> "Future[Meeting]":
+) -> "Future[Rendezvous]":
     return pool.submit(
-        meet, cluster, Invitation(terms, secret), seconds=seconds, abandon=lambda loss: None, beat_seconds=0.05
+        join_group, cluster, Invitation(terms, secret), seconds=seconds, abandon=lambda loss: None, beat_seconds=0.05
     )
 
 
 @pytest.fixture
-def three(pool: ThreadPoolExecutor) -> Iterator[list[Peers]]:
+def three(pool: ThreadPoolExecutor) -> Iterator[list[WorkerGroup]]:
     """Three workers that have met."""
     where = addresses(3)
     meetings = [each.result() for each in [join(pool, Cluster(where, index)) for index in (2, 0, 1)]]
-    peers = sorted((each.peers for each in meetings), key=lambda each: each.index)
-    yield peers
-    for each in peers:
+    group = sorted((each.group for each in meetings), key=lambda each: each.index)
+    yield group
+    for each in group:
         each.leave()
 
 
-def in_all(pool: ThreadPoolExecutor, peers: list[Peers], call: Callable[[Peers], Any]) -> list[Any]:
-    return [each.result(timeout=20) for each in [pool.submit(call, each) for each in peers]]
+def in_all(pool: ThreadPoolExecutor, group: list[WorkerGroup], call: Callable[[WorkerGroup], Any]) -> list[Any]:
+    return [each.result(timeout=20) for each in [pool.submit(call, each) for each in group]]
 
 
 def test_all_learn_the_same_addresses_in_the_order_of_their_numbers(pool: ThreadPoolExecutor) -> None:
@@ -71,13 +79,13 @@ def test_all_learn_the_same_addresses_in_the_order_of_their_numbers(pool: Thread
     assert {each.addresses for each in meetings} == {tuple(f"127.0.0.1:{port}" for _, port in where)}
     # TensorFlow's server of the chief takes the port over while the connections stay.
     with socket.create_server(where[0]):
-        assert in_all(pool, [each.peers for each in meetings], lambda each: each.gather(each.index)) == [[0, 1, 2]] * 3
+        assert in_all(pool, [each.group for each in meetings], lambda each: each.gather(each.index)) == [[0, 1, 2]] * 3
     for each in meetings:
-        each.peers.leave()
+        each.group.leave()
 
 
 def test_everyone_gets_the_values_of_all_and_the_content_of_the_chief(
-    pool: ThreadPoolExecutor, three: list[Peers]
+    pool: ThreadPoolExecutor, three: list[WorkerGroup]
 ) -> None:
     large = bytes(range(256)) * 20_000
 
@@ -134,7 +142,7 @@ def test_an_index_can_be_had_once_and_strangers_are_not_counted(pool: ThreadPool
     last = join(pool, Cluster(where, 2))
 
     for each in (chief, first, last):
-        each.result(timeout=20).peers.leave()
+        each.result(timeout=20).group.leave()
     stranger.close()
 
 
@@ -164,7 +172,7 @@ def test_the_hello_of_a_stranger_ends_nothing(content: bytes, pool: ThreadPoolEx
     guest = join(pool, Cluster(where, 1))
 
     for worker in (chief, guest):
-        worker.result(timeout=20).peers.leave()
+        worker.result(timeout=20).group.leave()
 
 
 def test_a_worker_that_was_started_anew_while_the_others_wait_is_let_in(pool: ThreadPoolExecutor) -> None:
@@ -177,12 +185,12 @@ def test_a_worker_that_was_started_anew_while_the_others_wait_is_let_in(pool: Th
     others = [join(pool, Cluster(where, index)) for index in (1, 2)]
 
     for each in (chief, *others):
-        each.result(timeout=20).peers.leave()
+        each.result(timeout=20).group.leave()
 
 
-def test_a_worker_that_dies_is_named_to_all(pool: ThreadPoolExecutor, three: list[Peers]) -> None:
+def test_a_worker_that_dies_is_named_to_all(pool: ThreadPoolExecutor, three: list[WorkerGroup]) -> None:
     dying = three[2]
-    assert isinstance(dying, ConnectedPeers)
+    assert isinstance(dying, ConnectedGroup)
     _connection_of(dying).shutdown(socket.SHUT_RDWR)  # what the kernel does to the connections of a killed process
 
     for each in three[:2]:
@@ -191,7 +199,7 @@ def test_a_worker_that_dies_is_named_to_all(pool: ThreadPoolExecutor, three: lis
         assert "worker 2" in str(each.loss(within=0))
 
 
-def test_a_worker_that_ends_for_a_reason_says_so(pool: ThreadPoolExecutor, three: list[Peers]) -> None:
+def test_a_worker_that_ends_for_a_reason_says_so(pool: ThreadPoolExecutor, three: list[WorkerGroup]) -> None:
     three[1].leave("BadInput: no such column")
 
     for each in (three[0], three[2]):
@@ -200,7 +208,7 @@ def test_a_worker_that_ends_for_a_reason_says_so(pool: ThreadPoolExecutor, three
         assert "worker 1 has ended: BadInput: no such column" in str(loss)
 
 
-def test_a_worker_that_leaves_when_all_is_done_is_no_loss(three: list[Peers]) -> None:
+def test_a_worker_that_leaves_when_all_is_done_is_no_loss(three: list[WorkerGroup]) -> None:
     three[1].leave()
     three[2].leave()
 
@@ -216,28 +224,28 @@ def test_a_worker_that_hangs_is_noticed_by_its_silence_and_the_program_is_ended_
         abandoned.append(loss)
         ended.set()
 
-    peers = ConnectedPeers({1: ours}, index=0, count=2, abandon=abandon, beat_seconds=0.02)
+    group = ConnectedGroup({1: ours}, index=0, count=2, abandon=abandon, beat_seconds=0.02)
 
     assert ended.wait(20)
     with closing(theirs), pytest.raises(PeerLost, match="worker 1 has given no sign of life for 10"):
-        peers.gather(1)
+        group.gather(1)
     assert "worker 1" in str(abandoned[0])
 
 
 def test_a_program_that_leaves_in_time_is_not_ended_from_outside() -> None:
     ours, theirs = _pair()
     abandoned: list[PeerLost] = []
-    peers = ConnectedPeers({0: ours}, index=1, count=2, abandon=abandoned.append, beat_seconds=0.2)
+    group = ConnectedGroup({0: ours}, index=1, count=2, abandon=abandoned.append, beat_seconds=0.2)
     theirs.close()
 
-    assert peers.loss(within=20)
-    peers.leave()
+    assert group.loss(within=20)
+    group.leave()
 
     assert not threading.Event().wait(0.8)
     assert abandoned == []
 
 
-CALL = Call({"count": 10.0, "loss": 3.0}, -1, True, stop=False, save=False, seconds=1.0, steps_per_call=8)
+CALL = CallSummary({"count": 10.0, "loss": 3.0}, -1, True, stop=False, save=False, seconds=1.0, steps_per_call=8)
 
 
 @pytest.mark.parametrize(
@@ -252,36 +260,37 @@ CALL = Call({"count": 10.0, "loss": 3.0}, -1, True, stop=False, save=False, seco
     ],
 )
 def test_what_a_call_did_is_settled_for_all_alike(
-    theirs: dict[str, Any], expected: dict[str, Any], pool: ThreadPoolExecutor, three: list[Peers]
+    theirs: dict[str, Any], expected: dict[str, Any], pool: ThreadPoolExecutor, three: list[WorkerGroup]
 ) -> None:
     before = {"count": 1.0, "loss": 1.0}
     middle = replace(CALL, totals=before)
     calls = [CALL, replace(CALL, **theirs), middle]
 
-    settled = in_all(pool, three, lambda each: agree(each, calls[each.index], before))
+    settled = in_all(pool, three, lambda each: sync_call(each, calls[each.index], before))
 
     assert settled[0] == settled[1] == settled[2]
     for name, value in expected.items():
         assert getattr(settled[0], name) == value
-    assert agree(NOBODY, CALL, before) is CALL
+    assert sync_call(SINGLE_WORKER, CALL, before) is CALL
 
 
 def test_workers_with_different_numbers_of_blocks_take_turns_until_nobody_has_one_left(
-    pool: ThreadPoolExecutor, three: list[Peers]
+    pool: ThreadPoolExecutor, three: list[WorkerGroup]
 ) -> None:
-    def turns(each: Peers, blocks: int) -> int:
+    def turns(each: WorkerGroup, blocks: int) -> int:
         taken = 0
-        while take_turn(each, Turn(more=taken < blocks, stop=False)).more:
+        while sync_validation(each, ValidationRound(more=taken < blocks, stop=False)).more:
             taken += 1
         return taken
 
     assert in_all(pool, three, lambda each: turns(each, blocks=2 * each.index)) == [4, 4, 4]
-    assert {each.stop for each in in_all(pool, three, lambda each: take_turn(each, Turn(False, each.index == 1)))} == {
-        True
-    }
+    assert {
+        each.stop
+        for each in in_all(pool, three, lambda each: sync_validation(each, ValidationRound(False, each.index == 1)))
+    } == {True}
 
 
-def test_totals_add_up_also_where_a_worker_has_none(pool: ThreadPoolExecutor, three: list[Peers]) -> None:
+def test_totals_add_up_also_where_a_worker_has_none(pool: ThreadPoolExecutor, three: list[WorkerGroup]) -> None:
     own = [{"loss": 1.5, "histogram": [1, 2]}, {}, {"loss": 2.0, "histogram": [3, 4]}]
 
     for found in in_all(pool, three, lambda each: add_up(each, own[each.index])):
@@ -289,10 +298,10 @@ def test_totals_add_up_also_where_a_worker_has_none(pool: ThreadPoolExecutor, th
         assert found["histogram"].tolist() == [4, 6]
 
 
-def test_weights_and_data_that_differ_are_noticed_by_all(pool: ThreadPoolExecutor, three: list[Peers]) -> None:
+def test_weights_and_data_that_differ_are_noticed_by_all(pool: ThreadPoolExecutor, three: list[WorkerGroup]) -> None:
     import numpy as np
 
-    def differ(each: Peers, odd: int) -> str:
+    def differ(each: WorkerGroup, odd: int) -> str:
         try:
             check_same(each, {"w": np.full(3, float(each.index == odd), np.float32)})
         except WeightsDiffer as error:
@@ -301,7 +310,7 @@ def test_weights_and_data_that_differ_are_noticed_by_all(pool: ThreadPoolExecuto
 
     assert in_all(pool, three, lambda each: differ(each, odd=7)) == [""] * 3
     assert {each[:24] for each in in_all(pool, three, lambda each: differ(each, odd=2))} == {"the weights of worker 2 "}
-    for each in [pool.submit(check_same_data, peers, f"d{peers.index // 2}") for peers in three]:
+    for each in [pool.submit(check_same_data, group, f"d{group.index // 2}") for group in three]:
         with pytest.raises(BadInput, match="worker 2 has read other data"):
             each.result(timeout=20)
 
@@ -309,12 +318,12 @@ def test_weights_and_data_that_differ_are_noticed_by_all(pool: ThreadPoolExecuto
 def test_a_link_tells_once_and_says_nothing_of_an_orderly_end() -> None:
     ours, theirs = _pair()
     lost: list[str] = []
-    link = Link(ours, "worker 1", lost.append)
+    connection = Connection(ours, "worker 1", lost.append)
     send(theirs, FAREWELL)
 
-    assert link.take() is None
+    assert connection.take() is None
     theirs.close()
-    link.beat(0)
+    connection.beat(0)
     assert lost == []
 
 
@@ -333,8 +342,8 @@ def _pair() -> tuple[socket.socket, socket.socket]:
         return one, server.accept()[0]
 
 
-def _connection_of(peers: ConnectedPeers) -> socket.socket:
-    return peers._links[0]._connection
+def _connection_of(group: ConnectedGroup) -> socket.socket:
+    return group._connections[0]._socket
 
 
 def test_a_message_that_is_longer_than_a_strangers_may_be_is_refused() -> None:
