@@ -3,8 +3,10 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from trainyard_api.quantities import QUANTITY_PATTERN, parse_quantity
 
 GROUP = "trainyard.dev"
 VERSION = "v1alpha1"
@@ -58,7 +60,6 @@ NAME_RULE = rule(
     f"self.metadata.name.size() <= {NAME_LENGTH} && self.metadata.name.matches('{NAME_PATTERN}')",
     f"metadata.name must be at most {NAME_LENGTH} lower case letters, digits and hyphens, starting with a letter",
 )
-QUANTITY_PATTERN = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?$"
 
 Duration = Annotated[
     str,
@@ -85,8 +86,51 @@ RelativePath = Annotated[
 ]
 Column = Annotated[str, Field(min_length=1, max_length=256)]
 ResourceName = Annotated[str, Field(pattern=r"^[-.a-z0-9]+/[-._A-Za-z0-9]+$", max_length=128)]
+
+# A structural schema says nothing of keys, so rules do; validators say the same where an older CRD is installed.
+_NAME_PART = "[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+LABEL_KEY_PATTERN = f"^([a-z0-9]([-.a-z0-9]{{0,251}}[a-z0-9])?/)?{_NAME_PART}$"
+# Kubernetes takes prefixes of annotations in any case.
+ANNOTATION_KEY_PATTERN = f"^([A-Za-z0-9]([-.A-Za-z0-9]{{0,251}}[A-Za-z0-9])?/)?{_NAME_PART}$"
+_KEY_FORM = "at most 63 letters, digits, '-', '_' and '.', after a domain and '/' or not, such as example.com/team"
+
+
+def key_rule(what: str, pattern: str) -> dict[str, str]:
+    """Return the CEL rule that every key of a map fits a pattern."""
+    return rule(f"self.all(key, key.matches('{pattern}'))", f"keys of {what} have {_KEY_FORM}")
+
+
+def _key(pattern: str) -> AfterValidator:
+    def check(key: str) -> str:
+        if re.fullmatch(pattern, key) is None:
+            raise ValueError(f"expected {_KEY_FORM}")
+        return key
+
+    return AfterValidator(check)
+
+
+LabelKey = Annotated[str, _key(LABEL_KEY_PATTERN)]
+AnnotationKey = Annotated[str, _key(ANNOTATION_KEY_PATTERN)]
+
+
+LABEL_KEYS = key_rule("labels", LABEL_KEY_PATTERN)
+ANNOTATION_KEYS = key_rule("annotations", ANNOTATION_KEY_PATTERN)
+
+
+def _quantity(value: int | str) -> int | str:
+    parse_quantity(value)
+    return value
+
+
 Quantities = Annotated[
-    dict[str, int | Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)]], Field(max_length=32)
+    dict[
+        LabelKey,
+        Annotated[
+            Annotated[int, Field(ge=0, le=10**15)] | Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)],
+            AfterValidator(_quantity),
+        ],
+    ],
+    Field(max_length=32, json_schema_extra=rules(key_rule("resources", LABEL_KEY_PATTERN))),
 ]
 
 

@@ -4,7 +4,18 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from trainyard_api.meta import NAME_RULE, ApiModel, Conditions, LabelValue, ResourceName, Time, rule, rules
+from trainyard_api.meta import (
+    LABEL_KEYS,
+    NAME_RULE,
+    ApiModel,
+    Conditions,
+    LabelKey,
+    LabelValue,
+    ResourceName,
+    Time,
+    rule,
+    rules,
+)
 from trainyard_api.pods import GPU_RULES, PodTemplate, Resources
 from trainyard_api.stores import ModelUri, SecretRef
 
@@ -14,8 +25,11 @@ KIND, PLURAL, SINGULAR, SHORT = "ModelService", "modelservices", "modelservice",
 class LabelSelector(ApiModel):
     """Chooses resources by their labels."""
 
-    match_labels: dict[str, LabelValue] = Field(
-        min_length=1, max_length=16, description="Labels a TrainingJob must have."
+    match_labels: dict[LabelKey, LabelValue] = Field(
+        min_length=1,
+        max_length=16,
+        json_schema_extra=rules(LABEL_KEYS),
+        description="Labels a TrainingJob must have.",
     )
 
 

@@ -8,7 +8,18 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from trainyard_api.meta import ApiModel, LabelValue, Name, Quantities, rule, rules
+from trainyard_api.meta import (
+    ANNOTATION_KEYS,
+    LABEL_KEYS,
+    AnnotationKey,
+    ApiModel,
+    LabelKey,
+    LabelValue,
+    Name,
+    Quantities,
+    rule,
+    rules,
+)
 
 
 def _field(description: str, **keywords: Any) -> dict[str, Any]:
@@ -72,17 +83,25 @@ SecretReference = Annotated[
 ]
 
 PodLabels = Annotated[
-    dict[str, LabelValue],
+    dict[LabelKey, LabelValue],
     Field(
         max_length=64,
         json_schema_extra=rules(
             rule(
                 "self.all(key, !key.startsWith('trainyard.dev/'))",
                 "labels under trainyard.dev/ are set by the operator",
-            )
+            ),
+            LABEL_KEYS,
         ),
     ),
 ]
+
+
+PodAnnotations = Annotated[
+    dict[AnnotationKey, Annotated[str, Field(max_length=65536)]],
+    Field(max_length=64, json_schema_extra=rules(ANNOTATION_KEYS)),
+]
+NodeSelector = Annotated[dict[LabelKey, LabelValue], Field(max_length=64, json_schema_extra=rules(LABEL_KEYS))]
 
 
 # For whatever has `resources` and `gpuResource`. They are asked for first, because the API server holds the default of
@@ -108,12 +127,8 @@ class PodTemplate(ApiModel):
     """The part of a pod template that clusters differ in."""
 
     labels: PodLabels | None = Field(default=None, description="Further labels of the pods.")
-    annotations: dict[str, Annotated[str, Field(max_length=65536)]] | None = Field(
-        default=None, max_length=64, description="Further annotations of the pods."
-    )
-    node_selector: dict[str, LabelValue] | None = Field(
-        default=None, max_length=64, description="Labels a node must have."
-    )
+    annotations: PodAnnotations | None = Field(default=None, description="Further annotations of the pods.")
+    node_selector: NodeSelector | None = Field(default=None, description="Labels a node must have.")
     tolerations: list[Toleration] | None = Field(
         default=None, max_length=50, description="Taints the pods accept (core/v1 Toleration)."
     )

@@ -15,10 +15,10 @@ from trainyard_api.meta import (
     DURATION_PATTERN,
     NAME_LENGTH,
     NAME_PATTERN,
-    QUANTITY_PATTERN,
     ApiModel,
 )
 from trainyard_api.modelservice import ModelService
+from trainyard_api.quantities import QUANTITY_PATTERN
 from trainyard_api.trainingjob import TrainingJob
 
 MOST_PROBLEMS = 5

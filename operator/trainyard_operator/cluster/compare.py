@@ -1,7 +1,9 @@
 """Whether an object is as it is wanted."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
+
+from trainyard_api.quantities import parse_quantity
 
 
 def covers(live: Any, wanted: Any) -> bool:
@@ -34,26 +36,11 @@ def _same_amounts(live: Any, wanted: Any) -> bool:
 
 
 _AMOUNTS = ("requests", "limits")
-_SUFFIXES = {
-    "m": Decimal("0.001"),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "T": Decimal(10**12),
-    "P": Decimal(10**15),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-    "Pi": Decimal(2**50),
-}
 
 
 def amount(quantity: object) -> Decimal | None:
     """Return a Kubernetes quantity as a number, or None where it is not one."""
-    text = str(quantity)
-    number = text.rstrip("mkKMGTPi")
     try:
-        return Decimal(number) * _SUFFIXES.get(text[len(number) :], Decimal(1))
-    except InvalidOperation:
+        return parse_quantity(quantity)
+    except ValueError:
         return None

@@ -10,7 +10,7 @@ from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Plan
-from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal
+from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,14 @@ class ServiceChildren:
 
     async def _bring_up(self, target: Revision, observed: ObservedService, replicas: int) -> None:
         # A revision's children are written once: an operator that would build others leaves them as they are.
+        with spec_errors():
+            config_map = build.config_map(self.owner, target)
+            deployment = build.deployment(self.owner, target, replicas=replicas, fetch_images=self.fetch_images)
         if target.id not in observed.config_maps:
-            await ensure(self.cluster, CONFIG_MAP, build.config_map(self.owner, target), None)
+            await ensure(self.cluster, CONFIG_MAP, config_map, None)
         if target.id in observed.deployments:
             await self._scale(observed.deployments[target.id], replicas)
         else:
-            deployment = build.deployment(self.owner, target, replicas=replicas, fetch_images=self.fetch_images)
             await ensure(self.cluster, DEPLOYMENT, deployment, None)
 
     async def _scale(self, live: Manifest, replicas: int) -> None:

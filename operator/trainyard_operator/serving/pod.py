@@ -15,7 +15,7 @@ from trainyard_api.names import (
     TERMINATION_MESSAGE_ENV,
     TERMINATION_MESSAGE_PATH,
 )
-from trainyard_operator.cluster.compare import amount
+from trainyard_api.quantities import parse_quantity
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
 from trainyard_operator.serving.revision import Revision
@@ -32,6 +32,8 @@ GRACE_PERIOD = DRAIN + 5
 """Seconds to its end. TensorFlow Serving knows no SIGTERM (tensorflow/serving#1853) and is killed then."""
 START_LIMIT = 1800
 """Seconds a model may take to load."""
+_MOST_CORES = 1024
+"""More than a node has; TensorFlow Serving would try to start that many threads."""
 _TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 (an emptyDir of the pod's own)
 
 
@@ -155,8 +157,8 @@ def _flags(revision: Revision) -> list[str]:
 
 
 def _cores(revision: Revision) -> int | None:
-    limit = amount((revision.server.resources.limits or {}).get("cpu", ""))
-    return max(1, math.ceil(limit)) if limit else None
+    limit = (revision.server.resources.limits or {}).get("cpu")
+    return min(_MOST_CORES, max(1, math.ceil(parse_quantity(limit)))) if limit else None
 
 
 def _environment(service: str, revision: Revision) -> list[Manifest]:

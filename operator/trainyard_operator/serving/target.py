@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from trainyard_api.modelservice import ModelService
-from trainyard_operator.cluster.errors import NotFound
+from trainyard_operator.cluster.errors import Invalid, NotFound
 from trainyard_operator.cluster.kinds import CLAIM, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster
 from trainyard_operator.serving import source
 from trainyard_operator.serving.revision import Revision, Target
 from trainyard_operator.serving.source import ModelVersion
-from trainyard_operator.workloads.blockers import STORE_NOT_FOUND, Blocker
+from trainyard_operator.workloads.blockers import INVALID_SPEC, STORE_NOT_FOUND, Blocker
+from trainyard_operator.workloads.text import clean
 
 
 async def find_target(cluster: Cluster, service: ModelService | Blocker, held: Sequence[ModelVersion]) -> Target:
@@ -21,7 +22,11 @@ async def find_target(cluster: Cluster, service: ModelService | Blocker, held: S
     if isinstance(service, Blocker):
         return Target(blocker=service)
     if service.spec.model.uri is None:
-        return await _followed(cluster, service, held)
+        try:
+            return await _followed(cluster, service, held)
+        except Invalid as error:
+            # The API server cannot make sense of the question, which is made from the spec.
+            return Target(blocker=Blocker(INVALID_SPEC, f"spec.model.fromTraining: {clean(str(error))}"))
     model = source.parse_uri(service.spec.model.uri)
     return Target(blocker=model) if isinstance(model, Blocker) else Target(_revision(service, model))
 

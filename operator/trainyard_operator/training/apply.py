@@ -10,7 +10,7 @@ from trainyard_operator.training import build
 from trainyard_operator.training.attempts import Next
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.preflight import missing_input
-from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal
+from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +30,33 @@ class TrainingChildren:
 
     async def carry_out(self, step: Next, observed: ObservedTraining) -> tuple[ObservedTraining, Blocker | None]:
         """Take the next step; return what is there then, and what kept the step from being taken."""
-        match step.step:
-            case "start":
-                if blocker := await missing_input(self.cluster, self.job):
-                    return observed, blocker
-                target = build.attempt_job(self.job, self.owner, step.n, trainer_image=self.trainer_image)
-            case "continue":
-                target = build.running_job(self.job, observed.jobs[step.n])
-            case _:
-                return observed, None
+        if step.step not in ("start", "continue"):
+            return observed, None
         try:
-            return await self._ensure(observed, step.n, target), None
+            if step.step == "start" and (blocker := await missing_input(self.cluster, self.job)):
+                return observed, blocker
+            with spec_errors():
+                children = self._build(step, observed)
+            return await self._ensure(observed, step.n, *children), None
         except REFUSALS as error:
             return observed, of_refusal(error, "the job")
 
-    async def _ensure(self, observed: ObservedTraining, attempt: int, target: Manifest) -> ObservedTraining:
+    def _build(self, step: Next, observed: ObservedTraining) -> tuple[Manifest, Manifest, Manifest]:
+        """Return the ConfigMap, the Service and the Job."""
+        job = (
+            build.attempt_job(self.job, self.owner, step.n, trainer_image=self.trainer_image)
+            if step.step == "start"
+            else build.running_job(self.job, observed.jobs[step.n])
+        )
+        return build.spec_config_map(self.job, self.owner), build.headless_service(self.job, self.owner), job
+
+    async def _ensure(
+        self, observed: ObservedTraining, attempt: int, config_map: Manifest, service: Manifest, job: Manifest
+    ) -> ObservedTraining:
         # In this order: a pod that starts finds its spec and its name.
-        config_map = build.spec_config_map(self.job, self.owner)
         config_map = await ensure(self.cluster, CONFIG_MAP, config_map, observed.config_map)
-        service = build.headless_service(self.job, self.owner)
         service = await ensure(self.cluster, SERVICE, service, observed.service)
         if self.network_policies and self.job.spec.roles.worker.replicas > 1:
             await ensure_by_name(self.cluster, NETWORK_POLICY, build.network_policy(self.job, self.owner))
-        job = await ensure(self.cluster, JOB, target, observed.jobs.get(attempt))
+        job = await ensure(self.cluster, JOB, job, observed.jobs.get(attempt))
         return replace(observed, config_map=config_map, service=service, jobs={**observed.jobs, attempt: job})

@@ -4,11 +4,20 @@ import logging
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from trainyard_api.meta import NAME_LENGTH
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.workloads.blockers import INVALID_NAME, INVALID_SPEC, Blocker
+from trainyard_operator.workloads.blockers import (
+    INVALID_NAME,
+    INVALID_SPEC,
+    Blocker,
+    Unbuildable,
+    of_refusal,
+    spec_errors,
+)
 from trainyard_operator.workloads.identity import is_name
+from trainyard_operator.workloads.text import clean
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +39,23 @@ def parse_as(resource: type[_Resource], manifest: Manifest, *, children: str) ->
             f"letter, because it names {children}; got {name!r} ({len(name)} characters)",
         )
     try:
-        return resource.model_validate({key: value for key, value in manifest.items() if key != "status"})
+        with spec_errors():
+            return _validated(resource, {key: value for key, value in manifest.items() if key != "status"})
+    except Unbuildable as error:
+        return of_refusal(error, "")
+
+
+def _validated(resource: type[_Resource], manifest: Manifest) -> _Resource | Blocker:
+    try:
+        return resource.model_validate(manifest)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg'].lower()}, got {fault['input']!r}"[:300]
-            for fault in error.errors(include_url=False)
-        ]
-        return Blocker(INVALID_SPEC, "; ".join(faults[:5]))
+        faults = error.errors(include_url=False)[:5]
+        return Blocker(INVALID_SPEC, "; ".join(map(_in_words, faults)))
+
+
+def _in_words(fault: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in fault["loc"])
+    return clean(f"{path}: {fault['msg'].lower()}, got {fault['input']!r}", 300)
 
 
 def parse_status_as(status: type[_Status], manifest: Manifest) -> _Status:
