@@ -9,7 +9,7 @@ from support.fake_cluster import FakeCluster, Killed
 from trainyard_api.names import REVISION_LABEL
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
-from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import Key, Outcome
 from trainyard_operator.serving.model_status import Answer
 from trainyard_operator.serving.pod import FetchImages
@@ -121,6 +121,9 @@ class World:
     fetch_images: FetchImages = field(default_factory=lambda: FetchImages("operator:test", "trainer:test"))
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
 
+    port: Cluster | None = None
+    """What the operator sees of the cluster, where it does not see it directly."""
+
     def __post_init__(self) -> None:
         self.cluster.put(CLAIM, {"metadata": {"name": "models", "namespace": NAMESPACE}, "spec": {}})
 
@@ -145,7 +148,7 @@ class World:
 
     async def reconcile(self, name: str = "churn") -> Outcome:
         reconciler = ModelServiceReconciler(
-            cluster=self.cluster,
+            cluster=self.port or self.cluster,
             model_status=self.pods,
             fetch_images=self.fetch_images,
             drain=DRAIN,

@@ -4,9 +4,11 @@ As controller-runtime's client: a cached read costs nothing and may be a moment 
 every write carries uid and resourceVersion of what was read, and what must be certain is read live.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from trainyard_operator.cluster.errors import ApiError, Conflict
 from trainyard_operator.cluster.kinds import Kind
 from trainyard_operator.cluster.port import Cluster, Event, Manifest
 from trainyard_operator.cluster.store import Store
@@ -86,11 +88,13 @@ class CachedCluster:
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         """See `port.Cluster.apply`."""
-        return self._written(kind, await self._cluster.apply(kind, manifest))
+        async with self._refreshed(kind, manifest):
+            return self._written(kind, await self._cluster.apply(kind, manifest))
 
     async def apply_status(self, kind: Kind, manifest: Manifest) -> Manifest:
         """See `port.Cluster.apply_status`."""
-        return self._remember(kind, await self._cluster.apply_status(kind, manifest))
+        async with self._refreshed(kind, manifest):
+            return self._remember(kind, await self._cluster.apply_status(kind, manifest))
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
         """See `port.Cluster.delete`."""
@@ -101,6 +105,17 @@ class CachedCluster:
     async def emit(self, regarding: Manifest, event: Event, *, again: bool = False) -> bool:
         """See `port.Cluster.emit`."""
         return await self._cluster.emit(regarding, event, again=again)
+
+    @asynccontextmanager
+    async def _refreshed(self, kind: Kind, manifest: Manifest) -> AsyncIterator[None]:
+        """Read anew what another was faster to change: its event may be long in coming."""
+        try:
+            yield
+        except Conflict:
+            metadata = manifest["metadata"]
+            with suppress(ApiError):
+                await self.get(kind, metadata["namespace"], metadata["name"], live=True)
+            raise
 
     def _written(self, kind: Kind, answer: Manifest) -> Manifest:
         self._on_write(answer)

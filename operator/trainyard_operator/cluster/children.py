@@ -1,6 +1,7 @@
 """Child objects: whose they are, and how they come to be as wanted."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 
 from trainyard_operator.cluster.compare import covers
 from trainyard_operator.cluster.errors import AlreadyExists, ApiError, NotFound
@@ -38,6 +39,20 @@ def controlled_by(parent: Manifest, children: Iterable[Manifest]) -> dict[str, M
     """Return those that `parent` controls, by name."""
     uid = parent["metadata"]["uid"]
     return {child["metadata"]["name"]: child for child in children if is_controlled_by(child, uid)}
+
+
+def names_of(children: Iterable[Manifest]) -> set[str]:
+    """Return what they are called."""
+    return {child["metadata"]["name"] for child in children}
+
+
+async def found(cluster: Cluster, kind: Kind, namespace: str, names: Collection[str]) -> list[Manifest]:
+    """Return those that the API server has, asked for each by its name: what a list lacks need not be gone."""
+    children = []
+    for name in sorted(names):
+        with suppress(NotFound):
+            children.append(await cluster.get(kind, namespace, name, live=True))
+    return children
 
 
 async def ensure(cluster: Cluster, kind: Kind, wanted: Manifest, live: Manifest | None) -> Manifest:
@@ -78,7 +93,7 @@ async def ensure_by_name(cluster: Cluster, kind: Kind, wanted: Manifest) -> Mani
 
 async def _ours(cluster: Cluster, kind: Kind, wanted: Manifest) -> Manifest:
     metadata = wanted["metadata"]
-    live = await cluster.get(kind, metadata["namespace"], metadata["name"])
+    live = await cluster.get(kind, metadata["namespace"], metadata["name"], live=True)
     owner = metadata["ownerReferences"][0]
     if is_controlled_by(live, owner["uid"]):
         return live

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from trainyard_api.modelservice import ModelService, ModelServiceStatus
+from trainyard_api.modelservice import ModelServiceStatus
 from trainyard_api.times import Clock, utc_now
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import MODEL_SERVICE
@@ -62,24 +62,38 @@ class ModelServiceReconciler:
         now, before = self.clock(), parse_status(manifest)
         if "deletionTimestamp" in manifest["metadata"]:
             return DONE
-        observed = await observe(self.cluster, manifest)
-        situation = await self._look(manifest, parse(manifest), before, observed, now)
-        plan = self._plan(situation)
+        situation, plan = await self._plan(manifest, before, await observe(self.cluster, manifest), now)
+        if must_be_certain(plan, situation.route, before):
+            expected = {before.current.revision} if before.current else set()
+            observed = await observe(self.cluster, manifest, live=True, expected=expected)
+            situation, plan = await self._plan(manifest, before, observed, now)
         children = ServiceChildren(self.cluster, manifest, self.fetch_images)
-        refused = await children.carry_out(plan, observed, target=situation.revision, replicas=situation.replicas)
+        refused = await children.carry_out(
+            plan, situation.observed, target=situation.revision, replicas=situation.replicas
+        )
         outcome = result(situation, plan.route, refused)
         await self._report(situation, before, compute(before, situation, outcome))
         return _requeue(plan, situation, outcome)
 
+    async def _plan(
+        self, manifest: Manifest, before: ModelServiceStatus, observed: ObservedService, now: datetime
+    ) -> tuple[Situation, Plan]:
+        situation = await self._look(manifest, before, observed, now)
+        rollout = Rollout(
+            target=situation.revision.id if situation.revision else None,
+            route=situation.route,
+            live=situation.observed.live,
+            answers=situation.may_take_over,
+            drain=self.drain,
+            now=situation.now,
+        )
+        return situation, rollout.plan()
+
     async def _look(
-        self,
-        manifest: Manifest,
-        service: ModelService | Blocker,
-        before: ModelServiceStatus,
-        observed: ObservedService,
-        now: datetime,
+        self, manifest: Manifest, before: ModelServiceStatus, observed: ObservedService, now: datetime
     ) -> Situation:
         """Find out what shall be served, and ask the pods that have not proved themselves yet."""
+        service = parse(manifest)
         route = route_of(observed, before, now)
         target = await find_target(self.cluster, service, versions_held(observed, before, route))
         revision, namespace = target.revision, manifest["metadata"]["namespace"]
@@ -97,16 +111,6 @@ class ModelServiceReconciler:
             else None,
             now=now,
         )
-
-    def _plan(self, situation: Situation) -> Plan:
-        return Rollout(
-            target=situation.revision.id if situation.revision else None,
-            route=situation.route,
-            live=situation.observed.live,
-            answers=situation.may_take_over,
-            drain=self.drain,
-            now=situation.now,
-        ).plan()
 
     async def _ask(
         self, manifest: Manifest, ready: list[Manifest], target: Revision, route: Route | None
@@ -137,6 +141,14 @@ class ModelServiceReconciler:
         again = last_events(before, _promoted(before, situation.route), since=situation.now - EVENT_LIFE)
         change = Change(before, after, events(before, after), again)
         await report(self.cluster, MODEL_SERVICE, situation.owner, change, delivered=self.delivered)
+
+
+def must_be_certain(plan: Plan, route: Route | None, before: ModelServiceStatus) -> bool:
+    """Return whether a plan takes something away: children, or the traffic from whoever has it.
+
+    Then what is there has to be read from the API server: what no list has need not be gone.
+    """
+    return bool(plan.remove) or (plan.route != route and (route is not None or before.current is not None))
 
 
 def _promoted(status: ModelServiceStatus, route: Route | None) -> datetime | None:

@@ -55,8 +55,11 @@ class TrainingChildren:
     ) -> ObservedTraining:
         # In this order: a pod that starts finds its spec and its name.
         config_map = await ensure(self.cluster, CONFIG_MAP, config_map, observed.config_map)
-        service = await ensure(self.cluster, SERVICE, service, observed.service)
-        if self.network_policies and self.job.spec.roles.worker.replicas > 1:
-            await ensure_by_name(self.cluster, NETWORK_POLICY, build.network_policy(self.job, self.owner))
+        live_service = observed.service
+        # One that trains alone looks for nobody.
+        if self.job.spec.roles.worker.replicas > 1:
+            live_service = await ensure(self.cluster, SERVICE, service, live_service)
+            if self.network_policies:
+                await ensure_by_name(self.cluster, NETWORK_POLICY, build.network_policy(self.job, self.owner))
         job = await ensure(self.cluster, JOB, job, observed.jobs.get(attempt))
-        return replace(observed, config_map=config_map, service=service, jobs={**observed.jobs, attempt: job})
+        return replace(observed, config_map=config_map, service=live_service, jobs={**observed.jobs, attempt: job})

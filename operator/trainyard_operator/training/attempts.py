@@ -127,6 +127,15 @@ def plan(ledger: Ledger, policy: RunPolicy, *, leaving: bool, now: datetime) -> 
     return Next("start" if ready else "wait", last.n + 1, at)
 
 
+def must_be_certain(ledger: Ledger, recorded: Sequence[Attempt], step: Next) -> bool:
+    """Return whether a step cannot be taken back: an end is recorded, or an attempt starts in place of another.
+
+    Then what is there has to be read from the API server. A cached Job may have ended while its cached pod still runs,
+    and what no list has need not be gone.
+    """
+    return ledger.news is not None or (step.step == "start" and bool(recorded))
+
+
 def delay(attempts: Sequence[Attempt]) -> timedelta:
     """Return how long to wait before the next attempt: 5 s after the first failure, then twice as long each time."""
     failed = sum(attempt.outcome == "Failed" for attempt in attempts)

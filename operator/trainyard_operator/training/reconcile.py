@@ -11,7 +11,7 @@ from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
 from trainyard_operator.training.apply import TrainingChildren
 from trainyard_operator.training.attempt_pods import is_training
-from trainyard_operator.training.attempts import plan, tally
+from trainyard_operator.training.attempts import must_be_certain, plan, tally
 from trainyard_operator.training.events import events, last_events
 from trainyard_operator.training.observe import observe
 from trainyard_operator.training.observed import ObservedTraining
@@ -78,7 +78,12 @@ class TrainingJobReconciler:
     ) -> TrainingFacts:
         """Plan and take the next step; return what is there then."""
         recorded, policy = job.status.attempts if job.status else (), job.spec.run_policy
-        planned = plan(tally(recorded, observed, now=now), policy, leaving=observed.leaving, now=now)
+        ledger = tally(recorded, observed, now=now)
+        planned = plan(ledger, policy, leaving=observed.leaving, now=now)
+        if must_be_certain(ledger, recorded, planned):
+            expected = {attempt.n for attempt in recorded if attempt.outcome == "Running"}
+            observed = await observe(self.cluster, manifest, live=True, expected=expected)
+            planned = plan(tally(recorded, observed, now=now), policy, leaving=observed.leaving, now=now)
         children = TrainingChildren(self.cluster, job, manifest, self.trainer_image, self.network_policies)
         observed, blocker = await children.carry_out(planned, observed)
         ledger = tally(recorded, observed, now=now)

@@ -24,6 +24,9 @@ VERBS = {
 }
 
 
+A_JOB = a_training_job().with_data(persistentVolumeClaim={"claimName": "models"})
+
+
 def used(cluster: FakeCluster) -> set[tuple[str, str, str]]:
     """Return the rights that the calls so far took."""
     return {(GROUPS[plural], plural + suffix, right) for verb, plural in cluster.calls for suffix, right in VERBS[verb]}
@@ -31,7 +34,7 @@ def used(cluster: FakeCluster) -> set[tuple[str, str, str]]:
 
 async def a_training_life() -> FakeCluster:
     """Everything that can be done for a TrainingJob: children made, changed and restored, and an end."""
-    world = await World().put(a_training_job().with_data(persistentVolumeClaim={"claimName": "models"})).running()
+    world = await World().put(A_JOB.with_worker(replicas=2)).running()
     world.update_spec(suspend=True)
     await world.settle()
     world.update_spec(suspend=False)

@@ -21,7 +21,6 @@ async def test_a_new_job_gets_its_children_and_a_status_in_one_pass() -> None:
         ("get", "persistentvolumeclaims"),
         ("get", "configmaps"),
         ("create", "configmaps"),
-        ("create", "services"),
         ("create", "jobs"),
         ("apply_status", "trainingjobs"),
         ("emit", "events"),
@@ -323,7 +322,7 @@ async def test_an_attempt_past_its_deadline_is_final() -> None:
 
 
 async def test_children_that_somebody_changed_or_deleted_are_restored() -> None:
-    world = await World().put(a_training_job()).running()
+    world = await World().put(a_training_job().with_worker(replicas=2)).running()
     world.cluster.objects["configmaps", NAMESPACE, "churn-spec"]["data"] = {"spec.json": "{}"}
     world.cluster.remove(SERVICE, NAMESPACE, "churn-training")
     world.cluster.calls.clear()
@@ -337,7 +336,7 @@ async def test_children_that_somebody_changed_or_deleted_are_restored() -> None:
 @pytest.mark.parametrize("kind", [JOB, SERVICE, CONFIG_MAP])
 async def test_an_object_that_is_not_ours_is_left_alone_and_named(kind: Any) -> None:
     names = {"jobs": "churn-worker-0", "services": "churn-training", "configmaps": "churn-spec"}
-    world = World().put(a_training_job())
+    world = World().put(a_training_job().with_worker(replicas=2))
     foreign = world.cluster.put(kind, {"metadata": {"name": names[kind.plural], "namespace": NAMESPACE}})
 
     outcome = await world.settle()
@@ -347,6 +346,11 @@ async def test_an_object_that_is_not_ours_is_left_alone_and_named(kind: Any) -> 
     assert world.conditions()["Stalled"]["reason"] == "NameTaken"
     assert names[kind.plural] in world.conditions()["Stalled"]["message"]
     assert world.events() == ["Warning NameTaken"]
+
+
+async def test_one_that_trains_alone_looks_for_nobody_and_has_no_names_in_dns() -> None:
+    world = await World().put(a_training_job()).running()
+    assert world.cluster.peek(SERVICE) == []
 
 
 async def test_a_job_created_anew_waits_quietly_until_the_children_of_the_old_one_are_gone() -> None:
@@ -408,18 +412,18 @@ async def test_a_job_that_is_being_deleted_is_left_alone() -> None:
 @pytest.mark.parametrize("error", [Invalid("tolerations[0].key: bad", code=422), Forbidden("exceeded quota", code=403)])
 async def test_what_the_api_server_rejects_is_said_in_a_condition(error: Exception) -> None:
     world = World().put(a_training_job())
-    world.cluster.fail_at, world.cluster.failure = 9, error
+    world.cluster.fail_at, world.cluster.failure = 8, error
 
     await world.reconcile()
 
-    assert world.cluster.calls[9] == ("create", "jobs")
+    assert world.cluster.calls[8] == ("create", "jobs")
     assert world.conditions()["Stalled"]["reason"] == "Rejected"
     assert str(error) in world.conditions()["Stalled"]["message"]
 
 
 async def test_an_api_server_that_does_not_answer_is_tried_again_later() -> None:
     world = World().put(a_training_job())
-    world.cluster.fail_at, world.cluster.failure = 9, Unavailable("HTTP 503", code=503)
+    world.cluster.fail_at, world.cluster.failure = 8, Unavailable("HTTP 503", code=503)
 
     with pytest.raises(Unavailable):
         await world.reconcile()
