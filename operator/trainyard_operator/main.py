@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from trainyard_api.names import MANAGED_BY, MANAGED_BY_LABEL
 from trainyard_operator.cluster.cached import Cache, CachedCluster, Feed
 from trainyard_operator.cluster.client import KubernetesCluster
 from trainyard_operator.cluster.errors import ApiError, NotFound
-from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, JOB, POD, SERVICE
+from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, JOB, NETWORK_POLICY, POD, SERVICE, Kind
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.cluster.reflector import Reflector
 from trainyard_operator.cluster.store import Store
@@ -37,8 +37,8 @@ from trainyard_operator.workloads.report import DeliveredEvents
 
 logger = logging.getLogger(__name__)
 
-CHILDREN = {kind: {MANAGED_BY_LABEL: MANAGED_BY} for kind in (JOB, DEPLOYMENT, POD, SERVICE, CONFIG_MAP)}
-WATCHED = CHILDREN | {CLAIM: {}}
+_CHILDREN = (JOB, DEPLOYMENT, POD, SERVICE, CONFIG_MAP, NETWORK_POLICY)
+WATCHED: Mapping[Kind, Mapping[str, str]] = {kind: {MANAGED_BY_LABEL: MANAGED_BY} for kind in _CHILDREN} | {CLAIM: {}}
 """What is watched beside our own resources, by its labels: children, and the claims that pods wait for."""
 _WARM_UP = 60.0
 """Seconds after which what is in memory is taken to stay."""
@@ -87,6 +87,7 @@ async def run(settings: Settings) -> int:
                 on_relist=resync.soon,
             )
             for kind, labels in WATCHED.items()
+            if kind != NETWORK_POLICY or settings.network_policies == "on"
             for namespace in namespaces
         ]
         _measure(metrics, watches, reflectors)

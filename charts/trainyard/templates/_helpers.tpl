@@ -88,7 +88,7 @@ app.kubernetes.io/component: operator
   verbs: [create, get, list, patch, watch]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [create, get, patch]
+  verbs: [create, get, list, patch, watch]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]

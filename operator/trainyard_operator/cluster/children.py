@@ -79,29 +79,29 @@ async def ensure(cluster: Cluster, kind: Kind, wanted: Manifest, live: Manifest 
 
 
 async def ensure_by_name(cluster: Cluster, kind: Kind, wanted: Manifest) -> Manifest:
-    """Do what `ensure` does for a child that nobody has observed: one more GET, and no watch.
+    """Do what `ensure` does for a child that nobody has observed: one more GET, or none where the kind is watched.
 
     Raises:
         NameTaken, Leftover, Conflict: see `ensure`.
     """
     try:
-        live = await _ours(cluster, kind, wanted)
+        live = await _ours(cluster, kind, wanted, live=False)
     except NotFound:
         live = None
     return await ensure(cluster, kind, wanted, live)
 
 
-async def _ours(cluster: Cluster, kind: Kind, wanted: Manifest) -> Manifest:
+async def _ours(cluster: Cluster, kind: Kind, wanted: Manifest, *, live: bool = True) -> Manifest:
     metadata = wanted["metadata"]
-    live = await cluster.get(kind, metadata["namespace"], metadata["name"], live=True)
+    found_child = await cluster.get(kind, metadata["namespace"], metadata["name"], live=live)
     owner = metadata["ownerReferences"][0]
-    if is_controlled_by(live, owner["uid"]):
-        return live
+    if is_controlled_by(found_child, owner["uid"]):
+        return found_child
     what = f"{kind.name} {metadata['name']!r} in namespace {metadata['namespace']!r}"
     predecessor = [owner[field] for field in ("apiVersion", "kind", "name")]
-    if "deletionTimestamp" in live["metadata"] or any(
+    if "deletionTimestamp" in found_child["metadata"] or any(
         [each.get(field) for field in ("apiVersion", "kind", "name")] == predecessor
-        for each in live["metadata"].get("ownerReferences", [])
+        for each in found_child["metadata"].get("ownerReferences", [])
     ):
         raise Leftover(f"{what} of an earlier {owner['kind']} is still being deleted")
     raise NameTaken(f"{what} belongs to something else; delete or rename it")

@@ -35,7 +35,7 @@ PERMISSIONS = (
     Permission("apps", "deployments", (*_WATCH, "create", "patch", "delete")),
     Permission("", "services", (*_WATCH, "create", "patch")),
     Permission("", "configmaps", (*_WATCH, "create", "patch", "delete")),
-    Permission("networking.k8s.io", "networkpolicies", ("get", "create", "patch")),
+    Permission("networking.k8s.io", "networkpolicies", (*_WATCH, "create", "patch")),
     Permission("", "pods", ("list", "watch")),
     # Programs of users' own may print their progress instead of serving it.
     Permission("", "pods/log", ("get",)),
