@@ -1,15 +1,47 @@
-"""The comments of the chart's values.yaml, carried into its README and schema by `make crds`."""
+"""The comments of the chart's values.yaml, carried into its README and schema by `make crds`.
+
+The settings of the operator go into the schema from their own source, operator/trainyard_operator/settings.py.
+"""
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from trainyard_operator.settings import Settings
+
 CHART = Path(__file__).parents[1] / "charts/trainyard"
 _BLOCK = re.compile(r"(?<=<!-- values -->\n).*?(?=<!-- /values -->)", re.DOTALL)
 _KEY = re.compile(r"(?P<indent> *)(?P<key>\w+):")
+
+
+_SETTINGS_WITH_VALUES = {"namespaces", "trainer_image", "operator_image", "log_level", "log_format"}
+_JSON_TYPES: dict[type, dict[str, Any]] = {
+    bool: {"type": "boolean"},
+    int: {"type": "integer", "minimum": 0},
+    float: {"type": "number", "minimum": 0},
+    str: {"type": "string"},
+}
+
+
+def settings_schema() -> dict[str, Any]:
+    """Return the schema of `settings`: what of the operator's settings has no value of its own in the chart."""
+    schema = {}
+    for setting in fields(Settings):
+        if setting.name not in _SETTINGS_WITH_VALUES:
+            choices = {"enum": list(found)} if (found := setting.metadata["choices"]) else {}
+            described = {"description": f"{setting.metadata['help']} [default: {setting.default!r}]"}
+            schema[camel_case(setting.name)] = _JSON_TYPES[type(setting.default)] | choices | described
+    return schema
+
+
+def camel_case(name: str) -> str:
+    """Return a Python name as charts write it: log_level is logLevel."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def comments(text: str) -> dict[str, str]:
@@ -53,6 +85,7 @@ def readme_with_table(readme: str, text: str) -> str:
 def schema_with_descriptions(schema: str, text: str) -> str:
     """Return the schema with the comments of a values file as descriptions."""
     root = json.loads(schema)
+    root["properties"]["settings"]["properties"] = settings_schema()
     for path, why in comments(text).items():
         node = root
         for key in path.split("."):

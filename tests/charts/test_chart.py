@@ -11,9 +11,9 @@ SHA = "sha256:" + "0" * 64
 VERSION = project_version(ROOT)
 
 
-def test_lint_finds_nothing_but_the_missing_icon():
+def test_lint_finds_nothing():
     report = helm_python.lint(CHART, strict=True)
-    assert [message["error"] for message in report["messages"]] == ["icon is recommended"]
+    assert report["messages"] == []
     assert report["errors"] == []
 
 
@@ -183,9 +183,9 @@ def test_an_upgrade_of_the_chart_alone_does_not_restart_the_operator():
     assert "helm.sh/chart" not in labels
 
 
-def test_nothing_is_looked_up_random_or_hooked():
+def test_nothing_but_helm_test_is_looked_up_random_or_hooked():
     for path in (CHART / "templates").rglob("*"):
-        if path.is_file():
+        if path.is_file() and path.parent.name != "tests":
             text = path.read_text(encoding="utf-8")
             words = ("lookup", "randAlpha", "uuidv4", "genSelfSigned", "helm.sh/hook", "now |")
             assert not [word for word in words if word in text], path

@@ -7,11 +7,17 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from support.install import NAMESPACE, ROOT, by_name, kustomized, manifests, rendered
+from support.install import NAMESPACE, ROOT, by_name, hooks, kustomized, manifests, rendered
 from support.pod_security import violations
 from trainyard_operator.cluster.permissions import PERMISSIONS
 
 EVERYTHING_ON = {
+    "commonLabels": {"team": "ml"},
+    "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+    "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}],
+    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+    "podDisruptionBudget": {"enabled": True},
+    "networkPolicy": {"enabled": True, "metricsFrom": [{"podSelector": {}}]},
     "imagePullSecrets": [{"name": "pull"}],
     "watchNamespaces": ["team-a"],
     "priorityClassName": "high",
@@ -20,14 +26,14 @@ EVERYTHING_ON = {
     "affinity": {"nodeAffinity": {}},
     "podAnnotations": {"a": "b"},
     "serviceAccount": {"annotations": {"a": "b"}},
-    "metrics": {"service": {"annotations": {"a": "b"}}},
+    "metrics": {"service": {"annotations": {"a": "b"}}, "dashboard": {"enabled": True}},
 }
 OBJECTS = [
     pytest.param(each, id=f"{source}:{each['kind']}/{each['metadata']['name']}")
     for source, objects in (
         ("manifests", manifests()),
         ("chart", rendered()),
-        ("chart with everything on", rendered(EVERYTHING_ON)),
+        ("chart with everything on", [*rendered(EVERYTHING_ON), *hooks(EVERYTHING_ON)]),
     )
     for each in objects
 ]

@@ -134,6 +134,7 @@ def test_the_chart_installs_upgrades_and_is_removed_without_the_crds_and_the_wor
     try:
         helm.install(str(CHART), "trainyard", create_namespace=True)
         first = api.wait_for(DEPLOYMENT, rolled_out)
+        helm.test("trainyard")
         api.apply(a_training_job("first"))
         api.wait_for(the_job_of("first"), bool, description="the operator has made it")
 

@@ -34,7 +34,20 @@ def _kustomized(folder: str) -> list[Manifest]:
 
 
 def rendered(values: dict[str, Any] | None = None, *, name: str = "trainyard") -> list[Manifest]:
-    """Return the objects of `helm template NAME charts/trainyard`."""
+    """Return the objects that `helm install NAME charts/trainyard` creates."""
+    return [each for each in _templates(values, name) if not _is_hook(each)]
+
+
+def hooks(values: dict[str, Any] | None = None) -> list[Manifest]:
+    """Return the objects that `helm test` creates."""
+    return [each for each in _templates(values, "trainyard") if _is_hook(each)]
+
+
+def _is_hook(manifest: Manifest) -> bool:
+    return "helm.sh/hook" in manifest["metadata"].get("annotations", {})
+
+
+def _templates(values: dict[str, Any] | None, name: str) -> list[Manifest]:
     with helm_python.Chart.load(CHART) as chart:
         files = chart.render(values, name=name, namespace=NAMESPACE)
     texts = [text for path, text in files.items() if path.endswith(".yaml")]

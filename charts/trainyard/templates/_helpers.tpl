@@ -26,20 +26,24 @@
 {{- end -}}
 {{- end -}}
 
-{{- define "trainyard.commonLabels" -}}
+{{- /* What selectors select by, so it never changes. */ -}}
+{{- define "trainyard.identity" -}}
 app.kubernetes.io/name: {{ include "trainyard.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "trainyard.labels" -}}
-{{ include "trainyard.commonLabels" . }}
+{{ include "trainyard.identity" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "trainyard.operatorSelector" -}}
-{{ include "trainyard.commonLabels" . }}
+{{ include "trainyard.identity" . }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
@@ -47,6 +51,13 @@ app.kubernetes.io/component: operator
 {{- define "trainyard.podLabels" -}}
 {{ include "trainyard.operatorSelector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "trainyard.port" -}}
+{{- default 8080 .Values.settings.port | int -}}
 {{- end -}}
 
 {{- define "trainyard.operatorLabels" -}}
