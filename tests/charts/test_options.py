@@ -92,6 +92,12 @@ def test_settings_arrive_as_the_operator_reads_them():
     assert told["ports"] == [{"name": "metrics", "containerPort": 9090}]
 
 
+@pytest.mark.parametrize("value", [pytest.param("off", id="a word"), pytest.param(False, id="as YAML reads it")])
+def test_a_setting_that_is_on_or_off_may_be_written_without_quotes(value):
+    environment = {each["name"]: each["value"] for each in container({"settings": {"networkPolicies": value}})["env"]}
+    assert load([], environment).network_policies == "off"
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
