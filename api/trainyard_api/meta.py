@@ -109,12 +109,24 @@ def _key(pattern: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+# Older kubelets take a container's confinement from these (https://kubernetes.io/docs/tutorials/security/apparmor).
+_CONFINEMENT_PATTERN = "(?i)^(container[.])?(apparmor[.]security[.]beta|seccomp[.]security[.]alpha)[.]kubernetes[.]io/"
+_CONFINED = "annotations for AppArmor and seccomp are the operator's: leave them out"
+
+
+def _leaves_confinement_alone(key: str) -> str:
+    if re.match(_CONFINEMENT_PATTERN, key):
+        raise ValueError(_CONFINED)
+    return key
+
+
 LabelKey = Annotated[str, _key(LABEL_KEY_PATTERN)]
-AnnotationKey = Annotated[str, _key(ANNOTATION_KEY_PATTERN)]
+AnnotationKey = Annotated[str, _key(ANNOTATION_KEY_PATTERN), AfterValidator(_leaves_confinement_alone)]
 
 
 LABEL_KEYS = key_rule("labels", LABEL_KEY_PATTERN)
 ANNOTATION_KEYS = key_rule("annotations", ANNOTATION_KEY_PATTERN)
+CONFINEMENT_ANNOTATIONS = rule(f"self.all(key, !key.matches('{_CONFINEMENT_PATTERN}'))", _CONFINED)
 
 
 def _quantity(value: int | str) -> int | str:

@@ -11,6 +11,7 @@ from trainyard_api.meta import (
     Conditions,
     LabelKey,
     LabelValue,
+    Name,
     ResourceName,
     Time,
     rule,
@@ -39,8 +40,48 @@ class FromTraining(ApiModel):
     selector: LabelSelector = Field(description="Which TrainingJobs, in the same namespace, to take models from.")
 
 
+class KeyReference(ApiModel):
+    """A key of a ConfigMap or Secret in the same namespace."""
+
+    name: Name = Field(description="Name of the ConfigMap or Secret.")
+    key: str = Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, description="Its key.")
+
+
+class PublicKey(ApiModel):
+    """A public key as PEM; exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.configMapKeyRef) != has(self.secretKeyRef)",
+                "set exactly one of configMapKeyRef and secretKeyRef",
+            )
+        )
+    )
+    config_map_key_ref: KeyReference | None = Field(default=None, description="A key of a ConfigMap.")
+    secret_key_ref: KeyReference | None = Field(default=None, description="A key of a Secret.")
+
+
+class Verify(ApiModel):
+    """What a model version must prove before it is served."""
+
+    public_key: PublicKey = Field(
+        description="The version must be signed with the private key of this pair, as output.signing of a TrainingJob "
+        "does. One that is unsigned, or changed since, is refused."
+    )
+
+
+class Fetch(ApiModel):
+    """The init container that brings the model to its server."""
+
+    resources: Resources = Field(
+        default=Resources(),
+        description="Its resources. Where absent it asks for little and has limits, as a ResourceQuota may demand.",
+    )
+
+
 class Model(ApiModel):
-    """Which model to serve; exactly one of its fields."""
+    """Which model to serve: exactly one of fromTraining and uri."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -50,6 +91,7 @@ class Model(ApiModel):
                 "a PersistentVolumeClaim takes no secretRef",
                 ".secretRef",
             ),
+            rule("!has(self.digest) || has(self.uri)", "a digest goes with a uri; trainings bring one", ".digest"),
         )
     )
     from_training: FromTraining | None = Field(default=None, description="Follow the newest succeeded TrainingJob.")
@@ -63,6 +105,14 @@ class Model(ApiModel):
         description="Credentials for a store that is no claim: a Secret with keys such as AWS_ACCESS_KEY_ID "
         "(docs/reference/stores.md).",
     )
+    digest: str | None = Field(
+        default=None,
+        pattern="^sha256:[0-9a-f]{64}$",
+        max_length=71,
+        description="SHA-256 of the version's trainyard.json, as in a TrainingJob's status.model.digest. Anything else "
+        "at the uri is refused.",
+    )
+    verify: Verify | None = Field(default=None, description="What a version must prove before it is served.")
     allow_any_operation: bool = Field(
         default=False,
         description="Serve a model whose graph may do more than compute, such as read files, with the rights of the "
@@ -91,6 +141,7 @@ class ModelServiceSpec(ApiModel):
     model: Model = Field(description="Which model to serve.")
     replicas: int = Field(default=1, ge=0, le=1000, description="Number of serving pods.")
     server: Server = Field(default=Server(), description="The TensorFlow Serving container.")
+    fetch: Fetch = Field(default=Fetch(), description="The init container that brings the model to its server.")
 
 
 class RevisionStatus(ApiModel):

@@ -10,6 +10,7 @@ from pydantic import Field, WithJsonSchema
 
 from trainyard_api.meta import (
     ANNOTATION_KEYS,
+    CONFINEMENT_ANNOTATIONS,
     LABEL_KEYS,
     AnnotationKey,
     ApiModel,
@@ -99,7 +100,7 @@ PodLabels = Annotated[
 
 PodAnnotations = Annotated[
     dict[AnnotationKey, Annotated[str, Field(max_length=65536)]],
-    Field(max_length=64, json_schema_extra=rules(ANNOTATION_KEYS)),
+    Field(max_length=64, json_schema_extra=rules(ANNOTATION_KEYS, CONFINEMENT_ANNOTATIONS)),
 ]
 NodeSelector = Annotated[dict[LabelKey, LabelValue], Field(max_length=64, json_schema_extra=rules(LABEL_KEYS))]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
-from trainyard_api.names import MANIFEST_FILE, TERMINATION_MESSAGE_ENV
+from trainyard_api.names import MANIFEST_FILE, SIGNATURE_FILE, TERMINATION_MESSAGE_ENV
 from trainyard_fetcher.operations import refused_operations
 
 MANIFEST_LIMIT = 4 * 2**20
@@ -25,6 +25,7 @@ _CHUNK = 2**20
 _POLL = 0.5
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PATH_BYTES = 255
+_SIGNATURE_LIMIT = 16 * 2**20
 _GRAPH = PurePosixPath("saved_model.pb")
 # Other forms of the graph, which nobody would have looked into.
 _OTHER_GRAPHS = frozenset({PurePosixPath("saved_model.cpb"), PurePosixPath("saved_model.pbtxt")})
@@ -69,33 +70,48 @@ class Origin(Protocol):
         """Say what is wrong with an address where no manifest is."""
 
 
-def fetch(
-    origin: Origin, target: Path, *, digest: str | None = None, wait: float = 0.0, any_operation: bool = False
-) -> list[File]:
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a version must be like to be served.
+
+    Attributes:
+        digest: `sha256:<hex>` that its manifest must have.
+        any_operation: Whether the model may read files and do whatever else TensorFlow's operations do.
+        verify: Raises FetchError unless the files in a folder are those that the signature file there signs.
+    """
+
+    digest: str | None = None
+    any_operation: bool = False
+    verify: Callable[[Path], None] | None = None
+
+
+def fetch(origin: Origin, target: Path, demands: Demands = Demands(), *, wait: float = 0.0) -> list[File]:
     """Copy a model version, verifying every byte; `target` appears complete or not at all.
 
     Args:
         origin: The version in the store.
         target: Folder to create. One that is there from an earlier run is replaced.
-        digest: `sha256:<hex>` that the version's manifest must have.
+        demands: What it must be like.
         wait: Seconds to wait for the version to appear: the store may be a network file system that lags behind.
-        any_operation: Whether the model may read files and do whatever else TensorFlow's operations do.
 
     Raises:
         FetchError: the version is absent, incomplete, altered or unsafe.
         OSError: the store cannot be read or the target not be written.
     """
     content = _read_manifest(origin, wait)
-    _check_digest(origin, content, digest)
+    _check_digest(origin, content, demands.digest)
     files = parse_manifest(content, where=f"{origin}/{MANIFEST_FILE}")
     staging = target.parent / f".staging-{target.name}"
     for leftover in (staging, target):
         shutil.rmtree(leftover, ignore_errors=True)
     for file in files:
         _copy(origin, staging, file)
-    if not any_operation:
-        _check_operations(origin, staging)
     (staging / MANIFEST_FILE).write_bytes(content)
+    if demands.verify:
+        _copy_signature(origin, staging)
+        demands.verify(staging)
+    if not demands.any_operation:
+        _check_operations(origin, staging)
     # TensorFlow Serving loads a version as soon as its folder has a number for a name.
     staging.rename(target)
     return files
@@ -158,6 +174,18 @@ def _check_digest(origin: Origin, content: bytes, digest: str | None) -> None:
         )
 
 
+def _copy_signature(origin: Origin, folder: Path) -> None:
+    try:
+        with origin.open(PurePosixPath(SIGNATURE_FILE)) as stream:
+            (folder / SIGNATURE_FILE).write_bytes(stream.read(_SIGNATURE_LIMIT))
+    except FileNotFoundError as error:
+        raise FetchError(
+            "NotSigned",
+            f"{origin} has no {SIGNATURE_FILE}, and spec.model.verify asks for a signature: train it with "
+            "output.signing, or leave verify out",
+        ) from error
+
+
 def _check_operations(origin: Origin, folder: Path) -> None:
     try:
         refused = refused_operations((folder / _GRAPH).read_bytes())
@@ -200,13 +228,20 @@ def _new(path: Path) -> BinaryIO:
     return path.open("wb")
 
 
-def command(program: str, find: Callable[[str], Origin], arguments: Sequence[str] | None = None) -> int:
+def command(
+    program: str,
+    find: Callable[[str], Origin],
+    arguments: Sequence[str] | None = None,
+    *,
+    verifier: Callable[[Path], Callable[[Path], None]] | None = None,
+) -> int:
     """Fetch from the command line; the last word goes into the pod's termination message.
 
     Args:
         program: How it is called.
         find: Makes a version of an address.
         arguments: Those of the command line.
+        verifier: Makes `Demands.verify` of the file of a public key, where this program can tell signatures.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=fetch.__doc__)
     parser.add_argument("--source", required=True, help="address of the model version in the store")
@@ -214,16 +249,14 @@ def command(program: str, find: Callable[[str], Origin], arguments: Sequence[str
     parser.add_argument("--digest", help="sha256:<hex> that the version's trainyard.json must have")
     parser.add_argument("--wait", type=float, default=10.0, help="seconds to wait for the version to appear")
     parser.add_argument("--allow-any-operation", action="store_true", help="serve a model that may do anything")
+    if verifier:
+        parser.add_argument("--public-key", type=Path, help="file of the key that the version's signature must fit")
     options = parser.parse_args(arguments)
     started = time.monotonic()
     try:
-        files = fetch(
-            find(options.source),
-            options.target,
-            digest=options.digest,
-            wait=options.wait,
-            any_operation=options.allow_any_operation,
-        )
+        verify = verifier(options.public_key) if verifier and options.public_key else None
+        demands = Demands(options.digest, options.allow_any_operation, verify)
+        files = fetch(find(options.source), options.target, demands, wait=options.wait)
     except FetchError as error:
         return _fail(f"{error.reason}: {error}")
     except OSError as error:

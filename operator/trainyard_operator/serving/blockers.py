@@ -49,7 +49,7 @@ def _needs(revision: Revision) -> Needs:
         gpus=f"{server.gpus} {server.gpu_resource}" if server.gpus else "",
         less="ask for less, or change its template",
         images={SERVER: f"{_PATH}.image", FETCH: "the operator's own image settings"},
-        secrets=[revision.secret] if revision.secret else [],
+        secrets=[revision.fetching.secret] if revision.fetching.secret else [],
     )
 
 

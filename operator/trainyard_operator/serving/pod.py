@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from trainyard_api.names import (
     GRPC_PORT,
     MONITORING_CONFIG_FILE,
+    PUBLIC_KEY_FILE,
+    PUBLIC_KEY_MOUNT,
     REST_PORT,
     SERVING_CONFIG_MOUNT,
     SERVING_MODELS_MOUNT,
@@ -15,6 +17,7 @@ from trainyard_api.names import (
     TERMINATION_MESSAGE_ENV,
     TERMINATION_MESSAGE_PATH,
 )
+from trainyard_api.pods import Resources
 from trainyard_api.quantities import parse_quantity
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
@@ -53,6 +56,7 @@ def pod_template(service: str, revision: Revision, *, fetch_images: FetchImages)
         "containers": [_server(service, revision)],
         "volumes": [
             *_store(revision),
+            *_public_key(revision),
             {"name": "models", "emptyDir": {}},
             {"name": "config", "configMap": {"name": identity.revision_name(service, revision.id)}},
             {"name": "tmp", "emptyDir": {}},
@@ -69,43 +73,74 @@ def pod_template(service: str, revision: Revision, *, fetch_images: FetchImages)
 def _store(revision: Revision) -> list[Manifest]:
     if revision.model.claim is not None:
         return [{"name": "store", "persistentVolumeClaim": {"claimName": revision.model.claim, "readOnly": True}}]
-    if revision.secret is None:
+    if revision.fetching.secret is None:
         return []
     # Read by the pod's group, and so by the init container alone: the server does not mount it.
-    return [{"name": "store", "secret": {"secretName": revision.secret, "defaultMode": 0o440}}]
+    return [{"name": "store", "secret": {"secretName": revision.fetching.secret, "defaultMode": 0o440}}]
+
+
+def _public_key(revision: Revision) -> list[Manifest]:
+    key = revision.fetching.public_key
+    if key is None:
+        return []
+    if key.secret_key_ref:
+        reference, kind, name = key.secret_key_ref, "secret", "secretName"
+    else:
+        assert key.config_map_key_ref is not None  # a rule of the schema
+        reference, kind, name = key.config_map_key_ref, "configMap", "name"
+    files = [{"key": reference.key, "path": PUBLIC_KEY_FILE}]
+    return [{"name": "public-key", kind: {name: reference.name, "items": files, "defaultMode": 0o440}}]
 
 
 def _fetch(service: str, revision: Revision, images: FetchImages) -> Manifest:
-    model, remote = revision.model, revision.model.claim is None
+    model, remote, fetching = revision.model, revision.model.claim is None, revision.fetching
+    # Only the trainer's image can tell a signature.
+    large = remote or fetching.public_key is not None
     mount = STORE_SECRET_MOUNT if remote else STORE_MOUNT
     arguments = {
         "--source": model.uri if remote else f"{STORE_MOUNT}/{model.model}/{model.folder}",
         "--target": f"{SERVING_MODELS_MOUNT}/{service}/{model.version}",
         "--digest": model.digest,
+        "--public-key": f"{PUBLIC_KEY_MOUNT}/{PUBLIC_KEY_FILE}" if fetching.public_key else None,
     }
     environment = {TERMINATION_MESSAGE_ENV: TERMINATION_MESSAGE_PATH}
-    if revision.secret:
+    if fetching.secret:
         environment[STORE_SECRET_DIR_ENV] = mount
     return {
         "name": FETCH,
-        "image": images.store if remote else images.volume,
-        "command": ["python", "-m", "trainyard_trainer.fetch" if remote else "trainyard_fetcher"],
+        "image": images.store if large else images.volume,
+        "command": ["python", "-m", "trainyard_trainer.fetch" if large else "trainyard_fetcher"],
         "args": [
             *(word for pair in arguments.items() if pair[1] for word in pair),
-            *(["--allow-any-operation"] if revision.any_operation else []),
+            *(["--allow-any-operation"] if fetching.any_operation else []),
         ],
         "env": list(variables(environment).values()),
-        # The model passes through, so it needs no more than a buffer; a quota may ask for limits.
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi" if remote else "256Mi"}},
+        "resources": resources(_fetch_resources(revision, large=large), gpus=0, gpu_resource=""),
         "securityContext": CONFINED,
         "terminationMessagePath": TERMINATION_MESSAGE_PATH,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             *({"name": volume["name"], "mountPath": mount, "readOnly": True} for volume in _store(revision)),
+            *(
+                {"name": volume["name"], "mountPath": PUBLIC_KEY_MOUNT, "readOnly": True}
+                for volume in _public_key(revision)
+            ),
             {"name": "models", "mountPath": SERVING_MODELS_MOUNT},
             _TMP,
         ],
     }
+
+
+def _fetch_resources(revision: Revision, *, large: bool) -> Resources:
+    """Return what the init container may use: a buffer, and room for the graph.
+
+    It has limits, because a ResourceQuota on limits refuses pods without them.
+    """
+    own = revision.fetching.resources
+    if own != Resources():
+        return own
+    memory = "1Gi" if large else "512Mi"
+    return Resources(requests={"cpu": "50m", "memory": "64Mi"}, limits={"cpu": "1", "memory": memory})
 
 
 def _server(service: str, revision: Revision) -> Manifest:

@@ -2,26 +2,38 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from trainyard_api.modelservice import Server
+from trainyard_api.modelservice import PublicKey, Server
+from trainyard_api.pods import Resources
 from trainyard_operator.serving.source import ModelVersion
 from trainyard_operator.workloads.blockers import Blocker
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
-    """What the pods of one revision run.
+class Fetching:
+    """How the model comes to its server.
 
     Attributes:
         secret: Opens the store that the model comes from.
         any_operation: Whether the model's graph may do more than compute.
+        public_key: Whose signature the version must have.
+        resources: Those of the init container; the operator's defaults where it names none.
     """
+
+    secret: str | None = None
+    any_operation: bool = False
+    public_key: PublicKey | None = None
+    resources: Resources = field(default_factory=Resources)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What the pods of one revision run."""
 
     model: ModelVersion
     server: Server
-    secret: str | None = None
-    any_operation: bool = False
+    fetching: Fetching = field(default_factory=Fetching)
 
     @property
     def id(self) -> str:
@@ -38,8 +50,11 @@ class Revision:
             "image": self.server.image,
             "server": server,
         }
-        content |= {"secret": self.secret} if self.secret else {}
-        content |= {"anyOperation": True} if self.any_operation else {}
+        fetching = self.fetching
+        content |= {"secret": fetching.secret} if fetching.secret else {}
+        content |= {"anyOperation": True} if fetching.any_operation else {}
+        content |= {"publicKey": fetching.public_key.to_wire()} if fetching.public_key else {}
+        content |= {"fetch": fetching.resources.to_wire()} if fetching.resources != Resources() else {}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 

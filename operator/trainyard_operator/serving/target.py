@@ -7,7 +7,7 @@ from trainyard_operator.cluster.errors import Invalid, NotFound
 from trainyard_operator.cluster.kinds import CLAIM, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster
 from trainyard_operator.serving import source
-from trainyard_operator.serving.revision import Revision, Target
+from trainyard_operator.serving.revision import Fetching, Revision, Target
 from trainyard_operator.serving.source import ModelVersion
 from trainyard_operator.workloads.blockers import INVALID_SPEC, STORE_NOT_FOUND, Blocker
 from trainyard_operator.workloads.text import clean
@@ -27,7 +27,7 @@ async def find_target(cluster: Cluster, service: ModelService | Blocker, held: S
         except Invalid as error:
             # The API server cannot make sense of the question, which is made from the spec.
             return Target(blocker=Blocker(INVALID_SPEC, f"spec.model.fromTraining: {clean(str(error))}"))
-    model = source.parse_uri(service.spec.model.uri)
+    model = source.parse_uri(service.spec.model.uri, digest=service.spec.model.digest)
     return Target(blocker=model) if isinstance(model, Blocker) else Target(_revision(service, model))
 
 
@@ -47,13 +47,14 @@ async def _followed(cluster: Cluster, service: ModelService, held: Sequence[Mode
 
 
 def _revision(service: ModelService, model: ModelVersion) -> Revision:
-    secret = service.spec.model.secret_ref
-    return Revision(
-        model,
-        service.spec.server,
-        secret.name if secret and model.claim is None else None,
-        service.spec.model.allow_any_operation,
+    wish = service.spec.model
+    fetching = Fetching(
+        secret=wish.secret_ref.name if wish.secret_ref and model.claim is None else None,
+        any_operation=wish.allow_any_operation,
+        public_key=wish.verify.public_key if wish.verify else None,
+        resources=service.spec.fetch.resources,
     )
+    return Revision(model, service.spec.server, fetching)
 
 
 async def _is_gone(cluster: Cluster, namespace: str, model: ModelVersion) -> bool:

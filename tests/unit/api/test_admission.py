@@ -328,6 +328,26 @@ def test_good_input_is_accepted(resource):
         (worker(resources={"requests": {"memory": "1GB"}}), "'1GB' does not match"),
         (worker(resources={"requests": {"memory": "-1Gi"}}), "'-1Gi' does not match"),
         (worker(template={"labels": {"trainyard.dev/role": "x"}}), "labels under trainyard.dev/ are set by"),
+        (
+            worker(template={"annotations": {"Container.apparmor.security.beta.kubernetes.io/trainer": "unconfined"}}),
+            "annotations for AppArmor and seccomp are the operator's",
+        ),
+        (
+            a_model_service(
+                server={"template": {"annotations": {"seccomp.security.alpha.kubernetes.io/pod": "unconfined"}}}
+            ),
+            "annotations for AppArmor and seccomp are the operator's",
+        ),
+        (
+            a_model_service(model={"uri": "pvc://models/churn/3", "verify": {"publicKey": {}}}),
+            "exactly one of configMap",
+        ),
+        (
+            a_model_service(
+                model={"fromTraining": {"selector": {"matchLabels": {"a": "b"}}}, "digest": f"sha256:{64 * 'a'}"}
+            ),
+            "a digest goes with a uri",
+        ),
         (worker(template={"env": [{"name": "TRAINYARD_SPEC", "value": "x"}]}), "TRAINYARD_* are set by the operator"),
         (worker(template={"env": [{"name": "A", "value": "x", "valueFrom": {}}]}), "set value or valueFrom, not both"),
         (worker(template={"env": [{"value": "x"}]}), "'name' is a required property"),

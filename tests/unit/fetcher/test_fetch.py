@@ -15,33 +15,11 @@ from typing import Any
 import pytest
 
 from support.eventually import eventually
+from support.graphs import a_graph
 from trainyard_fetcher import copying
-from trainyard_fetcher.copying import FetchError
-from trainyard_fetcher.saved_model_pb2 import (
-    CollectionDef,
-    GraphDef,
-    MetaGraphDef,
-    NodeDef,
-    SavedModel,
-    SignatureDef,
-    TensorInfo,
-)
+from trainyard_fetcher.copying import Demands, FetchError
+from trainyard_fetcher.saved_model_pb2 import NodeDef, SavedModel
 from trainyard_fetcher.volume import Folder, main
-
-
-def a_graph(*operations: str, **collections: str) -> bytes:
-    """Return a SavedModel whose signature runs these operations; a collection names those that run at loading."""
-    nodes = [NodeDef(name=operation, op=operation) for operation in operations]
-    outputs = {operation: TensorInfo(name=f"{operation}:0") for operation in operations}
-    started = {name: CollectionDef(node_list={"value": [operation]}) for name, operation in collections.items()}
-    nodes += [NodeDef(name=operation, op=operation) for operation in collections.values()]
-    graph = MetaGraphDef(
-        graph_def=GraphDef(node=nodes),
-        signature_def={"serving_default": SignatureDef(outputs=outputs)},
-        collection_def=started,
-    )
-    return SavedModel(meta_graphs=[graph]).SerializeToString()
-
 
 FILES = {
     "saved_model.pb": a_graph("MatMul"),
@@ -79,8 +57,8 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "models" / "churn" / "3"
 
 
-def fetch(source: Path, target: Path, **options: Any) -> None:
-    copying.fetch(Folder(source), target, **options)
+def fetch(source: Path, target: Path, *, wait: float = 0.0, **demands: Any) -> None:
+    copying.fetch(Folder(source), target, Demands(**demands), wait=wait)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

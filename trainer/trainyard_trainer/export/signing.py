@@ -34,13 +34,32 @@ def sign(folder: Path, key: Path) -> None:
     Raises:
         ExportFailed: it could not be signed.
     """
-    from model_signing import hashing
-
-    hashes = hashing.Config().set_ignored_paths(paths=[SIGNATURE_FILE], ignore_git_paths=False)
     try:
-        _signer(key).set_hashing_config(hashes).sign(folder, folder / SIGNATURE_FILE)
+        _signer(key).set_hashing_config(_hashes()).sign(folder, folder / SIGNATURE_FILE)
     except (OSError, ValueError) as error:
         raise ExportFailed(f"the model could not be signed: {one_line(error)}") from error
+
+
+def verify(folder: Path, public_key: Path) -> None:
+    """Check that the signature in `folder` is of this key and of exactly the other files there.
+
+    Raises:
+        ValueError: it is not, or the key is none.
+    """
+    from model_signing import verifying
+
+    try:
+        config = verifying.Config().use_elliptic_key_verifier(public_key=public_key).set_hashing_config(_hashes())
+        config.verify(folder, folder / SIGNATURE_FILE)
+    # What a file that is no bundle, or no key, does to the parsers of the library.
+    except (OSError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(one_line(error)) from error
+
+
+def _hashes() -> Any:
+    from model_signing import hashing
+
+    return hashing.Config().set_ignored_paths(paths=[SIGNATURE_FILE], ignore_git_paths=False)
 
 
 def _signer(key: Path) -> Any:

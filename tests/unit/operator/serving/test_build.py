@@ -8,11 +8,12 @@ import pytest
 
 from support.pod_security import violations
 from support.serving import START, a_model_service
-from trainyard_api.modelservice import Server
+from trainyard_api.modelservice import PublicKey, Server
+from trainyard_api.pods import Resources
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.build import config_map, deployment, scale, stable_service
 from trainyard_operator.serving.pod import FetchImages
-from trainyard_operator.serving.revision import Revision
+from trainyard_operator.serving.revision import Fetching, Revision
 from trainyard_operator.serving.rollout import Route
 from trainyard_operator.serving.source import ModelVersion
 
@@ -142,7 +143,10 @@ def test_the_init_container_brings_the_version_and_checks_its_digest() -> None:
 def test_from_a_store_the_trainers_image_brings_the_version_and_the_server_never_sees_the_credentials() -> None:
     model = ModelVersion("s3://lake", "prod/churn", "7", "sha256:ab")
     found = deployment(
-        OWNER, Revision(model, Server(), "s3"), replicas=1, fetch_images=FetchImages("operator:1", "trainer:1")
+        OWNER,
+        Revision(model, Server(), Fetching("s3")),
+        replicas=1,
+        fetch_images=FetchImages("operator:1", "trainer:1"),
     )
     kubernetes_validate.validate(found, KUBERNETES, strict=True)
     pod = found["spec"]["template"]["spec"]
@@ -258,3 +262,40 @@ def test_scaling_names_the_replicas_and_nothing_else() -> None:
         "metadata": {"name": live["metadata"]["name"], "namespace": "team"},
         "spec": {"replicas": 3},
     }
+
+
+@pytest.mark.parametrize(
+    ("reference", "volume"),
+    [
+        pytest.param("configMapKeyRef", {"configMap": {"name": "keys"}}, id="of a ConfigMap"),
+        pytest.param("secretKeyRef", {"secret": {"secretName": "keys"}}, id="of a Secret"),
+    ],
+)
+def test_a_signature_is_verified_by_the_image_that_can_with_the_key(reference: str, volume: dict[str, Any]) -> None:
+    key = PublicKey.model_validate({reference: {"name": "keys", "key": "team.pem"}})
+    revision = Revision(MODEL, Server(), Fetching(public_key=key))
+
+    found = deployment(OWNER, revision, replicas=1, fetch_images=FetchImages("operator:1", "trainer:1"))
+
+    kubernetes_validate.validate(found, KUBERNETES, strict=True)
+    pod = found["spec"]["template"]["spec"]
+    (fetch,) = pod["initContainers"]
+    assert (fetch["image"], fetch["command"][-1]) == ("trainer:1", "trainyard_trainer.fetch")
+    path = fetch["args"][fetch["args"].index("--public-key") + 1]
+    (mounted,) = [mount for mount in fetch["volumeMounts"] if path.startswith(mount["mountPath"])]
+    (source,) = [each for each in pod["volumes"] if each["name"] == mounted["name"]]
+    (kind,) = volume
+    assert source[kind].items() >= volume[kind].items()
+    assert source[kind]["items"] == [{"key": "team.pem", "path": path.rpartition("/")[2]}]
+
+
+def test_the_init_container_has_the_limits_that_a_quota_asks_for_or_those_of_the_spec() -> None:
+    def fetch_of(revision: Revision) -> dict[str, Any]:
+        found = deployment(OWNER, revision, replicas=1, fetch_images=FetchImages("operator:1", "trainer:1"))
+        container: dict[str, Any] = found["spec"]["template"]["spec"]["initContainers"][0]
+        return container
+
+    own = Resources(limits={"memory": "4Gi"})
+
+    assert fetch_of(Revision(MODEL, Server()))["resources"]["limits"].keys() == {"cpu", "memory"}
+    assert fetch_of(Revision(MODEL, Server(), Fetching(resources=own)))["resources"] == {"limits": {"memory": "4Gi"}}

@@ -2,11 +2,13 @@ from typing import Any
 
 import pytest
 
-from trainyard_api.modelservice import Server
-from trainyard_operator.serving.revision import Revision
+from trainyard_api.modelservice import PublicKey, Server
+from trainyard_api.pods import Resources
+from trainyard_operator.serving.revision import Fetching, Revision
 from trainyard_operator.serving.source import ModelVersion
 
 MODEL = ModelVersion("models", "churn", "1", "sha256:ab")
+PUBLIC_KEY = PublicKey.model_validate({"configMapKeyRef": {"name": "keys", "key": "public.pem"}})
 
 
 def the_id(model: ModelVersion = MODEL, **server: Any) -> str:
@@ -46,7 +48,10 @@ def test_other_settings_of_the_server_are_another_revision(server: dict[str, Any
 
 
 def test_another_secret_is_another_revision() -> None:
-    assert len({the_id(), Revision(MODEL, Server(), "one").id, Revision(MODEL, Server(), "two").id}) == 3
+    assert (
+        len({the_id(), Revision(MODEL, Server(), Fetching("one")).id, Revision(MODEL, Server(), Fetching("two")).id})
+        == 3
+    )
 
 
 def test_defaults_that_the_api_server_filled_in_change_nothing() -> None:
@@ -65,5 +70,13 @@ def test_the_order_of_fields_changes_nothing() -> None:
     )
 
 
-def test_leave_to_run_any_operation_is_another_revision() -> None:
-    assert Revision(MODEL, Server(), any_operation=True).id != the_id()
+@pytest.mark.parametrize(
+    "fetching",
+    [
+        pytest.param({"any_operation": True}, id="leave to run any operation"),
+        pytest.param({"public_key": PUBLIC_KEY}, id="a signature"),
+        pytest.param({"resources": Resources(limits={"memory": "2Gi"})}, id="resources of the init container"),
+    ],
+)
+def test_another_way_to_fetch_the_model_is_another_revision(fetching: dict[str, Any]) -> None:
+    assert Revision(MODEL, Server(), Fetching(**fetching)).id != the_id()

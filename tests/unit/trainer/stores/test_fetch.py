@@ -1,13 +1,17 @@
 """The init container of a server whose model is in a store that is no volume."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.graphs import a_graph
+from support.signing_keys import write_keys
 from support.stores import S3, every_third
 from trainyard_api import names
+from trainyard_trainer.export.signing import sign
 from trainyard_trainer.fetch import main
 from trainyard_trainer.files import list_files
 from trainyard_trainer.reporting.result import ModelVersion
@@ -22,7 +26,7 @@ def version(s3: S3, tmp_path: Path) -> ModelVersion:
     s3.client.create_bucket(Bucket="prod")
     staging = tmp_path / "staging"
     (staging / "variables").mkdir(parents=True)
-    (staging / "saved_model.pb").write_text("graph")
+    (staging / "saved_model.pb").write_bytes(a_graph("MatMul"))
     (staging / "variables" / "data").write_bytes(bytes(3_000_000))
     manifest = {"name": "churn", "trainingJob": {"uid": "a"}, "files": list_files(staging)}
     return StoredVersions(ObjectStore("s3://prod/churn", Access(s3.env)), "a").publish(staging, manifest)
@@ -92,3 +96,71 @@ def test_the_last_word_is_a_reason_and_what_to_change(
     assert code == 1
     assert last_word.startswith(said)
     assert s3.env["AWS_SECRET_ACCESS_KEY"] not in last_word
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> tuple[Path, Path]:
+    """A signed version on a volume; returns its folder and the public key."""
+    folder = tmp_path / "store" / "churn" / "1"
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(a_graph("MatMul"))
+    (folder / "trainyard.json").write_text(json.dumps({"files": list_files(folder)}))
+    private, public = write_keys(tmp_path)
+    sign(folder, private)
+    return folder, public
+
+
+def test_a_version_that_the_key_signed_arrives_with_its_signature(
+    s3: S3, signed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, public = signed
+
+    assert fetch(s3, tmp_path, str(folder), "--public-key", str(public)) == (0, "")
+
+    assert (tmp_path / "models" / "churn" / "1" / names.SIGNATURE_FILE).exists()
+
+
+def test_an_unsigned_version_never_arrives_where_a_signature_is_asked_for(
+    s3: S3, signed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, public = signed
+    (folder / names.SIGNATURE_FILE).unlink()
+
+    code, said = fetch(s3, tmp_path, str(folder), "--public-key", str(public))
+
+    assert (code, said.partition(":")[0]) == (1, "NotSigned")
+    assert not (tmp_path / "models" / "churn" / "1").exists()
+
+
+def _forge(folder: Path, public: Path) -> None:
+    signature = (folder / names.SIGNATURE_FILE).read_bytes()
+    (folder / names.SIGNATURE_FILE).unlink()
+    (folder / "saved_model.pb").write_bytes(a_graph("Add"))
+    (folder / "trainyard.json").write_text(json.dumps({"files": list_files(folder)}))
+    (folder / names.SIGNATURE_FILE).write_bytes(signature)
+
+
+def _another_key(folder: Path, public: Path) -> None:
+    (public.parent / "other").mkdir()
+    public.write_bytes(write_keys(public.parent / "other")[1].read_bytes())
+
+
+def _no_bundle(folder: Path, public: Path) -> None:
+    (folder / names.SIGNATURE_FILE).write_bytes(b"\xff no bundle")
+
+
+def _no_key(folder: Path, public: Path) -> None:
+    public.write_text("no key")
+
+
+@pytest.mark.parametrize("spoil", [_forge, _another_key, _no_bundle, _no_key])
+def test_a_version_that_the_key_did_not_sign_never_arrives(
+    spoil: Callable[[Path, Path], None], s3: S3, signed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, public = signed
+    spoil(folder, public)
+
+    code, said = fetch(s3, tmp_path, str(folder), "--public-key", str(public))
+
+    assert (code, said.partition(":")[0]) == (1, "SignatureInvalid")
+    assert not (tmp_path / "models" / "churn" / "1").exists()
