@@ -29,8 +29,8 @@ _PORT = 8080
 _MOUNT = "/trainyard/volume"
 _USER = 65532
 """The user that trains and serves, so that each can read what the other wrote."""
-_READY_SECONDS, _LIFE_SECONDS, _TRIES = 120.0, 3600, 4
-_LOOK_SECONDS = 0.3
+_READY_SECONDS, _LIFE_SECONDS, _TRIES = 120.0, 3600, 5
+_LOOK_SECONDS, _AGAIN_SECONDS = 0.3, 0.25
 Progress = Callable[[int, int], None]
 """Is told bytes done and bytes in all."""
 
@@ -157,7 +157,7 @@ class Courier:
                 # Each piece says where it belongs, so it can be sent again.
                 if attempt == _TRIES - 1:
                     raise
-                time.sleep(1 << attempt)
+                time.sleep(_AGAIN_SECONDS * (1 << attempt))
         if reply.status == 404:
             raise NotFound(f"claim {self._claim.name} has no {path}")
         if reply.status != 200:

@@ -117,19 +117,20 @@ def train(
         return
     if planned.look:
         console.print(look_panel(planned.look), highlight=False)
-    console.print(plan_line(planned), highlight=False)
+    console.print(plan_line(planned, here=True), highlight=False)
     python = trainer_python()
     began = time.monotonic()
     model = str(planned.manifest["spec"].get("modelName") or planned.name)
     with tempfile.TemporaryDirectory(prefix="trainyard-") as folder:
         run = _start(python, planned.manifest, Path(OUTPUT_FOLDER) / model, Path(folder))
         _watch(run, console, planned)
-    made = run.result.get("model") or {}
+        result = run.result
+    made = result.get("model") or {}
     version = Path(OUTPUT_FOLDER) / model / str(made.get("version", ""))
-    told = _verdict(run.result, time.monotonic() - began, planned)
+    told = _verdict(result, time.monotonic() - began, planned)
     console.print(labelled("done", Text(told, style="green")), highlight=False)
     console.print()
-    file = Path(data).name if planned.look else "FILE"
+    file = data if planned.look else "FILE"
     steps = {f"trainyard predict --local {version} {file}": "ask it", f"trainyard serve --local {version}": "serve it"}
     for shown in next_steps(steps):
         console.print(shown, highlight=False)
@@ -197,11 +198,13 @@ def _watch(run: _Run, console: Console, planned: Training) -> None:
     try:
         with showing(console) as show:
             while run.process.poll() is None:
-                if show and (found := run.progress()):
-                    status = to_status(found)
+                if found := run.progress():
+                    status, phase = to_status(found), _PHASES.get(str(found.get("phase")), "Running")
                     watched.see(status)
-                    phase = _PHASES.get(str(found.get("phase")), "Running")
-                    show(status_panel(status, phase, "", watched, ascii_only=is_ascii(console), guess=guess))
+                    if show:
+                        show(status_panel(status, phase, "", watched, ascii_only=is_ascii(console), guess=guess))
+                    elif line := watched.line_due(planned.name, phase, "", status):
+                        console.print(line, highlight=False, soft_wrap=True)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     run.process.wait(_LOOK_SECONDS)
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from trainyard.errors import Refused, Unreachable, Usage, did_you_mean, listed
+from trainyard.errors import Refused, Unreachable, Usage, closest, did_you_mean, listed
 from trainyard.tables import MISSING, delimiter_of
 from trainyard_api.names import SIGNATURE
 
@@ -89,6 +89,7 @@ def instances_of(rows: Sequence[Mapping[str, Any]], signature: Signature) -> lis
         Usage: a row has none of the model's columns, or a text where the model takes a number.
     """
     names = [each.name for each in signature.inputs]
+    _refuse_misspelt(rows, signature)
     instances = []
     for number, row in enumerate(rows, 1):
         if not any(name in row for name in names):
@@ -99,6 +100,14 @@ def instances_of(rows: Sequence[Mapping[str, Any]], signature: Signature) -> lis
             )
         instances.append({each.name: _value(each, row.get(each.name), number) for each in signature.inputs})
     return instances
+
+
+def _refuse_misspelt(rows: Sequence[Mapping[str, Any]], signature: Signature) -> None:
+    """A column of nearly the name of one that is missing is a typing error; nobody wants an answer without it."""
+    missing = missing_columns(rows, signature)
+    for name in unknown_columns(rows, signature):
+        if better := closest(name, missing):
+            raise Usage(f"model {signature.model} has no column {name!r}; did you mean {better!r}?")
 
 
 def unknown_columns(rows: Sequence[Mapping[str, Any]], signature: Signature) -> list[str]:

@@ -31,12 +31,13 @@ class Output(StrEnum):
 
 OutputOption = Annotated[
     Output,
-    typer.Option("--output", "-o", help="Form of the output; json and yaml are the resources.", show_default=False),
+    typer.Option("--output", "-o", metavar="FORM", help="text, wide, json, yaml or name.", show_default=False),
 ]
 NamespaceOption = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Namespace; that of the kubeconfig's context where absent.")
+    str | None,
+    typer.Option("--namespace", "-n", metavar="NAME", help="Namespace; that of the kubeconfig's context where absent."),
 ]
-TimeoutOption = Annotated[float | None, typer.Option("--timeout", help="Seconds to wait at most.", min=1)]
+TimeoutOption = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="To wait at most.", min=1)]
 
 
 @dataclass(slots=True)

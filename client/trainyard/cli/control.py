@@ -47,7 +47,9 @@ def rerun(
     name: Annotated[str | None, typer.Option(help="Name of the new one; the next number where absent.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A field that is to be different, such as fit.epochs=50; repeatable."),
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="A field that is to be different, such as fit.epochs=50; repeatable."
+        ),
     ] = None,
     namespace: NamespaceOption = None,
     output: OutputOption = Output.TEXT,

@@ -1,8 +1,9 @@
 """`curve` and `compare`: trainings side by side."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -69,7 +70,7 @@ def _table(found: Comparison) -> RenderableType:
     table = table_of("", *found.names)
     table.add_row("state", *found.states)
     for path, values in found.settings.items():
-        table.add_row(path, *(Text("-", style="dim") if value is None else Text(_shown(value)) for value in values))
+        table.add_row(path, *(Text(text, style="dim" if text == "-" else "default") for text in _shown(values)))
     for name, numbers in found.metrics.items():
         known = [value for value in numbers if value is not None]
         best = next((value for value in known if not any(is_better(name, other, value) for other in known)), None)
@@ -81,5 +82,17 @@ def _table(found: Comparison) -> RenderableType:
     return table
 
 
-def _shown(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _shown(values: Sequence[Any]) -> list[str]:
+    """Return the values of one setting; of lists what not all of them have."""
+    lists = [value for value in values if isinstance(value, list)]
+    if len(lists) < 2:
+        return ["-" if value is None else value if isinstance(value, str) else json.dumps(value) for value in values]
+    common = [item for item in lists[0] if all(item in other for other in lists)]
+    return ["-" if value is None else _own(value, common) for value in values]
+
+
+def _own(items: Sequence[Any], common: Sequence[Any]) -> str:
+    own = [str(item) for item in items if item not in common]
+    if not own:
+        return f"{len(common)} alike"
+    return f"{', '.join(own)} and {len(common)} alike" if common else ", ".join(own)

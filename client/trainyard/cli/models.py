@@ -44,7 +44,7 @@ from trainyard.screen.words import number
 from trainyard.service import Service
 from trainyard_api.names import REST_PORT
 
-_SHORT_ROW = 60
+_SHORTEST_ROW, _LONGEST_ROW = 20, 100
 _READY_SECONDS = 600.0
 
 
@@ -252,9 +252,9 @@ def _explain(shared: Context, asked: "Service | local.Address", instances: list[
 
 def _print_answers(shared: Context, rows: list[dict[str, Any]], answers: list[Prediction]) -> None:
     if len(answers) == 1:
-        shared.out.print(
-            Text.assemble((_short(rows[0]), "dim"), "   ->   ", (_answer(answers[0]), "bold")), soft_wrap=True
-        )
+        told = f"   ->   {_answer(answers[0])}"
+        row = _short(rows[0], max(_SHORTEST_ROW, min(_LONGEST_ROW, shared.out.width - len(told))))
+        shared.out.print(Text.assemble((row, "dim"), (told, "bold")), soft_wrap=True)
         return
     table = table_of("ROW", *answers[0])
     for at, answer in enumerate(answers, 1):
@@ -262,9 +262,9 @@ def _print_answers(shared: Context, rows: list[dict[str, Any]], answers: list[Pr
     shared.say(table)
 
 
-def _short(row: dict[str, Any]) -> str:
+def _short(row: dict[str, Any], width: int) -> str:
     text = json.dumps({name: value for name, value in row.items() if not isinstance(value, bytes)}, ensure_ascii=False)
-    return text if len(text) <= _SHORT_ROW else f"{text[: _SHORT_ROW - 4]} …}}"
+    return text if len(text) <= width else f"{text[: width - 3]} …}}"
 
 
 def _answer(answer: Prediction) -> str:

@@ -43,28 +43,39 @@ def train(
             help="A CSV or Parquet file, a URI the cluster can read, or a TrainingJob as YAML.", metavar="DATA"
         ),
     ],
-    label: Annotated[str | None, typer.Option("--label", "-l", help="The column to predict.")] = None,
+    label: Annotated[str | None, typer.Option("--label", "-l", metavar="COLUMN", help="The column to predict.")] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the training; the file's and a number where absent.")
+        str | None, typer.Option(metavar="NAME", help="Name of the training; the file's and a number where absent.")
     ] = None,
-    gpus: Annotated[int, typer.Option(help="GPUs of the pod.", min=0)] = 0,
+    gpus: Annotated[int, typer.Option(metavar="N", help="GPUs of the pod.", min=0)] = 0,
     task: Annotated[
         str | None,
-        typer.Option(help="What to predict: binaryClassification, multiclassClassification or regression; found out."),
+        typer.Option(metavar="TASK", help="binaryClassification, multiclassClassification or regression; found out."),
     ] = None,
     family: Annotated[
-        str | None, typer.Option(help="Kind of model: mlp, linear, gradientBoostedTrees and so on; mlp where absent.")
+        str | None,
+        typer.Option(
+            metavar="FAMILY", help="Kind of model: mlp, linear, gradientBoostedTrees and so on; mlp where absent."
+        ),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A field of the spec, such as fit.epochs=50; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="A field of the spec, such as fit.epochs=50; repeatable."),
     ] = None,
-    keep: Annotated[list[str] | None, typer.Option(help="A column to learn from that would be left out.")] = None,
-    drop: Annotated[list[str] | None, typer.Option(help="A column to leave out.")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="A column to learn from that would be left out.")
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="A column to leave out.")] = None,
     store: Annotated[
-        str | None, typer.Option(help="Claim or URI that keeps the model; the claim `models`, made if there is none.")
+        str | None,
+        typer.Option(
+            metavar="CLAIM", help="Claim or URI that keeps the model; the claim `models`, made if there is none."
+        ),
     ] = None,
-    secret: Annotated[str | None, typer.Option(help="Secret with the credentials of a URI.")] = None,
-    data_claim: Annotated[str | None, typer.Option(help="Claim for a file that is too large for a ConfigMap.")] = None,
+    secret: Annotated[str | None, typer.Option(metavar="NAME", help="Secret with the credentials of a URI.")] = None,
+    data_claim: Annotated[
+        str | None, typer.Option(metavar="CLAIM", help="Claim for a file that is too large for a ConfigMap.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the TrainingJob as YAML, and send nothing.")
     ] = False,

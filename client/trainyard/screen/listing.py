@@ -38,12 +38,12 @@ def listing(
     parts: list[RenderableType] = []
     if jobs:
         parts.append(_jobs(jobs, wide=wide, namespaces=namespaces, now=now))
-        parts += [] if wide else [_note(job.name, job.why) for job in jobs if job.why]
+        parts += [_note(job.name, job.why) for job in jobs if job.why]
     if jobs and services:
         parts.append(Text(""))
     if services:
         parts.append(_services(services, wide=wide, namespaces=namespaces, now=now))
-        parts += [] if wide else [_note(service.name, service.why) for service in services if service.why]
+        parts += [_note(service.name, service.why) for service in services if service.why]
     return Group(*parts)
 
 
@@ -51,13 +51,13 @@ def table_of(*names: str) -> Table:
     """Return an empty table in the style of kubectl's, whose first columns are not wrapped."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in names:
-        table.add_column(name, no_wrap=name in ("TRAINING", "SERVICE", "STATE", "AGE", "NAME"), overflow="fold")
+        table.add_column(name, no_wrap=name in ("", "TRAINING", "SERVICE", "STATE", "AGE", "NAME"), overflow="fold")
     return table
 
 
 def _jobs(jobs: Sequence[Job], *, wide: bool, namespaces: bool, now: datetime | None) -> Table:
     columns = ["TRAINING", "STATE", "PROGRESS", "LOSS", "BEST", "ETA", "GPUS", "AGE"]
-    columns += ["VERSION", "RESTARTS", "NODE", "WHY"] if wide else []
+    columns += ["VERSION", "RESTARTS", "NODE"] if wide else []
     table = table_of(*(["NAMESPACE"] if namespaces else []), *columns)
     for job in jobs:
         status = job.status
@@ -75,13 +75,13 @@ def _jobs(jobs: Sequence[Job], *, wide: bool, namespaces: bool, now: datetime | 
         if wide:
             last = status.attempts[-1] if status.attempts else None
             row += [str(status.model.version) if status.model else "-", str(status.restarts)]
-            row += [(last.node if last else None) or "-", job.why or "-"]
+            row += [(last.node if last else None) or "-"]
         table.add_row(*([job.namespace] if namespaces else []), *row)
     return table
 
 
 def _services(services: Sequence[Service], *, wide: bool, namespaces: bool, now: datetime | None) -> Table:
-    columns = ["SERVICE", "STATE", "VERSION", "NEXT", "REPLICAS", "AGE"] + (["URL", "GRPC", "WHY"] if wide else [])
+    columns = ["SERVICE", "STATE", "VERSION", "NEXT", "REPLICAS", "AGE"] + (["URL", "GRPC"] if wide else [])
     table = table_of(*(["NAMESPACE"] if namespaces else []), *columns)
     for service in services:
         status = service.status
@@ -93,7 +93,7 @@ def _services(services: Sequence[Service], *, wide: bool, namespaces: bool, now:
             status.ready,
             age(service.manifest["metadata"].get("creationTimestamp"), now),
         ]
-        row += [status.url or "-", status.grpc or "-", service.why or "-"] if wide else []
+        row += [status.url or "-", status.grpc or "-"] if wide else []
         table.add_row(*([service.namespace] if namespaces else []), *row)
     return table
 

@@ -43,6 +43,14 @@ class Watched:
         if metrics:
             self.history[progress.epoch] = metrics
 
+    def line_due(self, name: str, phase: str, why: str, status: TrainingJobStatus) -> str | None:
+        """Return the line to print where there is no panel; None where nothing much has changed."""
+        now, line = time.monotonic(), plain_line(name, phase, why, status)
+        if line == self.line or (phase == self.phase and now < self.line_at):
+            return None
+        self.phase, self.line, self.line_at = phase, line, now + _LINE_SECONDS
+        return line
+
     def to_history(self) -> History:
         """Return what was seen as a history."""
         return History(tuple(Epoch(number, metrics) for number, metrics in sorted(self.history.items())))
@@ -66,7 +74,7 @@ def follow_job(
             watched.see(seen.status)
             if show:
                 show(job_panel(seen, watched, ascii_only=is_ascii(console), guess=guess))
-            elif line := _line_due(seen, watched):
+            elif line := watched.line_due(seen.name, seen.phase, seen.why, seen.status):
                 console.print(line, highlight=False, soft_wrap=True)
     return job
 
@@ -153,27 +161,19 @@ def status_panel(
     return Group(*lines)
 
 
-def job_line(job: Job) -> str:
+def plain_line(name: str, phase: str, why: str, status: TrainingJobStatus) -> str:
     """Return a training in one plain line."""
-    progress = job.status.progress
-    parts = [job.name, job.phase]
+    progress = status.progress
+    parts = [name, phase]
     if progress:
         parts += [f"epoch {progress.summary}"] if progress.summary else []
         parts += [f"loss {number(progress.loss)}"] if progress.loss else []
-        name = judge(progress.metrics)
-        parts += [f"{name} {metric(name, progress.metrics[name])}"] if name and name in progress.metrics else []
-        parts += [f"{progress.eta} left"] if progress.eta and job.phase == "Running" else []
-    elif job.why:
-        parts.append(job.why)
+        judged = judge(progress.metrics)
+        parts += [f"{judged} {metric(judged, progress.metrics[judged])}"] if judged else []
+        parts += [f"{progress.eta} left"] if progress.eta and phase == "Running" else []
+    elif why:
+        parts.append(why)
     return "  ".join(parts)
-
-
-def _line_due(job: Job, watched: Watched) -> str | None:
-    now, line = time.monotonic(), job_line(job)
-    if line == watched.line or (job.phase == watched.phase and now < watched.line_at):
-        return None
-    watched.phase, watched.line, watched.line_at = job.phase, line, now + _LINE_SECONDS
-    return line
 
 
 def service_line(service: Service, seconds: float) -> Text:

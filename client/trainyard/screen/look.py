@@ -33,8 +33,8 @@ def look_panel(look: Look) -> RenderableType:
     return Group(*parts)
 
 
-def plan_line(training: Training) -> RenderableType:
-    """Return what is about to be trained, in one line."""
+def plan_line(training: Training, *, here: bool = False) -> RenderableType:
+    """Return what is about to be trained, in one line; `here` means on this machine."""
     spec: Manifest = training.manifest["spec"]
     keras = spec.get("program", {}).get("keras")
     what = f"family {keras['family']}" if keras else next(iter(spec.get("program", {})), "")
@@ -44,6 +44,7 @@ def plan_line(training: Training) -> RenderableType:
     where = f"{pods} pod{'s' if pods > 1 else ''} " + (
         f"with {gpus} GPU{'s' if gpus > 1 else ''}" if gpus else "without GPU"
     )
+    where = "on this machine" if here else where
     facts = [training.name, what, f"up to {epochs} epochs" if epochs else "", where]
     return labelled("training", Text(", ".join(filter(None, facts))))
 
