@@ -88,8 +88,8 @@ def follow_service(service: Service, *, timeout: float | None = None, console: C
             line = service_line(seen, time.monotonic() - began)
             if show:
                 show(line)
-            elif line.plain.partition("  ")[0] + seen.why != last:
-                last = line.plain.partition("  ")[0] + seen.why
+            elif (state := f"{seen.phase} {seen.is_ready} {seen.why}") != last:
+                last = state
                 console.print(line, highlight=False, soft_wrap=True)
     return service
 

@@ -37,7 +37,7 @@ def a_healthy_cluster() -> MemoryCluster:
             "namespace": NAMESPACE,
             "labels": {"app.kubernetes.io/name": "trainyard"},
         },
-        "spec": {"template": {"spec": {"containers": [{"image": "trainyard/operator:0.1.0"}]}}},
+        "spec": {"template": {"spec": {"containers": [{"image": "trainyard/operator:1.2.3"}]}}},
         "status": {"conditions": [{"type": "Available", "status": "True"}]},
     }
     found.put(operator, DEPLOYMENTS)
