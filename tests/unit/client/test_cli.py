@@ -329,7 +329,28 @@ def test_doctor_ends_with_code_3_where_something_is_to_be_fixed(shell: Terminal,
     assert for_programs[0]["level"] == "fix"
 
 
-COMMANDS = ["card", "compare", "curve", "delete", "deploy", "doctor", "download", "import", "list", "logs", "predict", "rerun", "resume", "serve", "show", "suspend", "tensorboard", "train", "version", "watch"]
+COMMANDS = [
+    "card",
+    "compare",
+    "curve",
+    "delete",
+    "deploy",
+    "doctor",
+    "download",
+    "import",
+    "list",
+    "logs",
+    "predict",
+    "rerun",
+    "resume",
+    "serve",
+    "show",
+    "suspend",
+    "tensorboard",
+    "train",
+    "version",
+    "watch",
+]
 
 
 @pytest.mark.parametrize(
