@@ -22,15 +22,18 @@ from trainyard_operator.runtime.health import Health, LoopLag
 from trainyard_operator.runtime.http import application, serve
 from trainyard_operator.runtime.logs import configure
 from trainyard_operator.runtime.metrics import Metrics
+from trainyard_operator.runtime.poller import Poller
 from trainyard_operator.runtime.queue import WorkQueue
 from trainyard_operator.runtime.resync import Resync
 from trainyard_operator.runtime.router import Router, owners_of
 from trainyard_operator.runtime.workers import Workers
-from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader
+from trainyard_operator.serving.model_status import Answer
+from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader, PolledModelStatus, Served
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
 from trainyard_operator.settings import Settings, load
-from trainyard_operator.training.progress_reader import HttpProgressReader
+from trainyard_operator.training.progress import Snapshot
+from trainyard_operator.training.progress_reader import HttpProgressReader, PolledProgress, Trainer, TrainerReader
 from trainyard_operator.training.reconcile import TrainingJobReconciler
 from trainyard_operator.watchers import PARENTS, Watches
 from trainyard_operator.workloads.report import DeliveredEvents
@@ -40,6 +43,8 @@ logger = logging.getLogger(__name__)
 _CHILDREN = (JOB, DEPLOYMENT, POD, SERVICE, CONFIG_MAP, NETWORK_POLICY)
 WATCHED: Mapping[Kind, Mapping[str, str]] = {kind: {MANAGED_BY_LABEL: MANAGED_BY} for kind in _CHILDREN} | {CLAIM: {}}
 """What is watched beside our own resources, by its labels: children, and the claims that pods wait for."""
+_RECHECK_SECONDS = 15.0
+"""Most seconds between two questions to a model server that does not serve its model yet."""
 _WARM_UP = 60.0
 """Seconds after which what is in memory is taken to stay."""
 
@@ -92,21 +97,34 @@ async def run(settings: Settings) -> int:
         ]
         _measure(metrics, watches, reflectors)
         cluster = CachedCluster(server, _cache(watches, reflectors), on_write=lambda child: _progressed(backoff, child))
-        progress = await stack.enter_async_context(HttpProgressReader())
+        http = await stack.enter_async_context(HttpProgressReader())
+        trainers: Poller[Trainer, Snapshot] = Poller(
+            TrainerReader(http, server).ask,
+            queue.add,
+            interval=settings.progress_interval,
+            retry=2 * settings.progress_interval,
+        )
+        servers: Poller[Served, Answer] = Poller(
+            GrpcModelStatusReader().ask,
+            queue.add,
+            interval=_RECHECK_SECONDS,
+            retry=1.0,
+            longest=_RECHECK_SECONDS,
+            is_answer=lambda answer: answer.available,
+        )
         workers = Workers(
             queue=queue,
             reconcilers={
                 "TrainingJob": TrainingJobReconciler(
                     cluster=cluster,
-                    progress=progress,
+                    progress=PolledProgress(trainers),
                     trainer_image=settings.trainer_image,
-                    progress_interval=settings.progress_interval,
                     network_policies=settings.network_policies == "on",
                     delivered=delivered,
                 ),
                 "ModelService": ModelServiceReconciler(
                     cluster=cluster,
-                    model_status=GrpcModelStatusReader(),
+                    model_status=PolledModelStatus(servers),
                     fetch_images=FetchImages(volume=settings.operator_image, store=settings.trainer_image),
                     drain=timedelta(seconds=settings.drain),
                     delivered=delivered,
@@ -136,6 +154,8 @@ async def run(settings: Settings) -> int:
             asyncio.create_task(_work(workers, settings.workers, reflectors), name="workers"),
             asyncio.create_task(resync.run(), name="resync"),
             asyncio.create_task(lag.run(), name="loop lag"),
+            asyncio.create_task(trainers.run(), name="poller of trainers"),
+            asyncio.create_task(servers.run(), name="poller of model servers"),
             *(asyncio.create_task(reflector.run(), name=f"watch of {reflector}") for reflector in reflectors),
         ]
         return await _supervise(asyncio.create_task(watches.run(), name="watches"), parts)

@@ -12,6 +12,7 @@ from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, P
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import Key, Outcome
 from trainyard_operator.serving.model_status import Answer
+from trainyard_operator.serving.model_status_reader import Served
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
 from trainyard_operator.workloads.report import DeliveredEvents
@@ -106,8 +107,8 @@ class FakeModelStatus:
     silent: bool = False
     asked: list[tuple[str, str, int]] = field(default_factory=list)
 
-    async def ask(self, address: str, model: str, version: int) -> Answer:
-        self.asked.append((address, model, version))
+    async def latest(self, key: Key, served: Served) -> Answer:
+        self.asked.append((served.address, served.model, served.version))
         return Answer(False, "UNAVAILABLE: connection refused") if self.silent else Answer(True)
 
 

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from support.fake_cluster import FakeCluster
-from trainyard_api.times import to_rfc3339
+from trainyard_api.times import Clock, to_rfc3339
 from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, JOB, POD, TRAINING_JOB
 from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.runtime.poller import Reading
 from trainyard_operator.runtime.reconciler import Key, Outcome
 from trainyard_operator.training.progress import Snapshot
+from trainyard_operator.training.progress_reader import Trainer, read_log
 from trainyard_operator.training.reconcile import TrainingJobReconciler
 
 NAMESPACE = "team"
@@ -90,14 +92,19 @@ def a_report(**fields: Any) -> Manifest:
 
 @dataclass
 class FakeProgress:
-    """Answers for the training pod, and remembers who was asked."""
+    """Answers for the training pod, or its log does, and remembers who was asked."""
 
+    cluster: FakeCluster
+    clock: Clock
     answer: Snapshot | None = None
     asked: list[str] = field(default_factory=list)
 
-    async def read(self, address: str) -> Snapshot | None:
-        self.asked.append(address)
-        return self.answer
+    async def latest(self, key: Key, trainer: Trainer) -> Reading[Snapshot] | None:
+        self.asked.append(trainer.address)
+        answer = self.answer
+        if answer is None and trainer.prints:
+            answer = await read_log(self.cluster, trainer)
+        return None if answer is None else Reading(answer, self.clock())
 
 
 @dataclass
@@ -105,10 +112,10 @@ class World:
     """A cluster with one namespace, in which tests say what Kubernetes' own controllers and the trainer do."""
 
     cluster: FakeCluster = field(default_factory=FakeCluster)
-    progress: FakeProgress = field(default_factory=FakeProgress)
     now: datetime = START
 
     def __post_init__(self) -> None:
+        self.progress = FakeProgress(self.cluster, lambda: self.now)
         self.restart()
         self.put_config_map("rows", {"rows.csv": "a,churned\n1,yes\n"})
         self.put_claim("models")
@@ -119,7 +126,6 @@ class World:
             cluster=self.cluster,
             progress=self.progress,
             trainer_image="trainer:test",
-            progress_interval=10.0,
             clock=lambda: self.now,
         )
         return self

@@ -12,6 +12,8 @@ import grpc.aio
 
 from trainyard_api.names import GRPC_PORT
 from trainyard_api.tensorflow_serving_pb2 import GetModelStatusRequest, GetModelStatusResponse, ModelSpec, Version
+from trainyard_operator.runtime.poller import Poller
+from trainyard_operator.runtime.reconciler import Key
 from trainyard_operator.serving.model_status import Answer, answer
 from trainyard_operator.workloads.text import clean
 
@@ -20,17 +22,42 @@ _METHOD = "/tensorflow.serving.ModelService/GetModelStatus"
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
 
 
-class ModelStatusReader(Protocol):
-    """Asks pods for the state of a model version."""
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model version that a pod shall serve.
 
-    async def ask(self, address: str, model: str, version: int) -> Answer:
-        """Return what the pod at this IP address says; never raises for a pod that does not."""
+    Attributes:
+        address: The pod's IP address.
+    """
+
+    address: str
+    model: str
+    version: int
+
+
+class ModelStatusSource(Protocol):
+    """Knows what pods say of their models."""
+
+    async def latest(self, key: Key, served: Served) -> Answer | None:
+        """Return what the pod said last, at once; None where it was not asked yet."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
+class PolledModelStatus:
+    """Implements `ModelStatusSource`: pods are asked in the background."""
+
+    poller: Poller[Served, Answer]
+
+    async def latest(self, key: Key, served: Served) -> Answer | None:
+        """See `ModelStatusSource.latest`."""
+        reading = self.poller.latest(key, served)
+        return reading.answer if reading else None
+
+
+@dataclass(frozen=True, slots=True)
 class GrpcModelStatusReader:
-    """Implements `ModelStatusReader`.
+    """Asks one pod.
 
     Attributes:
         deadline: Most seconds for an answer.
@@ -39,10 +66,11 @@ class GrpcModelStatusReader:
     deadline: float = 2.0
     port: int = GRPC_PORT
 
-    async def ask(self, address: str, model: str, version: int) -> Answer:
-        """See `ModelStatusReader.ask`."""
-        host = f"[{address}]" if ":" in address else address
-        request = GetModelStatusRequest(model_spec=ModelSpec(name=model, version=Version(value=version)))
+    async def ask(self, served: Served) -> Answer:
+        """Return what the pod says; never raises for a pod that does not."""
+        host = f"[{served.address}]" if ":" in served.address else served.address
+        model = ModelSpec(name=served.model, version=Version(value=served.version))
+        request = GetModelStatusRequest(model_spec=model)
         async with grpc.aio.insecure_channel(f"{host}:{self.port}", options=_OPTIONS) as channel:
             call = channel.unary_unary(
                 _METHOD,
@@ -53,4 +81,4 @@ class GrpcModelStatusReader:
                 response = cast(GetModelStatusResponse, await call(request, timeout=self.deadline))
             except grpc.aio.AioRpcError as error:
                 return Answer(False, clean(f"{error.code().name}: {error.details()}", 300))
-        return answer(response, version)
+        return answer(response, served.version)

@@ -1,6 +1,5 @@
 """Makes the cluster match a ModelService: observe, parse, plan, apply, compute, report."""
 
-import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,8 +11,7 @@ from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
 from trainyard_operator.serving.apply import ServiceChildren
 from trainyard_operator.serving.events import events, last_events
-from trainyard_operator.serving.model_status import Answer
-from trainyard_operator.serving.model_status_reader import ModelStatusReader
+from trainyard_operator.serving.model_status_reader import ModelStatusSource, Served
 from trainyard_operator.serving.observe import observe
 from trainyard_operator.serving.observed import ObservedService, replicas_of, route_of
 from trainyard_operator.serving.pod import FetchImages
@@ -33,7 +31,6 @@ _RECHECK = 15.0
 """Seconds until something that is missing, and that nobody watches, is looked for again."""
 _SAFETY = 60.0
 """Seconds until a rollout is looked at again, should its watch have missed something."""
-_ASKED_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class ModelServiceReconciler:
     """
 
     cluster: Cluster
-    model_status: ModelStatusReader
+    model_status: ModelStatusSource
     fetch_images: FetchImages
     drain: timedelta = timedelta(seconds=15)
     clock: Clock = utc_now
@@ -122,20 +119,13 @@ class ModelServiceReconciler:
         """
         if target.id == serving_revision(route):
             return {}
-        limit = asyncio.Semaphore(_ASKED_AT_ONCE)
-
-        async def ask(pod: Manifest) -> Answer:
-            async with limit:
-                return await self.model_status.ask(
-                    pods.address(pod), manifest["metadata"]["name"], target.model.version
-                )
-
-        answers = await asyncio.gather(*map(ask, ready))
-        return {
-            pod["metadata"]["name"]: answer.detail
-            for pod, answer in zip(ready, answers, strict=True)
-            if not answer.available
-        }
+        name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+        key, not_serving = Key(MODEL_SERVICE.name, namespace, name), {}
+        for pod in ready:
+            answer = await self.model_status.latest(key, Served(pods.address(pod), name, target.model.version))
+            if answer is None or not answer.available:
+                not_serving[pod["metadata"]["name"]] = answer.detail if answer else "it has not been asked yet"
+        return not_serving
 
     async def _report(self, situation: Situation, before: ModelServiceStatus, after: ModelServiceStatus) -> None:
         again = last_events(before, _promoted(before, situation.route), since=situation.now - EVENT_LIFE)

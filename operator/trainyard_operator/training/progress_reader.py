@@ -8,7 +8,9 @@ import aiohttp
 
 from trainyard_api.names import TRAINER_PORT
 from trainyard_operator.cluster.errors import ApiError
-from trainyard_operator.cluster.port import Cluster, Manifest
+from trainyard_operator.cluster.port import Cluster
+from trainyard_operator.runtime.poller import Poller, Reading
+from trainyard_operator.runtime.reconciler import Key
 from trainyard_operator.training.log_progress import last
 from trainyard_operator.training.pod import CONTAINER
 from trainyard_operator.training.progress import Snapshot, parse
@@ -21,11 +23,26 @@ _MOST_BYTES = 64 * 1024
 _TIMEOUT = 2.0
 
 
-class ProgressReader(Protocol):
-    """Asks a training pod how far it is."""
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """A training pod that can be asked.
 
-    async def read(self, address: str) -> Snapshot | None:
-        """Return what the pod at this IP address answers, or None where it does not, or not in a way we understand."""
+    Attributes:
+        address: Its IP address.
+        prints: Whether it may print its progress instead of serving it, as programs of users' own do.
+    """
+
+    namespace: str
+    pod: str
+    address: str
+    prints: bool
+
+
+class ProgressSource(Protocol):
+    """Knows how far trainers are."""
+
+    async def latest(self, key: Key, trainer: Trainer) -> Reading[Snapshot] | None:
+        """Return what the trainer said last, at once; None where it has not said anything that we understand."""
         ...
 
 
@@ -48,7 +65,7 @@ class HttpProgressReader:
             await self._session.close()
 
     async def read(self, address: str) -> Snapshot | None:
-        """See `ProgressReader.read`."""
+        """Return what the pod at this IP address answers, or None where it does not, or not in a way we understand."""
         host = f"[{address}]" if ":" in address else address
         if self._session is None:
             raise RuntimeError("the reader is not open")
@@ -65,18 +82,40 @@ class HttpProgressReader:
             return None
 
 
-async def read_log(cluster: Cluster, pod: Manifest) -> Snapshot | None:
+async def read_log(cluster: Cluster, trainer: Trainer) -> Snapshot | None:
     """Return what the last such line in the pod's log says, or None where there is none, or no log to be had.
 
     Never raises: progress is not worth failing for, and the next look is seconds away.
     """
-    at = pod["metadata"]
     try:
-        # A node that hangs must not keep a worker for as long as other requests may take.
         async with asyncio.timeout(_LOG_TIMEOUT):
             log = await cluster.log(
-                at["namespace"], at["name"], container=CONTAINER, lines=LINES, most_bytes=_MOST_LOG_BYTES
+                trainer.namespace, trainer.pod, container=CONTAINER, lines=LINES, most_bytes=_MOST_LOG_BYTES
             )
     except (ApiError, TimeoutError):
         return None
     return last(log)
+
+
+@dataclass(frozen=True, slots=True)
+class PolledProgress:
+    """Implements `ProgressSource`: trainers are asked in the background."""
+
+    poller: Poller[Trainer, Snapshot]
+
+    async def latest(self, key: Key, trainer: Trainer) -> Reading[Snapshot] | None:
+        """See `ProgressSource.latest`."""
+        return self.poller.latest(key, trainer)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerReader:
+    """Asks a trainer: by HTTP, and where that gives nothing and its program may print its progress, by its log."""
+
+    http: HttpProgressReader
+    cluster: Cluster
+
+    async def ask(self, trainer: Trainer) -> Snapshot | None:
+        """Return how far the training is, or None where there is no answer."""
+        answer = await self.http.read(trainer.address)
+        return await read_log(self.cluster, trainer) if answer is None and trainer.prints else answer

@@ -16,10 +16,11 @@ from trainyard_operator.training.events import events, last_events
 from trainyard_operator.training.observe import observe
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.progress import Snapshot
-from trainyard_operator.training.progress_reader import ProgressReader, read_log
+from trainyard_operator.training.progress_reader import ProgressSource, Trainer
 from trainyard_operator.training.spec import parse, parse_status
 from trainyard_operator.training.status import TrainingFacts, compute, rejected, seen, stalled_for
 from trainyard_operator.workloads.blockers import Blocker
+from trainyard_operator.workloads.pods import address
 from trainyard_operator.workloads.report import EVENT_LIFE, Change, DeliveredEvents, report
 
 _RECHECK = 15.0
@@ -27,7 +28,7 @@ _RECHECK = 15.0
 _SOON = 1.0
 """Seconds until something that goes away by itself is looked at again."""
 _SAFETY = 60.0
-"""Seconds until a job that is starting is looked at again, should its watch have missed something."""
+"""Seconds until a job that is at work is looked at again, should its watch have missed something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,12 @@ class TrainingJobReconciler:
     """See `runtime.reconciler.Reconciler`.
 
     Attributes:
-        progress_interval: Seconds between two looks at a running trainer.
         network_policies: Whether trainings with several pods are shut to all other pods.
     """
 
     cluster: Cluster
-    progress: ProgressReader
+    progress: ProgressSource
     trainer_image: str
-    progress_interval: float
     network_policies: bool = True
     clock: Clock = utc_now
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
@@ -88,17 +87,18 @@ class TrainingJobReconciler:
         observed, blocker = await children.carry_out(planned, observed)
         ledger = tally(recorded, observed, now=now)
         step = plan(ledger, policy, leaving=observed.leaving, now=now)
-        live = await self._ask(job, observed.pods.get(step.n, {}).get(0)) if step.step == "continue" else None
+        live = await self._progress(job, observed.pods.get(step.n, {}).get(0)) if step.step == "continue" else None
         return TrainingFacts(observed=observed, ledger=ledger, next=step, blocker=blocker, live=live, now=now)
 
-    async def _ask(self, job: TrainingJob, pod: Manifest | None) -> Snapshot | None:
-        if pod is None or not is_training(pod):
+    async def _progress(self, job: TrainingJob, pod: Manifest | None) -> Snapshot | None:
+        if pod is None or not is_training(pod) or not address(pod):
             return None
-        address = pod["status"].get("podIP")
-        answer = await self.progress.read(address) if address else None
-        if answer is None and job.spec.program.container is not None:
-            return await read_log(self.cluster, pod)
-        return answer
+        metadata, prints = pod["metadata"], job.spec.program.container is not None
+        key = Key(TRAINING_JOB.name, metadata["namespace"], job.metadata["name"])
+        reading = await self.progress.latest(
+            key, Trainer(metadata["namespace"], metadata["name"], address(pod), prints=prints)
+        )
+        return reading.answer if reading else None
 
     async def _report(
         self, manifest: Manifest, before: TrainingJobStatus, after: TrainingJobStatus, now: datetime
@@ -119,5 +119,4 @@ class TrainingJobReconciler:
                 wait = (facts.next.at - facts.now).total_seconds() if facts.next.at else 0.0
                 return Outcome(max(wait, _SOON if facts.observed.leaving else 0.1))
             case "continue":
-                training = is_training(facts.observed.pods.get(facts.next.n, {}).get(0))
-                return Outcome(self.progress_interval if training else _SAFETY)
+                return Outcome(_SAFETY)

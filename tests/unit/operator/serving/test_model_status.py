@@ -16,7 +16,7 @@ from trainyard_api.tensorflow_serving_pb2 import (
     Status,
 )
 from trainyard_operator.serving.model_status import Answer
-from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader
+from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader, Served
 
 Handler = Callable[[GetModelStatusRequest, Any], Awaitable[GetModelStatusResponse]]
 
@@ -41,7 +41,7 @@ async def a_server(handler: Handler) -> AsyncIterator[int]:
 
 async def ask(handler: Handler, deadline: float = 5.0) -> Answer:
     async with a_server(handler) as port:
-        return await GrpcModelStatusReader(deadline=deadline, port=port).ask("127.0.0.1", "churn", 7)
+        return await GrpcModelStatusReader(deadline=deadline, port=port).ask(Served("127.0.0.1", "churn", 7))
 
 
 def saying(state: int, version: int = 7, error: str = "") -> Handler:
@@ -92,6 +92,6 @@ async def test_a_pod_that_does_not_listen_is_no_error() -> None:
     async with a_server(saying(ModelVersionStatus.AVAILABLE)) as port:
         pass
 
-    answer = await GrpcModelStatusReader(port=port).ask("127.0.0.1", "churn", 7)
+    answer = await GrpcModelStatusReader(port=port).ask(Served("127.0.0.1", "churn", 7))
 
     assert answer.detail.startswith("UNAVAILABLE")

@@ -107,7 +107,7 @@ async def test_what_a_program_prints_comes_into_the_status() -> None:
         "metrics": {"val_accuracy": "0.93"},
     }
     assert "hunter2" not in json.dumps(world.status())
-    assert (world.status()["phase"], outcome.requeue_after) == ("Running", 10.0)
+    assert (world.status()["phase"], outcome.requeue_after) == ("Running", 60.0)
 
 
 async def test_a_line_that_has_scrolled_away_is_remembered() -> None:
@@ -154,4 +154,4 @@ async def test_a_log_that_cannot_be_read_does_no_harm(failure: ApiError | Timeou
 
     assert world.cluster.calls[5] == ("log", "pods")
     assert "progress" not in world.status()
-    assert (world.status()["phase"], outcome.requeue_after) == ("Running", 10.0)
+    assert (world.status()["phase"], outcome.requeue_after) == ("Running", 60.0)

@@ -88,7 +88,7 @@ async def test_the_progress_of_a_running_trainer_comes_into_the_status() -> None
 
     outcome = await world.reconcile()
 
-    assert outcome.requeue_after == 10.0
+    assert outcome.requeue_after == 60.0
     assert set(world.progress.asked) == {"10.0.0.7"}
     assert world.status()["phase"] == "Running"
     assert world.status()["progress"] == {
