@@ -8,6 +8,7 @@ from trainyard_api.meta import ApiModel, Column, Name, RelativePath, rule, rules
 from trainyard_api.stores import DataUri, SecretRef
 
 Buckets = Annotated[int, Field(ge=2, le=1000000)]
+ColumnType = Literal["number", "category", "date", "text"]
 
 
 class ConfigMapSource(ApiModel):
@@ -96,6 +97,47 @@ class Validation(ApiModel):
         return self.fraction != 0
 
 
+class CsvFormat(ApiModel):
+    """How CSV files are written; what is absent is guessed from their beginning."""
+
+    delimiter: str | None = Field(
+        default=None, min_length=1, max_length=1, description="What stands between two values of a row, such as ;."
+    )
+    quote: str | None = Field(
+        default=None,
+        max_length=1,
+        description='What stands around values that hold a delimiter, " where absent; an empty text: nothing does.',
+    )
+    decimal: Literal[".", ","] | None = Field(
+        default=None, description="The decimal sign of numbers, for columns where the values do not tell."
+    )
+    thousands: Literal[",", ".", " ", "'"] | None = Field(
+        default=None, description="What stands between thousands, for columns where the values do not tell."
+    )
+    encoding: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=40,
+        description="Encoding, by its name in Python, such as windows-1252; where absent UTF-8, or what a byte order "
+        "mark says.",
+    )
+    header: bool | None = Field(
+        default=None, description="Whether the first line has the names of the columns; true where names is absent."
+    )
+    names: list[Column] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=10000,
+        description="The names of the columns, in order: for files without a header, or instead of it.",
+    )
+    missing: list[Annotated[str, Field(max_length=64)]] | None = Field(
+        default=None,
+        max_length=100,
+        description="Texts that stand for a missing value, beside the empty one, instead of NA, N/A, NULL, NaN and "
+        "the others that docs/data.md lists; an empty list: none do.",
+    )
+
+
 class Data(ApiModel):
     """The data set and what its columns mean."""
 
@@ -105,6 +147,21 @@ class Data(ApiModel):
                 "!has(self.features) || !has(self.label) || !(self.label in self.features)",
                 "label cannot be one of the features",
                 ".label",
+            ),
+            rule(
+                "!has(self.exclude) || !has(self.label) || !(self.label in self.exclude)",
+                "the label cannot be one of the excluded columns",
+                ".exclude",
+            ),
+            rule(
+                "!has(self.exclude) || !has(self.features)",
+                "features names all columns to use: leave exclude out",
+                ".exclude",
+            ),
+            rule(
+                "!has(self.csv) || self.format in ['auto', 'csv']",
+                "csv is for format csv: remove it",
+                ".csv",
             ),
             rule(
                 "has(self.label) || self.format == 'directory'",
@@ -152,6 +209,21 @@ class Data(ApiModel):
         description="The columns to predict from, each once; all but the label where absent.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
+    exclude: list[Column] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=10000,
+        description="Columns that are no features, each once; all others are.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    columns: dict[Column, ColumnType] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="What columns hold, where that is not what their values look like: a number, a category (also of "
+        "numbers, such as codes), a date or time, or a text whose words count.",
+    )
+    csv: CsvFormat | None = Field(default=None, description="How CSV files are written, where a guess is wrong.")
     hashing: dict[Column, Buckets] | None = Field(
         default=None,
         min_length=1,
@@ -173,6 +245,9 @@ class Data(ApiModel):
         min_length=1,
         max_length=8,
         description="What stands between the labels of a row in task multilabelClassification, where they are a text.",
+    )
+    drop_unlabelled: bool = Field(
+        default=False, description="Leave out the rows without a label, however many, instead of refusing them."
     )
     max_bad_rows: int = Field(
         default=0,

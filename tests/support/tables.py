@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
+from trainyard_trainer.data.reading import Reading
 from trainyard_trainer.data.source import find
-from trainyard_trainer.data.table import Reading, Table
+from trainyard_trainer.data.table import Table
 
 MLLIB_VECTOR = pa.struct(
     [
@@ -63,4 +64,5 @@ def everything(table: Table) -> tuple[Any, list[list[Any]], list[Any]]:
     raw = [each for shard in table.shards() for each in table.read(shard)]
     texts = [[value for each in raw for value in each.texts[i].to_pylist()] for i in range(len(table.schema.texts))]
     labels = [value for each in raw for value in each.label.to_pylist()]
+    table.bad_rows.finish_unlabelled(len(labels), drop=False)
     return np.concatenate([each.numbers for each in raw]), texts, labels

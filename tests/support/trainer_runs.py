@@ -104,7 +104,7 @@ def write_table(path: Path) -> Path:
             colour = ["red", "green", "blue"][row % 3]
             good = size + (colour == "red") > 0.3
             shown = "" if row % 10 == 3 else f"{weight:.4f}"
-            writer.writerow([f"{size:.4f}", shown, colour, row, "good" if good else "bad"])
+            writer.writerow([f"{size:.4f}", shown, colour, row // 2, "good" if good else "bad"])
     return path
 
 

@@ -1,6 +1,7 @@
 """How a training can end badly. Each error knows its exit code, and says what was expected and what came."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -56,9 +57,21 @@ class ExportFailed(TrainerError):
 
 
 def one_line(error: BaseException | str, limit: int = 1500) -> str:
-    """Return the text of an error on one line, cut to `limit` characters."""
-    text = " ".join(str(error).split())
+    """Return the text of an error on one line, cut to `limit` characters, with nothing in it that is not printable."""
+    text = " ".join(_ESCAPE_CODES.sub("", str(error)).split())
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else _escaped(each) for each in text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _escaped(character: str) -> str:
+    """Return a character as Python writes it; a byte of a file name that is no UTF-8 as that byte."""
+    code = ord(character)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(character)[1:-1]
+
+
+_ESCAPE_CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+"""Colours and the like of terminals, which Keras puts into its messages."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -5,10 +5,11 @@ import math
 from trainyard_trainer.data.dataset import DataSet, open_data_set
 from trainyard_trainer.data.images import ImageReader, ImageShape
 from trainyard_trainer.data.inputs import analyzer_for
+from trainyard_trainer.data.modality import reading_of
 from trainyard_trainer.data.profile import Profile, profile
+from trainyard_trainer.data.reading import Reading
 from trainyard_trainer.data.schema import Column
 from trainyard_trainer.data.source import Source, find, validation_files
-from trainyard_trainer.data.table import Reading
 from trainyard_trainer.devices import usable_memory
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.export.manifest import describe_data
@@ -27,6 +28,9 @@ from trainyard_trainer.trees.memory import require_rows_in_memory
 
 _MAX_CACHE = 4 << 30
 """Data kept in memory takes at most an eighth of the memory there is, and no more than this."""
+
+_LONG = ("features", "classes", "columns")
+_SHOWN_COLUMNS = 500
 
 
 def prepare(run: Run, *, tracker: ProgressTracker, event_log: EventLog) -> Prepared:
@@ -55,6 +59,7 @@ def prepare(run: Run, *, tracker: ProgressTracker, event_log: EventLog) -> Prepa
         cache_bytes=room,
         watch=lambda rows: tracker.step_ended(),
         counter=analyzer_for(run.program, table.schema, data.hashing, image_reader=_image_reader),
+        drop_unlabelled=data.drop_unlabelled,
     )
     if grows_trees(run.program):
         require_rows_in_memory(facts, limit=room)
@@ -104,7 +109,14 @@ def _open(run: Run) -> DataSet:
         validation_column=data.validation.column,
         slices=data.slices or (),
         label_separator=data.label_separator if several_labels else None,
+        label_as="number" if run.program.task == "regression" else "sets" if several_labels else "class",
         max_bad_rows=data.max_bad_rows,
+        exclude=data.exclude or (),
+        columns=data.columns or {},
+        csv=data.csv,
+        drop_unlabelled=data.drop_unlabelled,
+        drops_identifiers=reading_of(run.program) is None,
+        keeps=tuple(data.hashing or ()),
     )
     return open_data_set(source, label=data.label_name, features=data.features, reading=reading)
 
@@ -119,8 +131,15 @@ def _announce(table: DataSet, facts: Profile, event_log: EventLog) -> None:
         "data",
         f"{facts.training_rows:,} rows to train on and {facts.validation_rows:,} to validate with, "
         f"{len(table.schema.features)} features, {'in memory' if facts.kept.training else 'streamed'}",
-        **{name: value for name, value in describe_data(table, facts).items() if name not in ("features", "classes")},
+        **{name: value for name, value in describe_data(table, facts).items() if name not in _LONG},
     )
+    journal.write(
+        "columns",
+        "; ".join(map(str, facts.columns[:_SHOWN_COLUMNS])) + ("; …" if len(facts.columns) > _SHOWN_COLUMNS else ""),
+        columns=[column.to_wire() for column in facts.columns[:_SHOWN_COLUMNS]],
+    )
+    if dropped := table.bad_rows.unlabelled:
+        journal.write("unlabelled-rows", f"{dropped:,} rows without a label are left out", count=dropped)
     if table.bad_rows:
         event_log.write(
             "bad-rows",

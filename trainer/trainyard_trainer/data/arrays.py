@@ -1,6 +1,10 @@
 """NPZ files: numpy's arrays by name, read piece by piece. Pickled objects are refused, because they can run code."""
 
+import lzma
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -9,19 +13,24 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from trainyard_trainer.data.bad_rows import BadRows
-from trainyard_trainer.data.decode import told_apart, unusable
+from trainyard_trainer.data.decode import as_texts, told_apart, trimmed, unusable
 from trainyard_trainer.data.npy import ArrayReader, Header, read_header
 from trainyard_trainer.data.readers import Shard
-from trainyard_trainer.data.schema import Column, Schema, choose, merge
+from trainyard_trainer.data.reading import Reading
+from trainyard_trainer.data.schema import Column, Found, Schema, choose, merge
 from trainyard_trainer.data.source import Source, SourceFile
-from trainyard_trainer.data.table import BATCH_ROWS, RawBatch, Reading
+from trainyard_trainer.data.table import BATCH_ROWS, RawBatch
 from trainyard_trainer.errors import BadInput, one_line
 
 _READ_BYTES = 1 << 20
-_CORRUPT = (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError, pa.ArrowInvalid)
+_CORRUPT = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, ValueError, EOFError, KeyError, TypeError,
+    SyntaxError, NotImplementedError, OverflowError, MemoryError, RecursionError, RuntimeError, tokenize.TokenError,
+    pa.ArrowInvalid,
+)  # fmt: skip
+"""What zipfile and numpy raise of damaged files; RuntimeError: it is encrypted."""
 
 
 class ArrayTable:
@@ -48,7 +57,7 @@ class ArrayTable:
         where = source.location if len(source.files) > 1 else first_file
         kinds = merge((file, _kinds(each)) for file, each in headers.items())
         wanted = None if features is None else [each for name in features for each in _expanded(name, first)]
-        chosen = choose(kinds, label=label, wanted=wanted, where=where, validation=reading.validation_column)
+        chosen = choose(Found(kinds, where), reading, label=label, wanted=wanted)
         if chosen.validation and kinds[chosen.validation] not in ("number", "boolean", "text"):
             raise BadInput(
                 f"data.validation.column names {chosen.validation!r}, which holds {kinds[chosen.validation]}: expected "
@@ -110,10 +119,13 @@ class ArrayTable:
         for name, values in raw.media.items():
             for row in np.flatnonzero(~np.isfinite(values).reshape(len(raw), -1).all(axis=1)):
                 bad[int(row)] = f"the array {name!r} holds a number that is not finite"
-        for row in np.flatnonzero(unusable(raw.label)):
-            bad[int(row)] = f"the label {label!r} is missing or not a number one can use"
         self.bad_rows.add(raw.bad(bad))
-        return raw.without(bad) if bad else raw
+        why = f"the label {label!r} is missing, or no finite number"
+        unlabelled = {int(row): why for row in np.flatnonzero(unusable(raw.label)) if int(row) not in bad}
+        if places := raw.bad(unlabelled):
+            self.bad_rows.add_unlabelled(places[0], len(places))
+        gone = bad | unlabelled
+        return raw.without(gone) if gone else raw
 
     def _check(self, file: str, headers: Mapping[str, Header], first: Mapping[str, Header]) -> None:
         lengths = {name: headers[name].shape[0] for name in sorted(self._arrays)}
@@ -180,8 +192,8 @@ def _texts(values: Any) -> Any:
     if values.dtype == bool:
         values = np.where(values, "true", "false")
     if values.dtype.kind in "uif":
-        return pc.cast(pa.array(values), pa.string())
-    return pa.array(np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values, pa.string())
+        return as_texts(pa.array(values))
+    return trimmed(pa.array(np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values, pa.string()))
 
 
 @contextmanager

@@ -42,14 +42,39 @@ class BadRows:
         self._limit = limit
         self._known: dict[tuple[str, int | None], BadRow] = {}
         self._rows: defaultdict[str, list[int]] = defaultdict(list)
+        self._first_unlabelled: BadRow | None = None
+        self.unlabelled = 0
+        """Rows without a label, as far as the first pass over the data has come."""
+        self._counts_unlabelled = True
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._known) + (self.unlabelled if self._limit else 0)
 
     @property
     def first(self) -> list[str]:
         """What is wrong with the first few."""
-        return [str(each) for each in list(self._known.values())[:_NAMED]]
+        further = [self._first_unlabelled] if self._first_unlabelled and self._limit else []
+        return [str(bad) for bad in [*list(self._known.values())[:_NAMED], *further][:_NAMED]]
+
+    def add_unlabelled(self, first: BadRow, count: int) -> None:
+        """Take in rows without a label. How many there are is worth knowing before they are refused."""
+        if self._counts_unlabelled:
+            self.unlabelled += count
+            self._first_unlabelled = self._first_unlabelled or first
+
+    def finish_unlabelled(self, rows: int, *, drop: bool) -> None:
+        """End the first pass, in which there were so many good rows.
+
+        Raises:
+            BadInput: rows have no label, more than may be left out.
+        """
+        self._counts_unlabelled = False
+        if self._first_unlabelled is None or drop or len(self._known) + self.unlabelled <= self._limit:
+            return
+        raise BadInput(
+            f"{self._first_unlabelled}; {self.unlabelled:,} of {rows + self.unlabelled:,} rows have no label: fill it "
+            "in, or leave them out with data.dropUnlabelled"
+        )
 
     def __contains__(self, place: tuple[str, int | None]) -> bool:
         return place in self._known
@@ -70,7 +95,7 @@ class BadRows:
             self._known[each.file, each.row] = each
             if each.row is not None:
                 self._rows[each.file].append(each.row)
-            if len(self) > self._limit:
+            if len(self._known) > self._limit:
                 raise BadInput(self._too_many())
 
     def _too_many(self) -> str:

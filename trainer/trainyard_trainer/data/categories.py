@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainyard_trainer.data.schema import is_number
+from trainyard_trainer.data.numerals import is_number, looks_like_number
 from trainyard_trainer.errors import BadInput
 
 MISSING, UNKNOWN, FIRST = 0, 1, 2
@@ -17,8 +17,8 @@ MAX_CATEGORIES = 10_000
 class CategoryCounter:
     """Collects the texts of one column while the data streams by."""
 
-    def __init__(self, column: str) -> None:
-        self.column = column
+    def __init__(self, column: str, *, may_be_numbers: bool = False) -> None:
+        self.column, self._may_be_numbers = column, may_be_numbers
         self._codes: dict[str, int] = {"": 0}
         self._counts = np.zeros(1, np.int64)
 
@@ -50,10 +50,18 @@ class CategoryCounter:
         texts = sorted(text for text, count in counted.items() if text and count)
         if not texts:
             raise BadInput(empty_column(self.column))
+        if self._may_be_numbers:
+            return tuple(texts)
         rows = sum(counted[text] for text in texts)
-        numeric = sum(counted[text] for text in texts if is_number(text))
+        numeric = sum(counted[text] for text in texts if looks_like_number(text))
+        if rows / 2 < numeric == rows and not all(map(is_number, texts)):
+            written = next(text for text in texts if not is_number(text))
+            raise BadInput(
+                f"column {self.column!r} holds numbers written as {written!r}: say number in data.columns to read them "
+                "so, category to take them for names, or write them as numbers"
+            )
         if rows / 2 < numeric < rows:
-            odd = next(text for text in texts if not is_number(text))
+            odd = next(text for text in texts if not looks_like_number(text))
             raise BadInput(
                 f"column {self.column!r} has mixed types: {numeric} of its {rows} texts are numbers, but not {odd!r}; "
                 "leave such cells empty where the value is missing, or leave the column out"

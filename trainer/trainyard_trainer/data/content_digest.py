@@ -27,7 +27,7 @@ class ContentDigest:
         self._column("label", rows.label)
         for place, texts in enumerate(rows.texts):
             self._column(f"text {place}", texts)
-        for kind, columns in (("media", rows.media), ("slice", rows.slices)):
+        for kind, columns in (("media", rows.media), ("slice", rows.slices), ("words", rows.words)):
             for name, values in columns.items():
                 self._column(f"{kind} {name}", values)
         if rows.held_back is not None:

@@ -7,9 +7,10 @@ from trainyard_trainer.data.arrays import ArrayTable
 from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.directory import DirectoryTable
 from trainyard_trainer.data.readers import Shard
+from trainyard_trainer.data.reading import Reading
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.source import Source
-from trainyard_trainer.data.table import BATCH_ROWS, RawBatch, Reading, Table
+from trainyard_trainer.data.table import BATCH_ROWS, RawBatch, Table
 from trainyard_trainer.errors import BadInput
 
 
@@ -41,6 +42,9 @@ def open_data_set(
     if source.format in ("npz", "directory"):
         if reading and reading.slices:
             raise BadInput(f"data.slices is for tables, not for format {source.format}: remove it")
+        kinds = set(reading.columns.values()) if reading else set()
+        if kinds - {"category", "number"} or (kinds and source.format == "directory"):
+            raise BadInput(f"data.columns has dates or texts, which are for tables, not for format {source.format}")
         if source.format == "npz":
             return ArrayTable(source, label=label, features=features, reading=reading)
         return DirectoryTable(source, label=label, features=features, reading=reading)

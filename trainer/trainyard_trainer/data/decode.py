@@ -1,12 +1,14 @@
 """What the columns of a file's rows are to training, and which of the rows cannot be used."""
 
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainyard_trainer.data import vectors
+from trainyard_trainer.data import moments, vectors
+from trainyard_trainer.data.numerals import to_numbers
 from trainyard_trainer.data.readers import CORRUPT, StoredBatch
 from trainyard_trainer.data.schema import Column, Schema
 from trainyard_trainer.data.source import SourceFile
@@ -16,11 +18,24 @@ _HELD_BACK, _TRAINED_ON = ["true", "1", "validation", "val"], ["false", "0", "tr
 
 
 class ColumnDecoder:
-    """A batch of rows of a file. `bad` tells what is wrong with some, as far as their columns have been asked for."""
+    """A batch of rows of a file. `bad` tells what is wrong with some, as far as their columns have been asked for.
 
-    def __init__(self, batch: StoredBatch, file: SourceFile, schema: Schema, *, separator: str | None) -> None:
+    `missing` are the texts that stand for a missing value.
+    """
+
+    def __init__(
+        self,
+        batch: StoredBatch,
+        file: SourceFile,
+        schema: Schema,
+        *,
+        separator: str | None,
+        missing: Set[str] = frozenset({""}),
+    ) -> None:
         self._batch, self._file, self._schema, self._separator = batch, file, schema, separator
+        self._missing = missing
         self.bad: dict[int, str] = {}
+        self.unlabelled: dict[int, str] = {}
 
     def column(self, name: str) -> Any:
         """Return a column as it is stored; one that a folder stands for has the same text in every row."""
@@ -30,18 +45,25 @@ class ColumnDecoder:
         return pa.array([constants[name]] * len(self._batch.rows), pa.string())
 
     def texts(self, name: str) -> Any:
-        """Return a column of texts."""
-        return _as_texts(self.column(name))
+        """Return a column as texts without blanks around them, null where missing."""
+        return self._there(trimmed(as_texts(self.column(name))))
+
+    def dates(self, name: str) -> Any:
+        """Return a column of dates as texts, null where missing."""
+        return self._there(trimmed(moments.as_texts(self.column(name))))
 
     def bytes(self, name: str) -> Any:
         """Return a column of bytes."""
-        return pc.cast(self.column(name), pa.binary())
+        column = self.column(name)
+        return pc.cast(pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column, pa.binary())
 
     def numbers(self, column: Column) -> Any:
-        """Return a column of numbers or vectors as float32 [rows, numbers], NaN where missing."""
+        """Return a column of numbers, vectors or dates as float32 [rows, numbers], NaN where missing."""
         values = self.column(column.name)
         if column.kind == "number":
-            return _as_numbers(column.name, values, self._file.name).reshape(-1, 1)
+            return self._as_numbers(column, values).reshape(-1, 1)
+        if column.kind == "date":
+            return self._of_dates(column.name)
         (length,) = column.shape
         if pa.types.is_null(values.type):
             return np.full((len(values), length), np.nan, np.float32)
@@ -52,24 +74,80 @@ class ColumnDecoder:
 
     def label(self) -> Any:
         """Return the labels: texts, numbers (float64) or lists of texts."""
-        name, kind = self._schema.label.name, self._schema.label.kind
-        values = self.column(name)
-        if kind == "texts":
+        label = self._schema.label
+        values = self.column(label.name)
+        if label.kind == "texts":
             return _as_lists(values, self._separator)
-        values = _as_texts(values) if kind == "text" else pc.cast(values, pa.float64(), safe=False)
-        for row in np.flatnonzero(unusable(values)):
-            self._refuse(row, f"the label {name!r} is missing or not a number one can use")
-        return values
+        if label.kind == "text":
+            raw = trimmed(as_texts(values))
+            labels = self._there(raw)
+        else:
+            raw = values
+            labels = self._parsed(label, values) if _is_text(values.type) else pc.cast(values, pa.float64(), safe=False)
+        for row in np.flatnonzero(unusable(labels)):
+            self.unlabelled[int(row)] = self._why_unlabelled(label, raw[int(row)].as_py())
+        return labels
 
     def held_back(self) -> Any:
         """Return which rows are for validation, where there is a column that says it."""
         name = self._schema.validation
         if name is None:
             return None
-        held_back, bad = told_apart(name, _as_texts(self.column(name)))
+        held_back, bad = told_apart(name, trimmed(as_texts(self.column(name))))
         for row, why in bad.items():
             self._refuse(row, why)
         return held_back
+
+    def _there(self, texts: Any) -> Any:
+        if len(self._missing) == 1:
+            return texts
+        return pc.if_else(pc.is_in(texts, pa.array(sorted(self._missing))), None, texts)
+
+    def _as_numbers(self, column: Column, values: Any) -> Any:
+        if pa.types.is_boolean(values.type):
+            values = pc.cast(values, pa.uint8())
+        if _is_text(values.type):
+            values = self._parsed(column, values)
+        try:
+            return pc.cast(values, pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+        except CORRUPT as error:
+            raise BadInput(
+                f"column {column.name!r} has mixed types: {one_line(error)} in {self._file.name}, where numbers were "
+                "before"
+            ) from error
+
+    def _parsed(self, column: Column, values: Any) -> Any:
+        """Return texts as numbers; rows where one is none are bad."""
+        texts = self.texts(column.name)
+        if pa.types.is_boolean(values.type):
+            return pc.cast(values, pa.float64())
+        try:
+            return to_numbers(texts, column.notation)
+        except CORRUPT:
+            odd = misfits(texts, lambda some: to_numbers(some, column.notation))
+        for row in odd:
+            self._refuse(row, f"column {column.name!r}: {one_line(repr(texts[row].as_py()), 50)} is not a number")
+        return to_numbers(pc.if_else(pa.array(np.isin(np.arange(len(texts)), odd)), None, texts), column.notation)
+
+    def _of_dates(self, name: str) -> Any:
+        texts = self.dates(name)
+        numbers, odd = moments.numbers(texts)
+        for row in odd:
+            self._refuse(
+                row,
+                f"column {name!r}: {one_line(repr(texts[row].as_py()), 50)} is no date: expected one such as "
+                "2026-01-31 or 2026-01-31T12:00:00",
+            )
+        return numbers
+
+    def _why_unlabelled(self, label: Column, raw: Any) -> str:
+        name = label.name
+        if isinstance(raw, str) and raw in self._missing - {""}:
+            return (
+                f"the label {name!r} is {raw!r}, which counts as missing (where {raw!r} is a class, list in "
+                "data.csv.missing what else stands for a missing value)"
+            )
+        return f"the label {name!r} is {'missing' if raw is None or raw == '' else f'{raw!r}, not a finite number'}"
 
     def _refuse(self, row: Any, why: str) -> None:
         self.bad.setdefault(int(row), why)
@@ -77,10 +155,10 @@ class ColumnDecoder:
 
 def told_apart(name: str, column: Any) -> tuple[Any, dict[int, str]]:
     """Return which rows a column of texts chooses for validation, and what is wrong where it does not tell."""
-    texts = pc.utf8_lower(pc.fill_null(column, ""))
+    texts = pc.replace_substring_regex(pc.utf8_lower(pc.fill_null(column, "")), r"^([01])\.0+$", r"\1")
     held_back, known = (
-        pc.is_in(texts, pa.array(each)).to_numpy(zero_copy_only=False)
-        for each in (_HELD_BACK, _HELD_BACK + _TRAINED_ON)
+        pc.is_in(texts, pa.array(words)).to_numpy(zero_copy_only=False)
+        for words in (_HELD_BACK, _HELD_BACK + _TRAINED_ON)
     )
     return held_back, {
         int(row): f"column {name!r} says {texts[row].as_py()!r}, which does not tell whether the row is for "
@@ -99,22 +177,42 @@ def unusable(label: Any) -> Any:
     return bad.to_numpy(zero_copy_only=False)
 
 
-def _as_numbers(name: str, column: Any, file: str) -> Any:
-    if pa.types.is_boolean(column.type):
-        column = pc.cast(column, pa.uint8())
+def misfits(column: Any, cast: Any, first: int = 0) -> list[int]:
+    """Return which values cannot be cast: halves that can be are done with."""
     try:
-        return pc.cast(column, pa.float32(), safe=False).to_numpy(zero_copy_only=False)
-    except CORRUPT as error:
-        raise BadInput(
-            f"column {name!r} has mixed types: {one_line(error)} in {file}, where numbers were before"
-        ) from error
+        cast(column)
+    except CORRUPT:
+        if len(column) == 1:
+            return [first]
+        half = len(column) // 2
+        return misfits(column[:half], cast, first) + misfits(column[half:], cast, first + half)
+    return []
 
 
-def _as_texts(column: Any) -> Any:
-    return pc.cast(column, pa.string())
+def as_texts(column: Any) -> Any:
+    """Return a column as texts that tell its values apart: all digits of a number, whole ones without a fraction."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not pa.types.is_floating(column.type):
+        return pc.cast(column, pa.string())
+    whole = pc.and_(pc.is_finite(column), pc.and_(pc.equal(column, pc.round(column)), pc.less(pc.abs(column), 2.0**63)))
+    whole = pc.fill_null(whole, False)
+    integers = pc.cast(pc.cast(pc.if_else(whole, column, None), pa.int64()), pa.string())
+    texts = pc.if_else(whole, integers, pc.cast(column, pa.string()))
+    return pc.if_else(pc.fill_null(pc.is_nan(column), True), None, texts)
+
+
+def trimmed(texts: Any) -> Any:
+    """Return texts without blanks around them: those of ASCII, which the served graph takes off as well."""
+    return pc.ascii_trim_whitespace(texts)
+
+
+def _is_text(type_: Any) -> bool:
+    value = type_.value_type if pa.types.is_dictionary(type_) else type_
+    return pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)
 
 
 def _as_lists(column: Any, separator: str | None) -> Any:
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         return pc.cast(column, pa.list_(pa.string()))
-    return pc.split_pattern(_as_texts(column), separator)
+    return pc.split_pattern(as_texts(column), separator)

@@ -13,10 +13,12 @@ import pyarrow.compute as pc
 
 from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.labels import class_name
+from trainyard_trainer.data.numerals import is_number
 from trainyard_trainer.data.readers import Shard
-from trainyard_trainer.data.schema import Schema, choose, is_number
+from trainyard_trainer.data.reading import Reading
+from trainyard_trainer.data.schema import Found, Schema, choose
 from trainyard_trainer.data.source import Source, SourceFile
-from trainyard_trainer.data.table import BATCH_ROWS, RawBatch, Reading
+from trainyard_trainer.data.table import BATCH_ROWS, RawBatch
 from trainyard_trainer.errors import BadInput, listed
 
 SHARD_FILES = 128
@@ -55,10 +57,10 @@ class DirectoryTable:
         self.bad_rows = BadRows(reading.max_bad_rows)
         self._held_back = frozenset(self.validation.files if self.validation else ())
         self._kind = _kind_of(source, self.validation)
-        folders = {_folder(each) for each in (*source.files, *self._held_back)}
-        numbers = all(is_number(each) and class_name(float(each)) == each for each in folders)
+        folders = {_folder(file) for file in (*source.files, *self._held_back)}
+        numbers = all(is_number(folder) and class_name(float(folder)) == folder for folder in folders)
         kinds = {self._kind.feature: self._kind.holds, label: "number" if numbers else "text"}
-        self.schema: Schema = choose(kinds, label=label, wanted=features, where=source.location)
+        self.schema: Schema = choose(Found(kinds, source.location), reading, label=label, wanted=features)
 
     def shards(self) -> list[Shard]:
         """Return the files in groups, in a fixed order: those to validate with, of another folder, come last."""

@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from trainyard_trainer.data.bad_rows import BadRow, BadRows
 from trainyard_trainer.data.examples import Malformed, Values, parse
-from trainyard_trainer.data.readers import Shard, StoredBatch
+from trainyard_trainer.data.readers import Reader, Shard, StoredBatch
 from trainyard_trainer.data.source import SourceFile
 from trainyard_trainer.data.tfrecord import READ_BYTES, Records, open_records, read_records
 
 _LISTS = ("vector", "texts")
 
 
-class ExampleReader:
+class ExampleReader(Reader):
     """A feature with one value in every record is a column of numbers or texts, one with several a list of them."""
 
     def __init__(self, filesystem: Any, bad_rows: BadRows) -> None:
@@ -31,7 +31,7 @@ class ExampleReader:
         features = _parsed(records, None)[1]
         return pa.schema([(name, _type(values)) for name, values in sorted(features.items())])
 
-    def settle(self, kinds: Mapping[str, str]) -> None:
+    def settle(self, kinds: Mapping[str, str], identities: Sequence[str] = ()) -> None:
         """Take in whether each column is a list."""
         self._kinds = kinds
 

@@ -1,6 +1,8 @@
 """What a label column means: classes in a fixed order, or numbers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pyarrow.compute as pc
 from trainyard_api.program import Task
 from trainyard_trainer.data.decode import unusable
 from trainyard_trainer.data.label_sets import LabelSetCounter, LabelSets
+from trainyard_trainer.data.numerals import is_number, looks_like_number
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput, listed
 
@@ -74,7 +77,7 @@ class ClassCounter:
 
     def encoded(self, kept: Any) -> Any:
         """Return kept labels as the indices of their classes."""
-        place = {value: index for index, value in enumerate(sorted(self._codes))}
+        place = {value: index for index, value in enumerate(in_order(self._codes))}
         return np.array([place[value] for value in self._codes], np.int32)[kept]
 
     def finish(self, task: str) -> ClassLabels:
@@ -83,7 +86,7 @@ class ClassCounter:
         Raises:
             BadInput: their number does not fit the task.
         """
-        values = sorted(self._codes)
+        values = in_order(self._codes)
         named = tuple(class_name(value) for value in values)
         if len(values) < 2:
             raise BadInput(
@@ -97,7 +100,8 @@ class ClassCounter:
                     "it; add rows of it to train on, or remove those"
                 )
         if task == "binaryClassification" and len(values) != 2:
-            wrong = "regression" if len(values) > 50 and isinstance(values[0], float) else "multiclassClassification"
+            numbers = all(is_number(name) for name in named)
+            wrong = "regression" if len(values) > 50 and numbers else "multiclassClassification"
             raise BadInput(
                 f"task binaryClassification expects a label with two values, but {self._label!r} has {len(values)} "
                 f"({listed(named, 5)}): use task {wrong}, or name another column in data.label"
@@ -115,9 +119,13 @@ class NumberTally:
     def codes(self, rows: RawBatch) -> Any:
         """Return one class for all rows, after checking that each is a number."""
         if pa.types.is_string(rows.label.type):
+            first = _first(rows.label)
+            remedy = "use task binaryClassification or multiclassClassification"
+            if looks_like_number(first):
+                remedy = "to read them as numbers, say number in data.columns"
             raise BadInput(
                 f"task regression expects a label that holds numbers, but {self._label!r} holds texts such as "
-                f"{_first(rows.label)!r}: use task binaryClassification or multiclassClassification"
+                f"{first!r}: {remedy}"
             )
         _refuse_missing(rows, self._label)
         return np.zeros(len(rows), np.int64)
@@ -179,6 +187,14 @@ class Tally:
 def class_name(value: Any) -> str:
     """Return a class as clients see it: texts as they are, whole numbers without a fraction."""
     return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def in_order(values: Iterable[Any]) -> list[Any]:
+    """Return classes sorted: by number where all are numbers, else by text."""
+    every = list(values)
+    if all(not isinstance(value, str) or is_number(value) for value in every):
+        return sorted(every, key=lambda value: (Decimal(str(value).strip()), str(value)))
+    return sorted(every)
 
 
 def _refuse_missing(rows: RawBatch, label: str) -> None:

@@ -1,27 +1,37 @@
 """Reads Parquet files, row group by row group."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow.dataset as pa_dataset
 
-from trainyard_trainer.data.readers import Shard, StoredBatch, check_columns
+from trainyard_trainer.data.file_signatures import SNIFFED_BYTES, foreign_format
+from trainyard_trainer.data.readers import Reader, Shard, StoredBatch, check_columns
 from trainyard_trainer.data.source import SourceFile
+from trainyard_trainer.errors import BadInput
+
+_MAGIC = b"PAR1"
 
 
-class ParquetReader:
+class ParquetReader(Reader):
     """Parquet brings its types along, and has no bad rows of its own: a damaged file cannot be read at all."""
 
     def __init__(self, filesystem: Any) -> None:
         self._filesystem = filesystem
+        self.index: frozenset[str] = frozenset()
 
     def inspect(self, file: SourceFile) -> Any:
         """Return the Arrow schema of a file."""
-        return self._fragment(file).physical_schema
-
-    def settle(self, kinds: Mapping[str, str]) -> None:
-        """Do nothing."""
+        with self._filesystem.open_input_stream(file.path, compression=None) as stream:
+            start = bytes(stream.read(SNIFFED_BYTES))
+        if not start.startswith(_MAGIC):
+            what, remedy = foreign_format(start) or ("no Parquet file, or damaged at its beginning", "write it again")
+            raise BadInput(f"{file.name} is {what}, not Parquet: {remedy}")
+        schema = self._fragment(file).physical_schema
+        self.index |= frozenset(_pandas_index(schema.metadata or {}))
+        return schema
 
     def shards(self, file: SourceFile) -> Iterator[Shard]:
         """Yield the row groups of a file."""
@@ -45,3 +55,12 @@ class ParquetReader:
         checked = pa_dataset.ParquetFragmentScanOptions(page_checksum_verification=True)
         format_ = pa_dataset.ParquetFileFormat(default_fragment_scan_options=checked)
         return format_.make_fragment(file.path, self._filesystem)
+
+
+def _pandas_index(metadata: Mapping[bytes, bytes]) -> list[str]:
+    """Return the columns that pandas wrote for the index of a frame."""
+    try:
+        columns = json.loads(metadata.get(b"pandas", b"{}")).get("index_columns", [])
+    except (ValueError, AttributeError):
+        return []
+    return [name for name in columns if isinstance(name, str)]

@@ -10,6 +10,7 @@ import numpy as np
 from trainyard_api.program import Task
 from trainyard_trainer.data.bad_rows import UnreadableRows
 from trainyard_trainer.data.batch import EncodedBatch, gather
+from trainyard_trainer.data.columns import ColumnUse, column_uses
 from trainyard_trainer.data.content_digest import ContentDigest
 from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.inputs import FeatureAnalyzer, FeatureStatistics
@@ -64,6 +65,11 @@ class Profile:
         return self.training_rows + self.validation_rows
 
     @property
+    def columns(self) -> tuple[ColumnUse, ...]:
+        """What each column was taken for."""
+        return column_uses(self.schema, self.features)
+
+    @property
     def digest(self) -> str:
         """A digest of everything the model's input depends on: it differs where a checkpoint would not fit."""
         described = repr((self.schema, self.labels, self.shard_rows)).encode()
@@ -93,6 +99,7 @@ def profile(
     cache_bytes: int,
     watch: Callable[[int], None],
     counter: FeatureAnalyzer | None = None,
+    drop_unlabelled: bool = False,
 ) -> Profile:
     """Read all rows once, for features of a table where no counter of others is given.
 
@@ -102,7 +109,8 @@ def profile(
         BadInput: the rows cannot be learnt from; the message says why and what to change.
     """
     counter = counter or TableAnalyzer(table.schema)
-    return _Pass(table, task, counter, Splitter(fraction, seed), cache_bytes).run(fraction, watch)
+    whole_pass = _Pass(table, task, counter, Splitter(fraction, seed), cache_bytes)
+    return whole_pass.run(fraction, watch, drop_unlabelled=drop_unlabelled)
 
 
 def rows_in(size: int, row_bytes: int, *, most: int) -> int:
@@ -120,7 +128,7 @@ class _Pass:
         self._runs, self._content = LabelRunCounter(), ContentDigest()
         self._caches = {False: _Cache(cache_bytes), True: _Cache(cache_bytes // 4)}
 
-    def run(self, fraction: float, watch: Callable[[int], None]) -> Profile:
+    def run(self, fraction: float, watch: Callable[[int], None], *, drop_unlabelled: bool) -> Profile:
         masks, rows = [], 0
         batch_rows = rows_in(_BATCH_BYTES, self._features.row_bytes, most=BATCH_ROWS)
         for shard in self._table.shards():
@@ -131,6 +139,7 @@ class _Pass:
                 watch(rows)
             masks.append(np.concatenate(parts))
             self._runs.end()
+        self._table.bad_rows.finish_unlabelled(rows, drop=drop_unlabelled)
         if not rows:
             raise BadInput(f"{self._table.source.location} has a header but no rows: expected at least two")
         held_back = sum(int(mask.sum()) for mask in masks)

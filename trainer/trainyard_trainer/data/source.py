@@ -8,10 +8,11 @@ from urllib.parse import unquote
 
 import pyarrow.fs as pa_fs
 
+from trainyard_trainer.data.file_signatures import SNIFFED_BYTES
 from trainyard_trainer.data.tfrecord import is_record_file, open_records
-from trainyard_trainer.errors import BadInput, did_you_mean, listed
+from trainyard_trainer.errors import BadInput, did_you_mean, listed, one_line
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.faults import NO_BUCKET, explained
+from trainyard_trainer.stores.faults import NO_BUCKET, explained, fault
 from trainyard_trainer.stores.filesystems import open_location
 from trainyard_trainer.stores.uri import shown
 
@@ -22,7 +23,7 @@ _SUFFIXES: dict[str, Format] = {
     ".tfrecord": "tfrecord", ".tfrecords": "tfrecord", ".tfrec": "tfrecord",
 }  # fmt: skip
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
-_PARQUET_MAGIC = b"PAR1"
+_PARQUET_MAGIC, _ZIP_MAGIC = b"PAR1", b"PK\x03\x04"
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -84,7 +85,13 @@ def find(
     access = access or Access({})
     with explained(location, access):
         filesystem, root = open_location(location, access)
-        return _find(filesystem, root, shown(location), declared, require_success=require_success)
+        try:
+            return _find(filesystem, root, shown(location), declared, require_success=require_success)
+        except UnicodeDecodeError as error:
+            name = bytes(error.object).decode("utf-8", "backslashreplace").removeprefix(f"{root.rstrip('/')}/")
+            raise BadInput(
+                f"{shown(location)} holds a file or folder whose name is not UTF-8: {name}; rename it"
+            ) from error
 
 
 def _find(
@@ -209,10 +216,18 @@ def _of_one_format(
 
 
 def _format_by_content(filesystem: Any, file: SourceFile) -> Format:
-    with open_records(filesystem, file.path) as stream:
-        start = stream.read(16)
+    try:
+        with open_records(filesystem, file.path) as stream:
+            start = bytes(stream.read(SNIFFED_BYTES))
+    except OSError as error:
+        # Arrow reports a damaged file as an OSError without a number; one with a number is the system's.
+        if error.errno is not None or fault(error, file.name):
+            raise
+        raise BadInput(f"cannot read {file.name}: {one_line(error)}; correct the file, or leave it out") from error
     if start.startswith(_PARQUET_MAGIC):
         return "parquet"
+    if start.startswith(_ZIP_MAGIC) and b".npy" in start:
+        return "npz"
     return "tfrecord" if is_record_file(start) else "csv"
 
 

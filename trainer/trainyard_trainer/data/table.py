@@ -6,36 +6,35 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trainyard_trainer.data import vectors
 from trainyard_trainer.data.bad_rows import BadRow, BadRows
 from trainyard_trainer.data.categories import empty_column
 from trainyard_trainer.data.csv_files import CsvReader
-from trainyard_trainer.data.decode import ColumnDecoder
+from trainyard_trainer.data.decode import ColumnDecoder, as_texts, trimmed
 from trainyard_trainer.data.example_files import ExampleReader
+from trainyard_trainer.data.identifiers import why_identifier
+from trainyard_trainer.data.numerals import PLAIN, Notation, alike, is_number, looks_like_number, notations
 from trainyard_trainer.data.parquet_files import ParquetReader
 from trainyard_trainer.data.readers import Reader, Shard, StoredBatch, blaming
-from trainyard_trainer.data.schema import Column, choose, fits, is_number, kind_of, merge, mixed_types
+from trainyard_trainer.data.reading import Reading
+from trainyard_trainer.data.schema import (
+    Column,
+    Found,
+    LeftOut,
+    Schema,
+    choose,
+    fits,
+    kind_of,
+    merge,
+    mixed_types,
+)
 from trainyard_trainer.data.source import Source, SourceFile
 from trainyard_trainer.errors import BadInput, one_line
 
 BATCH_ROWS = 16_384
 _INSPECTED_FILES = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How to read a data set, beside its label and features.
-
-    `validation` are files whose rows are all held back, `validation_column` says it of each row. `slices` are columns
-    to tell the metrics by. With a `label_separator` a row has any number of labels.
-    """
-
-    validation: Source | None = None
-    validation_column: str | None = None
-    slices: Sequence[str] = ()
-    label_separator: str | None = None
-    max_bad_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,8 @@ class RawBatch:
     `first_row` counts from the beginning of the shard, without rows that were left out, and `rows` are the numbers of
     the rows in their file. `media` holds, by name, columns of bytes (Arrow) or arrays (numpy, one entry a row).
     `files` names the file of each row where each has one of its own. `held_back` tells the validation rows where the
-    data say so. `slices` holds, by name, texts (Arrow) by which the metrics are told.
+    data say so. `slices` holds, by name, texts (Arrow) by which the metrics are told, `words` those of which the words
+    count, and `dates` those whose numbers are among `numbers`.
     """
 
     file: str
@@ -58,6 +58,8 @@ class RawBatch:
     rows: Any = None
     held_back: Any = None
     slices: Mapping[str, Any] = field(default_factory=dict)
+    words: Mapping[str, Any] = field(default_factory=dict)
+    dates: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -94,6 +96,8 @@ class RawBatch:
             rows=None if self.rows is None else self.rows[keep],
             held_back=None if self.held_back is None else self.held_back[keep],
             slices={name: kept(each) for name, each in self.slices.items()},
+            words={name: kept(texts) for name, texts in self.words.items()},
+            dates={name: kept(texts) for name, texts in self.dates.items()},
         )
 
 
@@ -114,21 +118,28 @@ class Table:
         if self.validation:
             self._files += [(each, True) for each in self.validation.files]
         self._readers = {held_back: self._reader(held_back) for _, held_back in self._files}
-        kinds = merge(self._inspect(*each) for each in self._inspected())
+        free = self._reading.free_text_columns | ({label} if self._reading.label_as == "class" else frozenset())
+        kinds = merge((self._inspect(*each) for each in self._inspected()), free)
         kinds |= _partition_kinds(each for each, _ in self._files)
         self._kinds, self._fitting = kinds, pa.schema([])
-        for reader in self._readers.values():
-            reader.settle(kinds)
-        schema = choose(
+        reader = next(iter(self._readers.values()))
+        found = Found(
             kinds,
-            label=label,
-            wanted=features,
-            where=source.location if len(source.files) > 1 else source.files[0].name,
-            validation=self._reading.validation_column,
-            slices=self._reading.slices,
-            several_labels=self._reading.label_separator is not None,
+            source.location if len(source.files) > 1 else source.files[0].name,
+            unnamed=reader.unnamed,
+            index=reader.index,
+            headless=reader.headless,
         )
-        self.schema = replace(schema, features=tuple(map(self._with_length, schema.features)))
+        self.schema = choose(found, self._reading, label=label, wanted=features)
+        for each in self._readers.values():
+            each.settle(kinds, self.schema.identities)
+        if features is None and self._reading.drops_identifiers:
+            self.schema = self._without_identifiers(self.schema)
+        self.schema = replace(
+            self.schema,
+            label=self._with_notation(self.schema.label),
+            features=tuple(self._with_length(self._with_notation(column)) for column in self.schema.features),
+        )
 
     def shards(self) -> list[Shard]:
         """Return the pieces of the table, in a fixed order."""
@@ -151,7 +162,8 @@ class Table:
     def _reader(self, held_back: bool) -> Reader:
         source = self.validation if held_back and self.validation else self.source
         if source.format == "csv":
-            return CsvReader(source, self.bad_rows, tolerant=self._reading.max_bad_rows > 0)
+            tolerant = self._reading.max_bad_rows > 0
+            return CsvReader(source, self.bad_rows, tolerant=tolerant, settings=self._reading.csv)
         if source.format == "tfrecord":
             return ExampleReader(source.filesystem, self.bad_rows)
         return ParquetReader(source.filesystem)
@@ -183,6 +195,77 @@ class Table:
         """Return whether all rows of a file are for validation, or none are, or that the file does not decide it."""
         return None if self.validation is None else file in self.validation.files
 
+    def _without_identifiers(self, schema: Schema) -> Schema:
+        """Return the features without those that tell rows apart, as far as the first rows tell."""
+        partition = dict(self._files[0][0].partition)
+        names = [
+            column.name
+            for column in schema.features
+            if column.kind in ("text", "number")
+            and column.name not in (*self._reading.columns, *self._reading.keeps, *partition, *schema.slices)
+        ]
+        if not (sample := self._first_rows(names)):
+            return schema
+        left_out = {}
+        for name in names:
+            values, missing = sample.columns.column(name), self._readers[False].missing
+            if not pa.types.is_integer(values.type) and not pa.types.is_floating(values.type):
+                texts = trimmed(as_texts(values))
+                values = texts.filter(pc.invert(pc.is_in(texts, pa.array(sorted(missing)))))
+            if why := why_identifier(name, values, sample.rows):
+                left_out[name] = LeftOut(name, why)
+        kept = [column for column in schema.features if column.name not in left_out]
+        if not kept:  # a table of a number only may have them in order
+            left_out = {name: column for name, column in left_out.items() if name in schema.texts}
+            kept = [column for column in schema.features if column.name not in left_out]
+        if not kept:
+            reasons = "; ".join(f"{column.name!r}: {column.why}" for column in left_out.values())
+            raise BadInput(f"there is no column to learn from beside the label {schema.label.name!r} ({reasons})")
+        return replace(schema, features=tuple(kept), left_out=(*schema.left_out, *left_out.values()))
+
+    def _first_rows(self, names: Sequence[str]) -> StoredBatch | None:
+        """Return the first rows of the data, a batch of them."""
+        if not names:
+            return None
+        shards = (shard for file, held_back in self._files for shard in self._shards(file, held_back))
+        return next((batch for shard in shards for batch in self._batches(shard, names, BATCH_ROWS)), None)
+
+    def _with_notation(self, column: Column) -> Column:
+        """Return a column of numbers with how they are written."""
+        if column.kind != "number":
+            return column
+        reader = self._readers[False]
+        if example := reader.ambiguous(column.name):
+            raise BadInput(
+                f"column {column.name!r} holds numbers such as {example!r}, which can be read in two ways: say which "
+                "with data.csv.decimal or data.csv.thousands"
+            )
+        for other in self._readers.values():
+            if other.notation(column.name) not in (reader.notation(column.name), PLAIN):
+                raise BadInput(
+                    f"column {column.name!r} has numbers written with {other.notation(column.name)} in "
+                    f"data.validation.uri, and with {reader.notation(column.name)} before; make them alike"
+                )
+        declared = self._kinds[column.name] == "text" and column.name in self._reading.columns
+        return replace(column, notation=self._guessed(column.name) if declared else reader.notation(column.name))
+
+    def _guessed(self, name: str) -> Notation:
+        """Return how numbers are written in a column of texts that is said to hold some."""
+        sample = self._first_rows([name])
+        column = trimmed(as_texts(sample.columns.column(name))) if sample else pa.array([], pa.string())
+        texts = [text for text in pc.unique(column).to_pylist() if text and text not in self._readers[False].missing]
+        numeric = [text for text in texts if looks_like_number(text)]
+        found = notations(numeric) if numeric else [PLAIN]
+        if not found or (not numeric and texts):
+            raise BadInput(
+                f"data.columns says that {name!r} is a number, but it holds {texts[0]!r}: write all in one notation, "
+                "or leave it out with data.exclude"
+            )
+        if not alike(numeric, found):
+            settings = self._reading.csv
+            found = [each for each in found if settings and each.decimal == settings.decimal] or found
+        return found[0]
+
     def _with_length(self, column: Column) -> Column:
         if column.kind != "vector":
             return column
@@ -196,7 +279,10 @@ class Table:
 
     def _raw(self, batch: StoredBatch, file: SourceFile, first_row: int, held_back: bool | None) -> RawBatch:
         self._check_kinds(batch, file)
-        stored = ColumnDecoder(batch, file, self.schema, separator=self._reading.label_separator)
+        reader = self._readers[bool(held_back)]
+        stored = ColumnDecoder(
+            batch, file, self.schema, separator=self._reading.label_separator, missing=reader.missing
+        )
         numbers = [stored.numbers(each) for each in self.schema.dense]
         raw = RawBatch(
             file=file.name,
@@ -208,15 +294,19 @@ class Table:
             rows=batch.rows,
             held_back=stored.held_back() if held_back is None else np.full(len(batch.rows), held_back),
             slices={name: stored.texts(name) for name in self.schema.slices},
+            words={name: stored.texts(name) for name in self.schema.words},
+            dates={column.name: stored.dates(column.name) for column in self.schema.features if column.kind == "date"},
         )
         self.bad_rows.add(raw.bad(stored.bad))
-        bad = {*stored.bad, *self.bad_rows.among(file.name, batch.rows)}
+        if unlabelled := raw.bad({row: why for row, why in stored.unlabelled.items() if row not in stored.bad}):
+            self.bad_rows.add_unlabelled(unlabelled[0], len(unlabelled))
+        bad = {*stored.bad, *stored.unlabelled, *self.bad_rows.among(file.name, batch.rows)}
         return raw.without(bad) if bad else raw
 
     def _check_kinds(self, batch: StoredBatch, file: SourceFile) -> None:
         """Refuse a file that was not inspected at the beginning and holds something else."""
         stored = batch.columns.schema
-        if stored.equals(self._fitting):  # as nearly all batches are
+        if self._readers[False].settles_types or stored.equals(self._fitting):  # as nearly all batches are
             return
         names = set(stored.names)
         for column in (*self.schema.features, self.schema.label):

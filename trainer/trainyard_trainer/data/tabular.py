@@ -80,7 +80,11 @@ class TableAnalyzer:
         self._schema = schema
         self._tally = Tally(len(schema.numbers))
         self._texts = [
-            HashCounter(name, hashing[name]) if name in hashing else CategoryCounter(name) for name in schema.texts
+            HashCounter(column.name, hashing[column.name])
+            if column.name in hashing
+            else CategoryCounter(column.name, may_be_numbers=column.declared)
+            for column in schema.features
+            if column.kind == "text"
         ]
         self._slots: list[Any] = []
         self.row_bytes = 4 * (len(schema.numbers) + len(schema.texts))

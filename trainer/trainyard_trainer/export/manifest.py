@@ -92,7 +92,10 @@ def describe_data(table: DataSet, profile: Profile) -> dict[str, Any]:
         "validationRows": profile.validation_rows,
         "label": profile.schema.label.name,
         "features": [feature.name for feature in profile.schema.features],
+        "columns": [column.to_wire() for column in profile.columns],
     }
+    if table.bad_rows.unlabelled:
+        described["unlabelledRows"] = table.bad_rows.unlabelled
     if not isinstance(labels, NumberLabels):
         described["classes"] = list(labels.names)
     if other := table.validation:

@@ -71,7 +71,9 @@ def _sample(name: str, tensor: Mapping[str, Any]) -> Any:
 
 
 def _data(data: Mapping[str, Any]) -> Iterator[str]:
-    yield from _table("", "", [(name, value) for name, value in data.items() if name not in ("features", "label")])
+    yield from _table(
+        "", "", [(name, value) for name, value in data.items() if name not in ("features", "label", "columns")]
+    )
 
 
 def _quality(manifest: Mapping[str, Any]) -> Iterator[str]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from trainyard_trainer.data.dataset import DataSet, open_data_set
+from trainyard_trainer.data.reading import Reading
 from trainyard_trainer.data.source import find, validation_files
-from trainyard_trainer.data.table import RawBatch, Reading
+from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput
 
 COUNT = 10
@@ -216,7 +217,7 @@ def test_rows_without_a_label_or_with_pixels_that_are_no_numbers_are_left_out_as
 
     assert data_set.bad_rows.first == [
         "row 2 of t.npz: the array 'map' holds a number that is not finite",
-        "row 7 of t.npz: the label 'label' is missing or not a number one can use",
+        "row 7 of t.npz: the label 'label' is missing, or no finite number",
     ]
     with pytest.raises(BadInput, match=r"row 2 of t.npz: .*allow some to be left out with data.maxBadRows"):
         read(open_arrays(tmp_path / "t.npz"))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from support.tables import everything, open_table
-from trainyard_trainer.data.table import Reading, Table
+from trainyard_trainer.data.reading import Reading
+from trainyard_trainer.data.table import Table
 from trainyard_trainer.errors import BadInput
 
 ROWS = 40_000
@@ -30,8 +31,8 @@ BAD = {
     b"1,true,x": "it has 3 fields, expected 4",
     b"1,true,x,1,1": "it has 5 fields, expected 4",
     b"many,true,x,1": "column 'a': 'many' is not a number",
-    b"1,true,\xff,1": "column 't': '\ufffd' is not UTF-8",
-    b"1,true,x,": "the label 'label' is missing or not a number one can use",
+    b"1,true,\xff,1": "column 't': '\\xff' is not UTF-8",
+    b"1,true,x,": "the label 'label' is missing",
     b"1,true,x,one": "column 'label': 'one' is not a number",
 }
 
@@ -51,7 +52,7 @@ def test_a_bad_row_is_left_out_where_that_is_allowed(line: bytes, why: str, tmp_
     assert len(table.bad_rows) == 1
 
 
-@pytest.mark.parametrize("line", [b"1,true,x", b"1,true,\xff,1", b"1,true,x,"])
+@pytest.mark.parametrize("line", [b"1,true,x", b"1,true,\xff,1"])
 def test_a_bad_row_is_refused_where_it_is_not(line: bytes, tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", {ROWS - 7: line})
 

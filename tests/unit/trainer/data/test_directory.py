@@ -8,8 +8,8 @@ import pytest
 
 from trainyard_trainer.data.dataset import DataSet, open_data_set
 from trainyard_trainer.data.directory import SHARD_FILES
+from trainyard_trainer.data.reading import Reading
 from trainyard_trainer.data.source import find, validation_files
-from trainyard_trainer.data.table import Reading
 from trainyard_trainer.errors import BadInput
 
 

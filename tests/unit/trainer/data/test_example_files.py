@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from support.tables import everything, example, open_table, write_records
+from trainyard_trainer.data.reading import Reading
 from trainyard_trainer.data.source import find
-from trainyard_trainer.data.table import Reading
 from trainyard_trainer.errors import BadInput
 
 RECORDS = [

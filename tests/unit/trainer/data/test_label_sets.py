@@ -13,7 +13,8 @@ from trainyard_trainer.data.batch import concatenate
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.pipeline import read
 from trainyard_trainer.data.profile import Profile, profile
-from trainyard_trainer.data.table import Reading, Table
+from trainyard_trainer.data.reading import Reading
+from trainyard_trainer.data.table import Table
 from trainyard_trainer.errors import BadInput
 
 LISTS = [["red", "round"], [], ["round"], ["blue", "round", "blue"], None, ["red"]]

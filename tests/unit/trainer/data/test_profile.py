@@ -172,9 +172,13 @@ MIXED = [str(i) for i in range(90)] + ["unknown"] * 10
         (
             {"a": [1, 2], "label": ["x", None]},
             BINARY,
-            "row 2 of t.parquet: the label 'label' is missing or not a number one can use",
+            "row 2 of t.parquet: the label 'label' is missing; 1 of 2 rows have no label: fill it in, or leave",
         ),
-        ({"a": [1, 2], "label": [1.0, float("inf")]}, "regression", "row 2 of t.parquet: the label 'label' is missing"),
+        (
+            {"a": [1, 2], "label": [1.0, float("inf")]},
+            "regression",
+            "row 2 of t.parquet: the label 'label' is inf, not",
+        ),
         ({"a": [1.0, 2.0], "b": pa.nulls(2, pa.float64()), "label": [0, 1]}, BINARY, "column 'b' has no value"),
         ({"a": [1, 2], "b": ["", None], "label": [0, 1]}, BINARY, "column 'b' has no value"),
         ({"a": MIXED, "label": [0, 1] * 50}, BINARY, "90 of its 100 texts are numbers, but not 'unknown'"),

@@ -86,9 +86,9 @@ def test_a_folder_without_the_mark_of_success_is_refused_only_where_that_is_aske
         (pa.array([["x"], []]), "column 'a' holds a list of texts: expected numbers"),
         (
             pa.array([datetime.datetime(2026, 1, 1)] * 2),
-            "column 'a' holds timestamp[us]: expected numbers, true and false, texts, or lists of numbers; derive what",
+            "no column beside the label 'label': there is nothing to predict it from (left out: 'a', it holds dates or",
         ),
-        (pa.array([datetime.date(2026, 1, 1)] * 2), "derive what matters of it, such as the hour or the age in days"),
+        (pa.array([datetime.date(2026, 1, 1)] * 2), "it holds dates or times: to use it, say date in data.columns"),
         (pa.array([{"x": 1}, {"x": 2}]), "column 'a' holds struct<x: int64>"),
     ],
 )

@@ -1,0 +1,97 @@
+"""Dates and times as numbers that say something: how long ago, and where in the year, the week and the day.
+
+Texts and Arrow's types are read here. The served graph does the same to texts (encoding/moments.py).
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+PARTS = ("elapsed", "year", "yearSin", "yearCos", "weekdaySin", "weekdayCos", "hourSin", "hourCos")
+"""The numbers of a date: days since 1970, the year, and what comes again as sine and cosine."""
+_TIME = r"(?:[T ]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.[0-9]+)?)?)?Z?"
+YEAR_FIRST = rf"([0-9]{{4}})[-/.]([0-9]{{1,2}})[-/.]([0-9]{{1,2}}){_TIME}"
+DAY_FIRST = rf"([0-9]{{1,2}})\.([0-9]{{1,2}})\.([0-9]{{4}}){_TIME}"
+_FIELDS = ("a", "b", "c", "hour", "minute", "second")
+
+
+def is_moment(text: str) -> bool:
+    """Return whether a text is a date, with or without a time."""
+    return re.fullmatch(YEAR_FIRST, text) is not None or re.fullmatch(DAY_FIRST, text) is not None
+
+
+def is_moment_kind(kind: str) -> bool:
+    """Return whether a kind of column is one of Arrow's dates or times of a day."""
+    return kind.startswith(("timestamp", "date32", "date64"))
+
+
+def as_texts(column: Any) -> Any:
+    """Return a column of dates as texts."""
+    if pa.types.is_temporal(column.type):
+        if pa.types.is_timestamp(column.type):
+            column = pc.cast(column, pa.timestamp("s", column.type.tz), safe=False)
+            column = pc.cast(column, pa.timestamp("s"), safe=False)
+        return pc.strftime(column, format="%Y-%m-%dT%H:%M:%S" if pa.types.is_timestamp(column.type) else "%Y-%m-%d")
+    return pc.cast(column, pa.string())
+
+
+def numbers(texts: Any) -> tuple[Any, list[int]]:
+    """Return the numbers of dates, float32 [rows, PARTS], NaN where missing, and which of the texts are no dates."""
+    year_first, day_first = (_extracted(texts, pattern) for pattern in (YEAR_FIRST, DAY_FIRST))
+    is_year_first = year_first["c"] > 0
+    year = np.where(is_year_first, year_first["a"], day_first["c"])
+    day = np.where(is_year_first, year_first["c"], day_first["a"])
+    month, hour, minute, second = (
+        np.where(is_year_first, year_first[field], day_first[field]) for field in ("b", "hour", "minute", "second")
+    )
+    there = (year > 0) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    given = pc.fill_null(pc.not_equal(texts, ""), False).to_numpy(zero_copy_only=False)
+    columns = parts_of((year, month, day, hour, minute, second), np)
+    found = np.stack(columns, axis=1).astype(np.float32)
+    found[~there] = np.nan
+    return found, np.flatnonzero(given & ~there).tolist()
+
+
+def parts_of(moment: tuple[Any, ...], functions: Any) -> list[Any]:
+    """Return the numbers of dates by `functions` of numpy or TensorFlow, from int64 to float64.
+
+    Days are counted as in Hinnant, "chrono-compatible low-level date algorithms" (2013), days_from_civil.
+    """
+    year, month, day, hour, minute, second = moment
+    shifted = year - (14 - month) // 12
+    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    era = shifted // 400
+    year_of_era = shifted - era * 400
+    days = era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + of_year - 719468
+
+    def real(whole: Any) -> Any:
+        return (
+            functions.multiply(functions.cast(whole, functions.float64), 1.0)
+            if hasattr(functions, "cast")
+            else (whole.astype(np.float64))
+        )
+
+    hours = real(hour) + real(minute) / 60 + real(second) / 3600
+    turns = (
+        (real(month) - 1 + (real(day) - 1) / 31) / 12,
+        real((days + 4) % 7) / 7,
+        hours / 24,
+    )
+    cyclic = [wave(2 * np.pi * turn) for turn in turns for wave in (functions.sin, functions.cos)]
+    return [real(days) + hours / 24, real(year), *cyclic]
+
+
+def _extracted(texts: Any, pattern: str) -> dict[str, Any]:
+    named = iter(_FIELDS)
+    with_names = re.sub(r"\((?!\?)", lambda _: f"(?P<{next(named)}>", pattern)
+    found = pc.extract_regex(pc.fill_null(texts, ""), f"^{with_names}$")
+
+    def whole(field: str) -> Any:
+        digits = pc.struct_field(found, field)
+        digits = pc.if_else(pc.equal(digits, ""), "0", digits)
+        return pc.fill_null(pc.cast(digits, pa.int64()), 0).to_numpy(zero_copy_only=False)
+
+    return {field: whole(field) for field in _FIELDS}
