@@ -8,8 +8,8 @@ from typing import Any
 
 from support.trainer_runs import a_spec, environment
 from trainyard_trainer.prepare import Prepared, prepare
-from trainyard_trainer.reporting.event_log import Journal
-from trainyard_trainer.reporting.progress_server import ProgressBoard
+from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.spec import read_run
 
 
@@ -51,5 +51,5 @@ def look(path: Path, *, label: str = "label", task: str = "binaryClassification"
     spec = a_spec(path, label=label, task=task).with_fit(batchSize=1).with_data(**fields).write(folder)
     log = io.StringIO()
     run = read_run(str(spec), environment(folder))
-    prepared = prepare(run, board=ProgressBoard(), journal=Journal(log))
+    prepared = prepare(run, tracker=ProgressTracker(), event_log=EventLog(log))
     return Looked(prepared, [json.loads(line) for line in log.getvalue().splitlines()])

@@ -133,13 +133,13 @@ def _announce(table: DataSet, facts: Profile, event_log: EventLog) -> None:
         f"{len(table.schema.features)} features, {'in memory' if facts.kept.training else 'streamed'}",
         **{name: value for name, value in describe_data(table, facts).items() if name not in _LONG},
     )
-    journal.write(
+    event_log.write(
         "columns",
         "; ".join(map(str, facts.columns[:_SHOWN_COLUMNS])) + ("; …" if len(facts.columns) > _SHOWN_COLUMNS else ""),
         columns=[column.to_wire() for column in facts.columns[:_SHOWN_COLUMNS]],
     )
     if dropped := table.bad_rows.unlabelled:
-        journal.write("unlabelled-rows", f"{dropped:,} rows without a label are left out", count=dropped)
+        event_log.write("unlabelled-rows", f"{dropped:,} rows without a label are left out", count=dropped)
     if table.bad_rows:
         event_log.write(
             "bad-rows",

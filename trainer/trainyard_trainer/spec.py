@@ -122,9 +122,16 @@ def _yaml(text: str) -> list[Any]:
     import yaml  # costs an import that a pod, whose spec is JSON, does not need
 
     try:
-        return list(yaml.safe_load_all(text))
+        return [_as_json(document) for document in yaml.safe_load_all(text)]
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
+
+
+def _as_json(value: Any) -> Any:
+    """Return a YAML value as kubectl sends it: the keys of an object are texts, `yes` and `no` are true and false."""
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else json.dumps(key, default=str): _as_json(v) for key, v in value.items()}
+    return [_as_json(item) for item in value] if isinstance(value, list) else value
 
 
 def parse_job(document: Mapping[str, Any], *, rules: bool = True) -> TrainingJob:
@@ -156,7 +163,10 @@ def _problem(error: Any) -> str:
         return f"unknown field {where}{did_you_mean(str(error['loc'][-1]), known)}"
     if error["type"] == "missing":
         return f"missing field {where}"
-    return f"{where}: {error['msg']}, got {json.dumps(error['input'], default=str)[:200]}"
+    unquoted = error["type"] == "string_type" and isinstance(error["input"], bool | int | float)
+    advice = "; a text that YAML takes for something else needs quotes, such as " if unquoted else ""
+    example = ('"yes"' if isinstance(error["input"], bool) else f'"{error["input"]}"') if unquoted else ""
+    return f"{where}: {error['msg']}, got {json.dumps(error['input'], default=str)[:200]}{advice}{example}"
 
 
 def _model_at(location: tuple[int | str, ...]) -> type[BaseModel] | None:

@@ -75,7 +75,7 @@ def a_short_row(folder: Path) -> SpecBuilder:
 def dates(folder: Path) -> SpecBuilder:
     days = [date(2026, 1, 1 + i % 28) for i in range(40)]
     pq.write_table(pa.table({"since": days, "age": AGES, "churned": YES_NO}), folder / "churn.parquet")
-    return a_spec(folder / "churn.parquet", label="churned")
+    return a_spec(folder / "churn.parquet", label="churned").with_data(features=["since", "age"])
 
 
 def cut_records(folder: Path) -> SpecBuilder:

@@ -129,3 +129,20 @@ def test_a_file_that_holds_no_training_job_is_refused(text: str, message: str, t
 def test_no_spec_at_all_is_refused() -> None:
     with pytest.raises(BadInput, match="expected the path of a TrainingJob"):
         read_run(None, {})
+
+
+def test_yaml_keys_that_are_no_texts_are_read_as_a_cluster_gets_them(tmp_path: Path) -> None:
+    spec = json.dumps(SPEC.manifest)[:-1]
+    fit = "fit: {classWeights: {weights: {yes: 3, no: 1}}}"
+    (tmp_path / "spec.yaml").write_text(spec.replace('"fit": {', fit[:-1].replace("fit:", '"fit":') + ", ") + "}")
+
+    run = read_run(str(tmp_path / "spec.yaml"), {})
+
+    assert run.job.spec.fit.class_weights
+    assert run.job.spec.fit.class_weights.weights == {"true": 3, "false": 1}
+
+
+@pytest.mark.parametrize(("value", "advice"), [(True, '"yes"'), (2019, '"2019"')])
+def test_a_text_that_yaml_takes_for_something_else_wants_quotes(value: Any, advice: str) -> None:
+    with pytest.raises(BadInput, match=rf"needs quotes, such as {advice}"):
+        parse_job(changed("spec.data.label", value))

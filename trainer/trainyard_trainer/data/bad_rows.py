@@ -29,7 +29,7 @@ class UnreadableRows(BadInput):
 
     def __init__(self, rows: Mapping[int, str], *, first: str) -> None:
         self.rows = rows
-        super().__init__(f"{first}: {next(iter(rows.values()))}; replace or remove it")
+        super().__init__(f"{first}: {next(iter(rows.values()), 'cannot be read')}; replace or remove it")
 
 
 class BadRows:
@@ -71,6 +71,12 @@ class BadRows:
         self._counts_unlabelled = False
         if self._first_unlabelled is None or drop or len(self._known) + self.unlabelled <= self._limit:
             return
+        if self._limit:
+            raise BadInput(
+                f"more than {self._limit} rows cannot be used, which is what data.maxBadRows allows: "
+                f"{'; '.join(self.first)}; {self.unlabelled:,} have no label: correct them, allow more, or leave those "
+                "without a label out with data.dropUnlabelled"
+            )
         raise BadInput(
             f"{self._first_unlabelled}; {self.unlabelled:,} of {rows + self.unlabelled:,} rows have no label: fill it "
             "in, or leave them out with data.dropUnlabelled"

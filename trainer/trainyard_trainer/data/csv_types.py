@@ -39,7 +39,9 @@ class CsvTypes:
             elif types[name] == pa.string():
                 numeric = [text for text in texts if looks_like_number(text)]
                 enough = len(numeric) == len(texts) or (self._tolerant and 2 * len(numeric) > len(texts))
-                if enough and (found := self._fitting(numeric)):
+                if enough and _simple_type(numeric) == pa.float64():
+                    types[name], plain[name] = pa.float64(), numeric
+                elif enough and (found := self._fitting(numeric)):
                     open_[name] = numeric, found
         decimal = self._settings.decimal or _decimal(dialect, [found for _, found in open_.values()])
         for name, (texts, found) in open_.items():

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.dataset as pa_dataset
 
 from trainyard_trainer.data.file_signatures import SNIFFED_BYTES, foreign_format
@@ -24,14 +25,19 @@ class ParquetReader(Reader):
 
     def inspect(self, file: SourceFile) -> Any:
         """Return the Arrow schema of a file."""
-        with self._filesystem.open_input_stream(file.path, compression=None) as stream:
-            start = bytes(stream.read(SNIFFED_BYTES))
-        if not start.startswith(_MAGIC):
-            what, remedy = foreign_format(start) or ("no Parquet file, or damaged at its beginning", "write it again")
-            raise BadInput(f"{file.name} is {what}, not Parquet: {remedy}")
-        schema = self._fragment(file).physical_schema
+        try:
+            schema = self._fragment(file).physical_schema
+        except pa.ArrowInvalid:
+            self._refuse_foreign(file)
+            raise
         self.index |= frozenset(_pandas_index(schema.metadata or {}))
         return schema
+
+    def _refuse_foreign(self, file: SourceFile) -> None:
+        with self._filesystem.open_input_stream(file.path, compression=None) as stream:
+            start = bytes(stream.read(SNIFFED_BYTES))
+        if not start.startswith(_MAGIC) and (found := foreign_format(start)):
+            raise BadInput(f"{file.name} is {found[0]}, not Parquet: {found[1]}")
 
     def shards(self, file: SourceFile) -> Iterator[Shard]:
         """Yield the row groups of a file."""

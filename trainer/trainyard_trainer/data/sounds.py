@@ -13,6 +13,7 @@ from trainyard_trainer.data.bad_rows import UnreadableRows
 from trainyard_trainer.data.modality import KERAS, ProgramTerms
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawBatch
+from trainyard_trainer.data.wav import as_plain, read_header
 from trainyard_trainer.errors import BadInput, listed, one_line
 
 SOUNDS = "sounds"
@@ -151,12 +152,15 @@ def _measure(file: bytes) -> tuple[int, int]:
     """
     import tensorflow as tf  # set up by now: see inputs.needs_tensorflow
 
+    header = read_header(file)
     try:
-        sound = tf.audio.decode_wav(file)
-    except tf.errors.InvalidArgumentError as error:
-        why = one_line(error.message.partition("}} ")[2].partition(" [Op:")[0], 200)
+        sound = tf.audio.decode_wav(as_plain(file, header))
+    # TensorFlow quotes what it found, which may be no text at all.
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        said = error.message.partition("}} ")[2].partition(" [Op:")[0] if isinstance(error, tf.errors.OpError) else ""
+        why = f" ({one_line(said, 200)})" if said else ""
         raise BadInput(
-            f"not a WAV file with 16-bit PCM samples ({why}); convert it, for example with "
+            f"not a WAV file with 16-bit PCM samples{why}; convert it, for example with "
             "ffmpeg -i FILE -c:a pcm_s16le FILE.wav"
         ) from error
     return int(sound.sample_rate), int(sound.audio.shape[0])

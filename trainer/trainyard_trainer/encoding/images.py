@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from trainyard_trainer.data.bad_rows import UnreadableRows
+from trainyard_trainer.data.image_headers import size_of, why_too_large
 from trainyard_trainer.data.images import PIXELS, ImageStatistics
 from trainyard_trainer.data.schema import Column
 from trainyard_trainer.data.table import RawBatch
@@ -19,6 +21,13 @@ from trainyard_trainer.errors import BadInput
 _GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (ITU-R BT.601)."""
 _SAMPLES = 8
+_LARGE_PIXELS = 4_000_000
+"""Images larger than this are decoded one after the other: each takes up to 16 bytes a pixel."""
+_UNDECODABLE = (
+    tf.errors.InvalidArgumentError, tf.errors.InternalError, tf.errors.UnimplementedError, tf.errors.DataLossError,
+    tf.errors.OutOfRangeError, tf.errors.ResourceExhaustedError, tf.errors.UnknownError, UnicodeDecodeError,
+)  # fmt: skip
+"""What TensorFlow raises of a damaged file, and its Python where it quotes the bytes that it found."""
 Shape = tuple[int, int, int]
 
 
@@ -103,7 +112,9 @@ class _ImageFileReader:
 
     def __init__(self, column: Column, shape: Shape) -> None:
         self._name, self._shape = column.name, shape
-        self._decode_all = tf.function(self._in_parallel, input_signature=[tf.TensorSpec([None], tf.string)])
+        spec = tf.TensorSpec([None], tf.string)
+        self._decode_all = tf.function(partial(self._decoded, calls=os.cpu_count() or 1), input_signature=[spec])
+        self._one_by_one = tf.function(partial(self._decoded, calls=1), input_signature=[spec])
 
     def __call__(self, raw: RawBatch) -> Any:
         """Return the pixels.
@@ -114,28 +125,38 @@ class _ImageFileReader:
         contents = pc.fill_null(raw.media[self._name], b"").to_numpy(zero_copy_only=False)
         if not len(contents):
             return np.zeros((0, *self._shape), np.uint8)
+        if any(map(why_too_large, contents)):
+            raise self._unreadable(raw, contents)
+        pixels = [size[0] * size[1] for content in contents if (size := size_of(content))]
+        decode_all = self._one_by_one if max(pixels, default=0) > _LARGE_PIXELS else self._decode_all
         try:
-            return self._decode_all(contents).numpy()
-        except tf.errors.InvalidArgumentError:
-            raise self._unreadable(raw, contents) from None
+            return decode_all(contents).numpy()
+        except _UNDECODABLE as error:
+            found = self._unreadable(raw, contents)
+            if not found.rows:
+                raise
+            raise found from error
 
-    def _in_parallel(self, contents: Any) -> Any:
+    def _decoded(self, contents: Any, calls: int) -> Any:
         options = tf.data.Options()
         # TensorFlow's own threads are as few as the steps of small models want them.
         options.threading.private_threadpool_size = os.cpu_count() or 1
         images = tf.data.Dataset.from_tensor_slices(contents).with_options(options)
-        images = images.map(lambda content: decode(content, self._shape), num_parallel_calls=os.cpu_count() or 1)
+        images = images.map(lambda content: decode(content, self._shape), num_parallel_calls=calls)
         return images.batch(tf.size(contents, out_type=tf.int64)).get_single_element()
 
     def _unreadable(self, raw: RawBatch, contents: Any) -> UnreadableRows:
         bad = {}
         for row, content in enumerate(contents):
+            if why := why_too_large(content):
+                bad[row] = why
+                continue
             try:
                 decode(tf.constant(content), self._shape)
-            except tf.errors.InvalidArgumentError:
+            except _UNDECODABLE:
                 found = "cannot be read as an image" if content else "is empty"
                 bad[row] = f"{found}, expected a PNG, JPEG, BMP or GIF"
-        return UnreadableRows(bad, first=raw.where(min(bad)))
+        return UnreadableRows(bad, first=raw.where(min(bad, default=0)))
 
 
 class _ImageArrayReader:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from trainyard_trainer.data.sounds import SOUNDS, SoundStatistics
 from trainyard_trainer.data.table import RawBatch
+from trainyard_trainer.data.wav import EXTENSIBLE_BYTES, PLAIN_HEADER
 from trainyard_trainer.encoding.input_names import bytes_input
 
 SPECTROGRAM = "spectrogram"
@@ -88,7 +89,7 @@ class Spectrograms(tf.Module):
         return tf.map_fn(self._spectrogram, files, fn_output_signature=spec)
 
     def _spectrogram(self, file: Any) -> Any:
-        sound = tf.audio.decode_wav(file)
+        sound = tf.audio.decode_wav(_with_plain_header(file))
         samples = self._of_one_rate(tf.reduce_mean(sound.audio, axis=1), sound.sample_rate)
         return tf.ensure_shape(tf.transpose(self._mel(samples)), self._shape)
 
@@ -104,3 +105,35 @@ class Spectrograms(tf.Module):
         # A windowed sinc that also keeps out what the new rate cannot hold, in the shape of an image of one line.
         line = samples[tf.newaxis, :, tf.newaxis]
         return tf.image.resize(line, [1, self._samples], method="lanczos3", antialias=True)[0, :, 0]
+
+
+def _with_plain_header(file: Any) -> Any:
+    """Return a WAV file with the header that TensorFlow knows, as `wav.as_plain` does."""
+    length = tf.strings.length(file)
+
+    def goes_on(at: Any) -> Any:
+        return tf.logical_and(at + 8 <= length, tf.strings.substr(file, tf.minimum(at, length), 4) != b"fmt ")
+
+    (at,) = tf.while_loop(goes_on, lambda at: (_behind(file, at, length),), (tf.minimum(12, length),))
+    is_extensible = tf.logical_and(
+        at + 8 + EXTENSIBLE_BYTES <= length,
+        tf.logical_and(
+            tf.strings.substr(file, tf.minimum(at + 4, length), 6) == b"\x28\x00\x00\x00\xfe\xff",
+            tf.strings.substr(file, tf.minimum(at + 32, length), 2) == b"\x01\x00",
+        ),
+    )
+    parts = (
+        tf.strings.substr(file, 0, at),
+        tf.constant(PLAIN_HEADER),
+        tf.strings.substr(file, tf.minimum(at + 10, length), 14),
+        tf.strings.substr(file, tf.minimum(at + 8 + EXTENSIBLE_BYTES, length), length),
+    )
+    return tf.where(is_extensible, tf.strings.join(parts), file)
+
+
+def _behind(file: Any, at: Any, length: Any) -> Any:
+    """Return where the chunk after that at a place begins; chunks are padded to an even length."""
+    size = tf.cast(tf.io.decode_raw(tf.strings.substr(file, at + 4, 4), tf.uint8), tf.int64)
+    bytes_ = tf.reduce_sum(size * tf.constant([1, 1 << 8, 1 << 16, 1 << 24], tf.int64))
+    behind = tf.cast(at, tf.int64) + 8 + bytes_ + bytes_ % 2
+    return tf.cast(tf.minimum(behind, tf.cast(length, tf.int64)), tf.int32)

@@ -27,6 +27,7 @@ class ServingModel(tf.Module):
         super().__init__()
         self.encoder = encoder
         self.weights = [weight.value for weight in model.weights]
+        self.resources = list(getattr(model, "resources", ()))  # lookup tables of a user's layers
         names = plain_names(encoder.signature())
         self.input_names = names
 

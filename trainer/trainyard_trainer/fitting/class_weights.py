@@ -1,5 +1,6 @@
 """How much the rows of each class count in training."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,9 @@ from trainyard_api.fit import ClassWeights
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import ClassLabels, Labels
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
+
+_BOOLEANS = {"true", "false"}
+_TRUTHS = dict.fromkeys(("yes", "on", "y", "true"), "true") | dict.fromkeys(("no", "off", "n", "false"), "false")
 
 
 def class_weights(wanted: ClassWeights | None, labels: Labels) -> Any:
@@ -24,10 +28,20 @@ def class_weights(wanted: ClassWeights | None, labels: Labels) -> Any:
         raise BadInput("fit.classWeights is for classification: in task regression there are no classes")
     if wanted.balanced:
         return (sum(labels.counts) / (len(labels.counts) * np.asarray(labels.counts))).astype(np.float32)
-    for name in wanted.weights or {}:
+    weights = _as_classes(wanted.weights or {}, labels.names)
+    for name in weights:
         if name not in labels.names:
+            quotes = ' (YAML takes yes and no for true and false: write "yes" in quotes)' if name in _BOOLEANS else ""
             raise BadInput(
                 f"fit.classWeights.weights names {name!r}, which is not a class{did_you_mean(name, labels.names)} "
-                f"(the classes are {listed(labels.names)})"
+                f"(the classes are {listed(labels.names)}){quotes}"
             )
-    return np.array([(wanted.weights or {}).get(name, 1.0) for name in labels.names], np.float32)
+    return np.array([weights.get(name, 1.0) for name in labels.names], np.float32)
+
+
+def _as_classes(weights: Mapping[str, float], names: Sequence[str]) -> Mapping[str, float]:
+    """Return weights by class, where the classes are exactly what YAML reads as true and false."""
+    by_truth = {_TRUTHS.get(name.lower(), ""): name for name in names}
+    if set(by_truth) != _BOOLEANS or len(names) != 2 or not weights.keys() <= _BOOLEANS | set(names):
+        return weights
+    return {by_truth[name] if name not in names else name: weight for name, weight in weights.items()}

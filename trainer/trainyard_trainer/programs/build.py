@@ -15,12 +15,18 @@ from trainyard_api.fit import Fit
 from trainyard_trainer.errors import BadInput, did_you_mean, listed, one_line
 from trainyard_trainer.programs.compiled import Compiled, read_compiled
 from trainyard_trainer.programs.data_spec import DataSpec
+from trainyard_trainer.programs.exportable import check_exportable, resources_of
+from trainyard_trainer.programs.global_settings import check_numbers, settings_kept
 from trainyard_trainer.programs.logits import ENDINGS, final_activation, without_activation
 from trainyard_trainer.programs.operations import check_traced
 from trainyard_trainer.programs.user_code_errors import place_of, report_user_errors
 from trainyard_trainer.reporting.event_log import EventLog
 
 _ROWS = 4
+_TRAINING_METHODS = (
+    "train_step", "test_step", "compute_loss", "compute_metrics", "fit", "evaluate", "train_on_batch",
+    "make_train_function", "make_test_function", "stateless_compute_loss",
+)  # fmt: skip
 
 
 class UserModel:
@@ -29,7 +35,10 @@ class UserModel:
     def __init__(self, model: Any, data: DataSpec, compiled: Compiled | None = None) -> None:
         self._model, self.compiled_with = model, compiled or Compiled()
         expected = model.inputs if getattr(model, "inputs", None) else None
-        named = isinstance(getattr(model, "input", None), Mapping) if expected else len(data.inputs) > 1
+        # A Sequential takes the one input by itself, every other model the dictionary.
+        alone = isinstance(model, keras.Sequential) and len(data.inputs) == 1
+        named = isinstance(getattr(model, "input", None), Mapping) if expected else not alone
+        self.resources = resources_of(model)
         self._names = list(model.input) if named and expected else list(data.inputs)
         self._named = named
 
@@ -67,7 +76,7 @@ def entry_point(program: PythonProgram) -> Callable[..., Any]:
     """
     module_name, _, name = program.entry_point.partition(":")
     where = f"program.python.entryPoint {program.entry_point}"
-    with report_user_errors(f"{where} cannot be imported"):
+    with settings_kept(), report_user_errors(f"{where} cannot be imported"):
         module = importlib.import_module(module_name)
     function = getattr(module, name, None)
     if not callable(function):
@@ -98,14 +107,17 @@ def build_python(program: PythonProgram, data: DataSpec) -> UserModel:
     """
     function = entry_point(program)
     where = f"program.python.entryPoint {program.entry_point}"
-    with report_user_errors(f"{where} failed"):
+    with settings_kept(), report_user_errors(f"{where} failed"):
         model = function(data, **program.hyperparameters)
     if not isinstance(model, keras.Model):
         raise BadInput(f"{where} returned {_article(model)}; expected a keras.Model")
+    _refuse_own_training(model, where)
+    check_numbers(model, where)
     rows, plain = _sample_rows(data), UserModel(model, data)
     with report_user_errors(f"the model of {where} cannot be called with {', '.join(data.inputs)}"):
         outputs = plain(rows)
     _check_outputs(outputs, data, where)
+    check_numbers(model, where)
     compiled = read_compiled(model, data.task, where)
     turned = _before_activation(model, compiled, data=data, where=where)
     if not turned.trainable_variables:
@@ -113,6 +125,17 @@ def build_python(program: PythonProgram, data: DataSpec) -> UserModel:
     built = UserModel(turned, data, compiled if turned is model else compiled.with_fresh_optimizer())
     _check_graphs(built, data, where)
     return built
+
+
+def _refuse_own_training(model: Any, where: str) -> None:
+    """Refuse what would be ignored: the trainer has steps of its own."""
+    for name in _TRAINING_METHODS:
+        owner = next((kind for kind in type(model).__mro__ if name in vars(kind)), keras.Model)
+        if name in vars(model) or owner.__module__.partition(".")[0] != "keras":
+            raise BadInput(
+                f"{where} returned a {type(model).__name__} with a {name} of its own: the trainer has its own steps, "
+                "loss and metrics, and would ignore it; leave it out, or bring the whole program as program.container"
+            )
 
 
 def _sample_rows(data: DataSpec) -> dict[str, Any]:
@@ -169,6 +192,7 @@ def _check_graphs(model: UserModel, data: DataSpec, where: str) -> None:
         with report_user_errors(f"the model of {where} cannot be {purpose}"):
             traced = tf.function(call, autograph=False).get_concrete_function(rows)
     check_traced(traced, f"the model of {where}")
+    check_exportable(model, rows, where)
 
 
 def _article(value: Any) -> str:

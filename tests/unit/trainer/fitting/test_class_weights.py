@@ -52,3 +52,17 @@ def test_validation_counts_all_rows_alike() -> None:
     weighed = Sample(class_weights=np.array([0, 2], np.float32)).runner.validate(block)
 
     assert weighed[LOSS] == Sample().runner.validate(block)[LOSS]
+
+
+@pytest.mark.parametrize("names", [("no", "yes"), ("off", "on"), ("False", "True"), ("n", "y")])
+def test_true_and_false_stand_for_yes_and_no_which_yaml_reads_so(names: tuple[str, str]) -> None:
+    labels = ClassLabels(names, names, (30, 10))
+
+    assert class_weights(ClassWeights(weights={"true": 5, "false": 2}), labels).tolist() == [2, 5]
+
+
+def test_other_classes_want_quotes() -> None:
+    labels = ClassLabels(("maybe", "no", "yes"), ("maybe", "no", "yes"), (3, 3, 3))
+
+    with pytest.raises(BadInput, match=r"names 'true', which is not a class .*write \"yes\" in quotes"):
+        class_weights(ClassWeights(weights={"true": 5}), labels)
