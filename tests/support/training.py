@@ -236,6 +236,21 @@ class World:
             containerStatuses=[{"name": "trainer", "state": {"terminated": ended}}],
         )
 
+    def end_trainer(self, attempt: int = 0, *, code: int, message: Any = "", index: int = 0) -> None:
+        """End the trainer's container; a sidecar goes on, and so do the pod and its Job."""
+        text = message if isinstance(message, str) else json.dumps(message)
+        times = {"startedAt": to_rfc3339(START), "finishedAt": to_rfc3339(self.now)}
+        self.pod_status(
+            attempt,
+            index=index,
+            phase="Running",
+            podIP=f"10.0.0.{7 + index}",
+            containerStatuses=[
+                {"name": "trainer", "state": {"terminated": {"exitCode": code, "message": text} | times}},
+                {"name": "istio-proxy", "state": {"running": {"startedAt": to_rfc3339(START)}}},
+            ],
+        )
+
     def end_job(
         self, attempt: int = 0, *, reason: str = "BackoffLimitExceeded", failed: bool = True, message: str = ""
     ) -> None:

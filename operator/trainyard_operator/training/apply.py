@@ -1,5 +1,6 @@
 """Writes the children of a TrainingJob as its next step needs them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from trainyard_api.trainingjob import TrainingJob
@@ -63,3 +64,10 @@ class TrainingChildren:
                 await ensure_by_name(self.cluster, NETWORK_POLICY, build.network_policy(self.job, self.owner))
         job = await ensure(self.cluster, JOB, job, observed.jobs.get(attempt))
         return replace(observed, config_map=config_map, service=live_service, jobs={**observed.jobs, attempt: job})
+
+
+async def end(cluster: Cluster, jobs: Iterable[Manifest]) -> None:
+    """Delete Jobs with their pods. Suspended, somebody else could start them again."""
+    for job in jobs:
+        if "deletionTimestamp" not in (metadata := job["metadata"]):
+            await cluster.delete(JOB, metadata["namespace"], metadata["name"], uid=metadata["uid"])

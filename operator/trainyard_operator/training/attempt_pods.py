@@ -1,12 +1,14 @@
 """The pods of one attempt: what each is doing, and which of them decided how the attempt ended."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_PEER_LOST, EXIT_STOPPED
+from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training.pod import CONTAINER, INDEX_ANNOTATION
-from trainyard_operator.workloads.pods import condition, holds, state_of
+from trainyard_operator.workloads.pods import condition, holds, is_alive, state_of
 
 Workers: TypeAlias = Mapping[int, Manifest]
 """Pods by their index in the Job. Worker 0 is the one that writes the model and tells how far the training is."""
@@ -43,6 +45,37 @@ def terminated(pod: Manifest | None) -> Manifest:
     return _state(pod).get("terminated") or {}
 
 
+LINGER = timedelta(seconds=10)
+"""How long the other containers of a pod may go on once its trainer has ended."""
+
+
+def trainers_ended(job: Manifest, pods: Workers, *, now: datetime) -> Manifest | None:
+    """Return how the attempt ended, as a condition of its Job, where other containers keep the Job from saying so.
+
+    A sidecar that never ends keeps its pod, and so the Job, running. The end of the trainers is the end of the attempt:
+    of all of them where all went well, of any that failed.
+    """
+    if is_ending(job):
+        return None
+    ends = {index: terminated(pod) for index, pod in pods.items() if _lingers(pod, now)}
+    if any(end.get("exitCode") != 0 for end in ends.values()):
+        kind = "Failed"
+    elif ends and all(has_trained(pods.get(index)) for index in range(job["spec"].get("completions", 1))):
+        kind = "Complete"
+    else:
+        return None
+    times = [end["finishedAt"] for end in ends.values() if end.get("finishedAt")]
+    return {"type": kind, "status": "True"} | ({"lastTransitionTime": max(times)} if times else {})
+
+
+def _lingers(pod: Manifest, now: datetime) -> bool:
+    end = terminated(pod)
+    if not end or not is_alive(pod) or "deletionTimestamp" in pod["metadata"]:
+        return False
+    finished = end.get("finishedAt")
+    return finished is None or now - from_rfc3339(finished) >= LINGER
+
+
 def started(job: Manifest, pods: Workers) -> str | None:
     """Return when the first worker started, or at least its Job."""
     state = _state(pods.get(0))
@@ -72,9 +105,10 @@ def decider(pods: Workers) -> int | None:
 
 def _rank(pod: Manifest) -> int | None:
     ended = terminated(pod)
-    if not ended or pod.get("status", {}).get("phase") != "Failed":
-        return None
     code = int(ended.get("exitCode", 1))
+    # A pod whose other containers go on has no phase that tells.
+    if not ended or not (pod.get("status", {}).get("phase") == "Failed" or (is_alive(pod) and code != 0)):
+        return None
     if code in (EXIT_BAD_INPUT, EXIT_DIVERGED):
         return 0
     if is_disrupted(pod):

@@ -21,6 +21,7 @@ from trainyard_operator.training.attempt_pods import (
     node_of,
     started,
     terminated,
+    trainers_ended,
 )
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.termination_message import (
@@ -103,6 +104,12 @@ def tally(recorded: Sequence[Attempt], observed: ObservedTraining, *, now: datet
     return Ledger(ordered, news if is_last else None)
 
 
+def lingering(recorded: Sequence[Attempt], observed: ObservedTraining) -> list[Manifest]:
+    """Return the Jobs of attempts whose end is recorded, and which go on for the sake of other containers."""
+    ended = {attempt.n for attempt in recorded if attempt.outcome != "Running"}
+    return [job for n, job in observed.jobs.items() if n in ended and ended_with(job) is None]
+
+
 def plan(ledger: Ledger, policy: RunPolicy, *, leaving: bool, now: datetime) -> Next:
     """Decide what comes next.
 
@@ -157,7 +164,7 @@ def _look(n: int, known: Attempt | None, observed: ObservedTraining, now: dateti
         started=started(job, pods) or (known.started if known else None),
         node=node_of(pods.get(0)) or (known.node if known else None),
     )
-    condition = ended_with(job)
+    condition = ended_with(job) or trainers_ended(job, pods, now=now)
     if condition is None:
         return attempt
     ended = attempt.model_copy(update={"ended": condition.get("lastTransitionTime") or to_rfc3339(now)})

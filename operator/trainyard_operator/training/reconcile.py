@@ -9,9 +9,9 @@ from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
-from trainyard_operator.training.apply import TrainingChildren
-from trainyard_operator.training.attempt_pods import is_training
-from trainyard_operator.training.attempts import must_be_certain, plan, tally
+from trainyard_operator.training.apply import TrainingChildren, end
+from trainyard_operator.training.attempt_pods import LINGER, has_trained, is_training
+from trainyard_operator.training.attempts import lingering, must_be_certain, plan, tally
 from trainyard_operator.training.events import events, last_events
 from trainyard_operator.training.observe import observe
 from trainyard_operator.training.observed import ObservedTraining
@@ -37,6 +37,7 @@ class TrainingJobReconciler:
 
     Attributes:
         network_policies: Whether trainings with several pods are shut to all other pods.
+        released: Trainings that are over and have no pods any more.
     """
 
     cluster: Cluster
@@ -45,6 +46,7 @@ class TrainingJobReconciler:
     network_policies: bool = True
     clock: Clock = utc_now
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
+    released: set[Key] = field(default_factory=set)
 
     async def reconcile(self, key: Key) -> Outcome:
         """Observe, parse, plan, apply, compute, report."""
@@ -52,6 +54,7 @@ class TrainingJobReconciler:
             manifest = await self.cluster.get(TRAINING_JOB, key.namespace, key.name)
         except NotFound:
             self.delivered.complete.discard(key)
+            self.released.discard(key)
             return DONE
         now, before = self.clock(), parse_status(manifest)
         # What is being deleted takes its children along.
@@ -60,6 +63,7 @@ class TrainingJobReconciler:
         # What has ended stays so, whatever becomes of its Jobs.
         if before.completion_time:
             await self._report(manifest, before, seen(before, manifest["metadata"].get("generation", 0)), now)
+            await self._release(key, manifest, before)
             return DONE
         observed = await observe(self.cluster, manifest)
         job = parse(manifest, before)
@@ -72,21 +76,31 @@ class TrainingJobReconciler:
         await self._report(manifest, before, after, now)
         return self._outcome(facts, after, suspend=job.spec.run_policy.suspend)
 
+    async def _release(self, key: Key, manifest: Manifest, before: TrainingJobStatus) -> None:
+        """End the pods of a training that is over, where other containers keep them: their GPUs are for others."""
+        if key not in self.released:
+            observed = await observe(self.cluster, manifest)
+            await end(self.cluster, lingering(before.attempts, observed))
+            self.released.add(key)
+
     async def _step(
         self, job: TrainingJob, manifest: Manifest, observed: ObservedTraining, now: datetime
     ) -> TrainingFacts:
         """Plan and take the next step; return what is there then."""
         recorded, policy = job.status.attempts if job.status else (), job.spec.run_policy
-        ledger = tally(recorded, observed, now=now)
-        planned = plan(ledger, policy, leaving=observed.leaving, now=now)
+        over = lingering(recorded, observed)
+        await end(self.cluster, over)
+        ledger, leaving = tally(recorded, observed, now=now), observed.leaving or bool(over)
+        planned = plan(ledger, policy, leaving=leaving, now=now)
         if must_be_certain(ledger, recorded, planned):
             expected = {attempt.n for attempt in recorded if attempt.outcome == "Running"}
             observed = await observe(self.cluster, manifest, live=True, expected=expected)
-            planned = plan(tally(recorded, observed, now=now), policy, leaving=observed.leaving, now=now)
+            leaving = observed.leaving or bool(lingering(recorded, observed))
+            planned = plan(tally(recorded, observed, now=now), policy, leaving=leaving, now=now)
         children = TrainingChildren(self.cluster, job, manifest, self.trainer_image, self.network_policies)
         observed, blocker = await children.carry_out(planned, observed)
         ledger = tally(recorded, observed, now=now)
-        step = plan(ledger, policy, leaving=observed.leaving, now=now)
+        step = plan(ledger, policy, leaving=leaving, now=now)
         live = await self._progress(job, observed.pods.get(step.n, {}).get(0)) if step.step == "continue" else None
         return TrainingFacts(observed=observed, ledger=ledger, next=step, blocker=blocker, live=live, now=now)
 
@@ -110,7 +124,7 @@ class TrainingJobReconciler:
         """Return when to look again without being woken."""
         match facts.next.step:
             case "succeed" | "fail":
-                return DONE
+                return Outcome(_SOON) if lingering(facts.ledger.attempts, facts.observed) else DONE
             case _ if facts.blocker is not None:
                 return Outcome(min(_RECHECK, max(_SOON, stalled_for(after, facts.now))))
             case _ if suspend:
@@ -119,4 +133,7 @@ class TrainingJobReconciler:
                 wait = (facts.next.at - facts.now).total_seconds() if facts.next.at else 0.0
                 return Outcome(max(wait, _SOON if facts.observed.leaving else 0.1))
             case "continue":
+                pods = facts.observed.pods.get(facts.next.n, {})
+                if any(map(has_trained, pods.values())):
+                    return Outcome(LINGER.total_seconds())
                 return Outcome(_SAFETY)

@@ -14,8 +14,8 @@ from trainyard_operator.cluster.errors import Invalid
 from trainyard_operator.cluster.kinds import MODEL_SERVICE, TRAINING_JOB
 
 ASCII = st.characters(max_codepoint=127)
-LIMIT = 0.05
-"""Seconds of the event loop that one object may take."""
+LIMIT = 0.25
+"""Seconds of the event loop that one object may take: 50 ms, and room for a collection of garbage."""
 
 
 def strings(pattern: str) -> st.SearchStrategy[str]:
