@@ -9,6 +9,7 @@ from trainyard_api.meta import (
     NAME_RULE,
     ApiModel,
     Conditions,
+    Duration,
     LabelKey,
     LabelValue,
     Name,
@@ -132,6 +133,9 @@ class Server(ApiModel):
         default="nvidia.com/gpu", description="Name of the extended resource that counts as a GPU."
     )
     resources: Resources = Field(default=Resources(), description="Resources of each replica, without its GPUs.")
+    startup_timeout: Duration = Field(
+        default="30m", description="How long a pod may take to fetch its model and to load it, for example 5m."
+    )
     template: PodTemplate = Field(default=PodTemplate(), description="What else to set on the pods.")
 
 

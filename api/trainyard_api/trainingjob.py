@@ -226,6 +226,7 @@ class Progress(ApiModel):
     metrics: dict[str, str] = Field(default={}, description="Metrics of the last epoch, as decimal numbers.")
     samples_per_second: int | None = Field(default=None, description="Rows trained on each second.")
     eta: str | None = Field(default=None, description="Time left, for example 3m20s.")
+    updated: Time | None = Field(default=None, description="When the trainer last answered (RFC 3339).")
 
 
 class Attempt(ApiModel):

@@ -262,6 +262,7 @@ def _pod(deployment: Manifest, number: int) -> Manifest:
         "metadata": {
             "name": f"{metadata['name']}-{number}",
             "namespace": metadata["namespace"],
+            "creationTimestamp": to_rfc3339(START),
             "labels": deployment["spec"]["template"]["metadata"]["labels"],
             "ownerReferences": [owner],
         },

@@ -3,17 +3,22 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from trainyard_api.modelservice import Server
+from trainyard_api.names import REST_PORT
+from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.pod import FETCH, SERVER
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.workloads import pods
-from trainyard_operator.workloads.blockers import PODS_NOT_CREATED, Blocker
+from trainyard_operator.workloads.blockers import PODS_NOT_CREATED, UNSCHEDULABLE, Blocker
 from trainyard_operator.workloads.diagnosis import PATIENCE, Needs, not_starting, unschedulable
+from trainyard_operator.workloads.pod import references
 from trainyard_operator.workloads.text import clean
 
 _PATH = "spec.server"
+_SLOW = timedelta(seconds=120)
 _FETCH_MESSAGE = re.compile(r"(?P<reason>[A-Z][A-Za-z]{1,62}): (?P<message>.+)", re.DOTALL)
 
 
@@ -34,27 +39,46 @@ def of_revision(
         not_serving: Pods that are ready, yet do not say that they have the model, with what they say instead.
         now: The time.
     """
-    needs = _needs(revision)
-    faults = [fault for pod in members if (fault := _of_pod(pod, needs, not_serving, now))]
+    faults = [fault for pod in members if (fault := _of_pod(pod, revision, not_serving, now))]
     # A fault that stays says more than a full cluster, which may empty.
     return min(faults, key=lambda fault: fault.transient, default=None) or (
-        _of_deployment(deployment) if deployment else None
+        _of_deployment(deployment, revision) if deployment else None
+    )
+
+
+LACKING = (UNSCHEDULABLE, PODS_NOT_CREATED)
+"""What is wrong where something that a pod needs is not there for it."""
+
+
+def held_by(deployment: Manifest | None, revision: str, server: Server) -> str:
+    """Return what another revision of the same service holds, and what to do where that is what is missing."""
+    spec = (deployment or {}).get("spec", {})
+    containers = spec.get("template", {}).get("spec", {}).get("containers", [])
+    limits = next((one.get("resources", {}).get("limits") or {} for one in containers if one["name"] == SERVER), {})
+    count, gpus = spec.get("replicas", 0), int(limits.get(server.gpu_resource, 0))
+    what = f"{count * gpus} {server.gpu_resource}" if gpus else "their CPUs and memory"
+    return (
+        f". The {count} pods of revision {revision}, which serve, hold {what} until the new ones answer: free or add "
+        "as much for the time of the rollout; or set spec.replicas to 0 and back, which is an outage"
     )
 
 
 def _needs(revision: Revision) -> Needs:
     server = revision.server
+    named = references(server.template)
     return Needs(
         path=_PATH,
         gpus=f"{server.gpus} {server.gpu_resource}" if server.gpus else "",
         less="ask for less, or change its template",
         images={SERVER: f"{_PATH}.image", FETCH: "the operator's own image settings"},
-        secrets=[revision.fetching.secret] if revision.fetching.secret else [],
+        secrets=[*([revision.fetching.secret] if revision.fetching.secret else []), *named.secrets],
+        config_maps=named.config_maps,
+        claims=[revision.model.claim] if revision.model.claim else [],
     )
 
 
-def _of_pod(pod: Manifest, needs: Needs, not_serving: Mapping[str, str], now: datetime) -> Blocker | None:
-    name = pod["metadata"]["name"]
+def _of_pod(pod: Manifest, revision: Revision, not_serving: Mapping[str, str], now: datetime) -> Blocker | None:
+    name, needs = pod["metadata"]["name"], _needs(revision)
     if pods.is_ready(pod):
         if name not in not_serving or now - pods.ready_since(pod) < PATIENCE:
             return None
@@ -64,8 +88,26 @@ def _of_pod(pod: Manifest, needs: Needs, not_serving: Mapping[str, str], now: da
     if refused := unschedulable([pod], needs, count=1):
         return refused
     statuses = pods.container_statuses(pod)
-    found = not_starting(pod, needs, overdue=False) or next(filter(None, map(_of_container, statuses)), None)
+    found = (
+        not_starting(pod, needs, overdue=now - pods.created(pod) >= PATIENCE)
+        or next(filter(None, map(_of_container, statuses)), None)
+        or _not_listening(pod, revision, now)
+    )
     return replace(found, message=f"pod {name}: {found.message}") if found else None
+
+
+def _not_listening(pod: Manifest, revision: Revision, now: datetime) -> Blocker | None:
+    """Return that the server has run for a while without opening its port; a large model may take that long."""
+    since = pods.state_of(pod, SERVER).get("running", {}).get("startedAt")
+    if since is None or now - from_rfc3339(since) < _SLOW:
+        return None
+    return Blocker(
+        "ServerNotListening",
+        f"its server (revision {revision.id}, image {revision.server.image}) has run since {since} and has not opened "
+        f"port {REST_PORT}; a large model may take that long, up to {_PATH}.startupTimeout "
+        f"({revision.server.startup_timeout}); otherwise check the image and the pod's log",
+        transient=True,
+    )
 
 
 def _of_container(status: Manifest) -> Blocker | None:
@@ -86,11 +128,15 @@ def _of_end(container: str, ended: Manifest) -> Blocker:
     return Blocker("ServerCrashed", f"container {container!r} ended with {code}" + (f": {said}" if said else ""))
 
 
-def _of_deployment(deployment: Manifest) -> Blocker | None:
+def _of_deployment(deployment: Manifest, revision: Revision) -> Blocker | None:
     failure = pods.condition(deployment, "ReplicaFailure")
     if failure.get("status") == "True":
         return Blocker(PODS_NOT_CREATED, f"its pods are refused: {clean(failure.get('message', ''))}")
     progress = pods.condition(deployment, "Progressing")
     if progress.get("status") == "False" and progress.get("reason") == "ProgressDeadlineExceeded":
-        return Blocker("ProgressDeadlineExceeded", "its pods have not become ready in time; see their logs")
+        return Blocker(
+            "ProgressDeadlineExceeded",
+            f"the pods of revision {revision.id} (image {revision.server.image}) have not become ready within "
+            f"{_PATH}.startupTimeout ({revision.server.startup_timeout}); see their logs",
+        )
     return None

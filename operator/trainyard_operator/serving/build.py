@@ -1,5 +1,6 @@
 """The children of a ModelService: pure functions from what is wanted to manifests."""
 
+from trainyard_api.meta import parse_duration
 from trainyard_api.names import (
     GRPC_PORT,
     MONITORING_CONFIG_FILE,
@@ -11,7 +12,7 @@ from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
-from trainyard_operator.serving.pod import METRICS_PATH, START_LIMIT, FetchImages, pod_template
+from trainyard_operator.serving.pod import METRICS_PATH, FetchImages, pod_template
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Route
 from trainyard_operator.serving.source import annotations
@@ -39,7 +40,7 @@ def deployment(owner: Manifest, revision: Revision, *, replicas: int, fetch_imag
             "selector": {"matchLabels": identity.pod_selector(service, revision.id)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             # Longer than the pods' own time to start, so that a large model is not taken for a broken one.
-            "progressDeadlineSeconds": START_LIMIT + 600,
+            "progressDeadlineSeconds": parse_duration(revision.server.startup_timeout) + 60,
             "revisionHistoryLimit": 0,
             "template": pod_template(service, revision, fetch_images=fetch_images),
         }

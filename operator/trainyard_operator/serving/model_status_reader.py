@@ -17,6 +17,7 @@ from trainyard_operator.runtime.reconciler import Key
 from trainyard_operator.serving.model_status import Answer, answer
 from trainyard_operator.workloads.text import clean
 
+_UNREACHED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _METHOD = "/tensorflow.serving.ModelService/GetModelStatus"
 # A proxy named in the environment is for the way out of the cluster, not to its pods.
 _OPTIONS = (("grpc.enable_http_proxy", 0),)
@@ -80,5 +81,12 @@ class GrpcModelStatusReader:
             try:
                 response = cast(GetModelStatusResponse, await call(request, timeout=self.deadline))
             except grpc.aio.AioRpcError as error:
-                return Answer(False, clean(f"{error.code().name}: {error.details()}", 300))
+                said = clean(f"{error.code().name}: {error.details()}", 200)
+                if error.code() not in _UNREACHED:
+                    return Answer(False, said)
+                return Answer(
+                    False,
+                    f"{said}; port {self.port} of {address} does not answer the operator: if its server is well, a "
+                    "NetworkPolicy or a mesh is in the way, and must let the operator's namespace in",
+                )
         return answer(response, served.version)

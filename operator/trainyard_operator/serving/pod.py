@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from trainyard_api.meta import parse_duration
 from trainyard_api.names import (
     GRPC_PORT,
     MONITORING_CONFIG_FILE,
@@ -33,8 +34,6 @@ DRAIN = 15
 """Seconds a pod goes on after it was told to end: longer than the news takes, and than connections live."""
 GRACE_PERIOD = DRAIN + 5
 """Seconds to its end. TensorFlow Serving knows no SIGTERM (tensorflow/serving#1853) and is killed then."""
-START_LIMIT = 1800
-"""Seconds a model may take to load."""
 _MOST_CORES = 1024
 """More than a node has; TensorFlow Serving would try to start that many threads."""
 _TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 (an emptyDir of the pod's own)
@@ -157,7 +156,7 @@ def _server(service: str, revision: Revision) -> Manifest:
             {"name": "http", "containerPort": REST_PORT, "protocol": "TCP"},
         ],
         "resources": resources(server.resources, gpus=server.gpus, gpu_resource=server.gpu_resource),
-        "startupProbe": probe | {"periodSeconds": 1, "failureThreshold": START_LIMIT},
+        "startupProbe": probe | {"periodSeconds": 1, "failureThreshold": parse_duration(server.startup_timeout)},
         "readinessProbe": probe | {"periodSeconds": 5, "failureThreshold": 3},
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN}}},
         "securityContext": CONFINED,

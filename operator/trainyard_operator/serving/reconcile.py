@@ -154,6 +154,8 @@ def _requeue(plan: Plan, situation: Situation, result: Result) -> Outcome:
         waits.append(_SOON)
     elif result.waiting or result.blocker:
         waits.append(_RECHECK)
-    elif situation.revision and situation.revision.id != serving_revision(result.route):
+    elif situation.revision and (
+        situation.revision.id != serving_revision(result.route) or situation.answering < situation.replicas
+    ):
         waits.append(_SAFETY)
     return Outcome(min(waits)) if waits else DONE

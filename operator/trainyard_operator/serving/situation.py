@@ -71,13 +71,18 @@ class Situation:
         revision = self.revision
         if revision is None or self.answering >= self.replicas:
             return self.target.blocker
-        return self.missing_store or blockers.of_revision(
+        found = self.missing_store or blockers.of_revision(
             self.observed.deployments.get(revision.id),
             self.observed.pods.get(revision.id, []),
             revision,
             not_serving=self.not_serving,
             now=self.now,
         )
+        serving = serving_revision(self.route)
+        if found is None or serving is None or serving == revision.id:
+            return found
+        held = blockers.held_by(self.observed.deployments.get(serving), serving, revision.server)
+        return replace(found, message=found.message + held) if found.reason in blockers.LACKING else found
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,12 @@ def is_training(pod: Manifest | None) -> bool:
     return "running" in _state(pod)
 
 
+def running_since(pod: Manifest | None) -> datetime | None:
+    """Return when the training container of the pod started, or None where it does not run."""
+    time = (_state(pod).get("running") or {}).get("startedAt")
+    return from_rfc3339(time) if time else None
+
+
 def has_trained(pod: Manifest | None) -> bool:
     """Return whether the training container of the pod has ended."""
     return "terminated" in _state(pod)

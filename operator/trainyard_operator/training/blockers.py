@@ -10,6 +10,7 @@ from trainyard_operator.training.pod import CONTAINER, image_field
 from trainyard_operator.training.volumes import claim_names, secrets
 from trainyard_operator.workloads.blockers import PODS_NOT_CREATED, Blocker
 from trainyard_operator.workloads.diagnosis import PATIENCE, Needs, not_starting, unschedulable
+from trainyard_operator.workloads.pod import references
 
 _PATH = "spec.roles.worker"
 
@@ -27,13 +28,16 @@ def of_job(spec: TrainingJob, job: Manifest, pods: Workers, *, now: datetime) ->
 
 def _needs(job: TrainingJob) -> Needs:
     worker = job.spec.roles.worker
+    named = references(worker.template)
     return Needs(
         path=_PATH,
         gpus=f"{worker.gpus} {worker.gpu_resource}" if worker.gpus else "",
         less="create the job anew with less, or with other tolerations",
         images={CONTAINER: image_field(job)},
-        secrets=sorted({secret.name for secret in secrets(job)}),
-        shared_claims=claim_names(job) if worker.replicas > 1 else (),
+        secrets=[*(secret.name for secret in secrets(job)), *named.secrets],
+        config_maps=named.config_maps,
+        claims=claim_names(job),
+        shared=worker.replicas > 1,
     )
 
 

@@ -12,6 +12,8 @@ from trainyard_api.trainingjob import Phase
 from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.conditions import RECONCILING, STALLED, truth
 
+PROGRESS_STALE, POD_UNREACHABLE = "ProgressStale", "PodUnreachable"
+"""Reasons of a training that runs, as far as anybody can see."""
 RUNNING, SUSPENDED = "Running", "Suspended"
 SUCCEEDED: Literal["Succeeded"] = "Succeeded"
 FAILED: Literal["Failed"] = "Failed"

@@ -6,7 +6,7 @@ from datetime import datetime
 from trainyard_api.times import from_rfc3339
 from trainyard_api.trainingjob import Attempt, TrainingJobStatus
 from trainyard_operator.cluster.port import Event
-from trainyard_operator.training.conditions import FAILED, RUNNING, SUSPENDED
+from trainyard_operator.training.conditions import FAILED, POD_UNREACHABLE, PROGRESS_STALE, RUNNING, SUSPENDED
 from trainyard_operator.workloads.blockers import WAITING_FOR_CLEANUP, WAITING_FOR_VOLUMES
 from trainyard_operator.workloads.conditions import STALLED
 
@@ -112,7 +112,9 @@ def _trouble(status: TrainingJobStatus) -> tuple[str, str] | None:
     if status.phase in ("Succeeded", "Failed"):
         return None
     conditions = {condition.type: condition for condition in status.conditions}
-    condition = conditions.get(STALLED) or (conditions.get(RUNNING) if status.phase == "Pending" else None)
+    running = conditions.get(RUNNING)
+    unseen = running is not None and running.reason in (PROGRESS_STALE, POD_UNREACHABLE)
+    condition = conditions.get(STALLED) or (running if status.phase == "Pending" or unseen else None)
     if condition is None or condition.reason in ("Created", WAITING_FOR_CLEANUP, WAITING_FOR_VOLUMES):
         return None
     return condition.reason, condition.message

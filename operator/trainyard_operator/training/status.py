@@ -1,10 +1,11 @@
 """The status of a TrainingJob: a function of its spec, what was recorded, what is observed, and the time."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from trainyard_api.conditions import merge
 from trainyard_api.meta import Condition
+from trainyard_api.names import TRAINER_PORT
 from trainyard_api.times import from_rfc3339, to_rfc3339
 from trainyard_api.trainingjob import (
     Attempt,
@@ -18,15 +19,19 @@ from trainyard_api.trainingjob import (
 )
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import blockers, conditions
-from trainyard_operator.training.attempt_pods import has_trained, is_ending, is_training, node_of
+from trainyard_operator.training.attempt_pods import has_trained, is_ending, is_training, node_of, running_since
 from trainyard_operator.training.attempts import MAX_STOPS, End, Ledger, Next
-from trainyard_operator.training.conditions import TrainingState
+from trainyard_operator.training.conditions import POD_UNREACHABLE, PROGRESS_STALE, TrainingState
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.progress import Snapshot, at_end
 from trainyard_operator.training.termination_message import model_status
 from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.conditions import STALLED
+from trainyard_operator.workloads.diagnosis import PATIENCE
+from trainyard_operator.workloads.pods import address
 from trainyard_operator.workloads.text import clean, reason_word
+
+_REFRESH = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,16 +203,53 @@ def _going(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) ->
     there = sum(is_training(pod) or has_trained(pod) for pod in pods.values())
     if there < (count := job.spec.roles.worker.replicas):
         return TrainingState("Starting", "Starting", _starting(n, there, count))
-    phase = _running_phase(job, before, facts.live)
-    nodes = sorted({node for pod in pods.values() if (node := node_of(pod))})
-    where = f" on node {nodes[0]}" if len(nodes) == 1 else f" on {len(nodes)} nodes" if nodes else ""
-    return TrainingState(phase, phase, f"attempt {n}{where}")
+    return _running(job, before, facts)
 
 
 def _starting(n: int, there: int, count: int) -> str:
     if count == 1:
         return f"the pod of attempt {n} is starting"
     return f"the pods of attempt {n} are starting: {there} of {count} run"
+
+
+def _running(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) -> TrainingState:
+    n = facts.next.n
+    pods = facts.observed.pods.get(n, {})
+    nodes = sorted({node for pod in pods.values() if (node := node_of(pod))})
+    where = f" on node {nodes[0]}" if len(nodes) == 1 else f" on {len(nodes)} nodes" if nodes else ""
+    phase, message = _running_phase(job, before, facts.live), f"attempt {n}{where}"
+    if facts.live is not None:
+        return TrainingState(phase, phase, message)
+    silent = _silent_since(before, facts, pods.get(0))
+    if silent is None or facts.now - silent < PATIENCE:
+        return TrainingState(phase, phase, message)
+    if _answered(before, facts, pods.get(0)):
+        return TrainingState(
+            phase, PROGRESS_STALE, f"{message}; no news of its progress since {to_rfc3339(silent)}: the numbers are old"
+        )
+    if job.spec.program.model is None:
+        return TrainingState(phase, phase, message)  # a program of the user's own need not say how far it is
+    return TrainingState(
+        "Running",
+        POD_UNREACHABLE,
+        f"{message}; its progress cannot be read: http://{address(pods[0])}:{TRAINER_PORT}/progress does not answer. "
+        f"If the trainer is well, let the operator's namespace reach port {TRAINER_PORT}: a NetworkPolicy or a mesh is "
+        "in the way",
+    )
+
+
+def _answered(before: TrainingJobStatus, facts: TrainingFacts, pod: Manifest | None) -> bool:
+    """Return whether the trainer that runs now has answered before."""
+    last = before.progress.updated if before.progress else None
+    since = running_since(pod)
+    return last is not None and since is not None and from_rfc3339(last) >= since
+
+
+def _silent_since(before: TrainingJobStatus, facts: TrainingFacts, pod: Manifest | None) -> datetime | None:
+    """Return when the trainer last answered, or else when it started."""
+    if _answered(before, facts, pod) and before.progress and before.progress.updated:
+        return from_rfc3339(before.progress.updated)
+    return running_since(pod)
 
 
 def _running_phase(job: TrainingJob, before: TrainingJobStatus, live: Snapshot | None) -> Phase:
@@ -248,11 +290,20 @@ def _progress(before: TrainingJobStatus, facts: TrainingFacts, state: TrainingSt
     if state.phase == "Succeeded" and news and news.report:
         return at_end(before.progress, news.report)
     if facts.live is not None:
-        return facts.live.to_status()
-    # What is not under way has no time left.
-    if before.progress is not None and state.phase not in ("Running", "Exporting"):
+        return _fresh(before.progress, facts.live.to_status(), facts.now)
+    # What is not under way, or of which nothing is heard, has no time left.
+    if before.progress is not None and (state.phase not in ("Running", "Exporting") or state.reason == PROGRESS_STALE):
         return before.progress.model_copy(update={"eta": None})
     return before.progress
+
+
+def _fresh(before: Progress | None, after: Progress, now: datetime) -> Progress:
+    """Return numbers with the time of their answer; that time alone is worth a write only now and then."""
+    known = before.updated if before else None
+    same = before is not None and before.model_copy(update={"updated": None}) == after
+    if same and known and now - from_rfc3339(known) < _REFRESH:
+        return after.model_copy(update={"updated": known})
+    return after.model_copy(update={"updated": to_rfc3339(now)})
 
 
 def _checkpoint(before: TrainingJobStatus, facts: TrainingFacts) -> CheckpointStatus | None:

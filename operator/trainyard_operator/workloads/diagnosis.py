@@ -18,6 +18,7 @@ PATIENCE = timedelta(seconds=60)
 """How long something may take before somebody has to know."""
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
 _SETUP = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_CLAIM = "persistentvolumeclaim"
 _PREPARING = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -31,7 +32,9 @@ class Needs:
         less: What to do where no node fits.
         images: The field that names the image of a container, by the container's name.
         secrets: Secrets without which a pod does not start.
-        shared_claims: Claims that pods on several nodes mount.
+        config_maps: ConfigMaps without which a pod does not start.
+        claims: Claims that a pod mounts.
+        shared: Whether pods on several nodes mount the claims.
     """
 
     path: str
@@ -39,7 +42,9 @@ class Needs:
     less: str
     images: Mapping[str, str] = field(default_factory=dict)
     secrets: Sequence[str] = ()
-    shared_claims: Sequence[str] = ()
+    config_maps: Sequence[str] = ()
+    claims: Sequence[str] = ()
+    shared: bool = False
 
 
 def unschedulable(pods: Iterable[Manifest], needs: Needs, *, count: int) -> Blocker | None:
@@ -48,6 +53,14 @@ def unschedulable(pods: Iterable[Manifest], needs: Needs, *, count: int) -> Bloc
     if not refused:
         return None
     pod, refusal = refused[0]
+    if _CLAIM in refusal.get("message", "").lower() and needs.claims:
+        return Blocker(
+            WAITING_FOR_VOLUMES,
+            f"pod {pod['metadata']['name']} waits for its volumes ({clean(refusal['message'])}). It mounts "
+            f"{listed('claim', sorted(needs.claims))}: `kubectl describe pvc {' '.join(sorted(needs.claims))}` says "
+            "what is missing, for example a StorageClass",
+            transient=True,
+        )
     which, one = (f"pod {pod['metadata']['name']}", "It") if count == 1 else (f"{len(refused)} of {count} pods", "Each")
     return Blocker(
         UNSCHEDULABLE,
@@ -94,18 +107,26 @@ def _mounting(pod: Manifest, needs: Needs) -> Blocker | None:
     ReadWriteMany keeps the pods of all nodes but one waiting.
     """
     waiting = [(status.get("state", {}).get("waiting") or {}).get("reason") for status in container_statuses(pod)]
-    hints = []
-    if needs.secrets:
+    if not waiting or waiting[0] not in _PREPARING:
+        return None
+    objects = [("Secret", needs.secrets), ("ConfigMap", needs.config_maps)]
+    hints = [
+        f"It needs {listed(kind, sorted({*names}))} of its spec: if that does not exist, create it, and the pod starts "
+        "by itself"
+        for kind, names in objects
+        if names
+    ]
+    if needs.claims and needs.shared:
         hints.append(
-            f"It needs {listed('Secret', sorted(needs.secrets))} of its spec: if that does not exist, create it, and "
-            "the pod starts by itself"
+            f"All pods mount {listed('claim', sorted(needs.claims))}: where that is not ReadWriteMany, they all have "
+            "to run on one node"
         )
-    if needs.shared_claims:
+    elif needs.claims:
         hints.append(
-            f"All pods mount {listed('claim', sorted(needs.shared_claims))}: where that is not ReadWriteMany, they all "
-            "have to run on one node"
+            f"It mounts {listed('claim', sorted(needs.claims))}: where that is ReadWriteOnce, pods on another node "
+            "keep it"
         )
-    if not waiting or waiting[0] not in _PREPARING or not hints:
+    if not hints:
         return None
     name = pod["metadata"]["name"]
     return Blocker(

@@ -1,5 +1,7 @@
 """How every pod of ours is confined, and what of it the spec may set."""
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from trainyard_api.pods import PodTemplate, Resources
@@ -39,6 +41,30 @@ def pod_spec(template: PodTemplate, *, grace_period: int) -> Manifest:
         serviceAccountName=template.service_account_name,
         imagePullSecrets=template.image_pull_secrets,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What a pod cannot start without, by name."""
+
+    secrets: tuple[str, ...]
+    config_maps: tuple[str, ...]
+
+
+def references(template: PodTemplate) -> References:
+    """Return the Secrets and ConfigMaps that a template names."""
+    sources = [variable.get("valueFrom") or {} for variable in template.env or []]
+    pulls = [reference["name"] for reference in template.image_pull_secrets or []]
+    return References(
+        secrets=(*pulls, *_names(sources, "secretKeyRef")), config_maps=tuple(_names(sources, "configMapKeyRef"))
+    )
+
+
+def _names(sources: Iterable[Manifest], reference: str) -> Iterator[str]:
+    for source in sources:
+        found = source.get(reference)
+        if isinstance(found, dict) and "name" in found and not found.get("optional"):
+            yield str(found["name"])
 
 
 def resources(asked: Resources, *, gpus: int, gpu_resource: str) -> Manifest:

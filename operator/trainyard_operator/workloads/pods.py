@@ -37,6 +37,11 @@ def ready_since(pod: Manifest) -> datetime:
     return from_rfc3339(condition(pod, "Ready").get("lastTransitionTime") or pod["metadata"]["creationTimestamp"])
 
 
+def created(pod: Manifest) -> datetime:
+    """Return when the pod was created."""
+    return from_rfc3339(pod["metadata"]["creationTimestamp"])
+
+
 def address(pod: Manifest) -> str:
     """Return the pod's IP address; empty before it has one."""
     return str(pod.get("status", {}).get("podIP") or "")

@@ -93,7 +93,6 @@ def test_what_keeps_a_pod_from_running(
         pytest.param([a_running_pod()], 3600, {}, id="a pod that runs"),
         pytest.param([], 59, {}, id="no pod yet"),
         pytest.param([a_pod(phase="Pending")], 59, {}, id="a pod that was just made"),
-        pytest.param([a_waiting_pod("ContainerCreating")], 3600, {}, id="nothing to wait for that we know"),
         pytest.param([a_waiting_pod("ContainerCreating")], 59, {"replicas": 2}, id="its volumes take a moment"),
     ],
 )
@@ -112,6 +111,9 @@ def test_nothing_is_in_the_way(pods: list[Manifest], after: float, worker: dict[
             "WaitingForVolumes",
             "the claim 'models': where that is not ReadWriteMany",
             id="a claim on another node",
+        ),
+        pytest.param(
+            [a_waiting_pod("ContainerCreating")], {}, "WaitingForVolumes", "It mounts the claim 'models'", id="a claim"
         ),
     ],
 )

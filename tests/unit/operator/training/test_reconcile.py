@@ -101,6 +101,7 @@ async def test_the_progress_of_a_running_trainer_comes_into_the_status() -> None
         "loss": "0.1235",
         "metrics": {},
         "eta": "3m20s",
+        "updated": "2026-11-23T10:00:00Z",
     }
 
 
