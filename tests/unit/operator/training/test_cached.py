@@ -39,8 +39,8 @@ async def test_at_rest_a_job_costs_no_call(stage: str) -> None:
     if stage == "running":
         world.run_pod()
     watching.tell()
-    await world.settle()
-    world.later(minutes=5).cluster.calls.clear()
+    await world.later(minutes=5).settle()  # a trainer that nobody hears of is told
+    world.cluster.calls.clear()
 
     for _ in range(3):
         await world.reconcile()
