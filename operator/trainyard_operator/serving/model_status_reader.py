@@ -86,7 +86,7 @@ class GrpcModelStatusReader:
                     return Answer(False, said)
                 return Answer(
                     False,
-                    f"{said}; port {self.port} of {address} does not answer the operator: if its server is well, a "
-                    "NetworkPolicy or a mesh is in the way, and must let the operator's namespace in",
+                    f"{said}; port {self.port} of {served.address} does not answer the operator: if its server "
+                    "is well, a NetworkPolicy or a mesh is in the way, and must let the operator's namespace in",
                 )
         return answer(response, served.version)

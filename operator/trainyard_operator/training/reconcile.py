@@ -15,10 +15,9 @@ from trainyard_operator.training.attempts import lingering, must_be_certain, pla
 from trainyard_operator.training.events import events, last_events
 from trainyard_operator.training.observe import observe
 from trainyard_operator.training.observed import ObservedTraining
-from trainyard_operator.training.progress import Snapshot
 from trainyard_operator.training.progress_reader import ProgressSource, Trainer
 from trainyard_operator.training.spec import parse, parse_status
-from trainyard_operator.training.status import TrainingFacts, compute, rejected, seen, stalled_for
+from trainyard_operator.training.status import Heard, TrainingFacts, compute, rejected, seen, stalled_for
 from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.pods import address
 from trainyard_operator.workloads.report import EVENT_LIFE, Change, DeliveredEvents, report
@@ -38,6 +37,7 @@ class TrainingJobReconciler:
     Attributes:
         network_policies: Whether trainings with several pods are shut to all other pods.
         released: Trainings that are over and have no pods any more.
+        asked: Since when this process asks a trainer how far it is.
     """
 
     cluster: Cluster
@@ -47,6 +47,7 @@ class TrainingJobReconciler:
     clock: Clock = utc_now
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
     released: set[Key] = field(default_factory=set)
+    asked: dict[Key, datetime] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> Outcome:
         """Observe, parse, plan, apply, compute, report."""
@@ -55,6 +56,7 @@ class TrainingJobReconciler:
         except NotFound:
             self.delivered.complete.discard(key)
             self.released.discard(key)
+            self.asked.pop(key, None)
             return DONE
         now, before = self.clock(), parse_status(manifest)
         # What is being deleted takes its children along.
@@ -101,18 +103,20 @@ class TrainingJobReconciler:
         observed, blocker = await children.carry_out(planned, observed)
         ledger = tally(recorded, observed, now=now)
         step = plan(ledger, policy, leaving=leaving, now=now)
-        live = await self._progress(job, observed.pods.get(step.n, {}).get(0)) if step.step == "continue" else None
-        return TrainingFacts(observed=observed, ledger=ledger, next=step, blocker=blocker, live=live, now=now)
+        pod = observed.pods.get(step.n, {}).get(0) if step.step == "continue" else None
+        heard = await self._progress(job, pod, now)
+        return TrainingFacts(observed=observed, ledger=ledger, next=step, blocker=blocker, heard=heard, now=now)
 
-    async def _progress(self, job: TrainingJob, pod: Manifest | None) -> Snapshot | None:
+    async def _progress(self, job: TrainingJob, pod: Manifest | None, now: datetime) -> Heard:
+        metadata = job.metadata
+        key = Key(TRAINING_JOB.name, metadata["namespace"], metadata["name"])
         if pod is None or not is_training(pod) or not address(pod):
-            return None
-        metadata, prints = pod["metadata"], job.spec.program.container is not None
-        key = Key(TRAINING_JOB.name, metadata["namespace"], job.metadata["name"])
-        reading = await self.progress.latest(
-            key, Trainer(metadata["namespace"], metadata["name"], address(pod), prints=prints)
-        )
-        return reading.answer if reading else None
+            self.asked.pop(key, None)
+            return Heard()
+        since, prints = self.asked.setdefault(key, now), job.spec.program.container is not None
+        trainer = Trainer(metadata["namespace"], pod["metadata"]["name"], address(pod), prints=prints)
+        reading = await self.progress.latest(key, trainer)
+        return Heard(reading.answer, reading.at, since) if reading else Heard(asked=since)
 
     async def _report(
         self, manifest: Manifest, before: TrainingJobStatus, after: TrainingJobStatus, now: datetime

@@ -35,20 +35,39 @@ _REFRESH = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What the running trainer last said of itself.
+
+    Attributes:
+        at: When it did.
+        asked: Since when this process asks. Nobody is called silent before he was asked for a while.
+    """
+
+    live: Snapshot | None = None
+    at: datetime | None = None
+    asked: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingFacts:
     """Everything a status is made from, besides the spec and the status before.
 
     Attributes:
         blocker: What keeps an attempt from being started, or its children from being written.
-        live: What the running trainer says of itself.
     """
 
     observed: ObservedTraining
     ledger: Ledger
     next: Next
     blocker: Blocker | None
-    live: Snapshot | None
+    heard: Heard
     now: datetime
+
+    @property
+    def live(self) -> Snapshot | None:
+        """What the trainer says now: an answer of a while ago says nothing of it."""
+        at = self.heard.at
+        return self.heard.live if at is not None and self.now - at < PATIENCE else None
 
 
 def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
@@ -240,16 +259,20 @@ def _running(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) 
 
 def _answered(before: TrainingJobStatus, facts: TrainingFacts, pod: Manifest | None) -> bool:
     """Return whether the trainer that runs now has answered before."""
+    if facts.heard.at is not None:
+        return True
     last = before.progress.updated if before.progress else None
     since = running_since(pod)
     return last is not None and since is not None and from_rfc3339(last) >= since
 
 
 def _silent_since(before: TrainingJobStatus, facts: TrainingFacts, pod: Manifest | None) -> datetime | None:
-    """Return when the trainer last answered, or else when it started."""
-    if _answered(before, facts, pod) and before.progress and before.progress.updated:
-        return from_rfc3339(before.progress.updated)
-    return running_since(pod)
+    """Return since when the trainer has not answered: since it last did, or started, or was first asked."""
+    if facts.heard.at is not None:
+        return facts.heard.at
+    last = before.progress.updated if before.progress and _answered(before, facts, pod) else None
+    since = from_rfc3339(last) if last else running_since(pod)
+    return max(since, facts.heard.asked) if since and facts.heard.asked else since
 
 
 def _running_phase(job: TrainingJob, before: TrainingJobStatus, live: Snapshot | None) -> Phase:
@@ -290,20 +313,20 @@ def _progress(before: TrainingJobStatus, facts: TrainingFacts, state: TrainingSt
     if state.phase == "Succeeded" and news and news.report:
         return at_end(before.progress, news.report)
     if facts.live is not None:
-        return _fresh(before.progress, facts.live.to_status(), facts.now)
+        return _fresh(before.progress, facts.live.to_status(), facts.heard.at or facts.now)
     # What is not under way, or of which nothing is heard, has no time left.
     if before.progress is not None and (state.phase not in ("Running", "Exporting") or state.reason == PROGRESS_STALE):
         return before.progress.model_copy(update={"eta": None})
     return before.progress
 
 
-def _fresh(before: Progress | None, after: Progress, now: datetime) -> Progress:
+def _fresh(before: Progress | None, after: Progress, at: datetime) -> Progress:
     """Return numbers with the time of their answer; that time alone is worth a write only now and then."""
     known = before.updated if before else None
     same = before is not None and before.model_copy(update={"updated": None}) == after
-    if same and known and now - from_rfc3339(known) < _REFRESH:
+    if same and known and at - from_rfc3339(known) < _REFRESH:
         return after.model_copy(update={"updated": known})
-    return after.model_copy(update={"updated": to_rfc3339(now)})
+    return after.model_copy(update={"updated": to_rfc3339(at)})
 
 
 def _checkpoint(before: TrainingJobStatus, facts: TrainingFacts) -> CheckpointStatus | None:

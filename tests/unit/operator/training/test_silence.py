@@ -72,6 +72,18 @@ async def test_a_trainer_that_never_answered_is_unreachable_after_a_minute(secon
     assert world.events()[-1] == "Warning PodUnreachable"
 
 
+async def test_an_operator_that_was_away_asks_before_it_calls_anybody_silent() -> None:
+    world = await a_world_that_trains()
+    world.progress.answer = None
+    world.progress.last.clear()
+
+    await world.later(minutes=10).restart().settle()
+    assert world.conditions()["Running"]["reason"] == "Running"
+    await world.later(minutes=1).settle()
+
+    assert world.conditions()["Running"]["reason"] == "ProgressStale"
+
+
 async def test_a_program_of_the_users_own_may_be_silent() -> None:
     world = await World().put(a_training_job().with_container(image="me/train:1")).running()
 

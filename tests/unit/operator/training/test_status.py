@@ -12,7 +12,7 @@ from trainyard_operator.training.attempts import End, Ledger, Next
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.progress import Snapshot
 from trainyard_operator.training.spec import parse
-from trainyard_operator.training.status import TrainingFacts, compute, seen
+from trainyard_operator.training.status import Heard, TrainingFacts, compute, seen
 from trainyard_operator.workloads.blockers import Blocker
 
 NOW = to_rfc3339(START)
@@ -43,7 +43,12 @@ def facts(
         config_map=None, service=None, jobs={0: job}, pods={0: {0: pod} if pod else {}}, leaving=False
     )
     return TrainingFacts(
-        observed=observed, ledger=Ledger(attempts, news), next=step, blocker=blocker, live=live, now=START
+        observed=observed,
+        ledger=Ledger(attempts, news),
+        next=step,
+        blocker=blocker,
+        heard=Heard(live, START if live else None),
+        now=START,
     )
 
 
@@ -122,7 +127,7 @@ def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
             ledger=later.ledger,
             next=later.next,
             blocker=None,
-            live=LIVE,
+            heard=Heard(LIVE, START + timedelta(hours=1)),
             now=START + timedelta(hours=1),
         ),
         first,
