@@ -1,9 +1,13 @@
 """The pages of the documentation: each is in the index, and no link leads nowhere."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from support.pages import blocks
+from tools import prose
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -57,3 +61,35 @@ def test_every_path_that_the_architecture_names_exists() -> None:
 
     assert len(paths) > 20
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "contract"),
+    [
+        pytest.param(0, "packages share the API and the fetcher, and nothing else", id="packages"),
+        pytest.param(1, "the operator has layers", id="operator"),
+        pytest.param(2, "the trainer is built in layers, and names every one of its packages", id="trainer"),
+    ],
+)
+def test_the_layers_that_the_architecture_shows_are_those_of_the_linter(shown: int, contract: str) -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (layers,) = [each["layers"] for each in settings["contracts"] if each["name"] == contract]
+    own = [layer.replace("trainyard_operator.", "") for layer in layers]
+    if contract == "the operator has layers":
+        own.remove("trainyard_api")
+
+    assert blocks(DOCS / "architecture.md", "text")[shown].splitlines() == own
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in prose.pages(ROOT)])
+def test_the_page_is_easy_to_read(page: Path) -> None:
+    measured = prose.measure([page.read_text(encoding="utf-8")])
+
+    assert measured.median < 15, "half of the sentences are shorter than 15 words"
+    assert measured.ninth <= 25, "nine of ten sentences have at most 25 words"
+
+
+def test_the_pages_talk_to_their_readers() -> None:
+    measured = prose.measure([page.read_text(encoding="utf-8") for page in prose.pages(ROOT)])
+
+    assert measured.you >= 12, "`you` in 1,000 words, in all pages together"
