@@ -52,25 +52,25 @@ def test_a_quantity_is_a_number(quantity: Any, number: str) -> None:
     ],
 )
 def test_anything_else_is_refused_at_once(quantity: Any) -> None:
-    started = time.monotonic()
+    started = time.process_time()
 
     with pytest.raises(ValueError, match="expected a quantity"):
         parse_quantity(quantity)
 
-    assert time.monotonic() - started < 0.05
+    assert time.process_time() - started < 0.05
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.from_regex(QUANTITY_PATTERN, fullmatch=True, alphabet=st.characters(max_codepoint=127)))
 def test_what_the_schema_takes_is_a_number_or_too_large(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     try:
         amount = parse_quantity(text)
     except ValueError:
         amount = Decimal(0)
 
     assert 0 <= amount <= MOST
-    assert time.monotonic() - started < 0.05
+    assert time.process_time() - started < 0.05
 
 
 def a_service(server: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
