@@ -2,15 +2,17 @@
 
 import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from trainyard_api.code import PythonProgram
 from trainyard_trainer.data.inputs import needs_tensorflow
 from trainyard_trainer.devices import Devices, deterministic
 from trainyard_trainer.errors import TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
+from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.prepare import cache_bytes, prepare
 from trainyard_trainer.programs.code import make_importable
 from trainyard_trainer.reporting.event_log import EventLog
@@ -24,7 +26,11 @@ from trainyard_trainer.stores.models import ModelStore, open_store
 from trainyard_trainer.tensorflow_logs import quiet
 from trainyard_trainer.tree_settings import grows_trees
 from trainyard_trainer.tuning.summary import summary
+from trainyard_trainer.workers.group import WorkerGroup
 from trainyard_trainer.workers.rendezvous import SINGLE_PROCESS, Rendezvous, check_same_data
+
+if TYPE_CHECKING:
+    from trainyard_trainer.fitting.fit import Trained  # loads TensorFlow
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,87 +61,162 @@ def train(
         TrainerError: BadInput, Diverged, Stopped, PeerLost or ExportFailed.
         OSError: a folder or the network fails.
     """
-    group, store = rendezvous.group, _model_store(run, local=trial)
+    store = _model_store(run, local=trial)
+    session = _Session(store, tracker, event_log, stop, rendezvous)
+    if found := _trained_before(run, session):
+        return found
+    shared = _with_common_cache(run, session.group)
+    tuned, tuning = _search(shared, session)
+    logs = TrainingLogs(store, tuned.folders.logs, event_log)
+    prepared, devices = _prepare(tuned, session)
+    trained = _fit(tuned, prepared, devices, session=session, logs=logs)
+    end = trained.end
+    session.group.leave()
+    if session.group.index:
+        tracker.update(phase="done")
+        return Outcome(str(end.reason), f"trained {end.epoch} epochs with worker 0, which exports the model", None)
+    if trial:
+        tracker.update(phase="done")
+        return Outcome(str(end.reason), f"trained in {end.epoch} epochs", None)
+    version = _export(tuned, prepared, trained, devices, session=session, verifier=verifier, tuning=tuning)
+    _tidy(shared, session)
+    tracker.update(phase="done", last_checkpoint=None)
+    return Outcome(str(end.reason), _summary(version, trained, prepared, tuning), version)
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What a training reports to, hears from and writes to."""
+
+    store: ModelStore
+    tracker: ProgressTracker
+    event_log: EventLog
+    stop: StopSignal
+    rendezvous: Rendezvous
+
+    @property
+    def group(self) -> WorkerGroup:
+        """The workers that train together."""
+        return self.rendezvous.group
+
+
+def _trained_before(run: Run, session: _Session) -> Outcome | None:
+    """Return what an earlier run of the same training came to, if it came to its end; the chief looks for all."""
+    group, store = session.group, session.store
     done = None if group.index else store.find()
     if group.gather(done is not None)[0]:
         group.leave()
         if done is None:
             return Outcome("AlreadyTrained", "worker 0 has found this TrainingJob's model in its store", None)
         _clear(run, store)
-        return _report_done(store, done, tracker)
+        return _report_done(store, done, session.tracker)
     if group.index == 0:
         store.check()
-    if group.count > 1:  # all have to read the data in the same way
-        run = replace(run, cache_bytes=min(group.gather(cache_bytes(run))))
-    original, tuned = run, None
-    if run.job.spec.tuning:
-        from trainyard_trainer.tuning.search import Search  # Optuna's import is for those who search
+    return None
 
-        run, tuned = Search(run, store.search(), tracker=tracker, event_log=event_log, stop=stop).best()
-    logs = TrainingLogs(store, run.folders.logs, event_log)
-    checkpoints = store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep, then=logs.keep)
-    devices = _devices(run, rendezvous, stop) if needs_tensorflow(run.program) else None
+
+def _with_common_cache(run: Run, group: WorkerGroup) -> Run:
+    """Return the run with the memory for data that all workers have: all have to read the data in the same way."""
+    return replace(run, cache_bytes=min(group.gather(cache_bytes(run)))) if group.count > 1 else run
+
+
+def _search(run: Run, session: _Session) -> tuple[Run, Mapping[str, Any] | None]:
+    """Return the run of the best settings, and what to tell of the search for them, where the spec asks for one."""
+    if not run.job.spec.tuning:
+        return run, None
+    from trainyard_trainer.tuning.search import Search  # Optuna's import is for those who search
+
+    search = session.store.search()
+    return Search(run, search, tracker=session.tracker, event_log=session.event_log, stop=session.stop).best()
+
+
+def _prepare(run: Run, session: _Session) -> tuple[Prepared, Devices]:
+    """Read the data and set TensorFlow up: the latter takes seconds, so bad input is reported first where it can be."""
+    devices = _devices(run, session) if needs_tensorflow(run.program) else None
     if isinstance(run.program, PythonProgram) and run.code:
         make_importable(run.code)
-        devices = devices or _devices(run, rendezvous, stop)  # before code that loads TensorFlow in a way of its own
+        devices = devices or _devices(run, session)  # before code that loads TensorFlow in a way of its own
         from trainyard_trainer.programs.build import entry_point
 
         entry_point(run.program)  # what is wrong with it is said before the data is read
-    prepared = prepare(run, tracker=tracker, event_log=event_log)
-    check_same_data(group, prepared.profile.digest)
-    devices = devices or _devices(run, rendezvous, stop)  # takes seconds: bad input has been reported by now
-    with quiet():
-        from trainyard_trainer.export.publishing import publish_model
+    prepared = prepare(run, tracker=session.tracker, event_log=session.event_log)
+    check_same_data(session.group, prepared.profile.digest)
+    return prepared, devices or _devices(run, session)
 
+
+def _fit(run: Run, prepared: Prepared, devices: Devices, *, session: _Session, logs: TrainingLogs) -> "Trained":
+    """Train from the newest checkpoint, or from the start; the logs outlive a training that goes wrong too."""
+    with quiet():
         if grows_trees(run.program):
             from trainyard_trainer.trees.fit import fit_forest as fit
         else:
             from trainyard_trainer.fitting.fit import fit as fit_by_steps
 
-            fit = functools.partial(fit_by_steps, group=group)
-    if group.index == 0:
+            fit = functools.partial(fit_by_steps, group=session.group)
+    is_chief = session.group.index == 0
+    if is_chief:
         logs.fetch()
+    keep = run.job.spec.checkpoint.keep
     try:
         with deterministic():
-            trained = fit(
-                run, prepared, devices, checkpoints=checkpoints, tracker=tracker, event_log=event_log, stop=stop
+            return fit(
+                run,
+                prepared,
+                devices,
+                checkpoints=session.store.checkpoints(run.folders.checkpoints, keep=keep, then=logs.keep),
+                tracker=session.tracker,
+                event_log=session.event_log,
+                stop=session.stop,
             )
     finally:  # those of a training that went wrong are the ones that are needed
-        if group.index == 0:
+        if is_chief:
             logs.keep()
+
+
+def _export(
+    run: Run,
+    prepared: Prepared,
+    trained: "Trained",
+    devices: Devices,
+    *,
+    session: _Session,
+    verifier: Callable[[], AbstractContextManager[Verifier]],
+    tuning: Mapping[str, Any] | None,
+) -> ModelVersion:
+    with quiet():
+        from trainyard_trainer.export.publishing import publish_model
+    session.tracker.update(phase="exporting")
     reason = str(trained.end.reason)
-    group.leave()
-    if group.index:
-        tracker.update(phase="done")
-        return Outcome(reason, f"trained {trained.end.epoch} epochs with worker 0, which exports the model", None)
-    if trial:
-        tracker.update(phase="done")
-        return Outcome(reason, f"trained in {trained.end.epoch} epochs", None)
-    tracker.update(phase="exporting")
-    event_log.write("exporting", f"training ended ({reason}); exporting the model", reason=reason)
+    session.event_log.write("exporting", f"training ended ({reason}); exporting the model", reason=reason)
     with verifier() as fresh:  # it loads TensorFlow while the model is being written
-        version = publish_model(
+        return publish_model(
             run,
             prepared,
             trained,
             devices,
             fresh,
-            store=store,
-            steps=tracker.current.step,
-            event_log=event_log,
-            tuning=tuned,
+            store=session.store,
+            steps=session.tracker.current.step,
+            event_log=session.event_log,
+            tuning=tuning,
         )
+
+
+def _tidy(run: Run, session: _Session) -> None:
+    """Remove what a complete version makes useless; the version counts, also where that fails."""
     try:
-        _clear(original, store)
-    except TrainerError as error:  # the version is complete: that counts
-        event_log.write("not-tidied", f"the checkpoints were not removed: {one_line(error)}")
-    tracker.update(phase="done", last_checkpoint=None)
+        _clear(run, session.store)
+    except TrainerError as error:
+        session.event_log.write("not-tidied", f"the checkpoints were not removed: {one_line(error)}")
+
+
+def _summary(version: ModelVersion, trained: "Trained", prepared: Prepared, tuning: Mapping[str, Any] | None) -> str:
     end = trained.end
     length = f"{end.epoch} epochs" + (f" and {end.step} steps" if end.step else "")
     bad = len(prepared.table.bad_rows)
     left_out = f"; {bad:,} bad rows were left out" if bad else ""
-    tried = f"; {summary(tuned)}" if tuned else ""
-    return Outcome(reason, f"trained {version.name} version {version.version} in {length}{left_out}{tried}", version)
+    tried = f"; {summary(tuning)}" if tuning else ""
+    return f"trained {version.name} version {version.version} in {length}{left_out}{tried}"
 
 
 def _model_store(run: Run, *, local: bool = False) -> ModelStore:
@@ -156,10 +237,11 @@ def _clear(run: Run, store: ModelStore) -> None:
     store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep).clear()
 
 
-def _devices(run: Run, rendezvous: Rendezvous, stop: StopSignal) -> Devices:
+def _devices(run: Run, session: _Session) -> Devices:
+    rendezvous = session.rendezvous
     with rendezvous.connecting(), quiet():
         devices = Devices(run.job.spec.fit.seed, rendezvous.addresses, rendezvous.group.index, run.cluster.servers)
-    stop.install()  # TensorFlow's distribution services take SIGTERM away
+    session.stop.install()  # TensorFlow's distribution services take SIGTERM away
     return devices
 
 

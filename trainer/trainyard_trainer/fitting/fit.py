@@ -6,13 +6,15 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from trainyard_api.code import PythonProgram
+from trainyard_api.fit import Fit
 from trainyard_api.meta import parse_duration
 from trainyard_api.program import ModelProgram
-from trainyard_trainer.autotune.autotuner import Autotuner, StepFactory, rows_a_block, settings_of_several
-from trainyard_trainer.autotune.choices import batch_limit
+from trainyard_trainer.autotune.autotuner import Autotuned, Autotuner, StepFactory, rows_a_block, settings_of_several
+from trainyard_trainer.autotune.choices import Choices, batch_limit
 from trainyard_trainer.data.batch import EncodedBatch
 from trainyard_trainer.data.pipeline import MemoryRows, StreamedRows, TrainingRows, validation_blocks
 from trainyard_trainer.data.profile import Profile, rows_in
@@ -22,7 +24,7 @@ from trainyard_trainer.encoding.encoders import Encoder, encoder_for
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.execution import FLOAT32, Execution
 from trainyard_trainer.fitting.divergence import DivergenceDiagnosis
-from trainyard_trainer.fitting.loop import Loop, LoopContext
+from trainyard_trainer.fitting.loop import Loop, LoopConfig, LoopContext
 from trainyard_trainer.fitting.optimizers import make_optimizer
 from trainyard_trainer.fitting.parameter_server_steps import ParameterServerStepRunner
 from trainyard_trainer.fitting.plan import Plan, Position
@@ -40,7 +42,7 @@ from trainyard_trainer.reporting.history import History, HistoryFile, NoHistory
 from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import CACHE_ENV, Run
-from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
+from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot
 from trainyard_trainer.tasks.metrics import metric_names
 from trainyard_trainer.tasks.task import Task, task_for
 from trainyard_trainer.workers.group import SINGLE_WORKER, WorkerGroup
@@ -80,70 +82,132 @@ def fit(
         Stopped: on request, after a checkpoint.
         PeerLost: another worker is gone.
     """
-    spec, facts = run.job.spec, prepared.profile
-    encoder = encoder_for(facts.features)
-    digest, share = plan_digest(run, facts), Share(group.index, group.count)
-    found = newest_of_chief(group, checkpoints, digest, event_log)
+    found = newest_of_chief(group, checkpoints, plan_digest(run, prepared.profile), event_log)
+    compiled = _compile(run, prepared, devices, event_log)
+    history: History = NoHistory() if group.index else HistoryFile(run.folders.logs, compiled.metrics, event_log)
+    context = LoopContext(tracker, event_log, history, stop, checkpoints, group)
+    loop, choices = _loop(run, prepared, devices, compiled=compiled, context=context, found=found)
+    end = loop.run()
+    model, facts = compiled.model, choices.to_wire()
+    if devices.workers:
+        model = _fetched(model, _build(run.program, prepared.profile, compiled.encoder))
+        facts |= {"strategy": "ParameterServer"}
+    if prepared.privacy is not None:
+        spent = prepared.privacy.describe(tracker.current.step)
+        event_log.write("privacy", "epsilon {epsilon:.4g} at delta {delta:.3g} was spent".format(**spent), **spent)
+        end = replace(end, metrics={**end.metrics, EPSILON: spent[EPSILON]})
+        tracker.update(metrics=dict(end.metrics))
+        facts |= {"privacy": spent}
+    return Trained(model, compiled.encoder, compiled.task, end, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class _CompiledModel:
+    """A new model, and what it is trained with. `settings` are those of the spec and of the model's own compile()."""
+
+    model: Any
+    encoder: Encoder
+    task: Task
+    settings: Fit
+    metrics: tuple[str, ...]
+
+    def to_block(self, rows: EncodedBatch) -> dict[str, Any]:
+        """Return rows as the tensors of a step."""
+        return as_block(rows, self.encoder.encode)
+
+
+def _compile(run: Run, prepared: Prepared, devices: Devices, event_log: EventLog) -> _CompiledModel:
+    """Build the model, and settle its loss and metrics."""
+    spec, profile = run.job.spec, prepared.profile
+    encoder = encoder_for(profile.features)
     with devices.scope():
-        model = _build(run.program, facts, encoder)
+        model = _build(run.program, profile, encoder)
     _announce(run, model, devices, event_log)
-    wanted = fit_as_compiled(model, spec.fit, event_log)
-    task = task_for(facts.labels, run.program, wanted)
-    metrics = metric_names(run.program.task, validation=spec.data.validation.wanted, further=wanted.metrics)
+    settings = fit_as_compiled(model, spec.fit, event_log)
+    task = task_for(profile.labels, run.program, settings)
+    metrics = metric_names(run.program.task, validation=spec.data.validation.wanted, further=settings.metrics)
     prepared.policy.check(metrics)
-    history: History = NoHistory() if group.index else HistoryFile(run.folders.logs, metrics, event_log)
+    return _CompiledModel(model, encoder, task, settings, metrics)
 
-    def to_block(rows: EncodedBatch) -> dict[str, Any]:
-        return as_block(rows, encoder.encode)
 
-    limit = batch_limit(facts.training_rows, most=_block_bytes(prepared) // facts.row_bytes)
-    before = found[0] if found else None
-    settings = wanted.model_copy(update=PLAINLY) if prepared.privacy else wanted
-    if run.cluster.count > 1:
-        settings = settings_of_several(settings, before, devices=devices, limit=limit, workers=group.count)
-    rows = training_rows(run, prepared, to_block, rows_a_block(settings, limit), share=share, event_log=event_log)
-    factory = _step_factory(run, prepared, devices, model=model, task=task, share=share)
-    tuned = Autotuner(settings, factory, devices=devices, rows=rows, limit=limit, workers=run.cluster.count).settle(
-        before,
-        steps=lambda size: prepared.policy.steps_left(0, steps_per_epoch=math.ceil(facts.training_rows / size)),
-        event_log=event_log,
-    )
-    plan = Plan(
-        epochs=spec.fit.epochs,
-        choices=tuned.choices,
-        rows=facts.training_rows,
-        interval=CheckpointInterval(spec.checkpoint.every_steps, parse_duration(spec.checkpoint.every)),
-        digest=digest,
-        store=run.folders.model.parent,
+def _loop(
+    run: Run,
+    prepared: Prepared,
+    devices: Devices,
+    *,
+    compiled: _CompiledModel,
+    context: LoopContext,
+    found: tuple[Snapshot, Path] | None,
+) -> tuple[Loop, Choices]:
+    """Return what trains the model, from the checkpoint that was found, and the settings that were measured for it."""
+    share = Share(context.group.index, context.group.count)
+    rows, tuned = _autotune(
+        run,
+        prepared,
+        devices,
+        compiled=compiled,
         share=share,
+        before=found[0] if found else None,
+        event_log=context.event_log,
     )
-    loop = Loop(
-        plan,
-        LoopContext(tracker, event_log, history, stop, checkpoints, group),
-        state=ModelState(model, tuned.optimizer, tuned.runner.state),
+    config = LoopConfig(
+        plan=_plan(run, prepared, tuned.choices, share=share),
+        context=context,
+        state=ModelState(compiled.model, tuned.optimizer, tuned.runner.state),
         runner=tuned.runner,
-        task=task,
+        task=compiled.task,
         policy=prepared.policy,
         rows=rows,
-        validation=_validation(prepared, to_block, share),
+        validation=_validation(prepared, compiled.to_block, share),
         found=found,
         diagnosis=DivergenceDiagnosis(
-            spec.fit.optimizer.learning_rate,
+            run.job.spec.fit.optimizer.learning_rate,
             tuned.choices.execution.precision,
             prepared.table.schema.numbers,
         ),
     )
-    end, chosen = loop.run(), tuned.choices.to_wire()
-    if devices.workers:
-        model = _fetched(model, _build(run.program, facts, encoder))
-        chosen |= {"strategy": "ParameterServer"}
-    if prepared.privacy is None:
-        return Trained(model, encoder, task, end, chosen)
-    spent = prepared.privacy.describe(tracker.current.step)
-    event_log.write("privacy", "epsilon {epsilon:.4g} at delta {delta:.3g} was spent".format(**spent), **spent)
-    end = replace(end, metrics={**end.metrics, EPSILON: spent[EPSILON]})
-    tracker.update(metrics=dict(end.metrics))
-    return Trained(model, encoder, task, end, chosen | {"privacy": spent})
+    return Loop(config), tuned.choices
+
+
+def _autotune(
+    run: Run,
+    prepared: Prepared,
+    devices: Devices,
+    *,
+    compiled: _CompiledModel,
+    share: Share,
+    before: Snapshot | None,
+    event_log: EventLog,
+) -> tuple[TrainingRows, Autotuned[StepRunner]]:
+    """Settle batch size and execution; returns the rows to train on too, because the batch size decides on them."""
+    count, workers = prepared.profile.training_rows, run.cluster.count
+    limit = batch_limit(count, most=_block_bytes(prepared) // prepared.profile.row_bytes)
+    settings = compiled.settings.model_copy(update=PLAINLY) if prepared.privacy else compiled.settings
+    if workers > 1:
+        settings = settings_of_several(settings, before, devices=devices, limit=limit, workers=share.count)
+    rows = training_rows(
+        run, prepared, compiled.to_block, rows_a_block(settings, limit), share=share, event_log=event_log
+    )
+    factory = _step_factory(run, prepared, devices, model=compiled.model, task=compiled.task, share=share)
+    tuned = Autotuner(settings, factory, devices=devices, rows=rows, limit=limit, workers=workers).settle(
+        before,
+        steps=lambda size: prepared.policy.steps_left(0, steps_per_epoch=math.ceil(count / size)),
+        event_log=event_log,
+    )
+    return rows, tuned
+
+
+def _plan(run: Run, prepared: Prepared, choices: Choices, *, share: Share) -> Plan:
+    checkpoint = run.job.spec.checkpoint
+    return Plan(
+        epochs=run.job.spec.fit.epochs,
+        choices=choices,
+        rows=prepared.profile.training_rows,
+        interval=CheckpointInterval(checkpoint.every_steps, parse_duration(checkpoint.every)),
+        digest=plan_digest(run, prepared.profile),
+        store=run.folders.model.parent,
+        share=share,
+    )
 
 
 def _step_factory(

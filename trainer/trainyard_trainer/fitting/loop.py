@@ -49,26 +49,34 @@ class LoopContext:
     group: WorkerGroup = SINGLE_WORKER
 
 
+@dataclass(frozen=True, slots=True)
+class LoopConfig:
+    """One training: what is to be done, on what, and how it is judged.
+
+    `found` is the checkpoint to go on from, and where it is. `validation` returns the blocks of validation rows anew.
+    """
+
+    plan: Plan
+    context: LoopContext
+    state: ModelState
+    runner: StepRunner
+    task: Task
+    policy: StopPolicy
+    rows: TrainingRows
+    validation: Callable[[], Iterator[Any]] | None
+    found: tuple[Snapshot, Path] | None
+    diagnosis: DivergenceDiagnosis
+
+
 class Loop:
     """Trains one model. After `run` the model has the weights to export."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        context: LoopContext,
-        *,
-        state: ModelState,
-        runner: StepRunner,
-        task: Task,
-        policy: StopPolicy,
-        rows: TrainingRows,
-        validation: Callable[[], Iterator[Any]] | None,
-        found: tuple[Snapshot, Path] | None,
-        diagnosis: DivergenceDiagnosis,
-    ) -> None:
-        self._plan, self._context = plan, context
-        self._state, self._runner, self._task, self._policy = state, runner, task, policy
-        self._rows, self._validation, self._found, self._diagnosis = rows, validation, found, diagnosis
+    def __init__(self, config: LoopConfig) -> None:
+        plan, context, runner = config.plan, config.context, config.runner
+        self._plan, self._context, self._runner = plan, context, runner
+        self._state, self._task, self._policy = config.state, config.task, config.policy
+        self._rows, self._validation = config.rows, config.validation
+        self._found, self._diagnosis = config.found, config.diagnosis
         self._clock, self._group = context.tracker.clock, context.group
         self._steps_per_call = 1
         self._throughput = Throughput(self._clock.now(), runner.call_seconds)
