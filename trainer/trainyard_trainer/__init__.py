@@ -3,7 +3,7 @@
 A program of your own takes from here the names on the page docs/how-to/programs.md; nothing heavy loads before use.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainyard_trainer.programs.data_spec import DataSpec as DataSpec
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from trainyard_trainer.callbacks import Progress as Progress
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "Progress":
         from trainyard_trainer.callbacks import Progress  # is a Keras callback, so it loads Keras
 

@@ -47,18 +47,18 @@ class Progress(keras.callbacks.Callback):
         port = env.get(names.PORT_ENV)
         self.port = serve(self.tracker, int(port)) if port else None
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Learn how much there is to do."""
         epochs, per_epoch = self.params.get("epochs") or 0, self.params.get("steps") or 0
         self._began = self.tracker.clock.now()
         self.tracker.step_ended(phase="training", epochs=epochs, steps=epochs * per_epoch)
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Remember where the epoch begins: Keras counts batches anew in each."""
         self._first = self.tracker.current.step
         self.tracker.update(epoch=epoch)
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Count steps; `batch` is the last of those that ran since the call before."""
         step = self._first + batch + 1
         now = self.tracker.current
@@ -67,7 +67,7 @@ class Progress(keras.callbacks.Callback):
         eta = spent / step * left if now.steps else None
         self.tracker.step_ended(step=step, loss=_number(logs, "loss"), eta_seconds=eta)
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Take over the metrics of the epoch, and how many steps it had where nobody knew."""
         done = self.tracker.current.step
         metrics = {name: value for name in logs or {} if (value := _number(logs, name)) is not None}
@@ -78,12 +78,12 @@ class Progress(keras.callbacks.Callback):
             steps=self.tracker.current.steps or self.tracker.current.epochs * (done - self._first),
         )
 
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         """Leave a result without a model, should the program not get any further."""
         self.tracker.update(phase="exporting", eta_seconds=0.0)
         self._report("trained, but published no model", None)
 
-    def publish(self, model: Any) -> ModelVersion:
+    def publish(self, model: keras.Model | str | Path) -> ModelVersion:
         """Make a version of a model and report it; what an earlier run of the same TrainingJob made is not made again.
 
         A fresh process that has TensorFlow alone loads it and has to answer alike before anybody sees it. With
@@ -116,7 +116,9 @@ class Progress(keras.callbacks.Callback):
             uid=document["metadata"]["uid"],
         )
 
-    def _publish(self, model: Any, store: ModelStore, job: Mapping[str, Any], *, name: str) -> ModelVersion:
+    def _publish(
+        self, model: keras.Model | str | Path, store: ModelStore, job: Mapping[str, object], *, name: str
+    ) -> ModelVersion:
         staging = store.new_staging()
         with self._verifier() as fresh:  # it loads TensorFlow while the model is being written
             signatures = write_verified(model, staging, fresh)
@@ -141,6 +143,6 @@ class Progress(keras.callbacks.Callback):
         write_report(self._env.get(names.TERMINATION_MESSAGE_ENV), document)
 
 
-def _number(logs: Mapping[str, Any] | None, name: str) -> float | None:
+def _number(logs: Mapping[str, float] | None, name: str) -> float | None:
     value = (logs or {}).get(name)
     return None if value is None else finite(float(value))

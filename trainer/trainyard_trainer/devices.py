@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from trainyard_trainer.errors import BadInput, one_line
+from trainyard_trainer.tensors import Strategy
 
 
 class Devices:
@@ -35,7 +35,7 @@ class Devices:
         if not gpus and not servers and threads.get_inter_op_parallelism_threads() != 1:
             threads.set_inter_op_parallelism_threads(1)
         # Before all else that starts TensorFlow: its servers can be started only with it.
-        self.strategy: Any = strategy_for(len(gpus), addresses, index, servers)
+        self.strategy: Strategy | None = strategy_for(len(gpus), addresses, index, servers)
         keras.utils.set_random_seed(seed)
         tf.config.experimental.enable_op_determinism()
         self.workers = len(addresses) - servers - 1 if servers else 0
@@ -60,7 +60,7 @@ class Devices:
             else _cpu_has_bfloat16()
         )
 
-    def scope(self) -> AbstractContextManager[Any]:
+    def scope(self) -> AbstractContextManager[object]:
         """Return the context in which variables are to be made."""
         return self.strategy.scope() if self.strategy else nullcontext()
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+
+from trainyard_trainer.tensors import Model
 
 FLOAT32, BFLOAT16, FLOAT16 = "float32", "mixed_bfloat16", "mixed_float16"
 
@@ -24,7 +25,7 @@ PLAIN = Execution()
 
 
 @contextmanager
-def computing_in(model: Any, precision: str) -> Iterator[None]:
+def computing_in(model: Model, precision: str) -> Iterator[None]:
     """While inside, have the layers of a model compute in a precision; its variables are float32 all the time.
 
     So the same model is trained in one precision, and validated and exported in float32. The last layer stays in

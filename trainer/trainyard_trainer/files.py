@@ -4,9 +4,17 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypedDict
 
 from trainyard_api.names import MANIFEST_FILE
+
+
+class FileDescription(TypedDict):
+    """A file of a model version: path in its folder, bytes, and SHA-256 in hex."""
+
+    path: str
+    size: int
+    sha256: str
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -43,7 +51,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def list_files(folder: Path) -> list[dict[str, Any]]:
+def list_files(folder: Path) -> list[FileDescription]:
     """Return path, size and digest of every file below a folder, sorted by path; without the manifest itself."""
     paths = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return [

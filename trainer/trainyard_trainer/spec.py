@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from trainyard_api import names
 from trainyard_api.code import PythonProgram
@@ -118,7 +119,7 @@ def read_document(path: Path) -> dict[str, Any]:
     return jobs[0]
 
 
-def _yaml(text: str) -> list[Any]:
+def _yaml(text: str) -> list[object]:
     import yaml  # costs an import that a pod, whose spec is JSON, does not need
 
     try:
@@ -127,14 +128,14 @@ def _yaml(text: str) -> list[Any]:
         raise ValueError(str(error)) from error
 
 
-def _as_json(value: Any) -> Any:
+def _as_json(value: object) -> object:
     """Return a YAML value as kubectl sends it: the keys of an object are texts, `yes` and `no` are true and false."""
     if isinstance(value, dict):
         return {key if isinstance(key, str) else json.dumps(key, default=str): _as_json(v) for key, v in value.items()}
     return [_as_json(item) for item in value] if isinstance(value, list) else value
 
 
-def parse_job(document: Mapping[str, Any], *, rules: bool = True) -> TrainingJob:
+def parse_job(document: Mapping[str, object], *, rules: bool = True) -> TrainingJob:
     """Return the typed TrainingJob; unlike in the operator, a field it does not know is an error.
 
     Without `rules` each field is checked for itself only.
@@ -155,7 +156,7 @@ def parse_job(document: Mapping[str, Any], *, rules: bool = True) -> TrainingJob
     return job
 
 
-def _problem(error: Any) -> str:
+def _problem(error: ErrorDetails) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         parent = _model_at(error["loc"][:-1])
@@ -187,7 +188,7 @@ def local_uid(job: TrainingJob) -> str:
     return "local-" + hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-def terms(run: Run) -> dict[str, Any]:
+def terms(run: Run) -> dict[str, object]:
     """Return what workers must have in common to train together."""
     spec = run.job.spec.to_wire()
     parts = {f"spec.{name}": spec.get(name) for name in ("program", "data", "fit", "checkpoint")}

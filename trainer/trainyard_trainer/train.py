@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainyard_api.code import PythonProgram
 from trainyard_trainer.data.inputs import needs_tensorflow
@@ -120,7 +120,7 @@ def _with_common_cache(run: Run, group: WorkerGroup) -> Run:
     return replace(run, cache_bytes=min(group.gather(cache_bytes(run)))) if group.count > 1 else run
 
 
-def _search(run: Run, session: _Session) -> tuple[Run, Mapping[str, Any] | None]:
+def _search(run: Run, session: _Session) -> tuple[Run, Mapping[str, object] | None]:
     """Return the run of the best settings, and what to tell of the search for them, where the spec asks for one."""
     if not run.job.spec.tuning:
         return run, None
@@ -181,7 +181,7 @@ def _export(
     *,
     session: _Session,
     verifier: Callable[[], AbstractContextManager[Verifier]],
-    tuning: Mapping[str, Any] | None,
+    tuning: Mapping[str, object] | None,
 ) -> ModelVersion:
     with quiet():
         from trainyard_trainer.export.publishing import publish_model
@@ -210,7 +210,7 @@ def _tidy(run: Run, session: _Session) -> None:
         session.event_log.write("not-tidied", f"the checkpoints were not removed: {one_line(error)}")
 
 
-def _summary(version: ModelVersion, trained: "Trained", prepared: Prepared, tuning: Mapping[str, Any] | None) -> str:
+def _summary(version: ModelVersion, trained: "Trained", prepared: Prepared, tuning: Mapping[str, object] | None) -> str:
     end = trained.end
     length = f"{end.epoch} epochs" + (f" and {end.step} steps" if end.step else "")
     bad = len(prepared.table.bad_rows)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Generic
+from typing import Generic
 
 from trainyard_api.fit import Fit
 from trainyard_trainer.autotune.benchmark import ExecutionBenchmark, MeasuredState, RunnerT, StepTimer
@@ -24,6 +24,7 @@ from trainyard_trainer.errors import BadInput
 from trainyard_trainer.execution import FLOAT16, FLOAT32, Execution
 from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.stores.folder_checkpoints import Snapshot
+from trainyard_trainer.tensors import Optimizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Autotuned(Generic[RunnerT]):
     """The settings, and what trains with them."""
 
     choices: Choices
-    optimizer: Any
+    optimizer: Optimizer
     runner: RunnerT
 
 
@@ -42,9 +43,9 @@ class StepFactory(Generic[RunnerT]):
     `state` returns what measuring has to put back: the model's and an optimizer's variables.
     """
 
-    optimizer: Callable[[int, str], Any]
-    runner: Callable[[Any, int, Execution], RunnerT]
-    state: Callable[[Any], MeasuredState]
+    optimizer: Callable[[int, str], Optimizer]
+    runner: Callable[[Optimizer, int, Execution], RunnerT]
+    state: Callable[[Optimizer], MeasuredState]
 
 
 class Autotuner(Generic[RunnerT]):
@@ -105,7 +106,7 @@ class Autotuner(Generic[RunnerT]):
             return choose_batch_size(timer.speed, limit=self._limit, first=first_batch(_replicas(self._devices)))
 
     def _execution(
-        self, optimizer: Any, size: int, runner: Callable[[Execution], RunnerT], steps: int
+        self, optimizer: Optimizer, size: int, runner: Callable[[Execution], RunnerT], steps: int
     ) -> ExecutionChoice:
         plainest = self._options.plainest
         if self._workers > 1:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import tensorflow as tf
 
@@ -13,6 +13,7 @@ from trainyard_trainer.devices import peak_memory, usable_memory
 from trainyard_trainer.errors import one_line
 from trainyard_trainer.execution import Execution
 from trainyard_trainer.tasks.task import COUNT, LOSS
+from trainyard_trainer.tensors import Arrays, Integers, Tensors
 
 _CALL_SECONDS = 0.03
 _ROUNDS = 5
@@ -22,10 +23,10 @@ _MEMORY_SHARE = 0.8
 class MeasuredState(Protocol):
     """The variables that steps change, to be put back after measuring."""
 
-    def arrays(self) -> dict[str, Any]:
+    def arrays(self) -> Arrays:
         """Return copies of all of them."""
 
-    def restore(self, arrays: Mapping[str, Any]) -> None:
+    def restore(self, arrays: Arrays) -> None:
         """Set all of them to what `arrays` returned."""
 
 
@@ -33,17 +34,19 @@ class MeasuredSteps(Protocol):
     """What came of some steps."""
 
     @property
-    def totals(self) -> Mapping[str, Any]:
+    def totals(self) -> Mapping[str, float]:
         """The totals of their rows."""
 
 
 class MeasuredRunner(Protocol):
     """Runs steps, as a training does."""
 
-    def zero_totals(self) -> dict[str, Any]:
+    def zero_totals(self) -> dict[str, float]:
         """Return the totals to start with."""
 
-    def train(self, block: Mapping[str, Any], order: Any, *, first: int, steps: int, totals: Any) -> MeasuredSteps:
+    def train(
+        self, block: Tensors, order: Integers, *, first: int, steps: int, totals: Mapping[str, float]
+    ) -> MeasuredSteps:
         """Run `steps` steps on the rows `order[first:]` of a block."""
 
 
@@ -58,7 +61,7 @@ class StepTimer(Generic[RunnerT]):
         self._grown = 0
 
     def __enter__(self) -> "StepTimer[RunnerT]":
-        self._before: Mapping[str, Any] = self._state.arrays()
+        self._before: Arrays = self._state.arrays()
         return self
 
     def __exit__(self, *error: object) -> None:

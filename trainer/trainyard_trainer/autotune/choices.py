@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.execution import BFLOAT16, FLOAT16, FLOAT32, Execution
@@ -27,7 +27,7 @@ class Choices:
     execution: Execution
     device: str
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> dict[str, object]:
         """Return the JSON form."""
         return {
             "batchSize": self.batch_size,
@@ -92,6 +92,11 @@ class Timing:
     loss: float
 
 
+class _Change(TypedDict, total=False):
+    precision: str
+    jit_compile: bool
+
+
 class Benchmark(Protocol):
     """Runs steps for moments, always from the same weights."""
 
@@ -124,10 +129,10 @@ def choose_execution(benchmark: Benchmark, options: ExecutionOptions, *, steps: 
     if expected < _WORTH * options.others * (4 * traced + 0.3):
         return ExecutionChoice(best, f"about {expected:.2g} s of training are too few to try other ways")
     tried = []
-    changes: list[tuple[float, dict[str, Any]]] = [
-        (_PRECISION_GAIN, {"precision": precision}) for precision in options.precisions[1:]
+    changes: list[tuple[float, _Change]] = [
+        (_PRECISION_GAIN, _Change(precision=precision)) for precision in options.precisions[1:]
     ]
-    changes += [(_JIT_GAIN, {"jit_compile": jit_compile}) for jit_compile in options.jit_compile[1:]]
+    changes += [(_JIT_GAIN, _Change(jit_compile=jit_compile)) for jit_compile in options.jit_compile[1:]]
     for gain, change in changes:
         other = replace(best, **change)
         speed = _speed(benchmark, best, other)

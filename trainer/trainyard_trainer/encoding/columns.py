@@ -1,6 +1,5 @@
 """Preprocessing as TensorFlow graph: the same code prepares rows for training and sits in front of the served model."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from trainyard_trainer.data.categories import FIRST, MISSING, UNKNOWN
 from trainyard_trainer.data.hashing import KEY, Hashed
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableStatistics
+from trainyard_trainer.tensors import Arrays, Samples, Tensor, Tensors, TensorSpec
 
 DENSE, SLOTS = "dense_features", "slots"
 """What a model is given: float32 [rows, dense] and int32 [rows, categories], the latter indices into one table."""
@@ -52,12 +52,12 @@ class TableEncoder(tf.Module):
             for vocabulary in facts.vocabularies
         ]
 
-    def signature(self) -> dict[str, Any]:
+    def signature(self) -> dict[str, TensorSpec]:
         """Return what a client sends: a number, text or vector a row for each feature column."""
         kinds = {"number": tf.float32, "vector": tf.float32, "text": tf.string}
         return {feature.name: tf.TensorSpec([None, *feature.shape], kinds[feature.kind]) for feature in self._features}
 
-    def encode(self, features: Mapping[str, Any]) -> dict[str, Any]:
+    def encode(self, features: Arrays) -> dict[str, Tensor]:
         """Return the model's input for numbers and category slots as the data side delivers them."""
         numbers, categories = tf.convert_to_tensor(features[NUMBERS]), tf.convert_to_tensor(features[CATEGORIES])
         there = tf.math.is_finite(numbers)
@@ -67,7 +67,7 @@ class TableEncoder(tf.Module):
             dense = tf.concat([dense, gone], axis=1)
         return {DENSE: dense, SLOTS: categories + self._offsets}
 
-    def from_client(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+    def from_client(self, columns: Tensors) -> dict[str, Tensor]:
         """Return the model's input for what a client sent."""
         some = next(iter(columns.values()))
         rows = tf.shape(some)[0]
@@ -80,7 +80,7 @@ class TableEncoder(tf.Module):
             }
         )
 
-    def samples(self, raw: RawBatch) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    def samples(self, raw: RawBatch) -> Samples:
         """Return rows twice, with one where everything is missing and one with texts never seen."""
         odd = _with_odd_rows(raw)
         sent: dict[str, list[Any]] = {}
@@ -112,12 +112,12 @@ class _HashedTexts:
     def __init__(self, hashed: Hashed) -> None:
         self._count = len(hashed)
 
-    def lookup(self, texts: Any) -> Any:
+    def lookup(self, texts: Tensor) -> Tensor:
         buckets = tf.strings.to_hash_bucket_strong(texts, self._count, key=list(KEY))
         return tf.where(tf.equal(texts, ""), MISSING, FIRST + tf.cast(buckets, tf.int32))
 
 
-def _table(vocabulary: tuple[str, ...]) -> Any:
+def _table(vocabulary: tuple[str, ...]) -> tf.lookup.StaticHashTable:
     texts = tf.constant(["", *vocabulary])
     slots = tf.constant([MISSING, *range(FIRST, FIRST + len(vocabulary))], tf.int32)
     return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(texts, slots), default_value=UNKNOWN)

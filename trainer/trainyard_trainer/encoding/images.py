@@ -1,7 +1,6 @@
 """Images in the graph: from the bytes of a file, or an array, to pixels of one size. Training and serving share it."""
 
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,11 +11,12 @@ import tensorflow as tf
 
 from trainyard_trainer.data.bad_rows import UnreadableRows
 from trainyard_trainer.data.image_headers import size_of, why_too_large
-from trainyard_trainer.data.images import PIXELS, ImageStatistics
+from trainyard_trainer.data.images import PIXELS, ImageReader, ImageStatistics
 from trainyard_trainer.data.schema import Column
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.encoding.input_names import bytes_input
 from trainyard_trainer.errors import BadInput
+from trainyard_trainer.tensors import Array, Arrays, Samples, Tensor, Tensors, TensorSpec
 
 _GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (ITU-R BT.601)."""
@@ -51,17 +51,17 @@ class ImageEncoder(tf.Module):
         self._files = facts.column.kind == "bytes"
         self._name = bytes_input(facts.column.name) if self._files else facts.column.name
 
-    def signature(self) -> dict[str, Any]:
+    def signature(self) -> dict[str, TensorSpec]:
         """Return what a client sends: image files, or arrays like those of the data."""
         if self._files:
             return {self._name: tf.TensorSpec([None], tf.string)}
         return {self._name: tf.TensorSpec([None, *self._column.shape], self._column.dtype)}
 
-    def encode(self, features: Mapping[str, Any]) -> dict[str, Any]:
+    def encode(self, features: Arrays) -> dict[str, Tensor]:
         """Return the pixels."""
         return {PIXELS: tf.convert_to_tensor(features[PIXELS])}
 
-    def from_client(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+    def from_client(self, columns: Tensors) -> dict[str, Tensor]:
         """Return the pixels of what a client sent."""
         sent, shape = columns[self._name], self._facts.shape
         if not self._files:
@@ -69,7 +69,7 @@ class ImageEncoder(tf.Module):
         spec = tf.TensorSpec(shape, tf.uint8)
         return {PIXELS: tf.map_fn(lambda content: decode(content, shape), sent, fn_output_signature=spec)}
 
-    def samples(self, raw: RawBatch) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    def samples(self, raw: RawBatch) -> Samples:
         """Return a few images twice."""
         column = raw.media[self._column.name]
         sent = column.to_pylist() if self._files else column.tolist()
@@ -77,7 +77,7 @@ class ImageEncoder(tf.Module):
         return {self._name: sent[:_SAMPLES]}, {PIXELS: pixels[:_SAMPLES]}
 
 
-def decode(content: Any, shape: Shape) -> Any:
+def decode(content: Tensor, shape: Shape) -> Tensor:
     """Return the pixels, uint8 [height, width, channels], of a PNG, JPEG, BMP or GIF file; of a GIF the first frame."""
     # TensorFlow decodes a BMP only with the channels it has.
     pixels = tf.cond(
@@ -92,7 +92,7 @@ def decode(content: Any, shape: Shape) -> Any:
     return resize(pixels, shape)
 
 
-def resize(pixels: Any, shape: Shape) -> Any:
+def resize(pixels: Tensor, shape: Shape) -> Tensor:
     """Return one image or several in another size, with the edges that are too fine for it smoothed."""
     if tuple(pixels.shape[-3:-1]) == shape[:2]:
         return pixels
@@ -102,7 +102,7 @@ def resize(pixels: Any, shape: Shape) -> Any:
     return tf.ensure_shape(resized, [*pixels.shape[:-3], *shape])
 
 
-def reader(column: Column, shape: Shape) -> Callable[[RawBatch], Any]:
+def reader(column: Column, shape: Shape) -> ImageReader:
     """Return what makes pixels of raw rows, as the served model will."""
     return _ImageFileReader(column, shape) if column.kind == "bytes" else _ImageArrayReader(column, shape)
 
@@ -116,7 +116,7 @@ class _ImageFileReader:
         self._decode_all = tf.function(partial(self._decoded, calls=os.cpu_count() or 1), input_signature=[spec])
         self._one_by_one = tf.function(partial(self._decoded, calls=1), input_signature=[spec])
 
-    def __call__(self, raw: RawBatch) -> Any:
+    def __call__(self, raw: RawBatch) -> Array:
         """Return the pixels.
 
         Raises:
@@ -137,7 +137,7 @@ class _ImageFileReader:
                 raise
             raise found from error
 
-    def _decoded(self, contents: Any, calls: int) -> Any:
+    def _decoded(self, contents: Tensor, calls: int) -> Tensor:
         options = tf.data.Options()
         # TensorFlow's own threads are as few as the steps of small models want them.
         options.threading.private_threadpool_size = os.cpu_count() or 1
@@ -145,7 +145,7 @@ class _ImageFileReader:
         images = images.map(lambda content: decode(content, self._shape), num_parallel_calls=calls)
         return images.batch(tf.size(contents, out_type=tf.int64)).get_single_element()
 
-    def _unreadable(self, raw: RawBatch, contents: Any) -> UnreadableRows:
+    def _unreadable(self, raw: RawBatch, contents: Array) -> UnreadableRows:
         bad = {}
         for row, content in enumerate(contents):
             if why := why_too_large(content):
@@ -165,7 +165,7 @@ class _ImageArrayReader:
     def __init__(self, column: Column, shape: Shape) -> None:
         self._name, self._shape = column.name, shape
 
-    def __call__(self, raw: RawBatch) -> Any:
+    def __call__(self, raw: RawBatch) -> Array:
         """Return the pixels.
 
         Raises:

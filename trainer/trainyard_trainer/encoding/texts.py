@@ -1,8 +1,6 @@
 """Texts as ids in the TensorFlow graph: the very operations that prepare the training rows are served."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +9,7 @@ from trainyard_api.text import TextReading
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.data.texts import TEXTS, TextStatistics
 from trainyard_trainer.data.tokenizer import DROPPED, FIRST, PAD, UNKNOWN, character_table
+from trainyard_trainer.tensors import Arrays, Samples, Tensor, Tensors, TensorSpec
 
 TOKENS = "token_ids"
 """What a model is given: int32 [rows, length], ids below `TextInputs.tokens`."""
@@ -36,20 +35,20 @@ class TextEncoder(tf.Module):
         self.inputs = TextInputs(facts.length, tokens, facts.vocabulary)
         self.vectorizer = Vectorizer(facts.text, facts.vocabulary, facts.length)
 
-    def signature(self) -> dict[str, Any]:
+    def signature(self) -> dict[str, TensorSpec]:
         """Return what a client sends: the texts."""
         return {self._facts.column: tf.TensorSpec([None], tf.string)}
 
-    def encode(self, features: Mapping[str, Any]) -> dict[str, Any]:
+    def encode(self, features: Arrays) -> dict[str, Tensor]:
         """Return the ids of texts as the data side delivers them."""
         with tf.device("/CPU:0"):  # there are no kernels for strings elsewhere
             return {TOKENS: self.vectorizer(tf.constant(features[TEXTS], tf.string))}
 
-    def from_client(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+    def from_client(self, columns: Tensors) -> dict[str, Tensor]:
         """Return the ids of what a client sent."""
         return {TOKENS: self.vectorizer(columns[self._facts.column])}
 
-    def samples(self, raw: RawBatch) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    def samples(self, raw: RawBatch) -> Samples:
         """Return rows twice, with texts that are empty, unknown, broken and long."""
         texts = np.concatenate([self._facts.arrays(raw)[TEXTS], np.array(_ODD_TEXTS, object)])
         return {self._facts.column: texts.tolist()}, {TEXTS: texts}
@@ -70,28 +69,28 @@ class Vectorizer(tf.Module):
         # Tables are resources: they must hang on the module, or the saved graph would refer to nothing.
         self.table = None if self._bins else _table(vocabulary)
 
-    def __call__(self, texts: Any) -> Any:
+    def __call__(self, texts: Tensor) -> Tensor:
         """Return the ids of the first words of each text, int32 [rows, length], padded with 0."""
         words = self._split(self._standardize(texts))
         return words.with_flat_values(self._ids(words.flat_values)).to_tensor(PAD, shape=[None, self._length])
 
-    def _standardize(self, texts: Any) -> Any:
+    def _standardize(self, texts: Tensor) -> Tensor:
         characters = tf.strings.unicode_decode(texts, "UTF-8")
         codes, last = characters.flat_values, len(self._characters) - 1
         codes = tf.where(codes <= last, tf.gather(self._characters, tf.minimum(codes, last)), codes)
         kept = tf.ragged.boolean_mask(characters.with_flat_values(codes), characters.with_flat_values(codes != DROPPED))
         return tf.strings.unicode_encode(kept, "UTF-8")
 
-    def _split(self, texts: Any) -> Any:
+    def _split(self, texts: Tensor) -> tf.RaggedTensor:
         words = tf.strings.split(texts)
         return tf.strings.unicode_split(words, "UTF-8").merge_dims(1, 2) if self._by_character else words
 
-    def _ids(self, words: Any) -> Any:
+    def _ids(self, words: Tensor) -> Tensor:
         if self.table is not None:
             return self.table.lookup(words)
         return 1 + tf.strings.to_hash_bucket_fast(words, self._bins - 1)
 
 
-def _table(vocabulary: tuple[str, ...]) -> Any:
+def _table(vocabulary: tuple[str, ...]) -> tf.lookup.StaticHashTable:
     ids = tf.range(FIRST, FIRST + len(vocabulary), dtype=tf.int32)
     return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(tf.constant(vocabulary), ids), UNKNOWN)

@@ -1,19 +1,20 @@
 """Writes a Keras model of a program's own as a SavedModel with named inputs and outputs, and reads what one answers."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from trainyard_api.names import SIGNATURE
 from trainyard_trainer.encoding.input_names import plain_names, restore_names
 from trainyard_trainer.errors import ExportFailed
+from trainyard_trainer.export.signatures import SignatureDescription, Signatures, TensorDescription
 from trainyard_trainer.export.verify import Verifier, plain
+from trainyard_trainer.tensors import Array, Arrays, Tensor, Tensors
 
 _ROWS = 4
 _ANY_SIZE = 32
@@ -36,7 +37,7 @@ class KerasServingModule(tf.Module):
         specs = _specs(model)
         self.input_names = names = plain_names(specs)
 
-        def serve(inputs: dict[str, Any]) -> dict[str, Any]:
+        def serve(inputs: Tensors) -> dict[str, Tensor]:
             return _named(model, model(_as_called(model, [inputs[names[name]] for name in specs]), training=False))
 
         plain_specs = {
@@ -45,7 +46,7 @@ class KerasServingModule(tf.Module):
         self.serve = tf.function(serve, input_signature=[plain_specs], autograph=False)
 
 
-def write_verified(model: Any, folder: Path, verifier: Verifier) -> dict[str, Any]:
+def write_verified(model: keras.Model | str | Path, folder: Path, verifier: Verifier) -> Signatures:
     """Write a model into a folder, and have a fresh process answer some rows with it; returns its signatures.
 
     Args:
@@ -79,7 +80,7 @@ def save_keras(model: keras.Model, folder: Path) -> None:
     restore_names(folder, SIGNATURE, module.input_names)
 
 
-def signatures_of(folder: Path) -> dict[str, Any]:
+def signatures_of(folder: Path) -> Signatures:
     """Return the signatures of a SavedModel as a manifest has them."""
     model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     return {
@@ -92,7 +93,7 @@ def signatures_of(folder: Path) -> dict[str, Any]:
     }
 
 
-def sample_rows(signature: Mapping[str, Any]) -> dict[str, Any]:
+def sample_rows(signature: SignatureDescription) -> dict[str, Array]:
     """Return some rows that a signature takes, none where it does not take rows, or something else than numbers.
 
     Whole numbers may be places in a table of unknown size, so they are 0.
@@ -101,9 +102,10 @@ def sample_rows(signature: Mapping[str, Any]) -> dict[str, Any]:
     if not all(tensor["shape"] and tensor["shape"][0] is None for tensor in every):
         return {}
     random = np.random.default_rng(0)
-    rows: dict[str, Any] = {}
+    rows: dict[str, Array] = {}
     for name, tensor in signature["inputs"].items():
-        shape = (_ROWS, *(_ANY_SIZE if size is None else size for size in tensor["shape"][1:]))
+        sizes = (tensor["shape"] or [])[1:]
+        shape = (_ROWS, *(_ANY_SIZE if size is None else size for size in sizes))
         dtype = tf.dtypes.as_dtype(tensor["dtype"])
         if not (dtype.is_floating or dtype.is_integer or dtype in (tf.bool, tf.string)):
             return {}
@@ -112,7 +114,7 @@ def sample_rows(signature: Mapping[str, Any]) -> dict[str, Any]:
     return rows
 
 
-def answers_of(model: Any, rows: Mapping[str, Any]) -> dict[str, Any]:
+def answers_of(model: keras.Model | str | Path, rows: Arrays) -> dict[str, object]:
     """Return what a Keras model, or the SavedModel in a folder, answers to rows by name."""
     # On the CPU, where the check runs too: a GPU may multiply in lower precision.
     with tf.device("/CPU:0"):
@@ -124,7 +126,7 @@ def answers_of(model: Any, rows: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plain(answer.numpy().tolist()) for name, answer in answers.items()}
 
 
-def _specs(model: keras.Model) -> dict[str, Any]:
+def _specs(model: keras.Model) -> dict[str, tf.TensorSpec]:
     """Return what a model takes by name, in the order in which it takes it."""
     if getattr(model, "inputs", None):
         given = _structure(model)
@@ -137,19 +139,22 @@ def _specs(model: keras.Model) -> dict[str, Any]:
             )
             for number, tensor in enumerate(model.inputs)
         }
-    shapes: Any = (model.get_build_config() or {}).get("input_shape")
-    named: Mapping[str, Any] = shapes if isinstance(shapes, Mapping) else {"inputs": shapes}
-    if not all(
-        isinstance(shape, tuple) and all(isinstance(size, int) for size in shape[1:]) for shape in named.values()
-    ):
+    shapes = (model.get_build_config() or {}).get("input_shape")
+    named: Mapping[str, tuple[int | None, ...] | None] = shapes if isinstance(shapes, Mapping) else {"inputs": shapes}
+    known = {
+        name: shape[1:]
+        for name, shape in named.items()
+        if isinstance(shape, tuple) and all(isinstance(size, int) for size in shape[1:])
+    }
+    if len(known) < len(named):
         raise ExportFailed(
             f"cannot tell what model {model.name} takes: build it from keras.Input, call it once with all it takes, "
             "or save it yourself, with tf.saved_model.save, and publish the path"
         )
-    return {name: tf.TensorSpec([None, *shape[1:]], model.input_dtype) for name, shape in named.items()}
+    return {name: tf.TensorSpec([None, *sizes], model.input_dtype) for name, sizes in known.items()}
 
 
-def _as_called(model: keras.Model, tensors: list[Any]) -> Any:
+def _as_called(model: keras.Model, tensors: Sequence[Tensor]) -> Tensor | Mapping[str, Tensor]:
     """Return tensors in the structure that a model takes."""
     if getattr(model, "inputs", None):
         return keras.tree.pack_sequence_as(_structure(model), tensors)
@@ -157,18 +162,18 @@ def _as_called(model: keras.Model, tensors: list[Any]) -> Any:
     return tensors[0] if names == ["inputs"] else dict(zip(names, tensors, strict=True))
 
 
-def _name(tensor: Any, number: int, count: int) -> str:
+def _name(tensor: keras.KerasTensor, number: int, count: int) -> str:
     if not tensor.name.startswith("keras_tensor"):  # a number that depends on what else was built before
         return str(tensor.name)
     return "inputs" if count == 1 else f"inputs_{number}"
 
 
-def _structure(model: keras.Model) -> Any:
+def _structure(model: keras.Model) -> keras.KerasTensor | Mapping[str, keras.KerasTensor]:
     """Return the inputs as they were declared; a Sequential has one."""
     return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
 
-def _named(model: keras.Model, outputs: Any) -> dict[str, Any]:
+def _named(model: keras.Model, outputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor]) -> dict[str, Tensor]:
     if isinstance(outputs, Mapping):
         return dict(outputs)
     every = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
@@ -178,7 +183,7 @@ def _named(model: keras.Model, outputs: Any) -> dict[str, Any]:
     return dict(zip(names, every, strict=True))
 
 
-def _describe(tensor: Any) -> dict[str, Any]:
+def _describe(tensor: meta_graph_pb2.TensorInfo) -> TensorDescription:
     shape = tf.TensorShape(tensor.tensor_shape)
     return {
         "dtype": tf.dtypes.as_dtype(tensor.dtype).name,

@@ -4,7 +4,6 @@ import hashlib
 import platform
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from trainyard_api.code import PythonProgram
 from trainyard_api.meta import API_VERSION
@@ -12,6 +11,7 @@ from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.labels import NumberLabels
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.devices import Devices
+from trainyard_trainer.export.signatures import Signatures
 from trainyard_trainer.fitting.plan import Position
 from trainyard_trainer.reporting.event_log import rfc3339
 from trainyard_trainer.spec import Run
@@ -23,12 +23,12 @@ _PACKAGES = ("trainyard-operator", "tensorflow", "keras", "numpy", "pyarrow")
 def describe(
     run: Run,
     *,
-    signatures: Mapping[str, Any],
+    signatures: Signatures,
     metrics: Mapping[str, float],
-    training: Mapping[str, Any],
-    data: Mapping[str, Any],
-    slices: Mapping[str, Any],
-) -> dict[str, Any]:
+    training: Mapping[str, object],
+    data: Mapping[str, object],
+    slices: Mapping[str, object],
+) -> dict[str, object]:
     """Return what there is to know of a model version before its files are complete and it has a number."""
     return {
         "apiVersion": API_VERSION,
@@ -45,7 +45,7 @@ def describe(
     }
 
 
-def _packages(run: Run, training: Mapping[str, Any]) -> tuple[str, ...]:
+def _packages(run: Run, training: Mapping[str, object]) -> tuple[str, ...]:
     used = {
         "ydf": grows_trees(run.program),
         "optuna": "tuning" in training,
@@ -55,13 +55,13 @@ def _packages(run: Run, training: Mapping[str, Any]) -> tuple[str, ...]:
     return (*_PACKAGES, *(name for name, is_used in used.items() if is_used))
 
 
-def _program(run: Run) -> dict[str, Any]:
+def _program(run: Run) -> dict[str, object]:
     if not isinstance(run.program, PythonProgram) or run.code is None:
         return {}
     return {"entryPoint": run.program.entry_point, "hyperparameters": run.program.hyperparameters, **run.code.reference}
 
 
-def describe_training(run: Run, end: Position, *, steps: int, devices: Devices) -> dict[str, Any]:
+def describe_training(run: Run, end: Position, *, steps: int, devices: Devices) -> dict[str, object]:
     """Return how the model was trained; the seconds are those of training, without what a kill made undone."""
     return {
         "reason": end.reason,
@@ -76,7 +76,7 @@ def describe_training(run: Run, end: Position, *, steps: int, devices: Devices) 
     }
 
 
-def describe_data(table: DataSet, profile: Profile) -> dict[str, Any]:
+def describe_data(table: DataSet, profile: Profile) -> dict[str, object]:
     """Return what the model was trained on."""
     source = table.source
     labels = profile.labels

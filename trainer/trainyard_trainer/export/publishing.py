@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from trainyard_api.code import PythonProgram
 from trainyard_api.names import MODEL_CARD_FILE
@@ -42,7 +41,7 @@ def publish_model(
     store: ModelStore,
     steps: int,
     event_log: EventLog,
-    tuning: Mapping[str, Any] | None = None,
+    tuning: Mapping[str, object] | None = None,
 ) -> ModelVersion:
     """Return the version that others may serve from now on. `tuning` tells of the search that it is the best of.
 

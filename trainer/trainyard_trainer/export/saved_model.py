@@ -1,5 +1,6 @@
 """Writes a trained model as a SavedModel that stock TensorFlow and TensorFlow Serving run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.encoding.encoders import Encoder
 from trainyard_trainer.encoding.input_names import plain_names, restore_names
 from trainyard_trainer.export import tf_examples
+from trainyard_trainer.export.signatures import Signatures, TensorDescription
 from trainyard_trainer.export.verify import plain
 from trainyard_trainer.fitting.fit import Trained
 from trainyard_trainer.tasks.task import Task
+from trainyard_trainer.tensors import Model, Tensor, Tensors, TensorSpec
 
 SAMPLE_ROWS = 32
 
@@ -23,7 +26,7 @@ class ServingModel(tf.Module):
     A plain module, because Keras' own export writes every weight twice.
     """
 
-    def __init__(self, model: Any, encoder: Encoder, task: Task) -> None:
+    def __init__(self, model: Model, encoder: Encoder, task: Task) -> None:
         super().__init__()
         self.encoder = encoder
         self.weights = [weight.value for weight in model.weights]
@@ -31,7 +34,7 @@ class ServingModel(tf.Module):
         names = plain_names(encoder.signature())
         self.input_names = names
 
-        def serve(inputs: dict[str, Any]) -> dict[str, Any]:
+        def serve(inputs: Tensors) -> Tensors:
             columns = {column: inputs[name] for column, name in names.items()}
             return task.serve(model(encoder.from_client(columns), training=False))
 
@@ -41,7 +44,7 @@ class ServingModel(tf.Module):
         }
         self.serve = tf.function(serve, input_signature=[specs], autograph=False)
 
-        def serve_examples(examples: Any) -> dict[str, Any]:
+        def serve_examples(examples: Tensor) -> Tensors:
             columns = tf_examples.parse(examples, encoder.signature())
             return self.serve({names[column]: values for column, values in columns.items()})
 
@@ -49,7 +52,7 @@ class ServingModel(tf.Module):
         self.serve_examples = tf.function(serve_examples, input_signature=[examples], autograph=False)
 
 
-def save(module: ServingModel, folder: Path) -> dict[str, Any]:
+def save(module: ServingModel, folder: Path) -> Signatures:
     """Write the SavedModel into a new folder; returns its signatures for the manifest."""
     signatures = {SIGNATURE: module.serve, EXAMPLES_SIGNATURE: module.serve_examples}
     tf.saved_model.save(module, str(folder), signatures=signatures)
@@ -63,11 +66,11 @@ def save(module: ServingModel, folder: Path) -> dict[str, Any]:
     return {name: {"inputs": taken, "outputs": outputs} for name, taken in inputs.items()}
 
 
-def _describe(spec: Any) -> dict[str, Any]:
+def _describe(spec: TensorSpec) -> TensorDescription:
     return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
 
 
-def samples(data_set: DataSet, trained: Trained) -> tuple[dict[str, Any], dict[str, Any]]:
+def samples(data_set: DataSet, trained: Trained) -> tuple[Mapping[str, list[Any]], dict[str, object]]:
     """Return some rows as a client would send them, and what the model says to them on the way training takes."""
     first = next(rows for shard in data_set.shards() for rows in data_set.read(shard, batch_rows=SAMPLE_ROWS))
     inputs, features = trained.encoder.samples(first)

@@ -5,10 +5,13 @@ bundle with the SHA-256 of every file, the manifest among them, signed with an e
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from trainyard_api.names import SIGNATURE_FILE
 from trainyard_trainer.errors import BadInput, ExportFailed, one_line
+
+if TYPE_CHECKING:
+    from model_signing import hashing, signing
 
 _FIX = "expected a private key of curve P-256, P-384 or P-521 as PEM, without a password"
 
@@ -56,13 +59,13 @@ def verify(folder: Path, public_key: Path) -> None:
         raise ValueError(one_line(error)) from error
 
 
-def _hashes() -> Any:
+def _hashes() -> "hashing.Config":
     from model_signing import hashing
 
     return hashing.Config().set_ignored_paths(paths=[SIGNATURE_FILE], ignore_git_paths=False)
 
 
-def _signer(key: Path) -> Any:
+def _signer(key: Path) -> "signing.Config":
     from model_signing import signing  # half a second that only those who sign spend
 
     return signing.Config().use_elliptic_key_signer(private_key=key)

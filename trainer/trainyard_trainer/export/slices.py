@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,16 +14,18 @@ from trainyard_trainer.fitting.fit import Trained
 from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.fitting.steps import LABELS, as_block
 from trainyard_trainer.tasks.task import COUNT, LOSS
+from trainyard_trainer.tensors import Integers, Mask, Tensor, Total, Totals
 
 MOST_VALUES = 50
 """The rows of a column's rarer values are told together."""
 _BLOCK_BYTES = 16 << 20
 _OTHERS = object()
 
-Totals = Mapping[str, Any]
+Value: TypeAlias = str | None
+"""A value of a column; None where it is missing."""
 
 
-def metrics_by_slice(prepared: Prepared, trained: Trained) -> dict[str, list[dict[str, Any]]]:
+def metrics_by_slice(prepared: Prepared, trained: Trained) -> dict[str, list[dict[str, object]]]:
     """Return, for each column of `data.slices`, the rows and metrics of its values, the most frequent first.
 
     They are those of the exported weights. A row is read twice, once to count the values.
@@ -31,7 +33,7 @@ def metrics_by_slice(prepared: Prepared, trained: Trained) -> dict[str, list[dic
     columns = prepared.profile.schema.slices
     if not columns:
         return {}
-    counts: dict[str, Counter[Any]] = {name: Counter() for name in columns}
+    counts: dict[str, Counter[Value]] = {name: Counter() for name in columns}
     for raw, which in _validation_rows(prepared):
         for name in columns:
             counts[name].update(raw.slices[name].filter(pa.array(which)).to_pylist())
@@ -51,11 +53,11 @@ def metrics_by_slice(prepared: Prepared, trained: Trained) -> dict[str, list[dic
     }
 
 
-def _by_frequency(counts: Counter[Any]) -> list[tuple[Any, int]]:
+def _by_frequency(counts: Counter[Value]) -> list[tuple[Value, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))
 
 
-def _validation_rows(prepared: Prepared) -> Iterator[tuple[RawBatch, Any]]:
+def _validation_rows(prepared: Prepared) -> Iterator[tuple[RawBatch, Mask]]:
     table, facts = prepared.table, prepared.profile
     size = rows_in(_BLOCK_BYTES, facts.row_bytes, most=BATCH_ROWS)
     for number, shard in enumerate(table.shards()):
@@ -69,9 +71,9 @@ def _validation_rows(prepared: Prepared) -> Iterator[tuple[RawBatch, Any]]:
 
 
 def _totals(
-    prepared: Prepared, trained: Trained, shown: Mapping[str, list[Any]]
-) -> dict[tuple[str, Any], dict[str, Any]]:
-    totals: dict[tuple[str, Any], dict[str, Any]] = {}
+    prepared: Prepared, trained: Trained, shown: Mapping[str, list[Value]]
+) -> dict[tuple[str, object], dict[str, Total]]:
+    totals: dict[tuple[str, object], dict[str, Total]] = {}
     for raw, which in _validation_rows(prepared):
         block = as_block(prepared.profile.encode(raw).take(which), trained.encoder.encode)
         labels = block.pop(LABELS)
@@ -88,12 +90,12 @@ def _totals(
     return totals
 
 
-def _sums(trained: Trained, labels: Any, outputs: Any) -> Callable[[Any], Totals]:
+def _sums(trained: Trained, labels: Tensor, outputs: Tensor) -> Callable[[Integers], Totals]:
     import tensorflow as tf
 
     task, losses = trained.task, trained.task.loss(labels, outputs)
 
-    def of(rows: Any) -> Totals:
+    def of(rows: Integers) -> Totals:
         further = task.validation_sums(tf.gather(labels, rows), tf.gather(outputs, rows))
         sums = {COUNT: len(rows), LOSS: tf.reduce_sum(tf.gather(losses, rows)), **further}
         return {name: np.asarray(total, np.float64) for name, total in sums.items()}

@@ -1,13 +1,15 @@
 """Rows as serialized tf.Example messages: how a served model reads them, and how a client writes them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from trainyard_trainer.tensors import DType, Tensor, TensorSpec
 
-def parse(examples: Any, signature: Mapping[str, Any]) -> dict[str, Any]:
+
+def parse(examples: Tensor, signature: Mapping[str, TensorSpec]) -> dict[str, Tensor]:
     """Return the columns of a signature from a vector of serialized messages; a feature left out is a missing value."""
     stored = {name: _stored_as(spec.dtype) for name, spec in signature.items()}
     features = {
@@ -21,18 +23,18 @@ def parse(examples: Any, signature: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _stored_as(dtype: Any) -> Any:
+def _stored_as(dtype: DType) -> tf.DType:
     if dtype.is_floating:
         return tf.float32
     return tf.int64 if dtype.is_integer else tf.string
 
 
-def _missing(spec: Any, dtype: Any) -> Any:
+def _missing(spec: Any, dtype: DType) -> tf.DType:
     value = {tf.float32: math.nan, tf.int64: 0, tf.string: ""}[dtype]
     return tf.fill(spec.shape[1:], tf.constant(value, dtype))
 
 
-def serialize(columns: Mapping[str, Any]) -> list[bytes]:
+def serialize(columns: Mapping[str, Sequence[object]]) -> list[bytes]:
     """Return a message a row; missing values, NaN or empty texts, are left out."""
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return [
@@ -45,7 +47,7 @@ def serialize(columns: Mapping[str, Any]) -> list[bytes]:
     ]
 
 
-def _feature(value: Any) -> Any:
+def _feature(value: object) -> tf.train.Feature | None:
     flat = list(tf.nest.flatten(value))
     if isinstance(flat[0], str | bytes):
         texts = [item.encode() if isinstance(item, str) else item for item in flat]

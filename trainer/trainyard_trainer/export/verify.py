@@ -18,10 +18,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainyard_api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
 from trainyard_trainer.errors import ExportFailed, one_line
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework import graph_pb2
 
 TIMEOUT_SECONDS = 600
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-5
@@ -58,7 +61,7 @@ class Verifier:
             self._process.communicate()
         self._noise.close()
 
-    def check(self, model: Path, inputs: Mapping[str, Any], expected: Mapping[str, Any]) -> int:
+    def check(self, model: Path, inputs: Mapping[str, list[Any]], expected: Mapping[str, object]) -> int:
         """Have the model answer `inputs`; returns how many kinds of operation its graph uses.
 
         Raises:
@@ -102,11 +105,11 @@ def _in_base64(content: bytes) -> dict[str, str]:
     return {"b64": base64.b64encode(content).decode("ascii")}
 
 
-def _from_base64(document: dict[str, Any]) -> Any:
+def _from_base64(document: dict[str, Any]) -> bytes | dict[str, Any]:
     return base64.b64decode(document["b64"]) if document.keys() == {"b64"} else document
 
 
-def difference(answers: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:
+def difference(answers: Mapping[str, list[Any]], expected: Mapping[str, list[Any]]) -> str | None:
     """Return what differs between named columns of answers, or nothing.
 
     Numbers may differ by rounding. Texts may differ in a tenth of the rows where all numbers agree: where two classes
@@ -129,7 +132,7 @@ def difference(answers: Mapping[str, Any], expected: Mapping[str, Any]) -> str |
     return None
 
 
-def _scale(values: Any) -> float:
+def _scale(values: list[Any]) -> float:
     import numpy as np
 
     return max(1.0, float(np.max(np.abs(values))))
@@ -145,7 +148,7 @@ def main() -> None:
     os._exit(0)
 
 
-def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(request: Mapping[str, Any]) -> dict[str, object]:
     import tensorflow as tf
 
     from trainyard_trainer.export.tf_examples import serialize
@@ -154,7 +157,7 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], request["path"])
 
-        def answer(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        def answer(name: str, inputs: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
             signature = loaded.signature_def[name]
             feeds = {tensor.name: inputs[name] for name, tensor in signature.inputs.items()}
             values = session.run({name: tensor.name for name, tensor in signature.outputs.items()}, feeds)
@@ -171,12 +174,12 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"error": error, "operations": len(_operations(loaded.graph_def))}
 
 
-def _operations(graph: Any) -> set[str]:
+def _operations(graph: "graph_pb2.GraphDef") -> set[str]:
     functions = [node.op for function in graph.library.function for node in function.node_def]
     return {node.op for node in graph.node} | set(functions)
 
 
-def _first(columns: Mapping[str, Any]) -> dict[str, Any]:
+def _first(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
     return {name: column[:1] for name, column in columns.items()}
 
 

@@ -1,7 +1,6 @@
 """How much the rows of each class count in training."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -9,12 +8,13 @@ from trainyard_api.fit import ClassWeights
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import ClassLabels, Labels
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
+from trainyard_trainer.tensors import Floats
 
 _BOOLEANS = {"true", "false"}
 _TRUTHS = dict.fromkeys(("yes", "on", "y", "true"), "true") | dict.fromkeys(("no", "off", "n", "false"), "false")
 
 
-def class_weights(wanted: ClassWeights | None, labels: Labels) -> Any:
+def class_weights(wanted: ClassWeights | None, labels: Labels) -> Floats | None:
     """Return the weight of each class (float32), or nothing where all count alike.
 
     Raises:

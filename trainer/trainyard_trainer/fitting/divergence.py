@@ -1,14 +1,14 @@
 """Why the numbers of a training are not finite any more, as far as can be told from the rows and the settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from trainyard_trainer.encoding.columns import DENSE
 from trainyard_trainer.execution import BFLOAT16, FLOAT16, FLOAT32
 from trainyard_trainer.fitting.steps import LABELS
+from trainyard_trainer.tensors import Array, Tensors
 
 HUGE = 1e4
 """Normalised features are of about 1; far beyond, one step can throw the weights anywhere."""
@@ -23,7 +23,7 @@ class DivergenceDiagnosis:
     precision: str
     columns: Sequence[str]
 
-    def likeliest(self, rows: Mapping[str, Any] | None = None, which: Any = ()) -> str:
+    def likeliest(self, rows: Tensors | None = None, which: Array | Sequence[int] = ()) -> str:
         """Return the likeliest cause, and what to change; `which` are the rows of the last steps."""
         worst, name = self._worst(rows, np.asarray(which)[:_ROWS]) if rows else (0.0, "")
         if not np.isfinite(worst):
@@ -39,7 +39,7 @@ class DivergenceDiagnosis:
         wider = {FLOAT16: f"{BFLOAT16} or {FLOAT32}", BFLOAT16: FLOAT32}.get(self.precision)
         return f"{rate}, or fit.precision {wider} instead of {self.precision}" if wider else rate
 
-    def _worst(self, rows: Mapping[str, Any], which: Any) -> tuple[float, str]:
+    def _worst(self, rows: Tensors, which: Array) -> tuple[float, str]:
         """Return the largest size of a number that was trained on, and where it is."""
         found = [(0.0, "")]
         for name, value in rows.items():

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from trainyard_api.code import PythonProgram
 from trainyard_api.fit import Fit
@@ -45,6 +44,7 @@ from trainyard_trainer.spec import CACHE_ENV, Run
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot
 from trainyard_trainer.tasks.metrics import metric_names
 from trainyard_trainer.tasks.task import Task, task_for
+from trainyard_trainer.tensors import Model, Optimizer, Tensors
 from trainyard_trainer.workers.group import SINGLE_WORKER, WorkerGroup
 from trainyard_trainer.workers.sharding import Share
 
@@ -57,11 +57,11 @@ _MAX_BLOCK_BYTES = 64 << 20
 class Trained:
     """A model with the weights to export, where its training ended, and what else the manifest says of it."""
 
-    model: Any
+    model: Model
     encoder: Encoder
     task: Task
     end: Position
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 def fit(
@@ -105,13 +105,13 @@ def fit(
 class _CompiledModel:
     """A new model, and what it is trained with. `settings` are those of the spec and of the model's own compile()."""
 
-    model: Any
+    model: Model
     encoder: Encoder
     task: Task
     settings: Fit
     metrics: tuple[str, ...]
 
-    def to_block(self, rows: EncodedBatch) -> dict[str, Any]:
+    def to_block(self, rows: EncodedBatch) -> Tensors:
         """Return rows as the tensors of a step."""
         return as_block(rows, self.encoder.encode)
 
@@ -211,25 +211,25 @@ def _plan(run: Run, prepared: Prepared, choices: Choices, *, share: Share) -> Pl
 
 
 def _step_factory(
-    run: Run, prepared: Prepared, devices: Devices, *, model: Any, task: Task, share: Share
+    run: Run, prepared: Prepared, devices: Devices, *, model: Model, task: Task, share: Share
 ) -> StepFactory[StepRunner]:
     fit, rows = run.job.spec.fit, prepared.profile.training_rows
 
-    def optimizer(batch_size: int, precision: str) -> Any:
+    def optimizer(batch_size: int, precision: str) -> Optimizer:
         steps = math.ceil(rows / batch_size)
         with devices.scope():
             return compiled_optimizer(model) or make_optimizer(
                 fit.optimizer, model, steps_per_epoch=steps, epochs=fit.epochs, precision=precision
             )
 
-    def private(optimizer: Any, batch_size: int, execution: Execution) -> StepRunner:
+    def private(optimizer: Optimizer, batch_size: int, execution: Execution) -> StepRunner:
         from trainyard_trainer.fitting.private_steps import PrivateStepRunner
 
         if devices.strategy is not None or prepared.privacy is None:
             raise BadInput("a private training draws its rows for one device: let it see one GPU only")
         return PrivateStepRunner(model, optimizer, task, prepared.privacy, class_weights=prepared.class_weights)
 
-    def runner(optimizer: Any, batch_size: int, execution: Execution) -> StepRunner:
+    def runner(optimizer: Optimizer, batch_size: int, execution: Execution) -> StepRunner:
         kind = functools.partial(ParameterServerStepRunner, workers=devices.workers) if devices.workers else StepRunner
         return kind(
             model,
@@ -247,21 +247,21 @@ def _step_factory(
     )
 
 
-def _build(program: ModelProgram, facts: Profile, encoder: Encoder) -> Any:
+def _build(program: ModelProgram, facts: Profile, encoder: Encoder) -> Model:
     outputs = task_for(facts.labels, program).outputs
     if isinstance(program, PythonProgram):
         return build_python(program, describe_data(program.task, facts, encoder.inputs, outputs))
     return FAMILIES[program.family](program, encoder.inputs, outputs)
 
 
-def _fetched(model: Any, copy: Any) -> Any:
+def _fetched(model: Model, copy: Model) -> Model:
     """Return a copy of the model with its weights, which are on servers that are about to end."""
     for own, trained in zip(copy.variables, model.variables, strict=True):
         own.assign(trained.numpy())
     return copy
 
 
-def _announce(run: Run, model: Any, devices: Devices, event_log: EventLog) -> None:
+def _announce(run: Run, model: Model, devices: Devices, event_log: EventLog) -> None:
     count = model.count_params()
     event_log.write(
         "model",
@@ -276,7 +276,7 @@ def _announce(run: Run, model: Any, devices: Devices, event_log: EventLog) -> No
 def training_rows(
     run: Run,
     prepared: Prepared,
-    to_block: Callable[[EncodedBatch], Any],
+    to_block: Callable[[EncodedBatch], Tensors],
     batch_size: int,
     *,
     share: Share,
@@ -317,8 +317,8 @@ def _block_bytes(prepared: Prepared) -> int:
 
 
 def _validation(
-    prepared: Prepared, to_block: Callable[[EncodedBatch], Any], share: Share
-) -> Callable[[], Iterator[Any]] | None:
+    prepared: Prepared, to_block: Callable[[EncodedBatch], Tensors], share: Share
+) -> Callable[[], Iterator[Tensors]] | None:
     facts = prepared.profile
     if not facts.validation_rows:
         return None

@@ -5,9 +5,8 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from trainyard_trainer.data.pipeline import TrainingRows
+from trainyard_trainer.data.pipeline import Block, TrainingRows
 from trainyard_trainer.errors import Diverged, Stopped
 from trainyard_trainer.fitting.divergence import DivergenceDiagnosis
 from trainyard_trainer.fitting.plan import Plan, Position
@@ -30,6 +29,7 @@ from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot
 from trainyard_trainer.tasks.task import Task
+from trainyard_trainer.tensors import Tensors, Total, Totals
 from trainyard_trainer.workers.advice import advice
 from trainyard_trainer.workers.group import SINGLE_WORKER, WorkerGroup
 
@@ -63,7 +63,7 @@ class LoopConfig:
     task: Task
     policy: StopPolicy
     rows: TrainingRows
-    validation: Callable[[], Iterator[Any]] | None
+    validation: Callable[[], Iterator[Tensors]] | None
     found: tuple[Snapshot, Path] | None
     diagnosis: DivergenceDiagnosis
 
@@ -154,7 +154,7 @@ class Loop:
                     first += taken * self._plan.own_batch
                     yield position, call
 
-    def _call(self, position: Position, block: Any, first: int) -> tuple[Position, CallSummary, int]:
+    def _call(self, position: Position, block: Block, first: int) -> tuple[Position, CallSummary, int]:
         """Run as many steps as one call should, and check what came of them."""
         plan = self._plan
         done = self._steps_done(position)
@@ -225,9 +225,9 @@ class Loop:
             return position
         return replace(position, epoch=position.epoch + 1, step=0, totals=self._runner.zero_totals())
 
-    def _validation_totals(self, position: Position, blocks: Iterator[Any]) -> dict[str, Any]:
+    def _validation_totals(self, position: Position, blocks: Iterator[Tensors]) -> Totals:
         """Return the totals of this worker's validation rows, unless anybody is asked to stop meanwhile."""
-        totals: dict[str, Any] = {}
+        totals: dict[str, Total] = {}
         while True:
             block = next(blocks, None)
             turn = sync_validation(
@@ -297,7 +297,7 @@ class Loop:
     def _steps_done(self, position: Position) -> int:
         return position.epoch * self._plan.steps_per_epoch + position.step
 
-    def _diverged(self, what: str, block: Any = None, first: int = 0, steps: int = 0) -> Diverged:
+    def _diverged(self, what: str, block: Block | None = None, first: int = 0, steps: int = 0) -> Diverged:
         """Return the end of a training, with the likeliest cause in the rows of its last call or in its settings."""
         which = block.order[first : first + steps * self._plan.own_batch] if block else ()
         cause, settings = self._diagnosis.likeliest(block.rows if block else None, which), self._diagnosis.likeliest()

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainyard_trainer.fitting.steps import StepRunner, StepsDone
+from trainyard_trainer.tensors import Integers, Model, Optimizer, Strategy, Tensor, Tensors
 
 CLOSURES_PER_WORKER = 4
 """How many closures of a call each worker gets, if all are equally fast: with fewer, all wait long for the last one."""
@@ -23,14 +24,22 @@ class ParameterServerStepRunner(StepRunner):
 
     call_seconds = 1.0  # some closures of so many steps that sending them, and waiting for the last one, takes little
 
-    def __init__(self, model: Any, optimizer: Any, *further: Any, strategy: Any, workers: int, **settings: Any) -> None:
+    def __init__(
+        self,
+        model: Model,
+        optimizer: Optimizer,
+        *further: Any,
+        strategy: Strategy | None,
+        workers: int,
+        **settings: Any,
+    ) -> None:
         super().__init__(model, optimizer, *further, strategy=strategy, **settings)
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
         self._workers = workers
         self._statistics = []  # each worker is one replica: layers keep count by themselves
 
     def train(
-        self, block: Mapping[str, Any], order: Any, *, first: int, steps: int, totals: Any, left: int = 0
+        self, block: Tensors, order: Integers, *, first: int, steps: int, totals: Mapping[str, float], left: int = 0
     ) -> StepsDone:
         """Run `steps` steps on the rows `order[first:]` of a block, in no order, and add to the totals."""
         begun = self._optimizer.iterations.numpy()
@@ -47,12 +56,13 @@ class ParameterServerStepRunner(StepRunner):
             all(bool(finite) for _, _, finite in done),
         )
 
-    def _step(self, block: Any, which: Any, batch: Any) -> dict[str, Any]:
+    def _step(self, block: Tensors, which: Tensor, batch: Tensor) -> dict[str, Tensor]:
         # Nothing is divided, so a short batch is not filled up: BatchNormalization would take the filling for rows.
-        sums: dict[str, Any] = self._strategy.run(lambda: self._replica_step(block, which, batch))
+        assert self._strategy is not None
+        sums: dict[str, Tensor] = self._strategy.run(lambda: self._replica_step(block, which, batch))
         return sums
 
-    def _schedule(self, block: Mapping[str, Any], which: Any) -> Any:
+    def _schedule(self, block: Tensors, which: Integers) -> object:
         """Have a worker train on rows of a block, which are sent to it."""
         steps = self._steps(block, whole=len(which) % self._batch_size == 0)
         rows = {name: tf.gather(value, which) for name, value in block.items()}

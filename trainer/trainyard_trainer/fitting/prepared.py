@@ -1,12 +1,12 @@
 """What a training starts from: its data, read once, and the settings that were checked against them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.fitting.stopping import StopPolicy
 from trainyard_trainer.privacy.plan import PrivacyPlan
+from trainyard_trainer.tensors import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,5 +18,5 @@ class Prepared:
     policy: StopPolicy
     metrics: tuple[str, ...]
     cache_bytes: int
-    class_weights: Any
+    class_weights: Floats | None
     privacy: PrivacyPlan | None

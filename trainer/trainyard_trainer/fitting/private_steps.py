@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,18 +16,19 @@ import tensorflow as tf
 from trainyard_trainer.fitting.steps import LABELS, StepRunner, StepsDone
 from trainyard_trainer.privacy.plan import PrivacyPlan
 from trainyard_trainer.tasks.task import Task
+from trainyard_trainer.tensors import Floats, Integers, Model, Optimizer, Tensor, Tensors
 
 SEED_BYTES = 16
 """A step's seed has 128 bits: nobody can try them all, and no two steps of a training share one."""
 _SEEDS, _BEGUN = "privacy_seeds", "privacy_begun"
 
 
-def new_key() -> Any:
+def new_key() -> Integers:
     """Return a key for the draws and the noise of a training, from the operating system: nobody may foresee them."""
     return np.frombuffer(secrets.token_bytes(SEED_BYTES), np.int64)
 
 
-def step_seeds(key: Any, first: int, count: int) -> Any:
+def step_seeds(key: Integers, first: int, count: int) -> Integers:
     """Return the seeds of `count` steps from the step `first` on, int64 [count, 2].
 
     The host derives them with a keyed hash. TensorFlow's `stateless_fold_in` draws as many bits as the number that it
@@ -42,7 +42,7 @@ def step_seeds(key: Any, first: int, count: int) -> Any:
     return np.frombuffer(b"".join(digests), np.int64).reshape(count, 2)
 
 
-def purpose_seeds(seed: Any, count: int) -> Any:
+def purpose_seeds(seed: Tensor, count: int) -> Tensor:
     """Return the seeds of a step's draws and of the noise of `count` variables, each as wide as the step's own."""
     return tf.random.stateless_uniform([1 + count, 2], seed, dtype=tf.int64, minval=None, maxval=None)
 
@@ -51,11 +51,11 @@ def purpose_seeds(seed: Any, count: int) -> Any:
 class Drawn:
     """The rows of a step: their numbers, labels, outputs and losses, and the sum of their gradients after the cut."""
 
-    rows: Any
-    labels: Any
-    outputs: Any
-    losses: Any
-    gradients: list[Any]
+    rows: Tensor
+    labels: Tensor
+    outputs: Tensor
+    losses: Tensor
+    gradients: list[Tensor]
 
 
 class PrivateStepRunner(StepRunner):
@@ -66,7 +66,14 @@ class PrivateStepRunner(StepRunner):
     """
 
     def __init__(
-        self, model: Any, optimizer: Any, task: Task, plan: PrivacyPlan, *, class_weights: Any = None, key: Any = None
+        self,
+        model: Model,
+        optimizer: Optimizer,
+        task: Task,
+        plan: PrivacyPlan,
+        *,
+        class_weights: Floats | None = None,
+        key: Integers | None = None,
     ) -> None:
         super().__init__(model, optimizer, task, batch_size=plan.batch_size, class_weights=class_weights)
         self._plan = plan
@@ -75,14 +82,22 @@ class PrivateStepRunner(StepRunner):
         self.state = (self._key,)
 
     def _call(
-        self, block: Mapping[str, Any], order: Any, first: int, steps: int, totals: Any, left: int, *, whole: bool
+        self,
+        block: Tensors,
+        order: Integers,
+        first: int,
+        steps: int,
+        totals: Mapping[str, float],
+        left: int,
+        *,
+        whole: bool,
     ) -> StepsDone:
         begun = int(self._optimizer.iterations.numpy())
         seeds = tf.constant(step_seeds(self._key.numpy(), begun, steps))
         seeded = {**block, _SEEDS: seeds, _BEGUN: tf.constant([begun], tf.int64)}
         return super()._call(seeded, order, first, steps, totals, left, whole=whole)
 
-    def _step(self, block: Any, which: Any, batch: Any) -> dict[str, Any]:
+    def _step(self, block: Tensors, which: Tensor, batch: Tensor) -> dict[str, Tensor]:
         rows = dict(block)
         seeds, begun = rows.pop(_SEEDS), rows.pop(_BEGUN)[0]
         seed = seeds[tf.cast(self._optimizer.iterations.value, tf.int64) - begun]
@@ -100,7 +115,7 @@ class PrivateStepRunner(StepRunner):
         self._optimizer.apply(noisy, variables)
         return self._sums(drawn.labels, drawn.losses, self._task.sums(drawn.labels, drawn.outputs))
 
-    def draw(self, block: Any, seed: Any) -> Drawn:
+    def draw(self, block: Tensors, seed: Tensor) -> Drawn:
         """Draw the rows of a step, and add up their gradients."""
         count = tf.shape(block[LABELS])[0]
         # In double precision: a chance of 1 in a million is one of float32's 8 million values, give or take a tenth.
@@ -116,7 +131,7 @@ class PrivateStepRunner(StepRunner):
         sums = [_weighted_sum(factors, counts, each) for each in gradients]
         return Drawn(chosen, rows[LABELS][:-1], outputs[:-1], losses[:-1], sums)
 
-    def noise(self, seed: Any) -> list[Any]:
+    def noise(self, seed: Tensor) -> list[Tensor]:
         """Return the noise of a step, for each of the model's trainable variables."""
         variables = self._model.trainable_variables
         seeds = purpose_seeds(seed, len(variables))[1:]
@@ -125,7 +140,7 @@ class PrivateStepRunner(StepRunner):
         noise = [tf.random.stateless_normal(each.shape, seeds[i], dtype=tf.float64) for i, each in enumerate(variables)]
         return [tf.cast(deviation * each, tf.float32) for each in noise]
 
-    def _row(self, row: Any) -> tuple[Any, Any, list[Any]]:
+    def _row(self, row: Tensors) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Return the outputs, the loss and the gradient of one row."""
         batch = {name: value[None] for name, value in row.items()}
         labels, variables = batch.pop(LABELS), self._model.trainable_variables
@@ -140,10 +155,10 @@ class PrivateStepRunner(StepRunner):
         return outputs[0], losses[0], [tf.convert_to_tensor(each) for each in gradients]
 
 
-def _flat(gradients: Any) -> Any:
+def _flat(gradients: Tensor) -> Tensor:
     return tf.reshape(gradients, [tf.shape(gradients)[0], -1])
 
 
-def _weighted_sum(factors: Any, counts: Any, gradients: Any) -> Any:
+def _weighted_sum(factors: Tensor, counts: Tensor, gradients: Tensor) -> Tensor:
     flat = tf.where(counts[:, None], _flat(gradients), 0.0)  # what is not a number stays so when it is multiplied by 0
     return tf.reshape(tf.linalg.matvec(flat, factors, transpose_a=True), tf.shape(gradients)[1:])

@@ -1,7 +1,8 @@
 """All numbers a training changes: weights, random states and the optimizer's memory, and a copy of the best weights."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from trainyard_trainer.tensors import Array, Arrays, Model, Optimizer, Variable
 
 _BEST = "best/"
 
@@ -9,14 +10,14 @@ _BEST = "best/"
 class ModelState:
     """Reads and writes the variables of a model and its optimizer. Keras decides their order, from the architecture."""
 
-    def __init__(self, model: Any, optimizer: Any, further: Sequence[Any] = ()) -> None:
+    def __init__(self, model: Model, optimizer: Optimizer, further: Sequence[Variable] = ()) -> None:
         # `variables` is more than `weights`: it has the states of dropout's random generators too.
         self._variables = {f"model/{i}": variable for i, variable in enumerate(model.variables)}
         self._variables |= {f"optimizer/{i}": variable for i, variable in enumerate(optimizer.variables)}
         self._variables |= {f"further/{i}": variable for i, variable in enumerate(further)}
         self._weights = list(model.weights)
         self._optimizer = optimizer
-        self._best: list[Any] = []
+        self._best: list[Array] = []
 
     @property
     def learning_rate(self) -> float:
@@ -24,12 +25,12 @@ class ModelState:
         rate = self._optimizer.learning_rate  # a variable, or what a schedule says
         return float(_copy(rate) if hasattr(rate, "assign") else rate)
 
-    def arrays(self) -> dict[str, Any]:
+    def arrays(self) -> dict[str, Array]:
         """Return copies of everything."""
         best = {f"{_BEST}{i}": weight for i, weight in enumerate(self._best)}
         return {name: _copy(variable) for name, variable in self._variables.items()} | best
 
-    def restore(self, arrays: Mapping[str, Any]) -> None:
+    def restore(self, arrays: Arrays) -> None:
         """Set everything to what `arrays` returned."""
         for name, variable in self._variables.items():
             variable.assign(arrays[name])
@@ -47,5 +48,5 @@ class ModelState:
         return bool(self._best)
 
 
-def _copy(variable: Any) -> Any:
+def _copy(variable: Variable) -> Array:
     return variable.value.read_value().numpy()

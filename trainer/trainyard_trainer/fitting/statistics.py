@@ -5,12 +5,13 @@ validate another model, and a resumed training would not go on as it was left.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
+from trainyard_trainer.tensors import Model, Tensor, Variable
 
-def statistics_of(model: Any) -> list[Any]:
+
+def statistics_of(model: Model) -> list[Variable]:
     """Return the variables that the layers of a model change by themselves; those of frozen layers never change."""
     # Keras has no public way to the layers inside of layers.
     frozen = {id(variable) for layer in model._flatten_layers() if not layer.trainable for variable in layer.variables}
@@ -18,12 +19,12 @@ def statistics_of(model: Any) -> list[Any]:
     return [variable for variable in floats if id(variable) not in frozen]
 
 
-def values(statistics: Sequence[Any]) -> list[Any]:
+def values(statistics: Sequence[Variable]) -> list[Tensor]:
     """Return what the running replica has counted so far."""
     return [tf.convert_to_tensor(statistic.value) for statistic in statistics]
 
 
-def combine(statistics: Sequence[Any], before: Sequence[Any], weight: Any) -> None:
+def combine(statistics: Sequence[Variable], before: Sequence[Tensor], weight: Tensor) -> None:
     """Give each replica the mean of how the numbers of all of them have changed.
 
     The changes, because the mean of equal numbers may be another number: what never changes has to stay.

@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from trainyard_trainer.errors import TrainerError
 from trainyard_trainer.fitting.saving import newest
 from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder, Snapshot, from_bytes, to_bytes
+from trainyard_trainer.tensors import Arrays, Totals
 from trainyard_trainer.workers.group import WorkerGroup
 
 
@@ -33,7 +33,7 @@ class CallSummary:
     many steps to run next. `stop` is true where anybody was asked to stop.
     """
 
-    totals: Mapping[str, Any]
+    totals: Mapping[str, float]
     bad_step: int
     weights_finite: bool
     stop: bool
@@ -42,7 +42,7 @@ class CallSummary:
     steps_per_call: int
 
 
-def sync_call(group: WorkerGroup, own: CallSummary, before: Mapping[str, Any]) -> CallSummary:
+def sync_call(group: WorkerGroup, own: CallSummary, before: Mapping[str, float]) -> CallSummary:
     """Return the call of all workers together; `before` are the totals that each has added its own numbers to."""
     if group.count == 1:
         return own
@@ -93,7 +93,7 @@ def newest_of_chief(
     return (from_bytes(content, plan), Path(path)) if path else None
 
 
-def add_up(group: WorkerGroup, totals: Mapping[str, Any]) -> dict[str, Any]:
+def add_up(group: WorkerGroup, totals: Totals) -> Totals:
     """Return the sums of the totals of all workers; one that has none hands in nothing."""
     if group.count == 1:
         return dict(totals)
@@ -102,7 +102,7 @@ def add_up(group: WorkerGroup, totals: Mapping[str, Any]) -> dict[str, Any]:
     return {name: sum(np.asarray(own[name], np.float64) for own in every if name in own) for name in names}
 
 
-def check_same(group: WorkerGroup, arrays: Mapping[str, Any]) -> None:
+def check_same(group: WorkerGroup, arrays: Arrays) -> None:
     """Check that all workers hold the same numbers, bit for bit.
 
     Raises:
@@ -112,7 +112,7 @@ def check_same(group: WorkerGroup, arrays: Mapping[str, Any]) -> None:
         return
     digest = hashlib.sha256()
     for name in sorted(arrays):
-        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8))
+        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
     digests = group.gather(digest.hexdigest())
     if odd := [number for number, found in enumerate(digests) if found != digests[0]]:
         raise WeightsDiffer(

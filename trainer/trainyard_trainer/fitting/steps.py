@@ -1,9 +1,8 @@
 """Training steps in the graph: many of them for each call from Python, which is most of the trainer's speed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +12,18 @@ from trainyard_trainer.execution import PLAIN, Execution, computing_in
 from trainyard_trainer.fitting.statistics import combine, statistics_of, values
 from trainyard_trainer.fitting.throughput import CALL_SECONDS
 from trainyard_trainer.tasks.task import COUNT, LOSS, Task
+from trainyard_trainer.tensors import (
+    Arrays,
+    Floats,
+    Integers,
+    Model,
+    Optimizer,
+    Strategy,
+    Tensor,
+    Tensors,
+    Totals,
+    Variable,
+)
 from trainyard_trainer.workers.sharding import ALL, Share
 
 LABELS = "labels"
@@ -30,7 +41,7 @@ class StepsDone:
     `bad_step` is the first of the call's steps, from 0, whose loss was not finite, or -1.
     """
 
-    totals: Mapping[str, Any]
+    totals: Mapping[str, float]
     bad_step: int
     weights_finite: bool
 
@@ -43,14 +54,14 @@ class StepRunner:
 
     def __init__(
         self,
-        model: Any,
-        optimizer: Any,
+        model: Model,
+        optimizer: Optimizer,
         task: Task,
         *,
         batch_size: int,
-        strategy: Any = None,
+        strategy: Strategy | None = None,
         share: Share = ALL,
-        class_weights: Any = None,
+        class_weights: Floats | None = None,
         execution: Execution = PLAIN,
     ) -> None:
         self._model, self._optimizer, self._task = model, optimizer, task
@@ -60,17 +71,17 @@ class StepRunner:
         self._weights = [weight.value for weight in model.weights if weight.dtype.startswith(("float", "bfloat"))]
         self._statistics = statistics_of(model) if strategy else []
         self._execution = execution
-        self._train: dict[bool, Any] = {}
-        self.state: tuple[Any, ...] = ()
+        self._train: dict[bool, Callable[..., tuple[Tensors, Tensor, Tensor]]] = {}
+        self.state: tuple[Variable, ...] = ()
         """Variables beside those of model and optimizer that a checkpoint has to keep."""
-        self._validate: Any = None
+        self._validate: Callable[[Tensors], Tensors] | None = None
 
-    def zero_totals(self) -> dict[str, Any]:
+    def zero_totals(self) -> dict[str, float]:
         """Return the totals an epoch starts with."""
         return {name: np.float64(0) for name in (COUNT, LOSS, *self._task.totals)}
 
     def train(
-        self, block: Mapping[str, Any], order: Any, *, first: int, steps: int, totals: Any, left: int = 0
+        self, block: Tensors, order: Integers, *, first: int, steps: int, totals: Mapping[str, float], left: int = 0
     ) -> StepsDone:
         """Run `steps` steps on the rows `order[first:]` of a block, and add to the totals.
 
@@ -89,14 +100,22 @@ class StepRunner:
         return done
 
     def _call(
-        self, block: Any, order: Any, first: int, steps: int, totals: Any, left: int, *, whole: bool
+        self,
+        block: Tensors,
+        order: Integers,
+        first: int,
+        steps: int,
+        totals: Mapping[str, float],
+        left: int,
+        *,
+        whole: bool,
     ) -> StepsDone:
-        totals, bad_step, finite = self._steps(block, whole=whole)(
+        sums, bad_step, finite = self._steps(block, whole=whole)(
             block, order, np.int32(first), np.int32(steps), np.int32(min(left, _MOST_LEFT)), totals
         )
-        return StepsDone({name: value.numpy() for name, value in totals.items()}, int(bad_step), bool(finite))
+        return StepsDone({name: value.numpy() for name, value in sums.items()}, int(bad_step), bool(finite))
 
-    def _steps(self, block: Any, *, whole: bool) -> Any:
+    def _steps(self, block: Tensors, *, whole: bool) -> Callable[..., tuple[Tensors, Tensor, Tensor]]:
         """Return the graph of steps on such blocks."""
         if whole not in self._train:
             specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in block.items()}
@@ -111,7 +130,7 @@ class StepRunner:
             )
         return self._train[whole]
 
-    def validate(self, block: Mapping[str, Any]) -> dict[str, Any]:
+    def validate(self, block: Tensors) -> Totals:
         """Return the totals of the rows of a block, without training on them."""
         if self._validate is None:
             specs = {name: tf.TensorSpec([None, *value.shape[1:]], value.dtype) for name, value in block.items()}
@@ -119,11 +138,11 @@ class StepRunner:
         return {name: value.numpy() for name, value in self._validate(block).items()}
 
     def _train_steps(
-        self, block: Any, order: Any, first: Any, steps: Any, left: Any, totals: Any, *, whole: bool
-    ) -> Any:
+        self, block: Tensors, order: Tensor, first: Tensor, steps: Tensor, left: Tensor, totals: Tensors, *, whole: bool
+    ) -> tuple[Tensors, Tensor, Tensor]:
         size = self._share.of(self._batch_size)
 
-        def one_step(i: Any, good: Any, totals: Any) -> Any:
+        def one_step(i: Tensor, good: Tensor, totals: Tensors) -> tuple[Tensor, Tensor, Tensors]:
             begin = first + i * size
             # XLA takes where a slice begins for a constant, and would compile anew for every call.
             which = tf.gather(order, begin + tf.range(size)) if whole else order[begin : begin + size]
@@ -141,13 +160,13 @@ class StepRunner:
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(weight)) for weight in self._weights])
         return totals, bad_step, finite
 
-    def _step(self, block: Any, which: Any, batch: Any) -> dict[str, Any]:
+    def _step(self, block: Tensors, which: Tensor, batch: Tensor) -> dict[str, Tensor]:
         if self._strategy is None:
             return self._replica_step(block, which, batch)
         size = math.ceil(self._share.of(self._batch_size) / self._local_replicas)
 
         # The rows are gathered where the block is, and each replica is sent its share only.
-        def replica_step() -> dict[str, Any]:
+        def replica_step() -> dict[str, Tensor]:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group % self._local_replicas
             count = tf.where(self._share.index < batch, tf.size(which[replica :: self._local_replicas]), 0)
             # The last batch may have fewer rows, or none, for a replica. It is filled up with rows of the batch that do
@@ -158,7 +177,9 @@ class StepRunner:
         sums = self._strategy.run(replica_step)
         return {name: tf.add_n(self._strategy.experimental_local_results(value)) for name, value in sums.items()}
 
-    def _replica_step(self, block: Any, which: Any, batch: Any, count: Any = None) -> dict[str, Any]:
+    def _replica_step(
+        self, block: Tensors, which: Tensor, batch: Tensor, count: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Train on the rows `which` of a block, of which the first `count` count, for a batch of `batch` rows."""
         rows = {name: tf.gather(value, which) for name, value in block.items()}
         labels = _first(count, rows.pop(LABELS))
@@ -184,35 +205,35 @@ class StepRunner:
             combine(self._statistics, counted, tf.cast(count, tf.float32) / tf.cast(batch, tf.float32))
         return self._sums(labels, losses, self._task.sums(labels, outputs))
 
-    def _validate_rows(self, block: Any) -> dict[str, Any]:
+    def _validate_rows(self, block: Tensors) -> Tensors:
         rows = tf.shape(block[LABELS])[0]
 
         row_bytes = sum(value.dtype.size * math.prod(value.shape[1:]) for value in block.values())
         size = min(VALIDATION_BATCH, max(_VALIDATION_BYTES // row_bytes, self._batch_size))
 
-        def batch_sums(begin: Any) -> dict[str, Any]:
+        def batch_sums(begin: Tensor) -> dict[str, Tensor]:
             batch = {name: value[begin : begin + size] for name, value in block.items()}
             labels = batch.pop(LABELS)
             outputs = self._model(batch, training=False)
             return self._sums(labels, self._task.loss(labels, outputs), self._task.validation_sums(labels, outputs))
 
-        def one_batch(begin: Any, totals: Any) -> Any:
+        def one_batch(begin: Tensor, totals: Tensors) -> tuple[Tensor, Tensors]:
             sums = batch_sums(begin)
             return begin + size, {k: totals[k] + tf.cast(sums[k], tf.float64) for k in totals}
 
         first = {name: tf.cast(value, tf.float64) for name, value in batch_sums(tf.constant(0)).items()}
         return tf.while_loop(lambda begin, _: begin < rows, one_batch, (tf.constant(size), first))[1]
 
-    def _sums(self, labels: Any, losses: Any, further: dict[str, Any]) -> dict[str, Any]:
+    def _sums(self, labels: Tensor, losses: Tensor, further: dict[str, Tensor]) -> dict[str, Tensor]:
         count = tf.cast(tf.shape(labels)[0], tf.float32)
         return {COUNT: count, LOSS: tf.reduce_sum(losses)} | further
 
 
-def _first(count: Any, values: Any) -> Any:
+def _first(count: Tensor | None, values: Tensor) -> Tensor:
     return values if count is None else values[:count]
 
 
-def as_block(rows: EncodedBatch, encode: Any) -> dict[str, Any]:
+def as_block(rows: EncodedBatch, encode: Callable[[Arrays], Tensors]) -> dict[str, Tensor]:
     """Return rows as the tensors a step takes: the encoded features and the labels.
 
     They are encoded in pieces, because on the way there are several copies of each, and those of texts are larger.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from trainyard_api.fit import StopWhen
 from trainyard_api.meta import parse_duration
@@ -21,7 +21,7 @@ class StopState:
     best_epoch: int = 0
     waited: int = 0
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> dict[str, object]:
         """Return the JSON form."""
         return asdict(self)
 

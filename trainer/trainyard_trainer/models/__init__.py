@@ -10,8 +10,9 @@ from trainyard_trainer.models.linear import build_linear
 from trainyard_trainer.models.mlp import build_mlp
 from trainyard_trainer.models.svm import build_svm
 from trainyard_trainer.models.text_classifier import build_text_classifier
+from trainyard_trainer.tensors import Model
 
-Builder = Callable[[KerasProgram, Any, int], Any]
+Builder = Callable[[KerasProgram, Any, int], Model]
 """Builds a keras.Model from a program, the shape of its input (the encoder's `inputs`) and the number of its outputs.
 
 The model takes the encoder's dictionary and returns float32 [rows, outputs] without a final activation: the task knows

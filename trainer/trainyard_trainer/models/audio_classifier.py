@@ -1,7 +1,5 @@
 """Family audioClassifier: convolutions over a spectrogram, and dense layers."""
 
-from typing import Any
-
 import keras
 
 from trainyard_api.audio import Audio
@@ -13,7 +11,7 @@ _MIDDLE, _SPREAD = -20.0, 25.0
 """Decibels of a usual spectrogram, which lies between -100 and about 50."""
 
 
-def build_audio_classifier(program: KerasProgram, inputs: SoundInputs, outputs: int) -> Any:
+def build_audio_classifier(program: KerasProgram, inputs: SoundInputs, outputs: int) -> keras.Model:
     """Return the model for spectrograms in decibels, float32 [rows, frames, mel bins]."""
     audio = program.audio or Audio()
     spectrogram = keras.Input((inputs.frames, inputs.mel_bins), name=SPECTROGRAM)

@@ -1,7 +1,5 @@
 """Family cnn: a convolutional network for images."""
 
-from typing import Any
-
 import keras
 
 from trainyard_api.images import Augment, Image
@@ -15,7 +13,7 @@ _NORMALIZATION = "groupNormalization"
 """Unlike the usual one of the batch it is the same in serving as in training, however small the batches are."""
 
 
-def build_cnn(program: KerasProgram, inputs: ImageInputs, outputs: int) -> Any:
+def build_cnn(program: KerasProgram, inputs: ImageInputs, outputs: int) -> keras.Model:
     """Return the model: convolutions, each on half the size of the one before, and dense layers on their means."""
     image = program.image or Image()
     pixels = keras.Input(inputs.shape, dtype=inputs.dtype, name=PIXELS)
@@ -32,14 +30,14 @@ def build_cnn(program: KerasProgram, inputs: ImageInputs, outputs: int) -> Any:
     return keras.Model({PIXELS: pixels}, dense_head(program, pooled, outputs))
 
 
-def _normalised(inputs: ImageInputs) -> Any:
+def _normalised(inputs: ImageInputs) -> keras.KerasTensor:
     if inputs.dtype == "uint8":
         return keras.layers.Rescaling(1 / 127.5, offset=-1)
     variance = [each**2 for each in inputs.deviation]
     return keras.layers.Normalization(axis=-1, mean=list(inputs.mean), variance=variance)
 
 
-def _changes(augment: Augment) -> list[Any]:
+def _changes(augment: Augment) -> list[keras.Layer]:
     layers = keras.layers
     return [
         *([layers.RandomFlip(augment.flip)] if augment.flip else []),

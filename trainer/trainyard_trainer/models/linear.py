@@ -1,14 +1,12 @@
 """Family linear: one weight for each number and each category, and nothing between them and the answer."""
 
-from typing import Any
-
 import keras
 
 from trainyard_api.program import KerasProgram
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
 
 
-def build_linear(program: KerasProgram, inputs: TableInputs, outputs: int) -> Any:
+def build_linear(program: KerasProgram, inputs: TableInputs, outputs: int) -> keras.Model:
     """Return the model: logistic or linear regression, by the task."""
     dense, slots = (
         keras.Input((inputs.dense,), name=DENSE),

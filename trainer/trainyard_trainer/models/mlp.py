@@ -1,7 +1,6 @@
 """Family mlp: a stack of dense layers."""
 
 import math
-from typing import Any
 
 import keras
 
@@ -12,7 +11,7 @@ from trainyard_trainer.models.normalization import normalized
 MAX_EMBEDDING = 16
 
 
-def build_mlp(program: KerasProgram, inputs: TableInputs, outputs: int) -> Any:
+def build_mlp(program: KerasProgram, inputs: TableInputs, outputs: int) -> keras.Model:
     """Return the model: categories become learnt vectors, which the dense layers see beside the numbers."""
     dense = keras.Input((inputs.dense,), name=DENSE)
     slots = keras.Input((len(inputs.slots),), dtype="int32", name=SLOTS)

@@ -1,13 +1,13 @@
 """Family svm: a support vector machine, linear or with a Gaussian kernel; its hinge loss comes from the task."""
 
 import math
-from typing import Any
 
 import keras
 
 from trainyard_api.program import KerasProgram
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
 from trainyard_trainer.models.linear import build_linear
+from trainyard_trainer.tensors import Tensor
 
 DEFAULT_L2 = 1e-4
 """Without a penalty on the weights there would be no margin to maximise."""
@@ -30,13 +30,13 @@ class RandomFourierFeatures(keras.layers.Layer):
         self._numbers = self._fixed((inputs.dense, count), normal(stddev=deviation)) if inputs.dense else None
         self._categories = self._fixed((sum(inputs.slots), count), normal(stddev=deviation)) if inputs.slots else None
 
-    def _fixed(self, shape: tuple[int, ...], initializer: Any) -> Any:
+    def _fixed(self, shape: tuple[int, ...], initializer: keras.Initializer) -> keras.Variable:
         return self.add_weight(shape=shape, initializer=initializer, trainable=False)
 
-    def call(self, inputs: tuple[Any, Any]) -> Any:
+    def call(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
         """Return the features, float32 [rows, count], of numbers and slots."""
         dense, slots = inputs
-        angles: Any = self._phases
+        angles = self._phases
         if self._numbers is not None:
             angles = angles + keras.ops.matmul(dense, self._numbers)
         for column in range(self._columns):  # all at once would need a matrix for each column
@@ -44,7 +44,7 @@ class RandomFourierFeatures(keras.layers.Layer):
         return self._scale * keras.ops.cos(angles)
 
 
-def build_svm(program: KerasProgram, inputs: TableInputs, outputs: int) -> Any:
+def build_svm(program: KerasProgram, inputs: TableInputs, outputs: int) -> keras.Model:
     """Return the model: its outputs are signed distances in units of the margin, one for each class where several."""
     l2 = DEFAULT_L2 if program.l2 is None else program.l2
     if program.kernel == "linear":

@@ -21,6 +21,7 @@ from trainyard_trainer.programs.logits import ENDINGS, final_activation, without
 from trainyard_trainer.programs.operations import check_traced
 from trainyard_trainer.programs.user_code_errors import place_of, report_user_errors
 from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.tensors import Array, Arrays, Model, Optimizer, Tensors
 
 _ROWS = 4
 _TRAINING_METHODS = (
@@ -32,7 +33,7 @@ _TRAINING_METHODS = (
 class UserModel:
     """A user's model, called like those of our families: with a dictionary of all there is for a row."""
 
-    def __init__(self, model: Any, data: DataSpec, compiled: Compiled | None = None) -> None:
+    def __init__(self, model: keras.Model, data: DataSpec, compiled: Compiled | None = None) -> None:
         self._model, self.compiled_with = model, compiled or Compiled()
         expected = model.inputs if getattr(model, "inputs", None) else None
         # A Sequential takes the one input by itself, every other model the dictionary.
@@ -42,7 +43,7 @@ class UserModel:
         self._names = list(model.input) if named and expected else list(data.inputs)
         self._named = named
 
-    def __call__(self, rows: Mapping[str, Any], training: bool = False) -> Any:
+    def __call__(self, rows: Tensors | Arrays, training: bool = False) -> Any:
         """Return the outputs, float32 [rows, outputs]."""
         taken = {name: rows[name] for name in self._names}
         return self._model(taken if self._named else next(iter(taken.values())), training=training)
@@ -51,7 +52,7 @@ class UserModel:
         return getattr(self._model, name)
 
 
-def compiled_optimizer(model: Any) -> Any:
+def compiled_optimizer(model: Model) -> Optimizer | None:
     """Return the optimizer that a user's model was compiled with, with its variables made, or nothing."""
     optimizer = model.compiled_with.optimizer if isinstance(model, UserModel) else None
     if optimizer is not None:
@@ -59,7 +60,7 @@ def compiled_optimizer(model: Any) -> Any:
     return optimizer
 
 
-def fit_as_compiled(model: Any, fit: Fit, event_log: EventLog) -> Fit:
+def fit_as_compiled(model: Model, fit: Fit, event_log: EventLog) -> Fit:
     """Return how to train a model, by the spec and what a user's model was compiled with.
 
     Raises:
@@ -68,7 +69,7 @@ def fit_as_compiled(model: Any, fit: Fit, event_log: EventLog) -> Fit:
     return model.compiled_with.applied(fit, event_log) if isinstance(model, UserModel) else fit
 
 
-def entry_point(program: PythonProgram) -> Callable[..., Any]:
+def entry_point(program: PythonProgram) -> Callable[..., object]:
     """Import the function.
 
     Raises:
@@ -127,7 +128,7 @@ def build_python(program: PythonProgram, data: DataSpec) -> UserModel:
     return built
 
 
-def _refuse_own_training(model: Any, where: str) -> None:
+def _refuse_own_training(model: keras.Model, where: str) -> None:
     """Refuse what would be ignored: the trainer has steps of its own."""
     for name in _TRAINING_METHODS:
         owner = next((kind for kind in type(model).__mro__ if name in vars(kind)), keras.Model)
@@ -138,7 +139,7 @@ def _refuse_own_training(model: Any, where: str) -> None:
             )
 
 
-def _sample_rows(data: DataSpec) -> dict[str, Any]:
+def _sample_rows(data: DataSpec) -> dict[str, Array]:
     random = np.random.default_rng(0)
     return {
         name: random.normal(size=(_ROWS, *tensor.shape)).astype(tensor.dtype)
@@ -148,7 +149,7 @@ def _sample_rows(data: DataSpec) -> dict[str, Any]:
     }
 
 
-def _check_outputs(outputs: Any, data: DataSpec, where: str) -> None:
+def _check_outputs(outputs: object, data: DataSpec, where: str) -> None:
     shape = tuple(getattr(outputs, "shape", ()))
     if shape != (_ROWS, data.outputs):
         raise BadInput(
@@ -157,7 +158,7 @@ def _check_outputs(outputs: Any, data: DataSpec, where: str) -> None:
         )
 
 
-def _before_activation(model: Any, compiled: Compiled, *, data: DataSpec, where: str) -> Any:
+def _before_activation(model: keras.Model, compiled: Compiled, *, data: DataSpec, where: str) -> keras.Model:
     """Return the model that puts out what the loss is taken of."""
     end, expected = final_activation(model), ENDINGS.get(data.task)
     if not end.activation:
@@ -195,5 +196,5 @@ def _check_graphs(model: UserModel, data: DataSpec, where: str) -> None:
     check_exportable(model, rows, where)
 
 
-def _article(value: Any) -> str:
+def _article(value: object) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from trainyard_api import names
 from trainyard_api.code import PythonProgram
@@ -21,7 +20,7 @@ class UserCode:
     """
 
     folder: Path | None
-    reference: Mapping[str, Any] = field(default_factory=dict)
+    reference: Mapping[str, object] = field(default_factory=dict)
 
 
 def find_code(program: PythonProgram, env: Mapping[str, str]) -> UserCode:

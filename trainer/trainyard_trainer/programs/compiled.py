@@ -4,7 +4,6 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import keras
 import numpy as np
@@ -36,12 +35,12 @@ _SAME: Mapping[Task, Mapping[str, str]] = {
     "regression": {"mean_absolute_error": "mae"},
 }
 """Metrics that a task always has, by the other names that Keras has for them."""
-_AVERAGES: Mapping[Task, tuple[Any, ...]] = {
+_AVERAGES: Mapping[Task, tuple[object, ...]] = {
     "multiclassClassification": (None, "macro"),
     "multilabelClassification": (None, "micro"),
 }
 _IGNORED = ("name", "dtype", "from_logits", "num_thresholds", "summation_method")
-_SETTINGS: Mapping[str, tuple[Any, ...]] = {
+_SETTINGS: Mapping[str, tuple[object, ...]] = {
     "axis": (-1,),
     "class_aggregation": ("uniform_average",),
     "curve": ("ROC",),
@@ -63,7 +62,7 @@ class Compiled:
     `others` are metrics that the trainer does not have.
     """
 
-    optimizer: Any = None
+    optimizer: keras.Optimizer | None = None
     loss: str | None = None
     from_logits: bool | None = None
     metrics: tuple[str, ...] = ()
@@ -92,7 +91,7 @@ class Compiled:
         return fit.model_copy(update={"loss": fit.loss or self.loss, "metrics": [*fit.metrics, *further]})
 
 
-def read_compiled(model: Any, task: Task, where: str) -> Compiled:
+def read_compiled(model: keras.Model, task: Task, where: str) -> Compiled:
     """Return what a model was compiled with.
 
     Raises:
@@ -120,7 +119,7 @@ def read_compiled(model: Any, task: Task, where: str) -> Compiled:
     return Compiled(model.optimizer, loss, from_logits, tuple(dict.fromkeys(known)), tuple(others))
 
 
-def _loss(given: Any, task: Task, where: str) -> tuple[str | None, bool | None]:
+def _loss(given: object, task: Task, where: str) -> tuple[str | None, bool | None]:
     """Return the name of a loss, and whether it takes outputs before the final activation."""
     losses = list(_flat(given))
     if not losses:
@@ -145,7 +144,7 @@ def _loss(given: Any, task: Task, where: str) -> tuple[str | None, bool | None]:
     return name, bool(getattr(loss, "from_logits", False)) if "crossentropy" in name else None
 
 
-def _changed(loss: Any) -> list[str]:
+def _changed(loss: object) -> list[str]:
     """Return the settings of a loss that make it another one than its name says."""
     if not isinstance(loss, keras.losses.Loss):
         return []
@@ -162,18 +161,18 @@ def _changed(loss: Any) -> list[str]:
     return changed
 
 
-def _is_of_keras(loss: Any) -> bool:
+def _is_of_keras(loss: object) -> bool:
     owner = type(loss) if isinstance(loss, keras.losses.Loss) else loss
     return getattr(owner, "__module__", "").partition(".")[0] == "keras"
 
 
-def _name_of(given: Any) -> str:
+def _name_of(given: object) -> str:
     return str(getattr(given, "__name__", None) or type(given).__name__)
 
 
-def _metric(given: Any, task: Task, loss: str | None, *, logits: bool) -> str | None:
+def _metric(given: object, task: Task, loss: str | None, *, logits: bool) -> str | None:
     """Return the name that the trainer reports a metric by, or nothing where it has another one, or none."""
-    settings: Mapping[str, Any] = {}
+    settings: Mapping[str, object] = {}
     if isinstance(given, Mapping):
         is_function = given["class_name"] == "function"
         settings = {} if is_function else given["config"]
@@ -185,7 +184,7 @@ def _metric(given: Any, task: Task, loss: str | None, *, logits: bool) -> str | 
     return "loss" if name == (loss or LOSSES[task][0]) and name not in METRICS[task] else name
 
 
-def _fits(name: str, value: Any, task: Task, logits: bool) -> bool:
+def _fits(name: str, value: object, task: Task, logits: bool) -> bool:
     if name in _IGNORED:
         return True
     if name == "average":
@@ -202,13 +201,13 @@ def _canonical(name: str) -> str:
     return _SPARSE.get(name, name)
 
 
-def _shown(given: Any) -> str:
+def _shown(given: object) -> str:
     if not isinstance(given, Mapping):
         return str(given)
     return str(given["config"] if given["class_name"] == "function" else given["class_name"])
 
 
-def _flat(given: Any) -> Iterator[Any]:
+def _flat(given: object) -> Iterator[object]:
     """Yield what compile() was given for the one output, in whatever lists and dictionaries."""
     if isinstance(given, (list, tuple)):
         for item in given:

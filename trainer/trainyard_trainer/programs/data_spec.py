@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from trainyard_api.tasks import Task
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class DataSpec:
     outputs: int
     classes: tuple[str, ...] = ()
 
-    def keras_inputs(self) -> dict[str, Any]:
+    def keras_inputs(self) -> "dict[str, keras.KerasTensor]":
         """Return a new keras.Input for each of the inputs, by name: a functional model can start from them."""
         import keras  # the user's function has loaded it
 

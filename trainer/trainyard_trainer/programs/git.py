@@ -4,13 +4,18 @@ A commit's name is the SHA-1 of all it holds, and what was fetched is checked ag
 was asked for, or nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
+from typing import TYPE_CHECKING
 
 from trainyard_api.code import CodeGit
 from trainyard_trainer.errors import BadInput, one_line
+
+if TYPE_CHECKING:
+    from dulwich.objects import ObjectID
+    from dulwich.refs import Ref
+    from dulwich.repo import MemoryRepo
 
 _MOST_BYTES = 256 << 20
 
@@ -49,26 +54,39 @@ def fetch(source: CodeGit, folder: Path) -> Path:
     return root
 
 
-def _download(source: CodeGit) -> tuple[Any, Any]:
+def _download(source: CodeGit) -> "tuple[MemoryRepo, ObjectID]":
     from dulwich.client import HttpGitClient
     from dulwich.errors import GitProtocolError
+    from dulwich.objects import Commit, ObjectID
     from dulwich.repo import MemoryRepo
 
     base, _, path = source.url.rstrip("/").rpartition("/")
-    client, store, commit = HttpGitClient(base + "/"), MemoryRepo(), source.commit.encode()
+    client, store, commit = HttpGitClient(base + "/"), MemoryRepo(), ObjectID(source.commit.encode())
+
+    def only_the_commit(refs: "Mapping[Ref, ObjectID]", depth: int | None = None) -> "list[ObjectID]":
+        return [commit]
+
+    def all_refs(refs: "Mapping[Ref, ObjectID]", depth: int | None = None) -> "list[ObjectID]":
+        return [ref for ref in refs.values() if ref]
+
     try:
-        client.fetch(path, store, determine_wants=lambda *_, **__: [commit], depth=1)
+        client.fetch(path, store, determine_wants=only_the_commit, depth=1)
     except GitProtocolError:
         # Older servers give away what a branch or a tag points to, and nothing else by itself.
-        client.fetch(path, store, determine_wants=lambda refs, **_: [ref for ref in refs.values() if ref])
-    return store, store[commit].tree
+        client.fetch(path, store, determine_wants=all_refs)
+    found = store[commit]
+    assert isinstance(found, Commit), "CodeGit takes the hash of a commit only"
+    return store, found.tree
 
 
-def _files(store: Any, tree: Any) -> Iterator[tuple[Path, bytes]]:
+def _files(store: "MemoryRepo", tree: "ObjectID") -> Iterator[tuple[Path, bytes]]:
     from dulwich.index import validate_path
     from dulwich.object_store import iter_tree_contents
+    from dulwich.objects import Blob
 
     for entry in iter_tree_contents(store.object_store, tree):
         # A tree may name `..` or `.git`: such names are not paths of files to git either.
         if S_ISREG(entry.mode) and validate_path(entry.path):
-            yield Path(entry.path.decode()), store[entry.sha].data
+            found = store[entry.sha]
+            assert isinstance(found, Blob), "git says that the entry is a file"
+            yield Path(entry.path.decode()), found.data

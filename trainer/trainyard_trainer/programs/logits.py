@@ -6,13 +6,13 @@ to 0. The task applies it to what is served.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 
 from trainyard_api.tasks import Task
 from trainyard_trainer.errors import BadInput, one_line
+from trainyard_trainer.tensors import Array
 
 ENDINGS: Mapping[Task, str] = {
     "binaryClassification": "sigmoid",
@@ -35,7 +35,7 @@ class FinalActivation:
         return f"the last layer {self.layer!r}"
 
 
-def final_activation(model: Any) -> FinalActivation:
+def final_activation(model: keras.Model) -> FinalActivation:
     """Return how a model ends, also where its last layer is a model itself."""
     last = _operations(model)[-1] if _operations(model) else model
     if isinstance(last, keras.Model) and last is not model:
@@ -45,12 +45,12 @@ def final_activation(model: Any) -> FinalActivation:
     return FinalActivation(last.name, name if name in _KNOWN else "")
 
 
-def is_graph(model: Any) -> bool:
+def is_graph(model: keras.Model) -> bool:
     """Return whether it is known what a model is made of; the code of a subclass could do anything."""
     return isinstance(model, keras.Sequential) or hasattr(model, "operations")
 
 
-def without_activation(model: Any, activation: str, ask: Callable[[Any], Any]) -> Any:
+def without_activation(model: keras.Model, activation: str, ask: Callable[[keras.Model], Array]) -> keras.Model:
     """Return a model with the same weights that puts out what comes before the final activation.
 
     Layers are shared, but for the one that has the activation. `ask` has a model answer some rows: both have to answer
@@ -73,12 +73,12 @@ def without_activation(model: Any, activation: str, ask: Callable[[Any], Any]) -
     return turned
 
 
-def _operations(model: Any) -> list[Any]:
+def _operations(model: keras.Model) -> list[keras.Operation]:
     """Return layers and functions in the order of their use."""
     return list(getattr(model, "operations", None) or model.layers)
 
 
-def _turned(model: Any) -> Any:
+def _turned(model: keras.Model) -> keras.Model:
     if not is_graph(model):
         raise TypeError(f"{model.name} is a subclass of keras.Model")
     last = _operations(model)[-1]
@@ -92,12 +92,12 @@ def _turned(model: Any) -> Any:
     return keras.models.clone_model(plain, clone_function=lambda layer: new if layer is last else layer)
 
 
-def _is_bare(operation: Any) -> bool:
+def _is_bare(operation: keras.Operation) -> bool:
     """Return whether it is the activation itself, as keras.ops.sigmoid or the layer Softmax."""
     return not getattr(operation, "activation", None)
 
 
-def _linear(operation: Any) -> Any:
+def _linear(operation: keras.Operation) -> keras.Layer:
     """Return the same layer, with the same weights, without its activation."""
     if _is_bare(operation):
         return keras.layers.Activation("linear", dtype=getattr(operation, "dtype_policy", None))

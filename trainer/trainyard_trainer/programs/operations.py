@@ -1,7 +1,7 @@
 """Refuses a model with operations that a served model may not have: see trainyard_fetcher/operations.py."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from trainyard_fetcher.operations import refused_in_graph, refused_operations
 from trainyard_trainer.errors import BadInput, listed
@@ -16,7 +16,11 @@ def check_saved(folder: Path, what: str) -> None:
     _refuse(refused_operations((folder / "saved_model.pb").read_bytes()), what)
 
 
-def check_traced(function: Any, what: str) -> None:
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def check_traced(function: "tf.types.experimental.ConcreteFunction", what: str) -> None:
     """Refuse a concrete function with an operation that no model may have, before it is trained for hours.
 
     Raises:

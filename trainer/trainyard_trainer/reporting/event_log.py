@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TextIO
 
 from trainyard_trainer.reporting.progress_server import finite
 
@@ -18,7 +18,7 @@ class EventLog:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def write(self, event: str, message: str, **fields: Any) -> None:
+    def write(self, event: str, message: str, **fields: object) -> None:
         """Write one line. `event` is a constant word; numbers JSON cannot hold become null."""
         line = {"time": rfc3339(), "event": event, "message": message} | {
             name: finite(value) if isinstance(value, float) else value for name, value in fields.items()

@@ -29,7 +29,7 @@ class SavedCheckpoint:
     path: str
     time: str
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> dict[str, object]:
         """Return the JSON form."""
         return {"step": self.step, "path": self.path, "time": self.time}
 
@@ -57,7 +57,11 @@ class TrainingProgress:
             return 100
         return int(100 * self.step / self.steps) if self.steps else 0
 
-    def to_wire(self) -> dict[str, Any]:
+    def finite_metrics(self) -> dict[str, float]:
+        """Return the metrics that JSON can hold."""
+        return {name: value for name, value in self.metrics.items() if finite(value) is not None}
+
+    def to_wire(self) -> dict[str, object]:
         """Return the JSON form that the operator reads."""
         return {
             "phase": self.phase,
@@ -67,7 +71,7 @@ class TrainingProgress:
             "steps": self.steps,
             "percent": self.percent,
             "loss": finite(self.loss),
-            "metrics": {name: value for name, value in self.metrics.items() if finite(value) is not None},
+            "metrics": self.finite_metrics(),
             "samplesPerSecond": finite(self.samples_per_second),
             "etaSeconds": finite(self.eta_seconds),
             "lastStepTime": self.last_step_time,
@@ -166,7 +170,7 @@ def serve(tracker: ProgressTracker, port: int) -> int:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             """Keep requests out of the pod's log."""
 
     server = _ProgressServer(("", port), Handler)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from trainyard_trainer.errors import one_line
 from trainyard_trainer.reporting.progress_server import TrainingProgress, finite
@@ -26,7 +25,7 @@ class ModelVersion:
         """Where it is, relative to the store."""
         return f"{self.name}/{self.version}"
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> dict[str, object]:
         """Return the JSON form."""
         return {
             "name": self.name,
@@ -41,7 +40,7 @@ def termination_message(
     reason: str, message: str, progress: TrainingProgress, model: ModelVersion | None = None
 ) -> str:
     """Return the message; where it would be too long the text is cut, then the metrics beyond the first ones."""
-    metrics = progress.to_wire()["metrics"]
+    metrics = progress.finite_metrics()
     text = one_line(message)
     while True:
         document = json.dumps(

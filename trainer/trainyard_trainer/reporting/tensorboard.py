@@ -9,7 +9,6 @@ TensorFlow's summary writer, which cannot take back the epochs that a resumed tr
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -63,7 +62,7 @@ class TensorBoardLog:
 class _EventFile:
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
-        self._writer: Any = None
+        self._writer: tf.io.TFRecordWriter | None = None
         self._begun_at = 0
 
     def open(self, epoch: int) -> None:
@@ -79,7 +78,7 @@ class _EventFile:
         temporary.replace(self._path)
         self._writer = writer
 
-    def _events(self) -> Iterator[Any]:
+    def _events(self) -> Iterator[tf.compat.v1.Event]:
         try:
             yield from (
                 tf.compat.v1.Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(self._path))
@@ -93,6 +92,7 @@ class _EventFile:
         )
         if self._writer is None:
             self.open(self._begun_at)
+        assert self._writer is not None
         event = tf.compat.v1.Event(wall_time=time.time(), step=step, summary=summary)
         self._writer.write(event.SerializeToString())
         self._writer.flush()

@@ -4,7 +4,6 @@ import os
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
@@ -22,7 +21,7 @@ CONNECT_SECONDS, SILENCE_SECONDS = 10, 30
 _google = threading.Lock()
 
 
-def open_location(location: str, access: Access) -> tuple[Any, str]:
+def open_location(location: str, access: Access) -> tuple[pa_fs.FileSystem, str]:
     """Return the file system of a path or URI, and the path inside of it.
 
     Raises:
@@ -38,11 +37,11 @@ def open_location(location: str, access: Access) -> tuple[Any, str]:
     return opener(uri, access)
 
 
-def _file(uri: Uri, access: Access) -> tuple[Any, str]:
+def _file(uri: Uri, access: Access) -> tuple[pa_fs.FileSystem, str]:
     return pa_fs.LocalFileSystem(), unquote(uri.path)
 
 
-def _s3(uri: Uri, access: Access) -> tuple[Any, str]:
+def _s3(uri: Uri, access: Access) -> tuple[pa_fs.FileSystem, str]:
     key, secret = access.get("AWS_ACCESS_KEY_ID"), access.get("AWS_SECRET_ACCESS_KEY")
     if bool(key) != bool(secret):
         missing = "AWS_SECRET_ACCESS_KEY" if key else "AWS_ACCESS_KEY_ID"
@@ -75,7 +74,7 @@ def _attempts(access: Access) -> int:
     return int(text)
 
 
-def _gcs(uri: Uri, access: Access) -> tuple[Any, str]:
+def _gcs(uri: Uri, access: Access) -> tuple[pa_fs.FileSystem, str]:
     # The emulator's variable is that of Google's own libraries.
     scheme, host = endpoint(access.get("STORAGE_EMULATOR_HOST"), "STORAGE_EMULATOR_HOST")
     variable = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -98,7 +97,7 @@ def _gcs(uri: Uri, access: Access) -> tuple[Any, str]:
     return filesystem, _join(uri.host, uri.path)
 
 
-def _azure(uri: Uri, access: Access) -> tuple[Any, str]:
+def _azure(uri: Uri, access: Access) -> tuple[pa_fs.FileSystem, str]:
     # abfss://container@account.dfs.core.windows.net/path
     container, account = (uri.user, uri.host.partition(".")[0]) if uri.user else (uri.host, None)
     account = account or access.get("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
@@ -124,7 +123,7 @@ def _azure(uri: Uri, access: Access) -> tuple[Any, str]:
     return filesystem, _join(container, uri.path)
 
 
-def _hdfs(uri: Uri, access: Access) -> tuple[Any, str]:
+def _hdfs(uri: Uri, access: Access) -> tuple[pa_fs.FileSystem, str]:
     host, _, port = uri.host.partition(":")
     try:
         # A name without a port is a logical one, of a cluster with two name nodes: the configuration knows it.
@@ -143,11 +142,11 @@ def _hdfs(uri: Uri, access: Access) -> tuple[Any, str]:
         ) from error
 
 
-def _http(uri: Uri, access: Access) -> tuple[Any, str]:
+def _http(uri: Uri, access: Access) -> tuple[pa_fs.FileSystem, str]:
     return pa_fs.PyFileSystem(HttpFiles(f"{uri.scheme}://{uri.host}", uri.query, access)), uri.path or "/"
 
 
-def _webhdfs(uri: Uri, access: Access) -> tuple[Any, str]:
+def _webhdfs(uri: Uri, access: Access) -> tuple[pa_fs.FileSystem, str]:
     scheme = "https" if uri.scheme == "swebhdfs" else "http"
     user = uri.user or access.get("HADOOP_USER_NAME")
     return pa_fs.PyFileSystem(WebHdfs(f"{scheme}://{uri.host}", user, access)), uri.path or "/"
@@ -157,7 +156,7 @@ def _join(bucket: str, path: str) -> str:
     return (bucket + path).rstrip("/")
 
 
-_OPENERS: dict[str, Callable[[Uri, Access], tuple[Any, str]]] = {
+_OPENERS: dict[str, Callable[[Uri, Access], tuple[pa_fs.FileSystem, str]]] = {
     "file": _file,
     "s3": _s3,
     "gs": _gcs,

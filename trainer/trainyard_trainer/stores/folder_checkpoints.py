@@ -14,6 +14,7 @@ import numpy as np
 
 from trainyard_trainer.errors import one_line
 from trainyard_trainer.files import write_atomically
+from trainyard_trainer.tensors import Array, Arrays
 
 _MAGIC = b"TYCKPT1\n"
 _LENGTH = struct.Struct("<Q")
@@ -27,7 +28,7 @@ class Snapshot:
     step: int
     plan: str
     state: Mapping[str, Any]
-    arrays: Mapping[str, Any]
+    arrays: Arrays
 
 
 class CheckpointFolder:
@@ -144,14 +145,15 @@ def _write(stream: BinaryIO, snapshot: Snapshot) -> None:
         }
     ).encode()
     digest = hashlib.sha256()
-    for part in (_MAGIC, _LENGTH.pack(len(header)), header, *(_bytes(array) for array in arrays.values())):
+    parts: list[bytes | memoryview] = [_MAGIC, _LENGTH.pack(len(header)), header, *map(_bytes, arrays.values())]
+    for part in parts:
         stream.write(part)
         digest.update(part)
     stream.write(digest.digest())
 
 
-def _bytes(array: Any) -> Any:
-    return memoryview(array.reshape(-1).view(np.uint8))
+def _bytes(array: Array) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
 
 
 def to_bytes(snapshot: Snapshot) -> bytes:

@@ -42,7 +42,7 @@ def complete(content: bytes, uid: str) -> CompleteVersion | None:
         return None
 
 
-def final_manifest(manifest: Mapping[str, Any], number: int) -> bytes:
+def final_manifest(manifest: Mapping[str, object], number: int) -> bytes:
     """Return the content of the manifest of the version with this number."""
     return json.dumps(dict(manifest) | {"version": number}, indent=2, sort_keys=True).encode() + b"\n"
 
@@ -56,7 +56,7 @@ def new_staging(folder: Path, uid: str) -> Path:
 
 
 def publish(
-    staging: Path, folder: Path, manifest: Mapping[str, Any], sign: Callable[[Path], None] | None = None
+    staging: Path, folder: Path, manifest: Mapping[str, object], sign: Callable[[Path], None] | None = None
 ) -> ModelVersion:
     """Give the content of `staging` the next free version number; the manifest is written into it last.
 

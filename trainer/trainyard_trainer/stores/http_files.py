@@ -6,7 +6,7 @@ import weakref
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import IO
 from urllib.parse import quote
 
 import pyarrow.fs as pa_fs
@@ -35,13 +35,13 @@ class HttpFiles(ReadOnly):
         self._origin, self._query, self._attempts = origin, query, attempts
         self._client = HttpClient(origin, access, attempts)
         self._found: dict[str, _Found] = {}
-        self._downloads: dict[str, Any] = {}
+        self._downloads: dict[str, IO[bytes]] = {}
 
-    def get_file_info(self, paths: list[str]) -> list[Any]:
+    def get_file_info(self, paths: list[str]) -> list[pa_fs.FileInfo]:
         """Return type, size and time of files."""
         return [self._info(path) for path in paths]
 
-    def _info(self, path: str) -> Any:
+    def _info(self, path: str) -> pa_fs.FileInfo:
         if path.endswith("/"):
             raise BadInput(f"{self._origin}{path} is a folder, which HTTP cannot list: name one file")
         try:
@@ -51,11 +51,11 @@ class HttpFiles(ReadOnly):
         size = found.size if found.size is not None else os.fstat(self._download(path).fileno()).st_size
         return pa_fs.FileInfo(path, pa_fs.FileType.File, size=size, mtime=found.changed)
 
-    def get_file_info_selector(self, selector: Any) -> list[Any]:
+    def get_file_info_selector(self, selector: pa_fs.FileSelector) -> list[pa_fs.FileInfo]:
         """Return nothing: there is no way to ask."""
         return []
 
-    def open(self, path: str) -> Any:
+    def open(self, path: str) -> RangeFile:
         """Open a file: by ranges where the server knows them, else from a copy on the disk."""
         found = self._find(path)
         if found.ranges and found.size is not None:
@@ -92,12 +92,12 @@ class HttpFiles(ReadOnly):
             refuse(answer.status, self._origin + path)
         return bytes(answer.data)
 
-    def _download(self, path: str) -> Any:
+    def _download(self, path: str) -> IO[bytes]:
         if path not in self._downloads:
             self._downloads[path] = self._copy(path)
         return self._downloads[path]
 
-    def _copy(self, path: str) -> Any:
+    def _copy(self, path: str) -> IO[bytes]:
         for left in reversed(range(self._attempts)):
             copy = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the file system)
             weakref.finalize(self, copy.close)
@@ -114,7 +114,7 @@ class HttpFiles(ReadOnly):
                 return copy
         raise AssertionError("unreachable")
 
-    def _pour(self, answer: Any, copy: Any, path: str) -> None:
+    def _pour(self, answer: urllib3.BaseHTTPResponse, copy: IO[bytes], path: str) -> None:
         for chunk in answer.stream(1 << 20):
             copy.write(chunk)
             if copy.tell() > MOST_DOWNLOADED:

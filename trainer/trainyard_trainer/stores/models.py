@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.stores.access import Access
@@ -37,7 +37,7 @@ class ModelStore(Protocol):
     def new_staging(self) -> Path:
         """Return an empty local folder to write a version to."""
 
-    def publish(self, staging: Path, manifest: Mapping[str, Any], sign: Sign | None = None) -> ModelVersion:
+    def publish(self, staging: Path, manifest: Mapping[str, object], sign: Sign | None = None) -> ModelVersion:
         """Make a version of a folder: all of it can be seen then, and before that nothing that counts.
 
         `sign` is called when everything it signs is in the folder.
@@ -86,7 +86,7 @@ class _FolderStore:
     def new_staging(self) -> Path:
         return new_staging(self._folder, self._uid)
 
-    def publish(self, staging: Path, manifest: Mapping[str, Any], sign: Sign | None = None) -> ModelVersion:
+    def publish(self, staging: Path, manifest: Mapping[str, object], sign: Sign | None = None) -> ModelVersion:
         return publish(staging, self._folder, manifest, sign)
 
     def checkpoints(self, folder: Path, *, keep: int, then: Callable[[], None] = lambda: None) -> CheckpointFolder:
@@ -121,7 +121,7 @@ class _RemoteStore:
     def new_staging(self) -> Path:
         return new_staging(self._work, self._uid)
 
-    def publish(self, staging: Path, manifest: Mapping[str, Any], sign: Sign | None = None) -> ModelVersion:
+    def publish(self, staging: Path, manifest: Mapping[str, object], sign: Sign | None = None) -> ModelVersion:
         version = self._versions.publish(staging, manifest, sign)
         shutil.rmtree(staging, ignore_errors=True)
         return version

@@ -8,7 +8,6 @@ at least one sees the other and gives way. That needs no conditional write, whic
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from trainyard_api.names import MANIFEST_FILE
 from trainyard_trainer.errors import ExportFailed
@@ -40,7 +39,7 @@ class StoredVersions:
         return None
 
     def publish(
-        self, staging: Path, manifest: Mapping[str, Any], sign: Callable[[Path], None] | None = None
+        self, staging: Path, manifest: Mapping[str, object], sign: Callable[[Path], None] | None = None
     ) -> ModelVersion:
         """Upload a folder as the next version, its manifest last. `sign` adds a file to the folder before.
 

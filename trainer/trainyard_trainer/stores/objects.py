@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, cast
 
 import pyarrow.fs as pa_fs
 
@@ -48,14 +48,14 @@ class ObjectStore:
             return bytes(self._filesystem.open_input_stream(path, compression=None).read())
         return None
 
-    def open(self, name: str) -> Any:
+    def open(self, name: str) -> BinaryIO:
         """Open an object for reading.
 
         Raises:
             FileNotFoundError: it is not there.
         """
         with explained(self.shown(name), self._access):
-            return self._filesystem.open_input_stream(self._path(name), compression=None)
+            return cast(BinaryIO, self._filesystem.open_input_stream(self._path(name), compression=None))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small object: all of it, or nothing."""
@@ -83,7 +83,7 @@ class ObjectStore:
             self._filesystem.delete_dir(self._path(name))
 
     @contextmanager
-    def _writing(self, name: str) -> Iterator[Any]:
+    def _writing(self, name: str) -> Iterator[BinaryIO]:
         try:
             with (
                 explained(self.shown(name), self._access),

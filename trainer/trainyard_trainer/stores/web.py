@@ -6,7 +6,7 @@ for data (fsspec 2026.9).
 
 import io
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.request import getproxies, proxy_bypass
 
 import pyarrow as pa
@@ -17,6 +17,9 @@ from trainyard_trainer.stores.access import Access
 
 ATTEMPTS = 6
 """Tries of one request; the pauses between them grow, to about 15 s all together."""
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 _AHEAD = 4 << 20
 _PASSING = (408, 429, 500, 502, 503, 504)
 
@@ -42,7 +45,9 @@ class HttpClient:
         }
         self._pool = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
 
-    def get(self, path: str, query: str = "", *, whole: bool = True, headers: Mapping[str, str] | None = None) -> Any:
+    def get(
+        self, path: str, query: str = "", *, whole: bool = True, headers: Mapping[str, str] | None = None
+    ) -> urllib3.BaseHTTPResponse:
         """Return the answer to a GET; unless `whole`, its body is left to be read.
 
         Raises:
@@ -101,14 +106,15 @@ class RangeFile(io.RawIOBase):
         self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         return self._at
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fill the buffer as far as the file goes."""
-        count = max(min(len(buffer), self._size - self._at), 0)
+        view = memoryview(buffer).cast("B")
+        count = max(min(len(view), self._size - self._at), 0)
         if count:
             content = self._fetch(self._at, count)
             if len(content) != count:
                 raise OSError(f"HTTP status 200 with {len(content)} bytes where {count} were asked for")
-            buffer[:count] = content
+            view[:count] = content
             self._at += count
         return count
 
@@ -128,17 +134,17 @@ class ReadOnly(pa_fs.FileSystemHandler):
     def normalize_path(self, path: str) -> str:  # noqa: D102
         return path
 
-    def open_input_stream(self, path: str) -> Any:  # noqa: D102
+    def open_input_stream(self, path: str) -> pa.PythonFile:  # noqa: D102
         return pa.PythonFile(io.BufferedReader(self.open(path), _AHEAD), mode="r")
 
-    def open_input_file(self, path: str) -> Any:  # noqa: D102
+    def open_input_file(self, path: str) -> pa.PythonFile:  # noqa: D102
         return pa.PythonFile(self.open(path), mode="r")
 
-    def open(self, path: str) -> Any:
+    def open(self, path: str) -> RangeFile:
         """Return a file that Arrow may read."""
         raise NotImplementedError
 
-    def _no(self, *_: Any) -> NoReturn:
+    def _no(self, *_: object) -> NoReturn:
         raise NotImplementedError("this store is read only")
 
     create_dir = delete_dir = delete_dir_contents = delete_root_dir_contents = delete_file = _no

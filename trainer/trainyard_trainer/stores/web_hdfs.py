@@ -1,6 +1,7 @@
 """HDFS over its REST interface, as a file system for Arrow."""
 
 import json
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -23,17 +24,17 @@ class WebHdfs(ReadOnly):
         token = access.get("HADOOP_DELEGATION_TOKEN")
         self._who = {"delegation": token} if token else {"user.name": user} if user else {}
 
-    def get_file_info(self, paths: list[str]) -> list[Any]:
+    def get_file_info(self, paths: list[str]) -> list[pa_fs.FileInfo]:
         """Return type, size and time of files."""
         return [self._info(path) for path in paths]
 
-    def _info(self, path: str) -> Any:
+    def _info(self, path: str) -> pa_fs.FileInfo:
         try:
             return _file_info(path, self._ask(path, "GETFILESTATUS")["FileStatus"])
         except FileNotFoundError:
             return pa_fs.FileInfo(path, pa_fs.FileType.NotFound)
 
-    def get_file_info_selector(self, selector: Any) -> list[Any]:
+    def get_file_info_selector(self, selector: pa_fs.FileSelector) -> list[pa_fs.FileInfo]:
         """Return what is in a folder."""
         try:
             return list(self._walk(selector.base_dir.rstrip("/"), selector.recursive))
@@ -42,7 +43,7 @@ class WebHdfs(ReadOnly):
                 return []
             raise
 
-    def _walk(self, folder: str, recursive: bool) -> Any:
+    def _walk(self, folder: str, recursive: bool) -> Iterator[pa_fs.FileInfo]:
         for status in self._ask(folder or "/", "LISTSTATUS")["FileStatuses"]["FileStatus"]:
             name = status["pathSuffix"]
             if "/" in name or name in ("", ".", ".."):
@@ -52,7 +53,7 @@ class WebHdfs(ReadOnly):
             if recursive and info.type == pa_fs.FileType.Directory:
                 yield from self._walk(info.path, recursive)
 
-    def open(self, path: str) -> Any:
+    def open(self, path: str) -> RangeFile:
         """Open a file."""
         size = int(self._ask(path, "GETFILESTATUS")["FileStatus"]["length"])
         return RangeFile(size, lambda start, count: self._call(path, "OPEN", offset=start, length=count))
@@ -74,7 +75,7 @@ def _remote_exception(body: bytes) -> str:
         return ""
 
 
-def _file_info(path: str, status: Any) -> Any:
+def _file_info(path: str, status: Mapping[str, Any]) -> pa_fs.FileInfo:
     kind = pa_fs.FileType.Directory if status["type"] == "DIRECTORY" else pa_fs.FileType.File
     size = int(status["length"]) if kind == pa_fs.FileType.File else None
     return pa_fs.FileInfo(path, kind, size=size, mtime=datetime.fromtimestamp(status["modificationTime"] / 1000, UTC))

@@ -1,39 +1,40 @@
 """The losses that a spec can name, row by row, on what a model puts out before any activation."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-Loss = Callable[[Any, Any], Any]
+from trainyard_trainer.tensors import Tensor
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 """Takes labels [rows] and outputs, float32 [rows, outputs], and returns the loss of each row, float32 [rows]."""
 
 
-def _cross_entropy(labels: Any, outputs: Any) -> Any:
+def _cross_entropy(labels: Tensor, outputs: Tensor) -> Tensor:
     return tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(labels, tf.float32), logits=outputs[:, 0])
 
 
-def _focal(labels: Any, outputs: Any) -> Any:
+def _focal(labels: Tensor, outputs: Tensor) -> Tensor:
     targets = tf.cast(labels, tf.float32)[:, None]
     return keras.losses.binary_focal_crossentropy(targets, outputs, from_logits=True)
 
 
-def _hinge(labels: Any, outputs: Any) -> Any:
+def _hinge(labels: Tensor, outputs: Tensor) -> Tensor:
     """How far a row is from its side of the margin."""
     return tf.nn.relu(1 - tf.cast(2 * labels - 1, tf.float32) * outputs[:, 0])
 
 
-def _categorical_cross_entropy(labels: Any, outputs: Any) -> Any:
+def _categorical_cross_entropy(labels: Tensor, outputs: Tensor) -> Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=outputs)
 
 
-def _categorical_focal(labels: Any, outputs: Any) -> Any:
+def _categorical_focal(labels: Tensor, outputs: Tensor) -> Tensor:
     targets = tf.one_hot(labels, outputs.shape[1])
     return keras.losses.categorical_focal_crossentropy(targets, outputs, from_logits=True)
 
 
-def _categorical_hinge(labels: Any, outputs: Any) -> Any:
+def _categorical_hinge(labels: Tensor, outputs: Tensor) -> Tensor:
     """By how much the best wrong class comes nearer to the right one than the margin.
 
     After Crammer and Singer, "On the algorithmic implementation of multiclass kernel-based vector machines" (2001).
@@ -44,7 +45,7 @@ def _categorical_hinge(labels: Any, outputs: Any) -> Any:
     return tf.nn.relu(1 + wrong - right)
 
 
-def _of_columns(loss: Callable[[Any, Any], Any]) -> Loss:
+def _of_columns(loss: Callable[[Tensor, Tensor], Tensor]) -> Loss:
     return lambda labels, outputs: loss(labels[:, None], outputs)
 
 

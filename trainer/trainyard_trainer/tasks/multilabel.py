@@ -1,11 +1,9 @@
 """Task multilabelClassification: each label of a row is there or not, whatever the others are."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import tensorflow as tf
 
 from trainyard_trainer.data.label_sets import LabelSets
+from trainyard_trainer.tensors import Tensor, Totals
 
 _COUNT, _LOSS = "count", "loss"
 
@@ -22,12 +20,12 @@ class MultilabelClassification:
         self._names = list(labels.names)
         self.outputs = len(self._names)
 
-    def loss(self, labels: Any, outputs: Any) -> Any:
+    def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
         """Return the binary cross-entropy, averaged over the labels."""
         losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(labels, tf.float32), logits=outputs)
         return tf.reduce_mean(losses, axis=1)
 
-    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return the share of right answers of each row, summed up, and the counts that precision and recall need."""
         there, guessed = labels > 0, outputs > 0
         return {
@@ -37,11 +35,11 @@ class MultilabelClassification:
             "there": _sum(there),
         }
 
-    def validation_sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def validation_sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return the same."""
         return self.sums(labels, outputs)
 
-    def metrics(self, totals: Mapping[str, Any]) -> dict[str, float]:
+    def metrics(self, totals: Totals) -> dict[str, float]:
         """Return loss, accuracy, precision, recall and F1; without anything to find these are 0, as in Keras."""
         rows, hits, guessed, there = (float(totals[name]) for name in (_COUNT, "hits", "guessed", "there"))
         return {
@@ -52,7 +50,7 @@ class MultilabelClassification:
             "f1_score": 2 * hits / (guessed + there) if guessed + there else 0.0,
         }
 
-    def serve(self, outputs: Any) -> dict[str, Any]:
+    def serve(self, outputs: Tensor) -> dict[str, Tensor]:
         """Return the probability of each label in sorted order, and its name where it is above a half, else no text.
 
         A list of another length in each row could not be served.
@@ -63,5 +61,5 @@ class MultilabelClassification:
         }
 
 
-def _sum(which: Any) -> Any:
+def _sum(which: Tensor) -> Tensor:
     return tf.reduce_sum(tf.cast(which, tf.float32))

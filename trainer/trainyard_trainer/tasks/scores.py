@@ -5,11 +5,12 @@ counting the same (Keras' `average="macro"`); a share of nothing is 0.
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
+
+from trainyard_trainer.tensors import Tensor, Total, Totals
 
 TOP_K = 5
 """As in Keras' TopKCategoricalAccuracy."""
@@ -20,10 +21,10 @@ class Scores(Protocol):
 
     names: frozenset[str]
 
-    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return what is added up batch by batch, each a float32 scalar or vector."""
 
-    def values(self, totals: Mapping[str, Any], count: float) -> dict[str, float]:
+    def values(self, totals: Totals, count: float) -> dict[str, float]:
         """Return all metrics of what was added up over `count` rows."""
 
 
@@ -35,7 +36,7 @@ class ClassScores:
     def __init__(self, classes: int) -> None:
         self._classes = classes
 
-    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return, for each class, how often it was right, predicted and there."""
         if outputs.shape[1] == 1:
             predicted = tf.cast(outputs[:, 0] > 0, tf.int32)
@@ -51,10 +52,10 @@ class ClassScores:
             "among": tf.reduce_sum(among),
         }
 
-    def _by_class(self, classes: Any, values: Any) -> Any:
+    def _by_class(self, classes: Tensor, values: Tensor) -> Tensor:
         return tf.math.bincount(classes, weights=values, minlength=self._classes, maxlength=self._classes)
 
-    def values(self, totals: Mapping[str, Any], count: float) -> dict[str, float]:
+    def values(self, totals: Totals, count: float) -> dict[str, float]:
         """Return the metrics."""
         which = slice(1, None) if self._classes == 2 else slice(None)
         hits, predicted, there = (
@@ -76,7 +77,7 @@ class NumberScores:
     def __init__(self, mean: float, deviation: float) -> None:
         self._mean, self._deviation = mean, deviation
 
-    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return sums of squares and of relative errors. Sums are of standardised labels: they keep their digits."""
         standard = (labels - self._mean) / self._deviation
         errors = standard - outputs[:, 0]
@@ -88,7 +89,7 @@ class NumberScores:
             "spread": tf.reduce_sum(tf.square(standard)),
         }
 
-    def values(self, totals: Mapping[str, Any], count: float) -> dict[str, float]:
+    def values(self, totals: Totals, count: float) -> dict[str, float]:
         """Return the metrics."""
         square = float(totals["squares"]) / count
         variance = float(totals["spread"]) / count - (float(totals["standard"]) / count) ** 2
@@ -100,5 +101,5 @@ class NumberScores:
         }
 
 
-def _mean_share(some: Any, of: Any) -> float:
+def _mean_share(some: Total, of: Total) -> float:
     return float(np.mean(np.divide(some, of, out=np.zeros_like(some), where=of > 0)))

@@ -5,8 +5,8 @@ an epoch into numbers under the names Keras uses.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +18,7 @@ from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
 from trainyard_trainer.tasks.losses import BINARY, MULTICLASS, REGRESSION
 from trainyard_trainer.tasks.multilabel import MultilabelClassification
 from trainyard_trainer.tasks.scores import ClassScores, NumberScores, Scores
+from trainyard_trainer.tensors import Doubles, Tensor, Totals
 
 COUNT, LOSS = "count", "loss"
 _CROSS_ENTROPY = "categorical_crossentropy"
@@ -32,19 +33,19 @@ class Task(Protocol):
     totals: tuple[str, ...]
     """Names of what training adds up beside count and loss."""
 
-    def loss(self, labels: Any, outputs: Any) -> Any:
+    def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
         """Return the loss of each row, float32 [rows]: what is minimised."""
 
-    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return what training adds up beside the loss, each a float32 scalar."""
 
-    def validation_sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def validation_sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return what validation adds up beside the loss, each a float32 scalar or vector."""
 
-    def metrics(self, totals: Mapping[str, Any]) -> dict[str, float]:
+    def metrics(self, totals: Totals) -> dict[str, float]:
         """Return the metrics, the loss first, of the totals of an epoch or a validation."""
 
-    def serve(self, outputs: Any) -> dict[str, Any]:
+    def serve(self, outputs: Tensor) -> dict[str, Tensor]:
         """Return the named answers a client gets."""
 
 
@@ -54,11 +55,11 @@ class Further:
     def __init__(self, scores: Scores, wanted: Sequence[str]) -> None:
         self._scores, self._wanted = scores, wanted
 
-    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return what validation adds up for them."""
         return self._scores.sums(labels, outputs) if self._wanted else {}
 
-    def values(self, totals: Mapping[str, Any]) -> dict[str, float]:
+    def values(self, totals: Totals) -> dict[str, float]:
         """Return them, of the totals of a validation; of those of an epoch, which training adds up, there are none."""
         if not self._wanted or not self._scores.names <= totals.keys():
             return {}
@@ -76,15 +77,15 @@ class BinaryClassification:
         self._names = list(labels.names)
         self._loss, self._further = BINARY[loss], Further(ClassScores(2), further)
 
-    def loss(self, labels: Any, outputs: Any) -> Any:
+    def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
         """Return the loss of the spec, by default the binary cross-entropy."""
         return self._loss(labels, outputs)
 
-    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return the number of rows whose class was right."""
         return {"right": _count((outputs[:, 0] > 0) == (labels > 0))}
 
-    def validation_sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def validation_sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return the same, and histograms of the outputs of each class."""
         # The scale is finest around zero, where the outputs of an untrained model crowd, and reaches beyond +-16.
         place = (tf.asinh(outputs[:, 0] * 1000) / 22 + 0.5) * _BINS
@@ -92,7 +93,7 @@ class BinaryClassification:
         histogram = tf.math.bincount(bins, minlength=2 * _BINS, maxlength=2 * _BINS, dtype=tf.float32)
         return self.sums(labels, outputs) | {"histogram": histogram} | self._further.sums(labels, outputs)
 
-    def metrics(self, totals: Mapping[str, Any]) -> dict[str, float]:
+    def metrics(self, totals: Totals) -> dict[str, float]:
         """Return loss and accuracy, and for validation the area under the ROC curve where both classes occur."""
         found = _means(totals, loss=LOSS, accuracy="right")
         if "histogram" in totals:
@@ -101,7 +102,7 @@ class BinaryClassification:
             name: value for name, value in found.items() if not (name == "auc" and math.isnan(value))
         } | self._further.values(totals)
 
-    def serve(self, outputs: Any) -> dict[str, Any]:
+    def serve(self, outputs: Tensor) -> dict[str, Tensor]:
         """Return the class's name and the probability of the second class."""
         log_odds = outputs[:, 0]
         return {
@@ -113,7 +114,7 @@ class BinaryClassification:
 class BinaryHinge(BinaryClassification):
     """One of two classes by a support vector machine. The one output is positive for the second class."""
 
-    def serve(self, outputs: Any) -> dict[str, Any]:
+    def serve(self, outputs: Tensor) -> dict[str, Tensor]:
         """Return the class's name and the output: distances from the boundary are not probabilities."""
         return {"label": super().serve(outputs)["label"], "score": outputs[:, 0]}
 
@@ -130,23 +131,23 @@ class MulticlassClassification:
         self.outputs = len(self._names)
         self._loss, self._further = MULTICLASS[loss], Further(ClassScores(self.outputs), further)
 
-    def loss(self, labels: Any, outputs: Any) -> Any:
+    def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
         """Return the loss of the spec, by default the categorical cross-entropy."""
         return self._loss(labels, outputs)
 
-    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return the number of rows whose class was right."""
         return {"right": _count(tf.argmax(outputs, axis=1, output_type=tf.int32) == labels)}
 
-    def validation_sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def validation_sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return the same, and what further metrics need."""
         return self.sums(labels, outputs) | self._further.sums(labels, outputs)
 
-    def metrics(self, totals: Mapping[str, Any]) -> dict[str, float]:
+    def metrics(self, totals: Totals) -> dict[str, float]:
         """Return loss and accuracy, and for validation the further metrics."""
         return _means(totals, loss=LOSS, accuracy="right") | self._further.values(totals)
 
-    def serve(self, outputs: Any) -> dict[str, Any]:
+    def serve(self, outputs: Tensor) -> dict[str, Tensor]:
         """Return the likeliest class's name and the probabilities of all classes in sorted order."""
         best = tf.argmax(outputs, axis=1, output_type=tf.int32)
         return {"label": tf.gather(tf.constant(self._names), best), "probabilities": tf.nn.softmax(outputs)}
@@ -155,7 +156,7 @@ class MulticlassClassification:
 class MulticlassHinge(MulticlassClassification):
     """One of several classes by a support vector machine. The class with the largest output wins."""
 
-    def serve(self, outputs: Any) -> dict[str, Any]:
+    def serve(self, outputs: Tensor) -> dict[str, Tensor]:
         """Return the name of the class with the largest score, and the scores of all classes in sorted order."""
         return {"label": super().serve(outputs)["label"], "scores": outputs}
 
@@ -174,19 +175,19 @@ class Regression:
         self._loss, self._further = REGRESSION[loss], Further(NumberScores(self._mean, self._deviation), further)
         self._unit = self._deviation ** {"mean_squared_error": 2, "mean_absolute_error": 1}.get(loss, 0)
 
-    def loss(self, labels: Any, outputs: Any) -> Any:
+    def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
         """Return the loss of the spec, by default the squared error, of labels in standard deviations."""
         return self._loss((labels - self._mean) / self._deviation, outputs)
 
-    def sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return the sum of absolute errors."""
         return {"error": tf.reduce_sum(tf.abs((labels - self._mean) / self._deviation - outputs[:, 0]))}
 
-    def validation_sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def validation_sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
         """Return the same, and what further metrics need."""
         return self.sums(labels, outputs) | self._further.sums(labels, outputs)
 
-    def metrics(self, totals: Mapping[str, Any]) -> dict[str, float]:
+    def metrics(self, totals: Totals) -> dict[str, float]:
         """Return loss and mean absolute error, in the unit of the label where they have one."""
         found = _means(totals, loss=LOSS, mae="error")
         return {
@@ -194,7 +195,7 @@ class Regression:
             "mae": found["mae"] * self._deviation,
         } | self._further.values(totals)
 
-    def serve(self, outputs: Any) -> dict[str, Any]:
+    def serve(self, outputs: Tensor) -> dict[str, Tensor]:
         """Return the predicted number."""
         return {"value": outputs[:, 0] * self._deviation + self._mean}
 
@@ -215,7 +216,7 @@ def task_for(labels: Labels, program: ModelProgram, fit: Fit | None = None) -> T
     return (MulticlassHinge if hinge else MulticlassClassification)(labels, further=further, **named)
 
 
-def area_under_curve(histogram: Any) -> float:
+def area_under_curve(histogram: Doubles) -> float:
     """Return how often a row of the second class scores higher than one of the first; ties count half."""
     first, second = histogram
     below = np.cumsum(first) - first
@@ -223,9 +224,9 @@ def area_under_curve(histogram: Any) -> float:
     return float((second * (below + first / 2)).sum() / pairs) if pairs else math.nan
 
 
-def _count(which: Any) -> Any:
+def _count(which: Tensor) -> Tensor:
     return tf.reduce_sum(tf.cast(which, tf.float32))
 
 
-def _means(totals: Mapping[str, Any], **names: str) -> dict[str, float]:
+def _means(totals: Totals, **names: str) -> dict[str, float]:
     return {name: float(totals[of]) / float(totals[COUNT]) for name, of in names.items()}

@@ -1,7 +1,6 @@
 """Preprocessing for trees: numbers as they are, for a threshold needs no scale, and categories as ydf counts them."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import tensorflow as tf
 from trainyard_trainer.data.categories import FIRST, MISSING, UNKNOWN
 from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableStatistics
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableEncoder
+from trainyard_trainer.tensors import Arrays, Tensor
 
 SHOWN = 100
 """Features whose importance is told."""
@@ -29,7 +29,7 @@ class TreeEncoder(TableEncoder):
         items[[MISSING, UNKNOWN]] = 1, OUT_OF_VOCABULARY
         self._items = items
 
-    def encode(self, features: Mapping[str, Any]) -> dict[str, Any]:
+    def encode(self, features: Arrays) -> dict[str, Tensor]:
         """Return the model's input: numbers with NaN where missing, indicators, and the items of categories."""
         numbers, slots = tf.convert_to_tensor(features[NUMBERS]), tf.convert_to_tensor(features[CATEGORIES])
         there = tf.math.is_finite(numbers)

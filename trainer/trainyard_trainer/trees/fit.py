@@ -1,7 +1,7 @@
 """Grows the forest that a spec describes, in the place of Keras' training."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import tensorflow as tf
 
@@ -22,6 +22,7 @@ from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
 from trainyard_trainer.tasks.task import task_for
+from trainyard_trainer.tensors import Array
 from trainyard_trainer.tree_settings import TreeSettings, grows_trees, rounds_per_slice
 from trainyard_trainer.trees.encoder import TreeEncoder
 from trainyard_trainer.trees.forest import Forest
@@ -59,6 +60,7 @@ def fit_forest(
         training, validation = (
             _block(rows, encoder) for rows in (profile.kept.take_training(), profile.kept.validation)
         )
+        assert training is not None, "preparing refuses rows that are not in memory"
         grower = grower_for(
             settings,
             training,
@@ -109,7 +111,7 @@ def combine(program: KerasProgram) -> Combine:
     return _AVERAGED[program.task]
 
 
-def _block(rows: EncodedBatch | None, encoder: TreeEncoder) -> Any:
+def _block(rows: EncodedBatch | None, encoder: TreeEncoder) -> dict[str, Array] | None:
     """Return rows as arrays, in memory once."""
     if rows is None:
         return None

@@ -1,18 +1,19 @@
 """From ydf's trees of objects to flat arrays."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from ydf import tree as ydf_tree
 
+from trainyard_trainer.tensors import Doubles
 from trainyard_trainer.trees.forest import Forest
 
 WORD_BITS = 32
 _KNOWN = (ydf_tree.NumericalHigherThanCondition, ydf_tree.CategoricalIsInCondition)
 
 
-def flatten(root: Any, columns: Sequence[int], widths: Mapping[int, int], *, features: int) -> Forest:
+def flatten(root: ydf_tree.AbstractNode, columns: Sequence[int], widths: Mapping[int, int], *, features: int) -> Forest:
     """Return one tree.
 
     `columns` says, for each column of ydf's data, which of ours it is (see `Grower`); `widths` how many items our
@@ -40,11 +41,11 @@ def flatten(root: Any, columns: Sequence[int], widths: Mapping[int, int], *, fea
 class _Nodes:
     def __init__(self) -> None:
         self._rows: list[tuple[int, float, bool, int, int, int]] = []
-        self._words: list[Any] = []
+        self._words: list[npt.NDArray[np.int32]] = []
         self._count = 0
-        self._values: list[Any] = []
+        self._values: list[Sequence[float]] = []
 
-    def add_leaf(self, at: int, value: Any) -> None:
+    def add_leaf(self, at: int, value: ydf_tree.AbstractValue) -> None:
         self._rows.append((0, np.inf, False, -1, at, len(self._values)))
         match value:
             case ydf_tree.RegressionValue():
@@ -55,20 +56,20 @@ class _Nodes:
             case _:
                 raise TypeError(f"expected a number or probabilities in a leaf, got {type(value).__name__}")
 
-    def add_condition(self, column: int, condition: Any, *, child: int, width: int) -> None:
+    def add_condition(self, column: int, condition: ydf_tree.AbstractCondition, *, child: int, width: int) -> None:
         if isinstance(condition, ydf_tree.CategoricalIsInCondition):
             self._rows.append((column, np.inf, False, self._add_set(condition, width), child, 0))
         else:
             self._rows.append((column, condition.threshold, condition.missing, -1, child, 0))
 
-    def _add_set(self, condition: Any, width: int) -> int:
+    def _add_set(self, condition: ydf_tree.AbstractCondition, width: int) -> int:
         bits = np.zeros(-(-width // WORD_BITS) * WORD_BITS, np.uint8)
         bits[list(condition.mask)] = 1
         self._words.append(np.packbits(bits, bitorder="little").view("<i4"))
         begin, self._count = self._count, self._count + len(self._words[-1])
         return begin
 
-    def forest(self, *, depth: int, scores: Any) -> Forest:
+    def forest(self, *, depth: int, scores: Doubles) -> Forest:
         column, threshold, missing, words_at, child, leaf = zip(*self._rows, strict=True)
         words = np.concatenate([np.zeros(0, np.int32), *self._words])
         return Forest(

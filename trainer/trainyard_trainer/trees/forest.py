@@ -1,10 +1,11 @@
 """Trees as flat arrays: what is grown, kept in checkpoints, cut at the best round and compiled to a graph."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
+
+from trainyard_trainer.tensors import Array, Arrays, Doubles, Floats, Integers, Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +21,17 @@ class Forest:
     `scores` (float64 [trees, columns]) how much each column of the data has improved the fit.
     """
 
-    column: Any
-    threshold: Any
-    missing: Any
-    words_at: Any
-    child: Any
-    leaf: Any
-    words: Any
-    values: Any
-    counts: Any
-    depth: Any
-    scores: Any
+    column: Integers
+    threshold: Floats
+    missing: Mask
+    words_at: Integers
+    child: Integers
+    leaf: Integers
+    words: Integers
+    values: Floats
+    counts: Integers
+    depth: Integers
+    scores: Doubles
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -49,12 +50,12 @@ class Forest:
         bounds |= {"words": slice(words, words_end), "values": slice(leaves, leaves_end)}
         return Forest(**{name: getattr(self, name)[where] for name, where in bounds.items()})
 
-    def arrays(self) -> dict[str, Any]:
+    def arrays(self) -> dict[str, Array]:
         """Return the arrays by name, as a checkpoint keeps them."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any]) -> "Forest":
+    def from_arrays(cls, arrays: Arrays) -> "Forest":
         """Return the forest whose `arrays` these are."""
         return cls(**{each.name: arrays[each.name] for each in fields(cls)})
 

@@ -4,9 +4,8 @@ import io
 import logging
 import tarfile
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import ydf
@@ -15,6 +14,7 @@ from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
 from trainyard_trainer.devices import usable_cpus
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
 from trainyard_trainer.fitting.steps import LABELS
+from trainyard_trainer.tensors import Array, Arrays, Floats
 from trainyard_trainer.tree_settings import TreeSettings
 from trainyard_trainer.trees.flatten import flatten
 from trainyard_trainer.trees.forest import Forest
@@ -29,7 +29,7 @@ class Interrupted(Exception):
 class Grower(Protocol):
     """Adds rounds of trees. `start` is what a boosted forest's answers are added to, and known after the first call."""
 
-    start: Any
+    start: Floats
 
     def grow(self, have: int, want: int) -> Forest:
         """Return the trees of the rounds from `have` on, without `want`.
@@ -38,15 +38,15 @@ class Grower(Protocol):
             Interrupted: there are fewer than wanted.
         """
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Array]:
         """Return what a checkpoint has to keep, beside the trees, to go on from here."""
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Arrays) -> None:
         """Go on from what `state` returned."""
 
 
 def grower_for(
-    settings: TreeSettings, block: Mapping[str, Any], inputs: TableInputs, *, labels: Labels, weights: Any, seed: int
+    settings: TreeSettings, block: Arrays, inputs: TableInputs, *, labels: Labels, weights: Floats | None, seed: int
 ) -> Grower:
     """Return the grower for a block of encoded training rows."""
     data = _Data(block, inputs, labels, weights)
@@ -56,7 +56,7 @@ def grower_for(
 class _Data:
     """The training rows as ydf takes them. Its columns are named by their number among ours."""
 
-    def __init__(self, block: Mapping[str, Any], inputs: TableInputs, kind: Labels, weights: Any) -> None:
+    def __init__(self, block: Arrays, inputs: TableInputs, kind: Labels, weights: Floats | None) -> None:
         dense, slots, labels = (np.asarray(block[name]) for name in (DENSE, SLOTS, LABELS))
         classes = [str(i) for i in range(len(kind.names))] if isinstance(kind, ClassLabels) else None
         if isinstance(kind, NumberLabels):  # as the task has it: in deviations from the mean
@@ -89,7 +89,7 @@ class _Data:
             "num_threads": usable_cpus(),
         }
 
-    def trees(self, model: Any, first: int, last: int) -> Forest:
+    def trees(self, model: ydf.GenericModel, first: int, last: int) -> Forest:
         if model.num_trees() < last:
             raise Interrupted
         names = [each.name for each in model.data_spec().columns]
@@ -105,7 +105,7 @@ class BoostedGrower:
     def __init__(self, settings: TreeSettings, data: _Data, seed: int) -> None:
         self._settings, self._data, self._seed = settings, data, seed
         self._archive = b""
-        self.start: Any = None
+        self.start: Floats = np.zeros(0, np.float32)
 
     def grow(self, have: int, want: int) -> Forest:
         """Return the trees of some rounds."""
@@ -114,10 +114,10 @@ class BoostedGrower:
             model = self._learner(have, want, folder).train(self._data.rows)
             self._archive = _pack(Path(folder))
         self.start = model.initial_predictions()
-        each = len(self.start)
-        return self._data.trees(model, have * each, want * each)
+        outputs = len(self.start)
+        return self._data.trees(model, have * outputs, want * outputs)
 
-    def _learner(self, have: int, want: int, folder: str) -> Any:
+    def _learner(self, have: int, want: int, folder: str) -> ydf.GradientBoostedTreesLearner:
         wanted = self._settings
         return ydf.GradientBoostedTreesLearner(
             num_trees=want,
@@ -134,11 +134,11 @@ class BoostedGrower:
             **self._data.learner,
         )
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Array]:
         """Return ydf's checkpoint and the start."""
         return {"archive": np.frombuffer(self._archive, np.uint8), "start": self.start}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Arrays) -> None:
         """Go on from a checkpoint."""
         self._archive, self.start = state["archive"].tobytes(), state["start"]
 
@@ -148,7 +148,7 @@ class IndependentGrower:
 
     def __init__(self, settings: TreeSettings, data: _Data, seed: int) -> None:
         self._settings, self._data, self._seed = settings, data, seed
-        self.start: Any = np.zeros(1, np.float32)
+        self.start: Floats = np.zeros(1, np.float32)
 
     def grow(self, have: int, want: int) -> Forest:
         """Return the trees of some rounds."""
@@ -164,11 +164,11 @@ class IndependentGrower:
         )
         return self._data.trees(learner.train(self._data.rows), 0, want - have)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Array]:
         """Return nothing: the trees say it all."""
         return {}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Arrays) -> None:
         """Go on from a checkpoint."""
 
 

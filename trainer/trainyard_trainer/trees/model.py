@@ -1,13 +1,14 @@
 """A forest as a Keras layer of core TensorFlow operations: all trees are walked at once, one level at a time."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
+from trainyard_trainer.tensors import Array, Floats, Tensor, Tensors
 from trainyard_trainer.trees.flatten import WORD_BITS
 from trainyard_trainer.trees.forest import Forest
 
@@ -40,7 +41,7 @@ class ForestShape:
 class ForestModel(keras.layers.Layer):
     """Answers like the trees it was made of. It has nothing to train."""
 
-    def __init__(self, forest: Forest, shape: ForestShape, start: Any) -> None:
+    def __init__(self, forest: Forest, shape: ForestShape, start: Floats) -> None:
         super().__init__(dtype="float32", autocast=False, trainable=False)
         self._shape = shape
         self._depth = int(forest.depth.max(initial=0))
@@ -61,11 +62,11 @@ class ForestModel(keras.layers.Layer):
         self._values = self._fixed(forest.values, "float32")
         self._start = self._fixed(start, "float32")
 
-    def _fixed(self, values: Any, dtype: str) -> Any:
+    def _fixed(self, values: Array, dtype: str) -> keras.Variable:
         array = np.asarray(values, dtype)
         return self.add_weight(shape=array.shape, dtype=dtype, initializer=lambda *_, **__: array, trainable=False)
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensors, training: bool = False) -> Tensor:
         """Return the task's outputs, float32 [rows, outputs], for what the encoder returns."""
         if self._shape.trees_per_round > 1:
             return self.finish(tf.reduce_sum(self.answers(inputs), axis=1), self.rounds)
@@ -74,13 +75,13 @@ class ForestModel(keras.layers.Layer):
             rows = tf.repeat(tf.range(tf.shape(leaves)[0]), self.rounds)
             return self.finish(tf.sparse.segment_sum(self._values, tf.reshape(leaves, [-1]), rows), self.rounds)
 
-    def answers(self, inputs: Any) -> Any:
+    def answers(self, inputs: Tensors) -> Tensor:
         """Return what each round says, float32 [rows, rounds, outputs]."""
         with tf.device("/CPU:0"):
             values = tf.gather(self._values, self._leaves(inputs))
             return tf.reshape(values, [-1, self.rounds, self._shape.outputs])
 
-    def finish(self, sums: Any, rounds: int) -> Any:
+    def finish(self, sums: Tensor, rounds: int) -> Tensor:
         """Return the task's outputs for the sum of the answers of the first `rounds` rounds."""
         if self._shape.combine == "sum":
             return self._start + sums
@@ -92,11 +93,11 @@ class ForestModel(keras.layers.Layer):
             return logs
         return logs - tf.math.log(tf.clip_by_value(1 - means, _LEAST, 1.0))
 
-    def _leaves(self, inputs: Any) -> Any:
+    def _leaves(self, inputs: Tensors) -> Tensor:
         """Return where each row ends in each tree; small look-ups in integers, which a GPU is not for."""
         return tf.gather(self._leaf, self._walk(inputs[DENSE], inputs[SLOTS]))
 
-    def _walk(self, dense: Any, slots: Any) -> Any:
+    def _walk(self, dense: Tensor, slots: Tensor) -> Tensor:
         gone = tf.math.is_nan(dense)
         low, high = (tf.where(gone, np.float32(each), dense) for each in (-np.inf, np.inf))
         table = tf.concat([low, high, tf.cast(slots, tf.float32)], axis=1)
@@ -109,7 +110,7 @@ class ForestModel(keras.layers.Layer):
             node = tf.gather(self._child, node) + tf.cast(met, tf.int32)
         return node
 
-    def _in_set(self, node: Any, value: Any) -> Any:
+    def _in_set(self, node: Tensor, value: Tensor) -> Tensor:
         words_at = tf.gather(self._words_at, node)
         category = words_at >= 0
         item = tf.cast(tf.where(category, value, tf.zeros_like(value)), tf.int32)

@@ -1,13 +1,14 @@
 """The metrics of every round, from the same formulas as those of every other family."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import tensorflow as tf
 
 from trainyard_trainer.fitting.steps import LABELS
 from trainyard_trainer.tasks.task import COUNT, LOSS, Task
+from trainyard_trainer.tensors import Arrays, Floats, Tensor, Tensors, Total
 from trainyard_trainer.trees.forest import Forest
 from trainyard_trainer.trees.model import ForestModel
 
@@ -22,9 +23,9 @@ class ForestScores:
         task: Task,
         model: Callable[[Forest], ForestModel],
         *,
-        training: Mapping[str, Any],
-        validation: Mapping[str, Any] | None,
-        class_weights: Any,
+        training: Arrays,
+        validation: Arrays | None,
+        class_weights: Floats | None,
     ) -> None:
         self._task, self._model = task, model
         self._training = _Side(training, task.outputs, task.sums, task, class_weights)
@@ -43,17 +44,25 @@ class ForestScores:
 class _Side:
     """Some rows, with what the forest has said to them so far."""
 
-    def __init__(self, block: Mapping[str, Any], outputs: int, sums: Any, task: Task, class_weights: Any) -> None:
+    def __init__(
+        self,
+        block: Arrays,
+        outputs: int,
+        sums: Callable[[Tensor, Tensor], Tensors],
+        task: Task,
+        class_weights: Floats | None,
+    ) -> None:
         self._block, self._further, self._task, self._class_weights = block, sums, task, class_weights
         self._said = np.zeros((len(block[LABELS]), outputs), np.float32)
         self._rounds = 0
 
-    def add(self, model: ForestModel) -> list[dict[str, Any]]:
-        totals: list[dict[str, Any]] = [{} for _ in range(model.rounds)]
+    def add(self, model: ForestModel) -> list[dict[str, Total]]:
+        totals: list[dict[str, Total]] = [{} for _ in range(model.rounds)]
         chunk = max(1, _CHUNK_NUMBERS // (model.rounds * self._said.shape[1]))
         for begin in range(0, len(self._said), chunk):
             which = slice(begin, begin + chunk)
-            rows = {name: values[which] for name, values in self._block.items()}
+            # TensorFlow takes arrays where it takes tensors.
+            rows = cast(dict[str, Tensor], {name: values[which] for name, values in self._block.items()})
             labels = rows.pop(LABELS)
             said = self._said[which, None] + tf.cumsum(model.answers(rows), axis=1)
             self._said[which] = said[:, -1]
@@ -64,8 +73,8 @@ class _Side:
         self._rounds += model.rounds
         return totals
 
-    def _sums(self, labels: Any, outputs: Any) -> dict[str, Any]:
+    def _sums(self, labels: Tensor, outputs: Tensor) -> Tensors:
         losses = self._task.loss(labels, outputs)
         if self._class_weights is not None:
             losses *= tf.gather(self._class_weights, labels)
-        return {COUNT: len(labels), LOSS: tf.reduce_sum(losses)} | self._further(labels, outputs)
+        return {COUNT: tf.shape(labels)[0], LOSS: tf.reduce_sum(losses), **self._further(labels, outputs)}

@@ -4,7 +4,6 @@ import os
 import shutil
 import time
 from dataclasses import replace
-from typing import Any
 
 from trainyard_api import names
 from trainyard_trainer.devices import usable_memory
@@ -57,7 +56,7 @@ class Search:
         self._pruned: set[int] = set()
         self._wanted = self._tuning.max_trials
 
-    def best(self) -> tuple[Run, dict[str, Any]]:
+    def best(self) -> tuple[Run, dict[str, object]]:
         """Run all trials; returns the run that exports the best one, and what to tell of the search.
 
         Raises:
@@ -238,7 +237,7 @@ class Search:
         job = self._space.job(best.choice)
         return replace(self._run, job=job, program=job.spec.program.model or self._run.program, folders=folders)
 
-    def _describe(self, ranked: list[Trial]) -> dict[str, Any]:
+    def _describe(self, ranked: list[Trial]) -> dict[str, object]:
         return {
             "algorithm": self._tuning.algorithm,
             "objective": {"name": self.metric, "direction": "max" if self.higher else "min"},
@@ -263,5 +262,5 @@ class Search:
         number = trial if isinstance(trial, int) else trial.number
         return TrialFolder(self.folder / f"trial-{number:05d}")
 
-    def _settings(self, choice: Choice) -> dict[str, Any]:
+    def _settings(self, choice: Choice) -> dict[str, object]:
         return {name: self._space.value(name, value) for name, value in choice.items()}

@@ -4,7 +4,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -16,8 +16,10 @@ from trainyard_trainer.errors import BadInput
 from trainyard_trainer.spec import parse_job
 from trainyard_trainer.tasks.metrics import possible_metrics
 
-Choice = Mapping[str, Any]
-"""A value for each parameter: a number, or the text that stands for a value of the spec."""
+ChosenValue: TypeAlias = str | float
+"""A number, or the text that stands for a value of the spec."""
+Choice: TypeAlias = Mapping[str, ChosenValue]
+"""A value for each parameter."""
 
 
 class SearchSpace:
@@ -32,7 +34,9 @@ class SearchSpace:
         self._document = job.to_wire()
         del self._document["spec"]["tuning"]
         self._parameters = {parameter.name: parameter for parameter in job.spec.tuning.parameters}
-        self.distributions = {name: _distribution(parameter) for name, parameter in self._parameters.items()}
+        self.distributions: dict[str, BaseDistribution] = {
+            name: _distribution(parameter) for name, parameter in self._parameters.items()
+        }
         self.metrics = tuple(dict.fromkeys(metric for trial in self._jobs() for metric in possible_metrics(trial)))
 
     def job(self, choice: Choice, *, rules: bool = True) -> TrainingJob:
@@ -50,11 +54,11 @@ class SearchSpace:
             part[field] = self.value(name, value)
         return parse_job(document, rules=rules)
 
-    def value(self, name: str, chosen: Any) -> Any:
+    def value(self, name: str, chosen: ChosenValue) -> object:
         """Return what a chosen value is in the spec."""
-        return yaml.safe_load(chosen) if self._parameters[name].values else chosen
+        return yaml.safe_load(str(chosen)) if self._parameters[name].values else chosen
 
-    def grid(self) -> Iterator[dict[str, Any]]:
+    def grid(self) -> Iterator[dict[str, ChosenValue]]:
         """Yield every combination of values."""
         names = list(self._parameters)
         for values in itertools.product(*(_points(self.distributions[name]) for name in names)):
@@ -63,11 +67,11 @@ class SearchSpace:
     def _jobs(self) -> Iterator[TrainingJob]:
         """Yield the job as it is, and with each value of each parameter, or with both ends of its range."""
         yield self.job({}, rules=False)
-        for name, parameter in self._parameters.items():
-            for value in parameter.values or (self.distributions[name].low, self.distributions[name].high):
+        for name in self._parameters:
+            for value in _ends(self.distributions[name]):
                 yield self._with(name, value)
 
-    def _with(self, name: str, value: Any) -> TrainingJob:
+    def _with(self, name: str, value: ChosenValue) -> TrainingJob:
         try:
             # Values may only go together with those of other parameters: a trial in which they do not fails alone.
             return self.job({name: value}, rules=False)
@@ -77,7 +81,7 @@ class SearchSpace:
             raise BadInput(f"tuning.parameters {name}: expected a value of the spec, got {value!r}") from error
 
 
-def _distribution(parameter: Parameter) -> Any:
+def _distribution(parameter: Parameter) -> CategoricalDistribution | IntDistribution | FloatDistribution:
     if parameter.values:
         return CategoricalDistribution(parameter.values)
     assert parameter.min_value is not None
@@ -100,9 +104,17 @@ def _is_integer(name: str) -> bool:
     return schema.get("type") == "integer" or bool(schema.get("x-kubernetes-int-or-string"))
 
 
-def _points(distribution: BaseDistribution) -> Sequence[Any]:
+def _ends(distribution: BaseDistribution) -> Sequence[ChosenValue]:
+    """Return all values, or both ends of a range."""
     if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices
+        return _points(distribution)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    return distribution.low, distribution.high
+
+
+def _points(distribution: BaseDistribution) -> Sequence[ChosenValue]:
+    if isinstance(distribution, CategoricalDistribution):
+        return [str(choice) for choice in distribution.choices]
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     step = distribution.step or 1
     count = round((distribution.high - distribution.low) / step) + 1

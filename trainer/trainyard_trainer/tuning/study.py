@@ -1,13 +1,12 @@
 """Which settings to try next, and which trials have fallen behind: Optuna decides, from the trials so far."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import optuna
 from optuna.trial import TrialState, create_trial
 
 from trainyard_api.tuning import Tuning
-from trainyard_trainer.tuning.space import Choice, SearchSpace
+from trainyard_trainer.tuning.space import Choice, ChosenValue, SearchSpace
 from trainyard_trainer.tuning.trials import Trial, Trials
 
 REDUCTION = 3
@@ -29,8 +28,8 @@ class Study:
         self._tuning, self._space, self._seed = tuning, space, seed
         direction = "maximize" if higher else "minimize"
         self._study = optuna.create_study(study_name="tuning", direction=direction, pruner=_pruner(tuning, epochs))
-        self._open: dict[int, Any] = {}
-        self._grid: Iterator[dict[str, Any]] | None = space.grid() if tuning.algorithm == "grid" else None
+        self._open: dict[int, optuna.Trial] = {}
+        self._grid: Iterator[dict[str, ChosenValue]] | None = space.grid() if tuning.algorithm == "grid" else None
 
     def take_over(self, trials: Trials) -> None:
         """Learn from the trials of an earlier run; those that were running are open again."""
@@ -72,7 +71,7 @@ class Study:
             return optuna.samplers.TPESampler(seed=seed)
         return optuna.samplers.RandomSampler(seed=seed)
 
-    def _frozen(self, trial: Trial) -> Any:
+    def _frozen(self, trial: Trial) -> optuna.trial.FrozenTrial:
         return create_trial(
             state=_STATES[trial.state],
             params=dict(trial.choice),

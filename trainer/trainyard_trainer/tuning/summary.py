@@ -7,7 +7,7 @@ BEST_TOLD = 3
 """Trials named in the result; the manifest has some more, and `trials.csv` all."""
 
 
-def shown(settings: Mapping[str, Any]) -> str:
+def shown(settings: Mapping[str, object]) -> str:
     """Return settings for a message, each under the last part of its path."""
     named = ((name.rpartition(".")[2], value) for name, value in settings.items())
     return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in named)

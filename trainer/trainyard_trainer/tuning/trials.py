@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from trainyard_trainer.files import write_atomically
 
@@ -18,7 +18,7 @@ class Trial:
     """One choice of settings and what came of it: the objective after each epoch, `values`, and at the end, `value`."""
 
     number: int
-    choice: Mapping[str, Any]
+    choice: Mapping[str, str | float]
     state: State = "running"
     value: float | None = None
     values: tuple[float, ...] = ()

@@ -6,7 +6,7 @@ https://www.tensorflow.org/api_docs/python/tf/distribute/cluster_resolver/TFConf
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from trainyard_api import names
 from trainyard_api.program import ModelProgram
@@ -153,7 +153,7 @@ def shown(address: Address) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _parse(text: str) -> Mapping[str, Any]:
+def _parse(text: str) -> Mapping[str, object]:
     try:
         document = json.loads(text)
     except ValueError as error:
@@ -163,7 +163,7 @@ def _parse(text: str) -> Mapping[str, Any]:
     return document
 
 
-def _addresses(groups: Mapping[str, Any], name: str) -> tuple[Address, ...]:
+def _addresses(groups: Mapping[str, object], name: str) -> tuple[Address, ...]:
     entries = groups.get(name, [])
     if not isinstance(entries, list):
         raise BadInput(f"TF_CONFIG cluster.{name} must be a list of host:port, got {json.dumps(entries)[:100]}")
@@ -178,7 +178,7 @@ def _address(entry: object, name: str) -> Address:
     return host, int(port)
 
 
-def _index(own: Mapping[str, Any], *, chiefs: int, workers: int, servers: int) -> int:
+def _index(own: Mapping[str, object], *, chiefs: int, workers: int, servers: int) -> int:
     kind, index = own.get("type"), own.get("index")
     counts = {"chief": chiefs, "worker": workers} | ({"ps": servers} if servers else {})
     if kind not in counts:

@@ -1,14 +1,13 @@
 """How TensorFlow spreads one training over devices and processes."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
 from trainyard_trainer.workers.cluster import jobs
 
 
-def strategy_for(gpus: int, addresses: Sequence[str], index: int, servers: int = 0) -> Any:
+def strategy_for(gpus: int, addresses: Sequence[str], index: int, servers: int = 0) -> tf.distribute.Strategy | None:
     """Return the strategy, or None for one process with one device, where any would only cost time.
 
     With several processes this waits until all of TensorFlow's servers have found each other; `addresses` are theirs,

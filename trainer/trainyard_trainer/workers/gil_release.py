@@ -8,7 +8,6 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 
 @contextmanager
@@ -23,7 +22,7 @@ def unlocked_connecting() -> Iterator[None]:
         pywrap_tfe.TFE_EnableCollectiveOps = locked
 
 
-def _enable_collective_ops(context: Any, server: bytes) -> None:
+def _enable_collective_ops(context: object, server: bytes) -> None:
     """Do what TensorFlow's own binding does: `server` is a ServerDef, and `context` holds a TFE_Context.
 
     Raises:

@@ -9,10 +9,12 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from trainyard_trainer.errors import PeerLost
 from trainyard_trainer.workers.connection import CONTENT, FAREWELL, LOST, Connection
+
+T = TypeVar("T")
 
 BEAT_SECONDS = 1.0
 SILENT_BEATS = 10
@@ -35,7 +37,7 @@ class WorkerGroup(Protocol):
         """
         ...
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: T) -> list[T]:
         """Return the values of all workers (JSON), by their numbers: the same list for all.
 
         Raises:
@@ -69,7 +71,7 @@ class SingleWorker:
     def ready(self) -> None:
         """Do nothing: there is nobody to wait for."""
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: T) -> list[T]:
         """Return the one value."""
         return [value]
 
@@ -118,7 +120,7 @@ class ConnectedGroup:
         """See `WorkerGroup.ready`."""
         self.gather("ready")
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: T) -> list[T]:
         """See `WorkerGroup.gather`."""
         if self.index:
             self._connections[0].send(CONTENT, json.dumps(value).encode())

@@ -9,12 +9,14 @@ import functools
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeVar
 
 from trainyard_trainer.errors import PeerLost
 from trainyard_trainer.workers.cluster import Cluster
 from trainyard_trainer.workers.connection import CONTENT, STOP, Connection
 from trainyard_trainer.workers.group import BEAT_SECONDS, ConnectedGroup
+
+T = TypeVar("T")
 
 HELD_SECONDS = 30
 """TensorFlow keeps Python from running for a fraction of a second, where nothing is wrong."""
@@ -52,7 +54,7 @@ class ChiefGroup(ConnectedGroup):
         self._are_up = True
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: T) -> list[T]:
         """Return the one value: nobody else has a say."""
         return [value]
 

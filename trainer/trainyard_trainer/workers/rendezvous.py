@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from trainyard_trainer.errors import BadInput, PeerLost, PeersMissing, listed, one_line
 from trainyard_trainer.tensorflow_logs import quiet
@@ -39,7 +38,7 @@ class Invitation:
         secret: What only those of this training know. Whoever does not prove to know it is a stranger.
     """
 
-    terms: Mapping[str, Any]
+    terms: Mapping[str, object]
     secret: str = ""
 
     def proof(self, hello: str) -> str:
@@ -168,7 +167,7 @@ class _ChiefSide:
         else:
             self._joined[index] = connection, port
 
-    def _read_hello(self, connection: socket.socket) -> tuple[int, int, dict[str, Any]]:
+    def _read_hello(self, connection: socket.socket) -> tuple[int, int, dict[str, object]]:
         """Return index, port and terms of a worker that has proved to belong here."""
         connection.settimeout(_HELLO_SECONDS)
         latest = time.monotonic() + _HELLO_SECONDS
@@ -291,7 +290,7 @@ def _is_closed(connection: socket.socket) -> bool:
     return bool(select.select([connection], [], [], 0)[0])
 
 
-def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any], index: int) -> str | None:
+def _difference(ours: Mapping[str, object], theirs: Mapping[str, object], index: int) -> str | None:
     different = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
     if not different:
         return None

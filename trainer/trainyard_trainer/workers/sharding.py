@@ -7,9 +7,10 @@ row takes some row of its own there, which then counts nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from trainyard_trainer.tensors import Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Share:
         """Return how many of all rows, cut into batches, are this worker's."""
         return rows // batch_size * self.of(batch_size) + self.of(rows % batch_size)
 
-    def order(self, order: Any, batch_size: int) -> Any:
+    def order(self, order: Integers, batch_size: int) -> Integers:
         """Return this worker's rows out of the order in which one worker alone would take them, batch by batch."""
         if self.count == 1:
             return order
@@ -36,7 +37,7 @@ class Share:
         mine = np.concatenate([mine, order[whole:][self.index :: self.count]])
         return self.filled(mine, steps=-(-len(order) // batch_size), batch_size=batch_size)
 
-    def filled(self, order: Any, *, steps: int, batch_size: int) -> Any:
+    def filled(self, order: Integers, *, steps: int, batch_size: int) -> Integers:
         """Return an order with something in it for each of its steps: where the last has no row, one that is repeated.
 
         `batch_size` is that of all workers together.
