@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,7 @@ from trainyard_trainer.data.schema import Column, Found, Schema, choose, merge
 from trainyard_trainer.data.source import Source, SourceFile
 from trainyard_trainer.data.table import BATCH_ROWS, RawBatch
 from trainyard_trainer.errors import BadInput, one_line
+from trainyard_trainer.tensors import Array, Arrays, Integers
 
 _READ_BYTES = 1 << 20
 _CORRUPT = (
@@ -90,11 +90,11 @@ class ArrayTable:
                     yield raw
                 begin, first_row = begin + count, first_row + len(raw)
 
-    def _column(self, arrays: Mapping[str, Any], name: str) -> Any:
+    def _column(self, arrays: Arrays, name: str) -> Array:
         array, index = self._places[name]
         return arrays[array] if index is None else arrays[array][:, index]
 
-    def _raw(self, arrays: Mapping[str, Any], file: SourceFile, first_row: int, rows: Any) -> RawBatch:
+    def _raw(self, arrays: Arrays, file: SourceFile, first_row: int, rows: Integers) -> RawBatch:
         column = partial(self._column, arrays)
         numbers = [column(name).astype(np.float32) for name in self.schema.numbers]
         label = column(self.schema.label.name)
@@ -109,7 +109,7 @@ class ArrayTable:
             held_back=np.full(len(rows), file in self._held_back) if self.validation else None,
         )
 
-    def _usable(self, raw: RawBatch, arrays: Mapping[str, Any]) -> RawBatch:
+    def _usable(self, raw: RawBatch, arrays: Arrays) -> RawBatch:
         """Return the rows that can be used, each of them told whether it is for validation."""
         label, bad = self.schema.label.name, dict[int, str]()
         if self.schema.validation:
@@ -188,7 +188,7 @@ def _with_shapes(schema: Schema, headers: Mapping[str, Header]) -> Schema:
     return replace(schema, features=tuple(map(shaped, schema.features)))
 
 
-def _texts(values: Any) -> Any:
+def _texts(values: Array) -> pa.Array:
     if values.dtype == bool:
         values = np.where(values, "true", "false")
     if values.dtype.kind in "uif":

@@ -1,13 +1,13 @@
 """Rows that cannot be used: said with their place and why, and left out as long as there are few enough of them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from trainyard_trainer.errors import BadInput
+from trainyard_trainer.tensors import Integers
 
 _NAMED = 3
 
@@ -85,7 +85,7 @@ class BadRows:
     def __contains__(self, place: tuple[str, int | None]) -> bool:
         return place in self._known
 
-    def among(self, file: str, rows: Any) -> list[int]:
+    def among(self, file: str, rows: Sequence[int] | Integers) -> list[int]:
         """Return the places of known bad rows among rows of a file, given by their numbers."""
         return np.flatnonzero(np.isin(rows, self._rows[file])).tolist() if file in self._rows else []
 

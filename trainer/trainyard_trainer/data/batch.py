@@ -1,19 +1,20 @@
 """Rows as arrays: what the data side hands to the training side, whatever the format it came from."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from trainyard_trainer.tensors import Array, Arrays, Integers, Mask
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedBatch:
     """Features and labels of some rows; every array has one entry a row in its first dimension."""
 
-    features: Mapping[str, Any]
-    labels: Any
+    features: Arrays
+    labels: Array
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -23,12 +24,12 @@ class EncodedBatch:
         """Memory of all arrays together."""
         return sum(map(_nbytes, (self.labels, *self.features.values())))
 
-    def take(self, which: Any) -> "EncodedBatch":
+    def take(self, which: Integers | Mask | slice) -> "EncodedBatch":
         """Return the rows that an index, mask or slice chooses."""
         return EncodedBatch({name: values[which] for name, values in self.features.items()}, self.labels[which])
 
 
-def _nbytes(values: Any) -> int:
+def _nbytes(values: Array) -> int:
     inside = sum(map(sys.getsizeof, values.flat)) if values.dtype == object else 0
     return int(values.nbytes) + inside
 

@@ -1,13 +1,12 @@
 """Text columns as categories: the vocabulary comes from the training rows, with slots for missing and unknown texts."""
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard_trainer.data.numerals import is_number, looks_like_number
 from trainyard_trainer.errors import BadInput
+from trainyard_trainer.tensors import Integers
 
 MISSING, UNKNOWN, FIRST = 0, 1, 2
 """Slots of a category: no text, a text that was in no training row, and the first text of the vocabulary."""
@@ -22,7 +21,7 @@ class CategoryCounter:
         self._codes: dict[str, int] = {"": 0}
         self._counts = np.zeros(1, np.int64)
 
-    def codes(self, texts: Any) -> Any:
+    def codes(self, texts: pa.Array) -> Integers:
         """Return a small integer for each row: its text, in order of first appearance; 0 where it is missing."""
         coded = pc.fill_null(texts, "").dictionary_encode()
         known = np.array([self._codes.setdefault(text, len(self._codes)) for text in coded.dictionary.to_pylist()])
@@ -34,7 +33,7 @@ class CategoryCounter:
             )
         return known.astype(np.int32)[coded.indices.to_numpy(zero_copy_only=False)]
 
-    def count(self, codes: Any) -> None:
+    def count(self, codes: Integers) -> None:
         """Count training rows."""
         counts = np.bincount(codes, minlength=len(self._codes))
         counts[: len(self._counts)] += self._counts
@@ -68,7 +67,7 @@ class CategoryCounter:
             )
         return tuple(texts)
 
-    def settled(self) -> tuple[tuple[str, ...], Any]:
+    def settled(self) -> tuple[tuple[str, ...], Integers]:
         """Return the vocabulary, and the slot of each code.
 
         Raises:
@@ -77,13 +76,13 @@ class CategoryCounter:
         vocabulary = self.vocabulary()
         return vocabulary, self.slots(vocabulary)
 
-    def slots(self, vocabulary: tuple[str, ...]) -> Any:
+    def slots(self, vocabulary: tuple[str, ...]) -> Integers:
         """Return, for each code, the slot its text has in the model."""
         place = {text: FIRST + index for index, text in enumerate(vocabulary)} | {"": MISSING}
         return np.array([place.get(text, UNKNOWN) for text in self._codes], np.int32)
 
 
-def encode(texts: Any, vocabulary: tuple[str, ...]) -> Any:
+def encode(texts: pa.Array, vocabulary: tuple[str, ...]) -> Integers:
     """Return the slot of each text (int32)."""
     filled = pc.fill_null(texts, "")
     place = pc.index_in(filled, value_set=pa.array(vocabulary, pa.string()))

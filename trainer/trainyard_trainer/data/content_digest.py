@@ -2,13 +2,13 @@
 
 import hashlib
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard_trainer.data.table import RawBatch
+from trainyard_trainer.tensors import Array
 
 
 class ContentDigest:
@@ -19,7 +19,7 @@ class ContentDigest:
     """
 
     def __init__(self) -> None:
-        self._parts: defaultdict[str, Any] = defaultdict(hashlib.sha256)
+        self._parts: defaultdict[str, hashlib._Hash] = defaultdict(hashlib.sha256)
 
     def add(self, rows: RawBatch) -> None:
         """Take in the next rows."""
@@ -38,7 +38,7 @@ class ContentDigest:
         parts = (f"{name}\0{part.hexdigest()}\n" for name, part in sorted(self._parts.items()))
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
-    def _column(self, name: str, values: Any) -> None:
+    def _column(self, name: str, values: pa.Array) -> None:
         if isinstance(values, np.ndarray):
             self._numbers(name, values)
         elif pa.types.is_list(values.type):
@@ -50,12 +50,12 @@ class ContentDigest:
         else:
             self._numbers(name, values)
 
-    def _numbers(self, name: str, values: Any) -> None:
+    def _numbers(self, name: str, values: Array) -> None:
         array = np.asarray(values)
-        self._parts[name].update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        self._parts[name].update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
-def _characters(values: Any) -> Any:
+def _characters(values: pa.Array) -> pa.Array:
     """Return the bytes of a column of texts or bytes, one entry after the other."""
     filled = pc.fill_null(values, "" if pa.types.is_string(values.type) else b"")
     _, offsets, characters = filled.buffers()

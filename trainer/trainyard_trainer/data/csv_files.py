@@ -1,7 +1,7 @@
 """Reads CSV files: fast as long as every row is good, and once more with care where one is not."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,9 @@ _INSPECTED_BYTES = 8 << 20
 _EXPECTED = {pa.float64(): "a number", pa.bool_(): "true or false", pa.string(): "UTF-8"}
 _LONGEST_LINE = 256 << 20
 
+BadRowHandler: TypeAlias = Callable[[pa_csv.InvalidRow], str]
+"""Hears of a row with too few or too many fields, and says what to do: "skip"."""
+
 
 class CsvReader(Reader):
     """Comma, semicolon, tab or bar; types come from the rows. `tolerant` takes mostly numbers for numbers."""
@@ -44,10 +47,10 @@ class CsvReader(Reader):
         self.missing = frozenset(MISSING if self._settings.missing is None else self._settings.missing) | {""}
         self._inspection = CsvTypes(self._settings, self.missing, tolerant=tolerant)
         self._dialects: dict[str, Dialect] = {}
-        self._types: dict[str, Any] = {}
+        self._types: dict[str, pa.DataType] = {}
         self._with_bad_rows: set[str] = set()
 
-    def inspect(self, file: SourceFile) -> Any:
+    def inspect(self, file: SourceFile) -> pa.Schema:
         """Return the types of the columns, as far as the beginning of a file tells."""
         dialect = self._dialect(file)
         self.unnamed |= dialect.unnamed
@@ -109,7 +112,7 @@ class CsvReader(Reader):
             self._dialects[file.path] = dialect_of(start, file.name, settings, whole=whole)
         return self._dialects[file.path]
 
-    def _fast(self, file: SourceFile) -> Any:
+    def _fast(self, file: SourceFile) -> pa.Schema:
         dialect = self._dialect(file)
         return pa_dataset.CsvFileFormat(
             parse_options=_parsing(dialect),
@@ -122,7 +125,7 @@ class CsvReader(Reader):
         skipped: dict[int, str] = {}
         first_row = 1 + self._dialect(file).has_header  # Arrow counts rows from 1, with the header
 
-        def on_bad_row(row: Any) -> str:  # an error in here would be lost
+        def on_bad_row(row: pa_csv.InvalidRow) -> str:  # an error in here would be lost
             skipped[row.number - first_row] = f"it has {row.actual_columns} fields, expected {row.expected_columns}"
             return "skip"
 
@@ -165,7 +168,7 @@ class CsvReader(Reader):
                 block_bytes *= 8
                 stream = RepairedText(self._filesystem.open_input_stream(file.path), dialect.encoding)
 
-    def _converted(self, batch: Any, columns: Sequence[str]) -> tuple[Any, dict[int, str]]:
+    def _converted(self, batch: pa.RecordBatch, columns: Sequence[str]) -> tuple[pa.RecordBatch, dict[int, str]]:
         """Return a batch of texts with its real types, null where that cannot be, and why not by row."""
         why: dict[int, str] = {}
         arrays = []
@@ -185,7 +188,7 @@ class CsvReader(Reader):
         self._bad_rows.add(BadRow(file.name, row, text) for row, text in sorted(why.items()))
 
 
-def _parsing(dialect: Dialect, on_bad_row: Any = None) -> Any:
+def _parsing(dialect: Dialect, on_bad_row: BadRowHandler | None = None) -> pa_csv.ParseOptions:
     return pa_csv.ParseOptions(
         delimiter=dialect.delimiter,
         quote_char=dialect.quote or False,
@@ -212,7 +215,7 @@ def value_of(text: str) -> str:
     return f"'{text}'" if "\\" in text else repr(text)
 
 
-def _misfits(column: Any, type_: Any, first: int = 0) -> list[int]:
+def _misfits(column: pa.Array, type_: pa.DataType, first: int = 0) -> list[int]:
     """Return which values cannot be cast: halves that can be are done with."""
     if type_ == pa.string():
         marked = pc.fill_null(pc.match_substring_regex(column, BAD_BYTE), False)

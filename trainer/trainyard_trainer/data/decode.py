@@ -13,6 +13,7 @@ from trainyard_trainer.data.readers import CORRUPT, StoredBatch
 from trainyard_trainer.data.schema import Column, Schema
 from trainyard_trainer.data.source import SourceFile
 from trainyard_trainer.errors import BadInput, one_line
+from trainyard_trainer.tensors import Floats, Mask
 
 _HELD_BACK, _TRAINED_ON = ["true", "1", "validation", "val"], ["false", "0", "train", "training"]
 
@@ -37,14 +38,14 @@ class ColumnDecoder:
         self.bad: dict[int, str] = {}
         self.unlabelled: dict[int, str] = {}
 
-    def column(self, name: str) -> Any:
+    def column(self, name: str) -> pa.Array:
         """Return a column as it is stored; one that a folder stands for has the same text in every row."""
         constants = dict(self._file.partition)
         if name not in constants:
             return self._batch.columns.column(name)
         return pa.array([constants[name]] * len(self._batch.rows), pa.string())
 
-    def texts(self, name: str) -> Any:
+    def texts(self, name: str) -> pa.Array:
         """Return a column as texts without blanks around them, null where missing."""
         return self._there(trimmed(as_texts(self.column(name))))
 
@@ -52,12 +53,12 @@ class ColumnDecoder:
         """Return a column of dates as texts, null where missing."""
         return self._there(trimmed(moments.as_texts(self.column(name))))
 
-    def bytes(self, name: str) -> Any:
+    def bytes(self, name: str) -> pa.Array:
         """Return a column of bytes."""
         column = self.column(name)
         return pc.cast(pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column, pa.binary())
 
-    def numbers(self, column: Column) -> Any:
+    def numbers(self, column: Column) -> Floats:
         """Return a column of numbers, vectors or dates as float32 [rows, numbers], NaN where missing."""
         values = self.column(column.name)
         if column.kind == "number":
@@ -72,7 +73,7 @@ class ColumnDecoder:
             self._refuse(row, f"column {column.name!r} holds {lengths[row]} numbers, expected {length}")
         return array
 
-    def label(self) -> Any:
+    def label(self) -> pa.Array:
         """Return the labels: texts, numbers (float64) or lists of texts."""
         label = self._schema.label
         values = self.column(label.name)
@@ -88,7 +89,7 @@ class ColumnDecoder:
             self.unlabelled[int(row)] = self._why_unlabelled(label, raw[int(row)].as_py())
         return labels
 
-    def held_back(self) -> Any:
+    def held_back(self) -> Mask | None:
         """Return which rows are for validation, where there is a column that says it."""
         name = self._schema.validation
         if name is None:
@@ -149,11 +150,11 @@ class ColumnDecoder:
             )
         return f"the label {name!r} is {'missing' if raw is None or raw == '' else f'{raw!r}, not a finite number'}"
 
-    def _refuse(self, row: Any, why: str) -> None:
+    def _refuse(self, row: int | np.integer[Any], why: str) -> None:
         self.bad.setdefault(int(row), why)
 
 
-def told_apart(name: str, column: Any) -> tuple[Any, dict[int, str]]:
+def told_apart(name: str, column: pa.Array) -> tuple[Mask, dict[int, str]]:
     """Return which rows a column of texts chooses for validation, and what is wrong where it does not tell."""
     texts = pc.replace_substring_regex(pc.utf8_lower(pc.fill_null(column, "")), r"^([01])\.0+$", r"\1")
     held_back, known = (
@@ -167,7 +168,7 @@ def told_apart(name: str, column: Any) -> tuple[Any, dict[int, str]]:
     }
 
 
-def unusable(label: Any) -> Any:
+def unusable(label: pa.Array) -> Mask:
     """Return which labels are missing: no text, or no finite number."""
     bad = label.is_null(nan_is_null=True)
     if pa.types.is_floating(label.type):
@@ -189,7 +190,7 @@ def misfits(column: Any, cast: Any, first: int = 0) -> list[int]:
     return []
 
 
-def as_texts(column: Any) -> Any:
+def as_texts(column: pa.Array) -> pa.Array:
     """Return a column as texts that tell its values apart: all digits of a number, whole ones without a fraction."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
@@ -212,7 +213,7 @@ def _is_text(type_: Any) -> bool:
     return pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)
 
 
-def _as_lists(column: Any, separator: str | None) -> Any:
+def _as_lists(column: pa.Array, separator: str | None) -> pa.Array:
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         return pc.cast(column, pa.list_(pa.string()))
     return pc.split_pattern(as_texts(column), separator)

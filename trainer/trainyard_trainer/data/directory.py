@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -111,7 +111,7 @@ def _shards(of: Sequence[SourceFile]) -> list[Shard]:
     return [Shard(group[0], group, sum(each.size for each in group)) for group in groups]
 
 
-def _decoded(contents: Sequence[bytes]) -> tuple[tuple[Any], dict[int, str]]:
+def _decoded(contents: Sequence[bytes]) -> tuple[tuple[pa.Array], dict[int, str]]:
     """Return the column of texts, and what is wrong with those that are none."""
     bad = {row: "not a text in UTF-8" for row, each in enumerate(contents) if not _is_utf8(each)}
     texts = [None if row in bad else each.decode("utf-8-sig") for row, each in enumerate(contents)]

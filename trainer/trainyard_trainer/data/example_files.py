@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.fs as pa_fs
 
 from trainyard_trainer.data.bad_rows import BadRow, BadRows
 from trainyard_trainer.data.examples import Malformed, Values, parse
 from trainyard_trainer.data.readers import Reader, Shard, StoredBatch
 from trainyard_trainer.data.source import SourceFile
 from trainyard_trainer.data.tfrecord import READ_BYTES, Records, open_records, read_records
+from trainyard_trainer.tensors import Integers
 
 _LISTS = ("vector", "texts")
 
@@ -19,11 +20,11 @@ _LISTS = ("vector", "texts")
 class ExampleReader(Reader):
     """A feature with one value in every record is a column of numbers or texts, one with several a list of them."""
 
-    def __init__(self, filesystem: Any, bad_rows: BadRows) -> None:
+    def __init__(self, filesystem: pa_fs.FileSystem, bad_rows: BadRows) -> None:
         self._filesystem, self._bad_rows = filesystem, bad_rows
         self._kinds: Mapping[str, str] = {}
 
-    def inspect(self, file: SourceFile) -> Any:
+    def inspect(self, file: SourceFile) -> pa.Schema:
         """Return the columns, as far as the beginning of a file tells."""
         records = next(self._records(file), None)
         if records is None:
@@ -58,7 +59,7 @@ class ExampleReader(Reader):
         with open_records(self._filesystem, file.path) as stream:
             yield from read_records(stream, file.name)
 
-    def _array(self, name: str, values: Values | None, count: int, why: dict[int, str], good: Any) -> Any:
+    def _array(self, name: str, values: Values | None, count: int, why: dict[int, str], good: Integers) -> pa.Array:
         """Return one feature as a column with an entry for each of `good`; adds to `why` where it does not fit."""
         kind = self._kinds.get(name, "number")
         if values is None:
@@ -83,7 +84,7 @@ class ExampleReader(Reader):
         return flat if (counts == 1).all() else flat.take(pa.array(begin, mask=counts == 0))
 
 
-def _parsed(records: Records, wanted: Sequence[str] | None) -> tuple[Any, dict[str, Values], dict[int, str]]:
+def _parsed(records: Records, wanted: Sequence[str] | None) -> tuple[Integers, dict[str, Values], dict[int, str]]:
     """Return which records are Examples, their features, and why the others are not."""
     good, why = np.arange(len(records)), dict[int, str]()
     while True:
@@ -94,7 +95,7 @@ def _parsed(records: Records, wanted: Sequence[str] | None) -> tuple[Any, dict[s
             good = np.delete(good, error.which)
 
 
-def _texts(name: str, values: Values, why: dict[int, str], good: Any) -> Any:
+def _texts(name: str, values: Values, why: dict[int, str], good: Integers) -> pa.Array:
     try:
         return pa.array(values.flat, pa.binary()).cast(pa.string())
     except pa.ArrowInvalid:
@@ -106,7 +107,7 @@ def _texts(name: str, values: Values, why: dict[int, str], good: Any) -> Any:
         return pa.array(texts)
 
 
-def _type(values: Values) -> Any:
+def _type(values: Values) -> pa.DataType:
     if values.kind == "bytes":
         type_ = pa.string() if _are_texts(values.flat) else pa.binary()
         return pa.list_(type_) if (values.counts > 1).any() else type_  # most rows may have one label of several

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from trainyard_trainer.data.tfrecord import Records
+from trainyard_trainer.tensors import Array, Bytes, Integers
 
 Kind = Literal["bytes", "float", "int64"]
 
@@ -29,7 +30,7 @@ _PADDING = b"\0" * 16
 class Malformed(Exception):
     """Some records are not what they should be: `which` are their indices."""
 
-    def __init__(self, which: Any, why: str) -> None:
+    def __init__(self, which: Integers, why: str) -> None:
         super().__init__(why)
         self.which = which
 
@@ -42,8 +43,8 @@ class Values:
     """
 
     kind: Kind
-    rows: Any
-    counts: Any
+    rows: Integers
+    counts: Integers
     flat: Any
 
 
@@ -54,7 +55,7 @@ def parse(records: Records, wanted: Collection[str] | None = None) -> dict[str, 
         Malformed: some of the records are no Examples, or a feature is of one type here and of another there.
     """
     wire = _Wire(records.content)
-    places: dict[str, list[tuple[Any, Any, Any]]] = {}
+    places: dict[str, list[tuple[Integers, Integers, Integers]]] = {}
     rows, at, end = wire.filled(np.arange(len(records)), records.begin, records.end)
     at, end = wire.field(rows, at, end, _FIRST)
     while len(rows):
@@ -69,7 +70,7 @@ def parse(records: Records, wanted: Collection[str] | None = None) -> dict[str, 
     return {name: each for name, each in values.items() if each is not None}
 
 
-def _in_order(pieces: list[tuple[Any, Any, Any]]) -> tuple[Any, Any, Any]:
+def _in_order(pieces: list[tuple[Integers, Integers, Integers]]) -> tuple[Integers, Integers, Integers]:
     if len(pieces) == 1:
         return pieces[0]
     rows, at, end = (np.concatenate(each) for each in zip(*pieces, strict=True))
@@ -78,7 +79,7 @@ def _in_order(pieces: list[tuple[Any, Any, Any]]) -> tuple[Any, Any, Any]:
     return rows[last], at[last], end[last]
 
 
-def _feature(wire: "_Wire", name: str, rows: Any, at: Any, end: Any) -> Values | None:
+def _feature(wire: "_Wire", name: str, rows: Integers, at: Integers, end: Integers) -> Values | None:
     rows, at, end = wire.filled(rows, at, end)
     at, end = wire.field(rows, at, end, _SECOND)
     rows, at, end = wire.filled(rows, at, end)
@@ -106,12 +107,12 @@ class _Wire:
         self.content = content
         self.bytes = np.frombuffer(content + _PADDING, np.uint8)
 
-    def filled(self, rows: Any, at: Any, end: Any) -> tuple[Any, Any, Any]:
+    def filled(self, rows: Integers, at: Integers, end: Integers) -> tuple[Integers, Integers, Integers]:
         """Return those of the places where there is something before the end."""
         there = at < end
         return (rows, at, end) if there.all() else (rows[there], at[there], end[there])
 
-    def field(self, rows: Any, at: Any, limit: Any, tag: int) -> tuple[Any, Any]:
+    def field(self, rows: Integers, at: Integers, limit: Integers, tag: int) -> tuple[Integers, Array]:
         """Return where the content of the field at each place begins and ends."""
         length = self.bytes[at + 1].astype(np.int64)
         begin = at + 2
@@ -129,7 +130,7 @@ class _Wire:
             raise Malformed(rows[wrong], "it is not a tf.train.Example")
         return begin, begin + length
 
-    def by_text(self, at: Any, end: Any) -> Iterator[tuple[str, Any]]:
+    def by_text(self, at: Integers, end: Integers) -> Iterator[tuple[str, Integers]]:
         """Yield each of the texts at these places, with the indices of the places that have it."""
         pending = np.arange(len(at))
         while len(pending):
@@ -139,13 +140,13 @@ class _Wire:
             yield text.tobytes().decode("utf-8", "replace"), pending[same]
             pending = pending[~same]
 
-    def floats(self, rows: Any, at: Any, end: Any) -> tuple[Any, Any]:
+    def floats(self, rows: Integers, at: Integers, end: Integers) -> tuple[Integers, Array]:
         """Return how many float32 there are at each place, and all of them."""
         if ((end - at) % 4).any():
             raise Malformed(rows[(end - at) % 4 != 0], "it is not a tf.train.Example")
         return (end - at) // 4, self._gathered(at, end).view("<f4")
 
-    def integers(self, rows: Any, at: Any, end: Any) -> tuple[Any, Any]:
+    def integers(self, rows: Integers, at: Integers, end: Integers) -> tuple[Integers, Array]:
         """Return how many int64 there are at each place, and all of them: seven bits a byte, the lowest first."""
         packed = self._gathered(at, end)
         last = packed < 128
@@ -160,10 +161,10 @@ class _Wire:
         parts = (packed & 127).astype(np.uint64) << (7 * place).astype(np.uint64)
         return counts, np.add.reduceat(parts, starts).view(np.int64)
 
-    def texts(self, rows: Any, at: Any, end: Any) -> tuple[Any, list[bytes]]:
+    def texts(self, rows: Integers, at: Integers, end: Integers) -> tuple[Integers, list[bytes]]:
         """Return how many byte strings there are at each place, and all of them."""
         counts, found = np.zeros(len(at), np.int64), []
-        index = np.arange(len(at))
+        index: Integers = np.arange(len(at))
         while len(index):
             begin, stop = self.field(rows[index], at, end, _FIRST)
             found.append((index, begin, stop))
@@ -174,7 +175,7 @@ class _Wire:
         pairs = zip(begin[order].tolist(), stop[order].tolist(), strict=True)
         return counts, [self.content[one:other] for one, other in pairs]
 
-    def _gathered(self, at: Any, end: Any) -> Any:
+    def _gathered(self, at: Integers, end: Integers) -> Bytes:
         length = end - at
         stops = np.cumsum(length)
         return self.bytes[np.repeat(at - stops + length, length) + np.arange(stops[-1] if len(stops) else 0)]

@@ -5,18 +5,22 @@ with an operation of TensorFlow. After Aumasson and Bernstein, "SipHash: a fast 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard_trainer.data.categories import FIRST, MISSING, empty_column
 from trainyard_trainer.errors import BadInput
+from trainyard_trainer.tensors import Integers
 
 KEY = (0x74726169, 0x6E796172)
 """Fixed, because a model is served with the key that it was trained with."""
 _START = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
+
+Words: TypeAlias = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +40,15 @@ class HashCounter:
         self._column, self._hashed = column, Hashed(count)
         self._any = False
 
-    def codes(self, texts: Any) -> Any:
+    def codes(self, texts: pa.Array) -> Integers:
         """Return the slot of each text."""
         return slots_of(texts, self._hashed)
 
-    def count(self, codes: Any) -> None:
+    def count(self, codes: Integers) -> None:
         """Take note of whether any training row has a text."""
         self._any = self._any or bool((codes != MISSING).any())
 
-    def settled(self) -> tuple[Hashed, Any]:
+    def settled(self) -> tuple[Hashed, Integers]:
         """Return the number of buckets, and the slot of each code: the code itself.
 
         Raises:
@@ -55,14 +59,14 @@ class HashCounter:
         return self._hashed, np.arange(FIRST + len(self._hashed), dtype=np.int32)
 
 
-def slots_of(texts: Any, hashed: Hashed) -> Any:
+def slots_of(texts: pa.Array, hashed: Hashed) -> Integers:
     """Return the slot of each text (int32)."""
     filled = pc.fill_null(texts, "")
     missing = pc.equal(filled, "").to_numpy(zero_copy_only=False)
     return np.where(missing, MISSING, FIRST + buckets(filled, len(hashed))).astype(np.int32)
 
 
-def buckets(texts: Any, count: int) -> Any:
+def buckets(texts: pa.Array, count: int) -> Integers:
     """Return, for each text of an Arrow array, a number from 0 to `count` - 1."""
     coded = texts.dictionary_encode()
     contents = pc.cast(coded.dictionary, pa.binary()).to_pylist()
@@ -70,7 +74,7 @@ def buckets(texts: Any, count: int) -> Any:
     return hashed.astype(np.int32)[coded.indices.to_numpy(zero_copy_only=False)]
 
 
-def _siphash(contents: list[bytes]) -> Any:
+def _siphash(contents: list[bytes]) -> Words:
     """Return the hash of each byte string: those of as many words of eight bytes are computed together."""
     hashed = np.zeros(len(contents), np.uint64)
     words = np.array([len(each) // 8 for each in contents], np.int64)
@@ -83,7 +87,7 @@ def _siphash(contents: list[bytes]) -> Any:
     return hashed
 
 
-def _hash_words(words: Any) -> Any:
+def _hash_words(words: Words) -> Words:
     state = [np.full(len(words), start ^ KEY[i % 2], np.uint64) for i, start in enumerate(_START)]
     for word in words.T:
         state[3] = state[3] ^ word
@@ -94,7 +98,7 @@ def _hash_words(words: Any) -> Any:
     return first ^ second ^ third ^ fourth
 
 
-def _rounds(state: list[Any], count: int) -> list[Any]:
+def _rounds(state: list[Words], count: int) -> list[Words]:
     a, b, c, d = state
     for _ in range(count):
         a, c = a + b, c + d
@@ -106,5 +110,5 @@ def _rounds(state: list[Any], count: int) -> list[Any]:
     return [a, b, c, d]
 
 
-def _turned(words: Any, bits: int) -> Any:
+def _turned(words: Words, bits: int) -> Words:
     return (words << np.uint64(bits)) | (words >> np.uint64(64 - bits))

@@ -1,9 +1,9 @@
 """A column of images: files of any usual format, or arrays of numbers."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from trainyard_trainer.data.modality import KERAS, Kind, ProgramTerms
 from trainyard_trainer.data.schema import Column, Schema
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput, listed
+from trainyard_trainer.tensors import Array, Arrays, Mask
 
 PIXELS = "pixels"
 """Name of the feature array: [rows, height, width, channels], uint8 for files and bytes, else float32."""
@@ -20,7 +21,7 @@ DEFAULT_SIDE, DEFAULT_CHANNELS = 64, 3
 
 ImageShape: TypeAlias = tuple[int, int, int]
 """Height, width and channels."""
-ImageReader: TypeAlias = Callable[[RawBatch], Any]
+ImageReader: TypeAlias = Callable[[RawBatch], Array]
 """Returns the pixels of raw rows."""
 ImageReaderFactory: TypeAlias = Callable[[Column, ImageShape], ImageReader]
 """Makes the reader of a column for one shape of image."""
@@ -50,7 +51,7 @@ class ImageStatistics:
         """A digest of everything the model's input depends on."""
         return hashlib.sha256(repr(self).encode()).digest()
 
-    def arrays(self, raw: RawBatch) -> dict[str, Any]:
+    def arrays(self, raw: RawBatch) -> dict[str, Array]:
         """Return the pixels of raw rows."""
         return {PIXELS: self.read(raw)}
 
@@ -74,11 +75,11 @@ class ImageAnalyzer:
         self._tally = Tally(self._shape[2])
         self.row_bytes = int(np.prod(self._shape)) * np.dtype(self._dtype).itemsize
 
-    def read(self, raw: RawBatch) -> dict[str, Any]:
+    def read(self, raw: RawBatch) -> dict[str, Array]:
         """Return the pixels of rows."""
         return {PIXELS: self._read(raw)}
 
-    def count(self, read: Mapping[str, Any], training: Any) -> None:
+    def count(self, read: Arrays, training: Mask) -> None:
         """Take in the rows that were read last."""
         if self._dtype != "uint8":
             self._tally.add(read[PIXELS][training].reshape(-1, self._shape[2]).astype(np.float64))
@@ -96,7 +97,7 @@ class ImageAnalyzer:
             read=self._read,
         )
 
-    def settle(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+    def settle(self, kept: Arrays) -> Arrays:
         """Return kept pixels as they are."""
         return kept
 

@@ -1,7 +1,7 @@
 """What each kind of program takes of the rows: the data side of its input. The side in the graph is in `encoders`."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from trainyard_api.audio import AudioReading
 from trainyard_api.images import ImageReading
@@ -14,6 +14,7 @@ from trainyard_trainer.data.sounds import SoundAnalyzer
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.data.tabular import TableAnalyzer
 from trainyard_trainer.data.texts import TextAnalyzer
+from trainyard_trainer.tensors import Array, Arrays, Mask
 
 
 class FeatureStatistics(Protocol):
@@ -27,7 +28,7 @@ class FeatureStatistics(Protocol):
     def digest(self) -> bytes:
         """A digest of everything the model's input depends on: it differs where a checkpoint would not fit."""
 
-    def arrays(self, raw: RawBatch) -> dict[str, Any]:
+    def arrays(self, raw: RawBatch) -> dict[str, Array]:
         """Return raw rows as numpy arrays with one entry a row, as an encoder takes them."""
 
 
@@ -37,14 +38,14 @@ class FeatureAnalyzer(Protocol):
     row_bytes: int
     """Memory that the arrays of a row take, about: it decides how many rows are read at a time."""
 
-    def read(self, raw: RawBatch) -> dict[str, Any]:
+    def read(self, raw: RawBatch) -> dict[str, Array]:
         """Return what to keep of rows, as numpy arrays with one entry a row.
 
         Raises:
             UnreadableRows: some hold nothing that can be decoded.
         """
 
-    def count(self, read: Mapping[str, Any], training: Any) -> None:
+    def count(self, read: Arrays, training: Mask) -> None:
         """Take in the rows that were read last, of which the mask `training` tells those to learn from."""
 
     def finish(self, training_rows: int) -> FeatureStatistics:
@@ -54,7 +55,7 @@ class FeatureAnalyzer(Protocol):
             BadInput: the features cannot be learnt from.
         """
 
-    def settle(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+    def settle(self, kept: Arrays) -> Arrays:
         """Return kept arrays as the facts' `arrays` would have given them; called after `finish`."""
 
 

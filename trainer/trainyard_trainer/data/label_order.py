@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from trainyard_trainer.tensors import Integers
 
 _SORTED = 10
 """Runs that are so many times as long as in random order are no chance: rare classes make long ones, too."""
@@ -30,7 +31,7 @@ class LabelRunCounter:
         self._done: list[LabelRuns] = []
         self._count, self._last, self._classes = 0, -1, np.zeros(0, np.int64)
 
-    def add(self, classes: Any) -> None:
+    def add(self, classes: Integers) -> None:
         """Take in the classes of the next rows of the piece, as small integers."""
         if len(classes):
             self._count += int(np.count_nonzero(np.diff(classes))) + bool(self._last != classes[0])

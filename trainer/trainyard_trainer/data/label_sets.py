@@ -1,7 +1,6 @@
 """Labels of which a row may have any number: none, one or several."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +8,7 @@ import pyarrow.compute as pc
 
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput
+from trainyard_trainer.tensors import Array, Integers, Mask
 
 MAX_LABELS = 1024
 
@@ -20,7 +20,7 @@ class LabelSets:
     names: tuple[str, ...]
     counts: tuple[int, ...]
 
-    def encode(self, column: Any) -> Any:
+    def encode(self, column: pa.Array) -> Array:
         """Return, for each row and label, 1 where the row has it (uint8 [rows, labels])."""
         rows, names = _entries(column)
         place = pc.index_in(names, value_set=pa.array(self.names, pa.string()))
@@ -44,7 +44,7 @@ class LabelSetCounter:
         self._trained = np.zeros(MAX_LABELS, np.int64)
         self._last = np.zeros((0, MAX_LABELS), np.uint8)
 
-    def codes(self, rows: RawBatch) -> Any:
+    def codes(self, rows: RawBatch) -> Integers:
         """Return the stratum of each row; 0 where it has no label."""
         which, names = _entries(rows.label)
         coded = names.dictionary_encode()
@@ -59,15 +59,15 @@ class LabelSetCounter:
         self._seen += self._last.sum(axis=0, dtype=np.int64)
         return strata
 
-    def count(self, rows: RawBatch, codes: Any, training: Any) -> None:
+    def count(self, rows: RawBatch, codes: Array, training: Mask) -> None:
         """Count the labels of those of the rows that are for training."""
         self._trained += self._last[training].sum(axis=0, dtype=np.int64)
 
-    def kept(self, rows: RawBatch, codes: Any) -> Any:
+    def kept(self, rows: RawBatch, codes: Array) -> Array:
         """Return what to keep of the labels of rows until all labels are known: a bit each, as they appeared."""
         return np.packbits(self._last, axis=1)
 
-    def encoded(self, kept: Any) -> Any:
+    def encoded(self, kept: Array) -> Array:
         """Return kept labels, 1 where a row has one."""
         order = [self._codes[name] for name in sorted(self._codes)]
         return np.unpackbits(kept, axis=1)[:, order]
@@ -101,7 +101,7 @@ class LabelSetCounter:
         return code
 
 
-def _entries(column: Any) -> tuple[Any, Any]:
+def _entries(column: pa.Array) -> tuple[Integers, pa.Array]:
     """Return all labels of all rows, and which row each is of."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     names = pc.utf8_trim_whitespace(pc.fill_null(column.flatten(), ""))

@@ -15,6 +15,7 @@ from trainyard_trainer.data.label_sets import LabelSetCounter, LabelSets
 from trainyard_trainer.data.numerals import is_number, looks_like_number
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput, listed
+from trainyard_trainer.tensors import Array, Doubles, Integers, Mask
 
 MAX_CLASSES = 10_000
 
@@ -24,10 +25,10 @@ class ClassLabels:
     """Classes, sorted: by number where they are numbers, else by text. `counts` are those of the training rows."""
 
     names: tuple[str, ...]
-    values: tuple[Any, ...]
+    values: tuple[object, ...]
     counts: tuple[int, ...]
 
-    def encode(self, column: Any) -> Any:
+    def encode(self, column: pa.Array) -> Array:
         """Return the index of each row's class (int32)."""
         return pc.index_in(column, value_set=pa.array(self.values, column.type)).to_numpy(zero_copy_only=False)
 
@@ -39,7 +40,7 @@ class NumberLabels:
     mean: float
     deviation: float
 
-    def encode(self, column: Any) -> Any:
+    def encode(self, column: pa.Array) -> Array:
         """Return the numbers (float32)."""
         return column.to_numpy(zero_copy_only=False).astype(np.float32)
 
@@ -52,7 +53,7 @@ class ClassCounter:
         self._codes: dict[Any, int] = {}
         self._counts = np.zeros(0, np.int64)
 
-    def codes(self, rows: RawBatch) -> Any:
+    def codes(self, rows: RawBatch) -> Integers:
         """Return a small integer for each row: its class, in order of first appearance."""
         _refuse_missing(rows, self._label)
         coded = rows.label.dictionary_encode()
@@ -65,17 +66,17 @@ class ClassCounter:
             )
         return known[coded.indices.to_numpy(zero_copy_only=False)]
 
-    def count(self, rows: RawBatch, codes: Any, training: Any) -> None:
+    def count(self, rows: RawBatch, codes: Array, training: Mask) -> None:
         """Count those of the rows that are for training."""
         counts = np.bincount(codes[training], minlength=len(self._codes))
         counts[: len(self._counts)] += self._counts
         self._counts = counts
 
-    def kept(self, rows: RawBatch, codes: Any) -> Any:
+    def kept(self, rows: RawBatch, codes: Array) -> Array:
         """Return what to keep of the labels of rows until all classes are known."""
         return codes.astype(np.int32)
 
-    def encoded(self, kept: Any) -> Any:
+    def encoded(self, kept: Array) -> Array:
         """Return kept labels as the indices of their classes."""
         place = {value: index for index, value in enumerate(in_order(self._codes))}
         return np.array([place[value] for value in self._codes], np.int32)[kept]
@@ -116,7 +117,7 @@ class NumberTally:
         self._label = label
         self._tally = Tally(1)
 
-    def codes(self, rows: RawBatch) -> Any:
+    def codes(self, rows: RawBatch) -> Integers:
         """Return one class for all rows, after checking that each is a number."""
         if pa.types.is_string(rows.label.type):
             first = _first(rows.label)
@@ -130,15 +131,15 @@ class NumberTally:
         _refuse_missing(rows, self._label)
         return np.zeros(len(rows), np.int64)
 
-    def count(self, rows: RawBatch, codes: Any, training: Any) -> None:
+    def count(self, rows: RawBatch, codes: Array, training: Mask) -> None:
         """Count those of the rows that are for training."""
         self._tally.add(rows.label.to_numpy(zero_copy_only=False)[training].reshape(-1, 1))
 
-    def kept(self, rows: RawBatch, codes: Any) -> Any:
+    def kept(self, rows: RawBatch, codes: Array) -> Array:
         """Return the numbers of rows, as they are trained on."""
         return rows.label.to_numpy(zero_copy_only=False).astype(np.float32)
 
-    def encoded(self, kept: Any) -> Any:
+    def encoded(self, kept: Array) -> Array:
         """Return kept labels as they are."""
         return kept
 
@@ -166,7 +167,7 @@ class Tally:
         self.mean = np.zeros(columns)
         self._squares = np.zeros(columns)
 
-    def add(self, values: Any) -> None:
+    def add(self, values: Array) -> None:
         """Add rows of finite and other values."""
         there = np.isfinite(values)
         count = there.sum(axis=0)
@@ -179,12 +180,12 @@ class Tally:
         self.count += count
 
     @property
-    def deviation(self) -> Any:
+    def deviation(self) -> Doubles:
         """Standard deviation of each column, of the rows as they are (not of a larger population)."""
         return np.sqrt(self._squares / np.maximum(self.count, 1))
 
 
-def class_name(value: Any) -> str:
+def class_name(value: object) -> str:
     """Return a class as clients see it: texts as they are, whole numbers without a fraction."""
     return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
@@ -206,8 +207,8 @@ def _refuse_missing(rows: RawBatch, label: str) -> None:
         )
 
 
-def _first(column: Any) -> Any:
-    return next((value for value in column.to_pylist() if value), "")
+def _first(column: pa.Array) -> str:
+    return str(next((value for value in column.to_pylist() if value), ""))
 
 
 Labels = ClassLabels | LabelSets | NumberLabels

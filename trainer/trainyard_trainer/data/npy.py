@@ -5,13 +5,15 @@ from typing import IO, Any
 
 import numpy as np
 
+from trainyard_trainer.tensors import Array
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """What an array's file says of it before its numbers."""
 
     shape: tuple[int, ...]
-    dtype: Any
+    dtype: np.dtype[Any]
     by_column: bool
 
     @property
@@ -40,12 +42,12 @@ class ArrayReader:
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self.header = read_header(stream)
-        self._whole: Any = None
+        self._whole: Array | None = None
         if self.header.by_column:  # its rows lie scattered over the file
             count = int(np.prod(self.header.shape))
             self._whole = np.frombuffer(self._bytes(count), self.header.dtype).reshape(self.header.shape, order="F")
 
-    def take(self, count: int) -> Any:
+    def take(self, count: int) -> Array:
         """Return the next `count` rows."""
         shape = (count, *self.header.row_shape)
         if self._whole is not None:

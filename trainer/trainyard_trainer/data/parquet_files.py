@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pa_dataset
+import pyarrow.fs as pa_fs
 
 from trainyard_trainer.data.file_signatures import SNIFFED_BYTES, foreign_format
 from trainyard_trainer.data.readers import Reader, Shard, StoredBatch, check_columns
@@ -19,11 +19,11 @@ _MAGIC = b"PAR1"
 class ParquetReader(Reader):
     """Parquet brings its types along, and has no bad rows of its own: a damaged file cannot be read at all."""
 
-    def __init__(self, filesystem: Any) -> None:
+    def __init__(self, filesystem: pa_fs.FileSystem) -> None:
         self._filesystem = filesystem
         self.index: frozenset[str] = frozenset()
 
-    def inspect(self, file: SourceFile) -> Any:
+    def inspect(self, file: SourceFile) -> pa.Schema:
         """Return the Arrow schema of a file."""
         try:
             schema = self._fragment(file).physical_schema
@@ -56,7 +56,7 @@ class ParquetReader(Reader):
             yield StoredBatch(batch, np.arange(first_row, first_row + batch.num_rows))
             first_row += batch.num_rows
 
-    def _fragment(self, file: SourceFile) -> Any:
+    def _fragment(self, file: SourceFile) -> pa_dataset.ParquetFileFragment:
         # Spark writes a checksum for every page, which Arrow looks at only if it is asked to.
         checked = pa_dataset.ParquetFragmentScanOptions(page_checksum_verification=True)
         format_ = pa_dataset.ParquetFileFormat(default_fragment_scan_options=checked)

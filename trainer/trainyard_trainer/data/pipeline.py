@@ -17,6 +17,7 @@ from trainyard_trainer.data.label_order import outlast_blocks
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.readers import Shard
 from trainyard_trainer.data.table import BATCH_ROWS
+from trainyard_trainer.tensors import Integers, Tensors
 from trainyard_trainer.workers.sharding import ALL, Share
 
 T = TypeVar("T")
@@ -31,8 +32,8 @@ _CYCLE_BLOCKS = 4
 class Block:
     """Rows in memory, the order in which to train on this worker's, and how many of that order are done already."""
 
-    rows: Any
-    order: Any
+    rows: Tensors
+    order: Integers
     start: int
 
 
@@ -43,7 +44,7 @@ class TrainingRows(Protocol):
         """Yield the blocks of an epoch without the first `done` rows, a multiple of this worker's part of a batch."""
 
 
-def permutation(rows: int, *, seed: int, epoch: int, block: int = 0) -> Any:
+def permutation(rows: int, *, seed: int, epoch: int, block: int = 0) -> Integers:
     """Return the order of the rows of a block (int32)."""
     key = np.random.SeedSequence([seed, epoch, block])
     return np.random.Generator(np.random.Philox(key)).permutation(rows).astype(np.int32)
@@ -57,7 +58,7 @@ class MemoryRows:
         rows: EncodedBatch,
         *,
         seed: int,
-        prepare: Callable[[EncodedBatch], Any],
+        prepare: Callable[[EncodedBatch], Tensors],
         batch_size: int = 1,
         share: Share = ALL,
     ) -> None:
@@ -88,7 +89,7 @@ class StreamedRows:
         seed: int,
         batch_size: int,
         block_bytes: int,
-        prepare: Callable[[EncodedBatch], Any],
+        prepare: Callable[[EncodedBatch], Tensors],
         share: Share = ALL,
         tell: Callable[[int, float], None] = lambda depth, speed: None,
         depths: Sequence[int] = (1, 2, _CYCLE_LENGTH),
@@ -141,7 +142,7 @@ class StreamedRows:
         )
         return interleave(pieces, cycle_length=self._cycle_length, parallel_calls=lambda: self._tuner.current)
 
-    def _own(self, order: Any) -> list[tuple[int, int, int]]:
+    def _own(self, order: Integers) -> list[tuple[int, int, int]]:
         """Return this worker's pieces of the table, by their places in an order, with the training rows of each."""
         sizes = [int((~self._profile.mask(number)).sum()) for number in order]
         return self._share.ranges(sizes, self._batch_size)

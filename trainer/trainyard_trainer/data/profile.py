@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from trainyard_trainer.data.split import Splitter
 from trainyard_trainer.data.table import BATCH_ROWS, RawBatch
 from trainyard_trainer.data.tabular import TableAnalyzer
 from trainyard_trainer.errors import BadInput
+from trainyard_trainer.tensors import Array, Bytes, Mask
 
 _BATCH_BYTES = 16 << 20
 """What rows may take in memory, about, while they are looked at."""
@@ -55,7 +55,7 @@ class Profile:
     validation_rows: int
     shard_rows: tuple[int, ...]
     runs: tuple[LabelRuns, ...]
-    masks: tuple[Any, ...]
+    masks: tuple[Bytes, ...]
     kept: KeptRows
     content: str
 
@@ -85,7 +85,7 @@ class Profile:
         """Return raw rows as the arrays the training side takes."""
         return EncodedBatch(self.features.arrays(raw), self.labels.encode(raw.label))
 
-    def mask(self, shard: int) -> Any:
+    def mask(self, shard: int) -> Mask:
         """Return, for each row of a shard, whether it is for validation."""
         return np.unpackbits(self.masks[shard], count=self.shard_rows[shard]).astype(bool)
 
@@ -168,7 +168,7 @@ class _Pass:
             content=self._content.hexdigest(),
         )
 
-    def _add(self, raw: RawBatch) -> Any:
+    def _add(self, raw: RawBatch) -> Mask:
         """Take in a batch; returns which of its rows that can be used are for validation."""
         raw, read = self._read(raw)
         strata = self._labels.codes(raw)
@@ -183,7 +183,7 @@ class _Pass:
             cache.add(whole, held_back == which)
         return held_back
 
-    def _read(self, raw: RawBatch) -> tuple[RawBatch, dict[str, Any]]:
+    def _read(self, raw: RawBatch) -> tuple[RawBatch, dict[str, Array]]:
         """Return the rows that can be decoded, and what is in them; the table leaves out the others from now on."""
         try:
             return raw, self._features.read(raw)
@@ -200,7 +200,7 @@ class _Cache:
         self._room = limit
         self._parts: list[EncodedBatch] = []
 
-    def add(self, rows: EncodedBatch, which: Any) -> None:
+    def add(self, rows: EncodedBatch, which: Mask) -> None:
         if self._room > 0 and which.any():
             self._parts.append(rows.take(which))
             self._room -= self._parts[-1].nbytes

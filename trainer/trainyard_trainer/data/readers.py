@@ -13,6 +13,7 @@ from trainyard_trainer.data.numerals import PLAIN, Notation
 from trainyard_trainer.data.source import SourceFile
 from trainyard_trainer.errors import BadInput, one_line
 from trainyard_trainer.stores.faults import fault
+from trainyard_trainer.tensors import Integers
 
 CORRUPT = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeDecodeError)
 """What Arrow raises about files, beside OSError."""
@@ -27,7 +28,7 @@ class Shard:
     """The piece in which a table is read and shuffled: a Parquet row group, or a file of another format.
 
     `open_bytes` is about what it takes in memory while it is read: a row group is decoded as a whole. `first_row` is
-    the number of its first row in the file.
+    the number of its first row in the file. `fragment` is what its reader knows it by.
     """
 
     file: SourceFile
@@ -40,8 +41,8 @@ class Shard:
 class StoredBatch:
     """Some rows as they are stored, and the number of each in its file, from 0."""
 
-    columns: Any
-    rows: Any
+    columns: pa.RecordBatch
+    rows: Integers
 
 
 class Reader(ABC):
@@ -59,7 +60,7 @@ class Reader(ABC):
     """Whether `settle` gives all files the same types."""
 
     @abstractmethod
-    def inspect(self, file: SourceFile) -> Any:
+    def inspect(self, file: SourceFile) -> pa.Schema:
         """Return the Arrow schema of a file."""
 
     def settle(self, kinds: Mapping[str, str], identities: Sequence[str] = ()) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -125,7 +125,7 @@ def _numbers_of(column: Column) -> list[str]:
     return [f"{column.name}[{i}]" for i in range(column.shape[0])] if column.shape else [column.name]
 
 
-def kind_of(type_: Any) -> str:
+def kind_of(type_: pa.DataType) -> str:
     """Return what a column of an Arrow type holds, or the type's own name where training has no use for it."""
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type

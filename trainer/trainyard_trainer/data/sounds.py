@@ -2,9 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +13,7 @@ from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.data.wav import as_plain, read_header
 from trainyard_trainer.errors import BadInput, listed, one_line
+from trainyard_trainer.tensors import Array, Arrays, Mask
 
 SOUNDS = "sounds"
 """Name of the feature array: the bytes of WAV files."""
@@ -57,7 +56,7 @@ class SoundStatistics:
         """All settings: the model's input depends on nothing else."""
         return repr(self).encode()
 
-    def arrays(self, raw: RawBatch) -> dict[str, Any]:
+    def arrays(self, raw: RawBatch) -> dict[str, Array]:
         """Return the files of raw rows."""
         return {SOUNDS: _files(raw, self.column)}
 
@@ -83,7 +82,7 @@ class SoundAnalyzer:
         self._lengths = np.zeros(_HUNDREDTHS + 1, np.int64)
         self.row_bytes = _ROW_BYTES
 
-    def read(self, raw: RawBatch) -> dict[str, Any]:
+    def read(self, raw: RawBatch) -> dict[str, Array]:
         """Return the files of rows as they are, once each has been decoded."""
         files = _files(raw, self._column)
         bad: dict[int, str] = {}
@@ -97,7 +96,7 @@ class SoundAnalyzer:
             raise UnreadableRows(bad, first=raw.where(min(bad)))
         return {SOUNDS: files}
 
-    def count(self, read: Mapping[str, Any], training: Any) -> None:
+    def count(self, read: Arrays, training: Mask) -> None:
         """Take in the rows that were read last."""
         for (rate, samples), wanted in zip(self._heard, training, strict=True):
             if wanted:
@@ -130,7 +129,7 @@ class SoundAnalyzer:
             highest=highest,
         )
 
-    def settle(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+    def settle(self, kept: Arrays) -> Arrays:
         """Return kept files as they are."""
         return kept
 
@@ -141,7 +140,7 @@ class SoundAnalyzer:
         return self._audio.seconds or min(float(np.argmax(reached)) / 100, MAX_SECONDS)
 
 
-def _files(raw: RawBatch, column: str) -> Any:
+def _files(raw: RawBatch, column: str) -> Array:
     return np.array([each or b"" for each in raw.media[column].to_pylist()], object)
 
 

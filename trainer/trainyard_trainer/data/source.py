@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import unquote
 
 import pyarrow.fs as pa_fs
@@ -46,7 +46,7 @@ class Source:
     """The files of a data set, sorted by name, and how to reach and read them."""
 
     location: str
-    filesystem: Any
+    filesystem: pa_fs.FileSystem
     format: Format
     files: tuple[SourceFile, ...]
 
@@ -95,7 +95,7 @@ def find(
 
 
 def _find(
-    filesystem: Any, root: str, location: str, declared: Format | Literal["auto"], *, require_success: bool
+    filesystem: pa_fs.FileSystem, root: str, location: str, declared: Format | Literal["auto"], *, require_success: bool
 ) -> Source:
     info = _info(filesystem, root, location)
     if info.type == pa_fs.FileType.File:
@@ -140,7 +140,7 @@ def validation_files(training: Source, uri: str, *, beside: str, access: Access 
     )
 
 
-def _info(filesystem: Any, root: str, location: str) -> Any:
+def _info(filesystem: pa_fs.FileSystem, root: str, location: str) -> pa_fs.FileInfo:
     info = filesystem.get_file_info(root)
     if info.type != pa_fs.FileType.NotFound:
         return info
@@ -152,7 +152,7 @@ def _info(filesystem: Any, root: str, location: str) -> Any:
     raise BadInput(f"the data {location} does not exist{near or f': check the path, or {where}'}")
 
 
-def _beside(filesystem: Any, path: PurePosixPath) -> list[str]:
+def _beside(filesystem: pa_fs.FileSystem, path: PurePosixPath) -> list[str]:
     """Return the names in the folder of a path; a bucket that does not exist is an error of its own."""
     folder = path.parent if path.parent.name or path.root else path
     # Where GCS finds no folder it says so in words alone; S3 tells by the error that there is no such bucket.
@@ -163,7 +163,7 @@ def _beside(filesystem: Any, path: PurePosixPath) -> list[str]:
         return []
 
 
-def _check_complete(filesystem: Any, root: str, location: str, *, require_success: bool) -> None:
+def _check_complete(filesystem: pa_fs.FileSystem, root: str, location: str, *, require_success: bool) -> None:
     success, temporary = (
         each.type != pa_fs.FileType.NotFound
         for each in filesystem.get_file_info([f"{root}/_SUCCESS", f"{root}/_temporary"])
@@ -180,7 +180,7 @@ def _check_complete(filesystem: Any, root: str, location: str, *, require_succes
         )
 
 
-def _walk(filesystem: Any, root: str) -> list[SourceFile]:
+def _walk(filesystem: pa_fs.FileSystem, root: str) -> list[SourceFile]:
     infos = filesystem.get_file_info(pa_fs.FileSelector(root, recursive=True))
     found = []
     for info in infos:
@@ -190,7 +190,7 @@ def _walk(filesystem: Any, root: str) -> list[SourceFile]:
     return sorted(found, key=lambda each: each.name)
 
 
-def _source_file(info: Any, name: PurePosixPath, filesystem: Any) -> SourceFile:
+def _source_file(info: pa_fs.FileInfo, name: PurePosixPath, filesystem: pa_fs.FileSystem) -> SourceFile:
     written = None if isinstance(filesystem, pa_fs.LocalFileSystem) else info.mtime_ns
     return SourceFile(info.path, str(name), info.size or 0, _partition(name), written)
 
@@ -201,7 +201,7 @@ def _partition(name: PurePosixPath) -> tuple[tuple[str, str | None], ...]:
 
 
 def _of_one_format(
-    filesystem: Any, files: list[SourceFile], declared: Format | Literal["auto"], location: str
+    filesystem: pa_fs.FileSystem, files: list[SourceFile], declared: Format | Literal["auto"], location: str
 ) -> tuple[Format, list[SourceFile]]:
     named = [(each, _format_by_name(each.name)) for each in files]
     known = {kind for _, kind in named if kind}
@@ -215,7 +215,7 @@ def _of_one_format(
     return _format_by_content(filesystem, files[0]), files
 
 
-def _format_by_content(filesystem: Any, file: SourceFile) -> Format:
+def _format_by_content(filesystem: pa_fs.FileSystem, file: SourceFile) -> Format:
     try:
         with open_records(filesystem, file.path) as stream:
             start = bytes(stream.read(SNIFFED_BYTES))

@@ -1,9 +1,10 @@
 """Which rows are held back for validation: the same for the same seed and data, with classes in equal shares."""
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
+
+from trainyard_trainer.tensors import Array, Integers
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -23,7 +24,7 @@ class Splitter:
         self._key = _mix(np.array([seed], np.uint64) * _ODD)
         self._seen = np.zeros(0, np.int64)
 
-    def validation(self, strata: Any) -> Any:
+    def validation(self, strata: Integers) -> Array:
         """Return, for the next rows, whether each is for validation; `strata` holds their classes as small integers."""
         if not self._share or not len(strata):
             return np.zeros(len(strata), bool)
@@ -36,10 +37,10 @@ class Splitter:
         picked = first + opening + (draw >> np.uint64(1)).astype(np.int64) % (length - opening)
         return occurrence == picked
 
-    def _start(self, window: Any) -> Any:
+    def _start(self, window: Integers) -> Array:
         return -(-window * self._whole // self._share)
 
-    def _count(self, strata: Any) -> Any:
+    def _count(self, strata: Integers) -> Array:
         classes = int(strata.max()) + 1
         if classes > len(self._seen):
             self._seen = np.concatenate([self._seen, np.zeros(classes - len(self._seen), np.int64)])
@@ -53,7 +54,7 @@ class Splitter:
         return occurrence
 
 
-def _mix(x: Any) -> Any:
+def _mix(x: Array) -> Array:
     """Scramble 64-bit integers (the finalizer of SplitMix64)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -32,6 +32,7 @@ from trainyard_trainer.data.schema import (
 )
 from trainyard_trainer.data.source import Source, SourceFile
 from trainyard_trainer.errors import BadInput, one_line
+from trainyard_trainer.tensors import Floats, Integers, Mask
 
 BATCH_ROWS = 16_384
 _INSPECTED_FILES = 200
@@ -50,14 +51,14 @@ class RawBatch:
 
     file: str
     first_row: int
-    numbers: Any
-    texts: tuple[Any, ...]
-    label: Any
+    numbers: Floats
+    texts: tuple[pa.Array, ...]
+    label: pa.Array
     media: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str, ...] = ()
-    rows: Any = None
-    held_back: Any = None
-    slices: Mapping[str, Any] = field(default_factory=dict)
+    rows: Integers | None = None
+    held_back: Mask | None = None
+    slices: Mapping[str, pa.Array] = field(default_factory=dict)
     words: Mapping[str, Any] = field(default_factory=dict)
     dates: Mapping[str, Any] = field(default_factory=dict)
 
@@ -68,12 +69,16 @@ class RawBatch:
         """Return where a row comes from, for a message."""
         if self.files:
             return self.files[row]
-        return f"row {(self.first_row + row if self.rows is None else self.rows[row]) + 1} of {self.file}"
+        return f"row {self._number(row) + 1} of {self.file}"
+
+    def _number(self, row: int) -> int:
+        """Return the number of a row in its file, from 0."""
+        return self.first_row + row if self.rows is None else int(self.rows[row])
 
     def bad(self, why: Mapping[int, str]) -> list[BadRow]:
         """Return some rows as bad ones, by what is wrong with them."""
         return [
-            BadRow(self.files[row], None, each) if self.files else BadRow(self.file, int(self.rows[row]), each)
+            BadRow(self.files[row], None, each) if self.files else BadRow(self.file, self._number(row), each)
             for row, each in sorted(why.items())
         ]
 

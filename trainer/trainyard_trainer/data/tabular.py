@@ -3,9 +3,9 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from trainyard_trainer.data import categories
 from trainyard_trainer.data.categories import CategoryCounter, empty_column
@@ -15,6 +15,7 @@ from trainyard_trainer.data.modality import KERAS, ProgramTerms
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput, did_you_mean, listed
+from trainyard_trainer.tensors import Array, Arrays, Doubles, Integers, Mask
 
 NUMBERS, CATEGORIES = "numbers", "categories"
 """Names of the feature arrays: float32 with NaN where missing, and int32 slots."""
@@ -28,9 +29,9 @@ class TableStatistics:
     """
 
     schema: Schema
-    mean: Any
-    deviation: Any
-    missing: Any
+    mean: Doubles
+    deviation: Doubles
+    missing: Mask
     vocabularies: tuple[tuple[str, ...] | Hashed, ...]
 
     @property
@@ -44,13 +45,13 @@ class TableStatistics:
         arrays = [np.ascontiguousarray(each).tobytes() for each in (self.mean, self.deviation, self.missing)]
         return hashlib.sha256(b"\0".join([repr(self.vocabularies).encode(), *arrays])).digest()
 
-    def arrays(self, raw: RawBatch) -> dict[str, Any]:
+    def arrays(self, raw: RawBatch) -> dict[str, Array]:
         """Return raw rows as numbers and slots."""
         slots = list(map(_slots, raw.texts, self.vocabularies))
         return {NUMBERS: raw.numbers, CATEGORIES: _columns(slots, raw)}
 
 
-def _slots(texts: Any, vocabulary: tuple[str, ...] | Hashed) -> Any:
+def _slots(texts: pa.Array, vocabulary: tuple[str, ...] | Hashed) -> Integers:
     return slots_of(texts, vocabulary) if isinstance(vocabulary, Hashed) else categories.encode(texts, vocabulary)
 
 
@@ -86,15 +87,15 @@ class TableAnalyzer:
             for column in schema.features
             if column.kind == "text"
         ]
-        self._slots: list[Any] = []
+        self._slots: list[Integers] = []
         self.row_bytes = 4 * (len(schema.numbers) + len(schema.texts))
 
-    def read(self, raw: RawBatch) -> dict[str, Any]:
+    def read(self, raw: RawBatch) -> dict[str, Array]:
         """Return the numbers of rows, and codes for their texts."""
         codes = [counter.codes(texts) for counter, texts in zip(self._texts, raw.texts, strict=True)]
         return {NUMBERS: raw.numbers, CATEGORIES: _columns(codes, raw)}
 
-    def count(self, read: Mapping[str, Any], training: Any) -> None:
+    def count(self, read: Arrays, training: Mask) -> None:
         """Take in the rows that were read last."""
         self._tally.add(read[NUMBERS][training].astype(np.float64))
         for column, counter in enumerate(self._texts):
@@ -119,12 +120,12 @@ class TableAnalyzer:
             vocabularies=tuple(known for known, _ in settled),
         )
 
-    def settle(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+    def settle(self, kept: Arrays) -> Arrays:
         """Turn the codes of kept rows into slots, in place."""
         for column, slots in enumerate(self._slots):
             kept[CATEGORIES][:, column] = slots[kept[CATEGORIES][:, column]]
         return kept
 
 
-def _columns(columns: list[Any], raw: RawBatch) -> Any:
+def _columns(columns: list[Integers], raw: RawBatch) -> Integers:
     return np.stack(columns, axis=1) if columns else np.zeros((len(raw.numbers), 0), np.int32)

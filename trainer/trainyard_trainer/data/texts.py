@@ -1,9 +1,7 @@
 """A column of texts as a feature: its words, and how many of them count."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +13,7 @@ from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.data.tokenizer import VocabularyBuilder
 from trainyard_trainer.errors import BadInput, listed
+from trainyard_trainer.tensors import Array, Arrays, Mask
 
 TEXTS = "texts"
 """Name of the feature array: the bytes of texts, in UTF-8 but for faults."""
@@ -36,7 +35,7 @@ class TextStatistics:
         """A digest of everything the model's input depends on."""
         return hashlib.sha256(repr((self.vocabulary, self.length)).encode()).digest()
 
-    def arrays(self, raw: RawBatch) -> dict[str, Any]:
+    def arrays(self, raw: RawBatch) -> dict[str, Array]:
         """Return the texts of raw rows; a missing one is empty."""
         return {TEXTS: _texts(raw)}
 
@@ -61,11 +60,11 @@ class TextAnalyzer:
         self._bytes = 0
         self.row_bytes = _ROW_BYTES
 
-    def read(self, raw: RawBatch) -> dict[str, Any]:
+    def read(self, raw: RawBatch) -> dict[str, Array]:
         """Return the texts of rows as they are."""
         return {TEXTS: _texts(raw)}
 
-    def count(self, read: Mapping[str, Any], training: Any) -> None:
+    def count(self, read: Arrays, training: Mask) -> None:
         """Take in the rows that were read last."""
         texts = read[TEXTS][training]
         self._words.add(each.decode("utf-8", "replace") for each in texts)
@@ -81,12 +80,12 @@ class TextAnalyzer:
         row_bytes = max(4 * length, self._bytes // max(training_rows, 1))
         return TextStatistics(self._column, self._text, vocabulary, length, row_bytes)
 
-    def settle(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+    def settle(self, kept: Arrays) -> Arrays:
         """Return kept texts as they are."""
         return kept
 
 
-def _texts(raw: RawBatch) -> Any:
+def _texts(raw: RawBatch) -> Array:
     (column,) = raw.texts
     texts = np.empty(len(raw), object)
     # As bytes, because nobody has checked yet that texts from Parquet are UTF-8.

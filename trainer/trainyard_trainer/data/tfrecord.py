@@ -7,12 +7,14 @@ A record is its length (8 bytes), the masked CRC-32C of the length (4), the byte
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import BinaryIO, cast
 
 import google_crc32c
 import numpy as np
+import pyarrow.fs as pa_fs
 
 from trainyard_trainer.errors import BadInput
+from trainyard_trainer.tensors import Integers
 
 READ_BYTES = 4 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -25,15 +27,15 @@ class Records:
     """Some whole records: bytes, where in them each begins and ends, and the number of the first one, from 0."""
 
     content: bytes
-    begin: Any
-    end: Any
+    begin: Integers
+    end: Integers
     first: int
 
     def __len__(self) -> int:
         return len(self.begin)
 
 
-def read_records(stream: Any, name: str, *, read_bytes: int = READ_BYTES) -> Iterator[Records]:
+def read_records(stream: BinaryIO, name: str, *, read_bytes: int = READ_BYTES) -> Iterator[Records]:
     """Yield the records of a file, as many at a time as there are in what one read returns.
 
     Raises:
@@ -51,11 +53,11 @@ def read_records(stream: Any, name: str, *, read_bytes: int = READ_BYTES) -> Ite
         raise BadInput(f"record {number + 1} of {name} is cut short: write the file again, or leave it out")
 
 
-def open_records(filesystem: Any, path: str) -> Any:
+def open_records(filesystem: pa_fs.FileSystem, path: str) -> BinaryIO:
     """Open a file of an Arrow file system, unzipped; TensorFlow does not give zipped files a name that would tell."""
     with filesystem.open_input_stream(path, compression=None) as stream:
         zipped = stream.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-    return filesystem.open_input_stream(path, compression="gzip" if zipped else None)
+    return cast(BinaryIO, filesystem.open_input_stream(path, compression="gzip" if zipped else None))
 
 
 def is_record_file(start: bytes) -> bool:

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
 from trainyard_api.text import TextReading
 from trainyard_trainer.errors import BadInput
+from trainyard_trainer.tensors import Integers
 
 PAD, UNKNOWN, FIRST = 0, 1, 2
 """Ids of what follows the last word, of a word that is not in the vocabulary, and of the vocabulary's first word."""
@@ -27,11 +27,11 @@ MAX_COUNTED = 1_000_000
 
 
 @cache
-def _character_table(*, lower: bool, strip: bool) -> Any:
+def _character_table(*, lower: bool, strip: bool) -> Integers:
     return np.array([_becomes(chr(code), lower=lower, strip=strip) for code in range(_CODES)], np.int32)
 
 
-def character_table(text: TextReading) -> Any:
+def character_table(text: TextReading) -> Integers:
     """Return what becomes of each character by its code, int32: another character, SPACE, or DROPPED.
 
     A table, because TensorFlow's own `strings.lower` follows the locale of the process for texts beyond ASCII, and ends
