@@ -33,6 +33,7 @@ lint: setup ## Check style, types and import rules
 	$(OPERATOR)/ruff check .
 	$(OPERATOR)/ruff format --check .
 	$(OPERATOR)/mypy
+	$(TRAINER)/mypy --config-file trainer/mypy.ini
 	PYTHONPATH=examples $(OPERATOR)/lint-imports
 
 # uv does not read pip's configuration, so it is told the index that pip uses.

@@ -19,6 +19,8 @@ from typing import Any
 from cases import CASES
 from pairs import ratio
 
+from trainyard_api.program import KerasProgram
+
 GRAPHS_BYTES = 300_000
 """What preprocessing and a second signature may take beside the weights."""
 HIDDEN = {"dense-100": [128, 64], "4 million weights": [2048, 2048]}
@@ -94,8 +96,13 @@ def _trainer(hidden: list[int], folder: Path) -> Callable[[Path], None]:
     with (folder / "log").open("w") as log:
         facts = prepare(run, tracker=ProgressTracker(), event_log=EventLog(log)).profile
     task, encoder = task_for(facts.labels, run.program), encoder_for(facts.features)
+    assert isinstance(run.program, KerasProgram)
     model = FAMILIES[run.program.family](run.program, encoder.inputs, task.outputs)
-    return lambda target: save(ServingModel(model, encoder, task), target) and None
+
+    def write(target: Path) -> None:
+        save(ServingModel(model, encoder, task), target)
+
+    return write
 
 
 if __name__ == "__main__":

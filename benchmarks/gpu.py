@@ -140,7 +140,7 @@ def measure(
         case.write(data, case.rows)
         flops = in_process(row_flops, case, data)
         settings = {
-            arm: Settings(case, data, rounds, batch_size, LONG | fit, data.with_suffix(f".{arm}"))
+            arm: Settings(case, data, rounds, batch_size, {**LONG, **fit}, data.with_suffix(f".{arm}"))
             for arm, fit in (("plain", PLAIN), ("auto", auto))
         }
         found = in_turns({arm: partial(_arm, settings=each) for arm, each in settings.items()}, None, rounds)

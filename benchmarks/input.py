@@ -34,6 +34,11 @@ class Settings:
     rounds: int
 
 
+def _as_they_are(rows: Any) -> Any:
+    """Stand in for the encoder, whose time is measured elsewhere."""
+    return rows
+
+
 def trainer(connection: Connection, settings: Settings) -> None:
     """Stream the rows as an epoch does whose data does not fit into memory."""
     from trainyard_trainer.data.pipeline import StreamedRows
@@ -43,7 +48,7 @@ def trainer(connection: Connection, settings: Settings) -> None:
 
     table = Table(find(str(settings.data), "auto"), label="label", features=None)
     facts = profile(table, task="binaryClassification", fraction=0.0, seed=1, cache_bytes=1, watch=lambda rows: None)
-    rows = StreamedRows(table, facts, seed=1, batch_size=BATCH_SIZE, block_bytes=BLOCK_BYTES, prepare=lambda each: each)
+    rows = StreamedRows(table, facts, seed=1, batch_size=BATCH_SIZE, block_bytes=BLOCK_BYTES, prepare=_as_they_are)
     turn = Turn(connection)
     for number in range(settings.rounds):
         turn.take()

@@ -138,7 +138,7 @@ def as_hadoop(folder: Path, rows: Rows) -> Path:
 
 def as_npz(folder: Path, rows: Rows) -> Path:
     """Write one NPZ file; pixels are kept as bytes."""
-    arrays = {name: np.array(column) for name, column in rows.columns.items()}
+    arrays: dict[str, Any] = {name: np.array(column) for name, column in rows.columns.items()}
     arrays = {name: each.astype(np.uint8 if each.ndim > 2 else np.float32) for name, each in arrays.items()}
     np.savez(folder / "rows.npz", **arrays, label=np.array(rows.labels))
     return folder / "rows.npz"

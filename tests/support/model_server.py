@@ -56,7 +56,7 @@ def over_rest(client: Client, name: str, rows: Mapping[str, Any]) -> dict[str, A
 
 def over_grpc(client: Client, name: str, rows: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
     """Return the answers to rows, by columns, as a client of the gRPC interface gets them; `types` of the inputs."""
-    inputs = {
+    inputs: dict[str, Any] = {
         column: np.array(values, object if types[column] == "string" else types[column])
         for column, values in rows.items()
     }

@@ -7,9 +7,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import boto3
@@ -216,7 +216,7 @@ def hdfs_server(hdfs: Hdfs) -> Iterator[Hdfs]:
             self.document({"FileStatuses": {"FileStatus": every}})
 
         def open(self, path: Path, query: Mapping[str, str]) -> None:
-            if self.server.server_port != urlsplit(hdfs.datanode).port:
+            if cast(HTTPServer, self.server).server_port != urlsplit(hdfs.datanode).port:
                 self.send_response(307)
                 self.send_header("Location", f"{hdfs.datanode}{self.path}")
                 self.send_header("Content-Length", "0")

@@ -38,7 +38,7 @@ def wait_for(process: "subprocess.Popen[str]", event: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(line)
         if found["event"] == event:
             return found
-    raise AssertionError(f"{process.args} ended without {event!r}")
+    raise AssertionError(f"{process.args!r} ended without {event!r}")
 
 
 def write_rows(path: Path) -> Path:

@@ -79,6 +79,8 @@ class Tensor(Protocol):
     def numpy(self) -> Any:
         """Return an eager tensor's array, or number."""
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array: ...
+
     def __getitem__(self, key: Any, /) -> "Tensor": ...
 
     def __add__(self, other: Any, /) -> "Tensor": ...
@@ -144,6 +146,10 @@ class TensorSpec(Protocol):
 
 class Variable(Protocol):
     """A variable of Keras."""
+
+    @property
+    def path(self) -> str:
+        """Its name, with those of the layers that it is in."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -212,6 +218,12 @@ class Model(Protocol):
 
     def _flatten_layers(self, include_self: bool = True) -> Sequence[Layer]:
         """Return all layers, those inside of layers too: Keras has no public way to them."""
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of the weights."""
+
+    def set_weights(self, weights: Sequence[Array]) -> None:
+        """Set the weights."""
 
     def count_params(self) -> int:
         """Return how many numbers its weights are."""

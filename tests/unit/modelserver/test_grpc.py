@@ -24,7 +24,7 @@ from trainyard_modelserver.flags import Options
 from trainyard_modelserver.grpc_server import channel_arguments
 from trainyard_modelserver.server import Server
 
-MIXED = {
+MIXED: dict[str, Any] = {
     "colour": np.array([b"red", b"\xff"], object),
     "count": np.array([1, -1], np.int64),
     "flag": np.array([True, False]),

@@ -71,13 +71,14 @@ def test_a_fit_shows_its_progress_and_leaves_its_result(env: dict[str, str], tmp
 def test_the_time_of_the_last_step_goes_on_while_the_machines_clock_is_set_back_again_and_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    chance, seen = random.Random(3), []
+    chance = random.Random(3)
+    seen: list[float] = []
     monkeypatch.setattr(time, "time", lambda: chance.uniform(0, 2e9))
     progress = Progress({})
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     note = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: seen.append(progress.tracker.current.last_step_time)
+        on_train_batch_end=lambda batch, logs: seen.append(progress.tracker.current.last_step_time or 0.0)
     )
 
     model.fit(X, Y, epochs=10, batch_size=20, verbose=0, callbacks=[progress, note])

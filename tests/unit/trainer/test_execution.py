@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ XLA = Execution(jit_compile=True)
 
 def train(sample: Sample, calls: list[int]) -> dict[str, Any]:
     """Run the 13 steps of an epoch of 100 rows in calls of the given numbers of steps; returns the metrics."""
-    totals, first = sample.runner.zero_totals(), 0
+    totals: Mapping[str, float] = sample.runner.zero_totals()
+    first = 0
     for steps in calls:
         done = sample.runner.train(BLOCK, ORDER, first=first, steps=steps, totals=totals)
         assert (done.bad_step, done.weights_finite) == (-1, True)

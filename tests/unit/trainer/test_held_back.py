@@ -9,6 +9,7 @@ import pytest
 from support.pictures import SIDE, write_folders
 from support.trainer_fits import Fitted, checkpoint_folder, fitted
 from support.trainer_runs import SpecBuilder, a_spec
+from trainyard_trainer.data.labels import ClassLabels
 from trainyard_trainer.errors import BadInput
 
 CLASSES = {"disc": 160, "cross": 40}
@@ -118,6 +119,7 @@ def test_a_fraction_is_taken_of_every_class_alike_and_the_same_again_after_a_res
     max(checkpoint_folder(tmp_path).glob("step-*.ckpt")).unlink()
     resumed = fitted(spec.with_fit(epochs=2), tmp_path)
 
+    assert isinstance(first.prepared.profile.labels, ClassLabels)
     assert first.prepared.profile.labels.counts == tuple(CLASSES[name] * 4 // 5 for name in sorted(CLASSES))
     assert rows(first) == (160, 40)
     for one, other in zip(first.prepared.profile.masks, resumed.prepared.profile.masks, strict=True):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias
+from typing import NotRequired, TypeAlias, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +21,24 @@ MOST_VALUES = 50
 _BLOCK_BYTES = 16 << 20
 _OTHERS = object()
 
+
+class SliceMetrics(TypedDict):
+    """The validation rows with one value of a column: how many there are, and their metrics.
+
+    Of the rarer values `others` tells how many there are, instead of `value`.
+    """
+
+    value: NotRequired["Value"]
+    others: NotRequired[int]
+    rows: int
+    metrics: dict[str, float]
+
+
 Value: TypeAlias = str | None
 """A value of a column; None where it is missing."""
 
 
-def metrics_by_slice(prepared: Prepared, trained: Trained) -> dict[str, list[dict[str, object]]]:
+def metrics_by_slice(prepared: Prepared, trained: Trained) -> dict[str, list[SliceMetrics]]:
     """Return, for each column of `data.slices`, the rows and metrics of its values, the most frequent first.
 
     They are those of the exported weights. A row is read twice, once to count the values.
@@ -39,18 +52,25 @@ def metrics_by_slice(prepared: Prepared, trained: Trained) -> dict[str, list[dic
             counts[name].update(raw.slices[name].filter(pa.array(which)).to_pylist())
     shown = {name: [value for value, _ in _by_frequency(counts[name])[:MOST_VALUES]] for name in columns}
     totals = _totals(prepared, trained, shown)
-    return {
-        name: [
-            {
-                **({"others": len(counts[name]) - MOST_VALUES} if value is _OTHERS else {"value": value}),
-                "rows": int(found[COUNT]),
-                "metrics": {f"val_{metric}": score for metric, score in trained.task.metrics(found).items()},
-            }
-            for value in [*shown[name], _OTHERS]
-            if (found := totals.get((name, value)))
-        ]
-        for name in columns
-    }
+    return {name: _slices(trained, totals, name, shown[name], len(counts[name]) - MOST_VALUES) for name in columns}
+
+
+def _slices(
+    trained: Trained, totals: Mapping[tuple[str, object], Totals], name: str, values: list[Value], rarer: int
+) -> list[SliceMetrics]:
+    """Return the metrics of the values of one column, and those of `rarer` other values together."""
+    slices = [
+        SliceMetrics(value=value, rows=int(found[COUNT]), metrics=_validation_metrics(trained, found))
+        for value in values
+        if (found := totals.get((name, value)))
+    ]
+    if others := totals.get((name, _OTHERS)):
+        slices.append(SliceMetrics(others=rarer, rows=int(others[COUNT]), metrics=_validation_metrics(trained, others)))
+    return slices
+
+
+def _validation_metrics(trained: Trained, totals: Totals) -> dict[str, float]:
+    return {f"val_{metric}": score for metric, score in trained.task.metrics(totals).items()}
 
 
 def _by_frequency(counts: Counter[Value]) -> list[tuple[Value, int]]:

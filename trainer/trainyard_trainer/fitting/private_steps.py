@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from trainyard_trainer.fitting.steps import LABELS, StepRunner, StepsDone
@@ -28,7 +29,7 @@ def new_key() -> Integers:
     return np.frombuffer(secrets.token_bytes(SEED_BYTES), np.int64)
 
 
-def step_seeds(key: Integers, first: int, count: int) -> Integers:
+def step_seeds(key: npt.ArrayLike, first: int, count: int) -> Integers:
     """Return the seeds of `count` steps from the step `first` on, int64 [count, 2].
 
     The host derives them with a keyed hash. TensorFlow's `stateless_fold_in` draws as many bits as the number that it
@@ -73,7 +74,7 @@ class PrivateStepRunner(StepRunner):
         plan: PrivacyPlan,
         *,
         class_weights: Floats | None = None,
-        key: Integers | None = None,
+        key: npt.ArrayLike | None = None,
     ) -> None:
         super().__init__(model, optimizer, task, batch_size=plan.batch_size, class_weights=class_weights)
         self._plan = plan

@@ -145,7 +145,7 @@ def test_the_rows_of_another_file_are_held_back(tmp_path: Path) -> None:
 
     parts = read(open_arrays(tmp_path / "train.npz", validation="test.npz"))
 
-    assert [(each.file, each.held_back.tolist()) for each in parts] == [
+    assert [(each.file, np.asarray(each.held_back).tolist()) for each in parts] == [
         ("train.npz", [False] * 4), ("train.npz", [False] * 4), ("train.npz", [False] * 2), ("test.npz", [True] * 3),
     ]  # fmt: skip
 

@@ -115,5 +115,6 @@ def test_a_column_may_say_in_several_ways_which_rows_are_held_back(words: tuple[
 
     (batch,) = [each for shard in table.shards() for each in table.read(shard)]
 
+    assert batch.held_back is not None
     assert batch.held_back.tolist() == [True, False, False] * 3
     assert table.schema.numbers == ("a",)

@@ -36,7 +36,8 @@ def records_of(contents: list[bytes]) -> Records:
         buffer.write(b"frame")
         spans.append((buffer.tell(), buffer.tell() + len(each)))
         buffer.write(each)
-    return Records(buffer.getvalue(), *np.array(spans, np.int64).reshape(-1, 2).T, 0)
+    begin, end = np.array(spans, np.int64).reshape(-1, 2).T
+    return Records(buffer.getvalue(), begin, end, 0)
 
 
 def by_record(values: Values | None, count: int) -> list[list[Any]]:

@@ -27,7 +27,7 @@ def test_the_runs_of_random_order_are_foretold() -> None:
     rng = np.random.default_rng(1)
 
     for chances in ([0.5, 0.5], [0.99, 0.01], [0.2] * 5):
-        (found,) = counted([rng.choice(len(chances), 100_000, p=chances)])
+        (found,) = counted([rng.choice(len(chances), 100_000, p=chances).tolist()])
         assert found.random == pytest.approx(found.count, rel=0.05)
 
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,11 @@ from trainyard_trainer.data.tabular import NUMBERS
 
 BATCH = 8
 COUNT = 500
+
+
+def as_they_are(rows: EncodedBatch) -> Any:
+    """Stand in for the encoder: what a test looks at are rows, no tensors."""
+    return rows
 
 
 def a_table(folder: Path, cache: int) -> tuple[Table, Profile]:
@@ -37,8 +43,8 @@ def rows(request: pytest.FixtureRequest, tmp_path: Path) -> TrainingRows:
     table, facts = a_table(tmp_path, cache=1 << 20 if request.param == "memory" else 1)
     kept = facts.kept.take_training()
     if kept is not None:
-        return MemoryRows(kept, seed=7, prepare=lambda each: each)
-    return StreamedRows(table, facts, seed=7, batch_size=BATCH, block_bytes=800, prepare=lambda each: each)
+        return MemoryRows(kept, seed=7, prepare=as_they_are)
+    return StreamedRows(table, facts, seed=7, batch_size=BATCH, block_bytes=800, prepare=as_they_are)
 
 
 def batches(rows: TrainingRows, epoch: int, done: int = 0) -> list[list[int]]:
@@ -46,7 +52,7 @@ def batches(rows: TrainingRows, epoch: int, done: int = 0) -> list[list[int]]:
     found = []
     for block in rows.epoch(epoch, done):
         for first in range(block.start, len(block.order), BATCH):
-            chosen = block.rows.take(block.order[first : first + BATCH])
+            chosen = cast(EncodedBatch, block.rows).take(block.order[first : first + BATCH])
             found.append(chosen.features[NUMBERS][:, 0].astype(int).tolist())
     return found
 
@@ -79,7 +85,7 @@ def test_rows_sorted_by_label_come_mixed(rows: TrainingRows) -> None:
 
 def test_streaming_ends_with_a_short_batch_only_at_the_end_of_the_epoch(tmp_path: Path) -> None:
     table, facts = a_table(tmp_path, cache=1)
-    streamed = StreamedRows(table, facts, seed=7, batch_size=48, block_bytes=800, prepare=lambda each: each)
+    streamed = StreamedRows(table, facts, seed=7, batch_size=48, block_bytes=800, prepare=as_they_are)
 
     assert [len(block.order) for block in streamed.epoch(0, 0)] == [96, 96, 96, 96, 16]
 
@@ -95,7 +101,7 @@ def test_how_many_pieces_are_read_at_a_time_is_found_out_and_does_not_change_the
             seed=7,
             batch_size=BATCH,
             block_bytes=800,
-            prepare=lambda each: each,
+            prepare=as_they_are,
             tell=lambda depth, speed: told.append(depth),
             depths=depths,
         )

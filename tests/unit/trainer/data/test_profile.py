@@ -68,7 +68,7 @@ def test_rows_kept_in_memory_are_those_that_streaming_reads(tmp_path: Path) -> N
     rng = np.random.default_rng(5)
     columns = {
         "a": rng.normal(size=200),
-        "t": rng.choice(["x", "y", "", None, "rare"], 200),
+        "t": rng.choice(np.array(["x", "y", "", None, "rare"], object), 200),
         "label": rng.choice(["no", "yes"], 200),
     }
 
@@ -156,7 +156,8 @@ def test_sums_of_large_numbers_keep_their_digits() -> None:
     np.testing.assert_allclose(tally.deviation, values.std(axis=0), rtol=1e-6)
 
 
-BINARY, MULTI = "binaryClassification", "multiclassClassification"
+BINARY: Task = "binaryClassification"
+MULTI: Task = "multiclassClassification"
 ROWS = 100
 MIXED = [str(i) for i in range(90)] + ["unknown"] * 10
 

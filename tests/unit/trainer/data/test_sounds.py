@@ -18,7 +18,9 @@ def facts(*sounds: tuple[float, int], held_back: int = 0, **settings: Any) -> So
     schema = Schema(Column("label", "text"), (Column("clip", "bytes"),))
     counter = SoundAnalyzer(AudioReading.model_validate(settings), schema)
     files = pa.array([wav(tone(100, seconds=seconds, rate=rate), rate) for seconds, rate in sounds], pa.binary())
-    rows = RawBatch("t.parquet", 0, np.zeros((len(sounds), 0)), (), pa.nulls(len(sounds)), media={"clip": files})
+    rows = RawBatch(
+        "t.parquet", 0, np.zeros((len(sounds), 0), np.float32), (), pa.nulls(len(sounds)), media={"clip": files}
+    )
     counter.count(counter.read(rows), np.arange(len(sounds)) < len(sounds) - held_back)
     return counter.finish(len(sounds) - held_back)
 

@@ -22,7 +22,8 @@ def written(tmp_path: Path) -> bytes:
 
 @pytest.mark.parametrize("read_bytes", [7, 100, 1 << 20])
 def test_records_are_those_that_were_written_however_the_file_is_read(read_bytes: int, written: bytes) -> None:
-    found, numbers = [], []
+    found: list[bytes] = []
+    numbers: list[int] = []
     for each in read_records(io.BytesIO(written), "t.tfrecord", read_bytes=read_bytes):
         found += [each.content[begin:end] for begin, end in zip(each.begin, each.end, strict=True)]
         numbers += range(each.first, each.first + len(each))

@@ -1,5 +1,7 @@
 """What becomes a word, which words a model knows, and how many of them it looks at."""
 
+from typing import Any
+
 import pytest
 
 from trainyard_api.text import TextReading
@@ -76,7 +78,7 @@ def test_memory_is_bounded_and_frequent_words_survive() -> None:
         (["a b", "", ""] * 50, {"split": "character"}, 2),
     ],
 )
-def test_few_texts_are_cut_off(texts: list[str], settings: dict[str, object], length: int) -> None:
+def test_few_texts_are_cut_off(texts: list[str], settings: dict[str, Any], length: int) -> None:
     assert counted(*texts, **settings).length() == length
 
 
@@ -91,7 +93,7 @@ def test_few_texts_are_cut_off(texts: list[str], settings: dict[str, object], le
 )
 @pytest.mark.parametrize("settings", [{}, {"numBins": 50}])
 def test_texts_without_anything_to_learn_from_are_refused(
-    texts: list[str], words: str, settings: dict[str, object]
+    texts: list[str], words: str, settings: dict[str, Any]
 ) -> None:
     with pytest.raises(BadInput, match=r"name the column with the texts in data\.features") as refused:
         counted(*texts, **settings).vocabulary()

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -21,7 +21,7 @@ def code_of(spec: SpecBuilder, folder: Path, training: dict[str, Any]) -> dict[s
     env = environment(folder) | {names.SIGNING_KEY_ENV: str(private)}
     run = read_run(str(spec.write(folder)), env)
     manifest = describe(run, signatures={}, metrics={}, training=training, data={}, slices={})
-    return dict(manifest["code"])
+    return dict(cast(dict[str, Any], manifest["code"]))
 
 
 @pytest.mark.parametrize(

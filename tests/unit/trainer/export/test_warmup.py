@@ -19,7 +19,7 @@ def requests(folder: Path) -> list[Any]:
 
 @pytest.mark.parametrize(("rows", "batches"), [(3, [1, 1, 3, 3]), (1, [1, 1])])
 def test_each_signature_is_asked_for_one_row_and_for_all(rows: int, batches: list[int], tmp_path: Path) -> None:
-    columns = {"size": [0.5, 1.5, 2.5][:rows], "colour": ["red", "", "blue"][:rows]}
+    columns: dict[str, list[Any]] = {"size": [0.5, 1.5, 2.5][:rows], "colour": ["red", "", "blue"][:rows]}
 
     written = write_warmup(tmp_path, model_name="churn", specs=SPECS, rows=columns)
 
@@ -37,6 +37,6 @@ def test_each_signature_is_asked_for_one_row_and_for_all(rows: int, batches: lis
 
 
 def test_large_rows_are_asked_for_one_by_one(tmp_path: Path) -> None:
-    columns = {"size": [0.0, 1.0, 2.0], "colour": ["x" * 400_000] * 3}
+    columns: dict[str, list[Any]] = {"size": [0.0, 1.0, 2.0], "colour": ["x" * 400_000] * 3}
 
     assert write_warmup(tmp_path, model_name="churn", specs=SPECS, rows=columns) == 2

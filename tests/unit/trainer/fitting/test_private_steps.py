@@ -107,7 +107,7 @@ def test_each_row_is_drawn_on_its_own_with_the_same_chance() -> None:
     assert sizes.var() == pytest.approx(200 * 0.1 * 0.9, rel=0.25)  # of a binomial distribution: not a fixed size
     assert draws.mean(axis=0).max() < 0.16
     assert draws.mean(axis=0).min() > 0.05
-    together = np.corrcoef(draws.T)[np.triu_indices(200, 1)]
+    together = np.asarray(np.corrcoef(draws.T))[np.triu_indices(200, 1)]
     assert abs(together.mean()) < 0.01
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -23,12 +24,14 @@ ORDER = np.random.default_rng(5).permutation(100).astype(np.int32)
 
 
 def a_sample(**changes: Any) -> Sample:
-    return Sample(**({"slots": (3, 5), "dropout": 0.3} | changes))
+    settings: dict[str, Any] = {"slots": (3, 5), "dropout": 0.3}
+    return Sample(**(settings | changes))
 
 
 def train(sample: Sample, calls: list[int], block: dict[str, Any] = BLOCK) -> dict[str, Any]:
     """Run the 13 steps of an epoch of 100 rows in calls of the given numbers of steps; returns the totals."""
-    totals, first = sample.runner.zero_totals(), 0
+    totals: Mapping[str, float] = sample.runner.zero_totals()
+    first = 0
     for steps in calls:
         done = sample.runner.train(block, ORDER, first=first, steps=steps, totals=totals)
         assert (done.bad_step, done.weights_finite) == (-1, True)
@@ -80,7 +83,10 @@ def test_adam_learns_an_embedding_like_the_dense_layer_on_one_hot_columns_that_i
     ]
     outputs = [weights[0](ids), weights[1](keras.ops.one_hot(ids, 6))]
     rng = np.random.default_rng(3)
-    block = {SLOTS: rng.integers(0, 6, (40, 3)).astype(np.int32), LABELS: rng.integers(0, 2, 40).astype(np.int32)}
+    block: dict[str, Any] = {
+        SLOTS: rng.integers(0, 6, (40, 3)).astype(np.int32),
+        LABELS: rng.integers(0, 2, 40).astype(np.int32),
+    }
 
     for each in outputs:
         model = keras.Model({SLOTS: ids}, keras.ops.sum(each, axis=1))
@@ -204,7 +210,8 @@ block, order = rows(101, slots=(3, 5)), np.random.default_rng(5).permutation(101
 
 
 def train(sample):
-    totals, first = sample.runner.zero_totals(), 0
+    totals: Mapping[str, float] = sample.runner.zero_totals()
+    first = 0
     for steps in (1, 6, 6):
         done = sample.runner.train(block, order, first=first, steps=steps, totals=totals)
         totals, first = done.totals, first + steps * 8

@@ -1,7 +1,7 @@
 """When a training stops, and which epoch is its best."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -101,7 +101,7 @@ def test_a_change_that_is_too_small_is_no_improvement() -> None:
 
 
 def test_more_is_better_for_accuracies_and_areas() -> None:
-    rising = [{"loss": 1.0, "val_auc": value} for value in (0.5, 0.6, 0.7)]
+    rising: list[Mapping[str, float]] = [{"loss": 1.0, "val_auc": value} for value in (0.5, 0.6, 0.7)]
 
     assert run(watching("val_auc", 1), rising)[2].best_epoch == 3
 
@@ -115,7 +115,7 @@ def test_a_policy_that_goes_on_from_its_memory_decides_like_one_that_never_stopp
     policy, values = watching("val_loss", 3), losses(0.9, 0.5, 0.6, 0.7, 0.8)
     state = StopState()
     for epoch, metrics in enumerate(values, start=1):
-        verdict = policy.judge(StopState(**state.to_wire()), epoch=epoch, metrics=metrics)
+        verdict = policy.judge(StopState(**cast(dict[str, Any], state.to_wire())), epoch=epoch, metrics=metrics)
         state = verdict.state
 
     assert verdict.reason == "EarlyStopping"

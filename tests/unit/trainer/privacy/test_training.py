@@ -16,6 +16,7 @@ from trainyard_api import names
 
 PAGE = DOCS / "how-to/privacy.md"
 NOISE = {"noiseMultiplier": 1.0}
+TREES = {"keras": {"family": "randomForest", "task": "binaryClassification"}}
 
 
 def private(spec: SpecBuilder, **fields: Any) -> SpecBuilder:
@@ -101,9 +102,6 @@ def test_what_a_promise_cannot_be_made_for_is_refused(change: Any, message: str,
 
     assert (result.code, result.report["reason"]) == (names.EXIT_BAD_INPUT, "BadInput")
     assert message in result.report["message"]
-
-
-TREES = {"keras": {"family": "randomForest", "task": "binaryClassification"}}
 
 
 def test_rows_that_do_not_fit_the_memory_are_refused(table: Path, tmp_path: Path) -> None:

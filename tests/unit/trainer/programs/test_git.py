@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 from wsgiref.simple_server import make_server
 
 import pytest
-from dulwich.objects import Blob, Commit, Tree
+from dulwich.objects import Blob, Commit, ObjectID, Tree
+from dulwich.refs import Ref
 from dulwich.repo import MemoryRepo
 from dulwich.server import DictBackend
 from dulwich.web import HTTPGitApplication, WSGIRequestHandlerLogger, WSGIServerLogger
@@ -51,12 +53,12 @@ def commit(repository: MemoryRepo, files: dict[str, tuple[int, bytes]], *parents
         tree.add(name.encode(), 0o040000, each.id)
     repository.object_store.add_object(tree)
     made = Commit()
-    made.tree, made.parents = tree.id, list(parents)
+    made.tree, made.parents = tree.id, [ObjectID(parent) for parent in parents]
     made.author = made.committer = b"A <a@b.c>"
     made.author_time = made.commit_time = made.author_timezone = made.commit_timezone = 0
     made.message = b"x"
     repository.object_store.add_object(made)
-    repository.refs[b"refs/heads/main"] = made.id
+    repository.refs[Ref(b"refs/heads/main")] = made.id
     return bytes(made.id)
 
 
@@ -79,7 +81,7 @@ def serving(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     second = commit(repository, odd, first)
     files = {"models/net.py": (0o100644, PROGRAM), "models/sizes.py": (0o100644, b"UNITS = 24\n")}
     third = commit(repository, files, second)
-    application = HTTPGitApplication(DictBackend({"/models": repository}))
+    application = HTTPGitApplication(DictBackend({"/models": cast(Any, repository)}))
     with make_server(
         "127.0.0.1", 0, application, handler_class=WSGIRequestHandlerLogger, server_class=WSGIServerLogger
     ) as http:

@@ -1,7 +1,7 @@
 """Programs of a user's own that learn from images, texts and sounds, the examples of the documentation among them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -116,7 +116,7 @@ def test_the_example_for_images_trains_the_last_layer_on_a_network_with_weights_
     extra = code(tmp_path, "leaves.py", code_in("how-to/programs.md", "leaves.py"))
     done = fitted(spec._with("fit", {"epochs": 1, "batchSize": 8}), tmp_path, extra=extra)
 
-    backbone = done.trained.model.get_layer(known.name)
+    backbone = cast(Any, done.trained.model).get_layer(known.name)
     for one, other in zip(backbone.weights, known.weights, strict=True):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
     assert len(done.trained.model.trainable_variables) == 2

@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -11,7 +12,7 @@ from trainyard_trainer.stores.folder_checkpoints import BackgroundWriter, Checkp
 
 
 def a_snapshot(step: int, plan: str = "plan") -> Snapshot:
-    arrays = {
+    arrays: dict[str, Any] = {
         "weights": np.arange(6, dtype=np.float32).reshape(2, 3) * step,
         "scalar": np.array(step, np.int64),
         "none": np.zeros((0, 4), np.float32),

@@ -54,7 +54,7 @@ def compiled(model: Any, table: ATable, combine: Combine, outputs: int) -> Fores
         flatten(tree.root, [int(n) if n.isdigit() else -1 for n in names], widths, features=table.dense + len(widths))
         for tree in model.iter_trees()
     ]
-    start = model.initial_predictions() if combine == "sum" else np.zeros(1)
+    start = model.initial_predictions() if combine == "sum" else np.zeros(1, np.float32)
     return ForestModel(Forest.joined(trees), ForestShape(table.inputs, outputs, combine), start)
 
 
@@ -108,7 +108,7 @@ def test_a_table_with_categories_may_have_trees_that_use_none() -> None:
     rows = {DENSE: np.array([[0.0], [1.0]], np.float32), SLOTS: np.array([[2], [39]], np.int32)}
 
     def answers(forest: Forest) -> list[float]:
-        return np.asarray(ForestModel(forest, shape, np.zeros(1))(rows))[:, 0].tolist()
+        return np.asarray(ForestModel(forest, shape, np.zeros(1, np.float32))(rows))[:, 0].tolist()
 
     assert answers(both.between(0, 1)) == [-1.0, 1.0]
     assert answers(both.between(1, 2)) == [20.0, 10.0]
@@ -117,7 +117,12 @@ def test_a_table_with_categories_may_have_trees_that_use_none() -> None:
 
 def test_where_all_trees_agree_the_logits_are_finite() -> None:
     leaf = Forest(
-        *(np.zeros(1, kind) for kind in (np.int32, np.float32, bool, np.int32, np.int32, np.int32)),
+        column=np.zeros(1, np.int32),
+        threshold=np.zeros(1, np.float32),
+        missing=np.zeros(1, bool),
+        words_at=np.zeros(1, np.int32),
+        child=np.zeros(1, np.int32),
+        leaf=np.zeros(1, np.int32),
         words=np.zeros(0, np.int32),
         values=np.ones((1, 1), np.float32),
         counts=np.array([[1, 0, 1]]),
@@ -128,7 +133,7 @@ def test_where_all_trees_agree_the_logits_are_finite() -> None:
 
     row = {DENSE: np.zeros((1, 1), np.float32), SLOTS: np.zeros((1, 0), np.int32)}
 
-    (logit,) = np.asarray(ForestModel(leaf, shape, np.zeros(1))(row))[0]
+    (logit,) = np.asarray(ForestModel(leaf, shape, np.zeros(1, np.float32))(row))[0]
 
     assert 16 < logit < 17
 

@@ -291,7 +291,7 @@ def test_workers_with_different_numbers_of_blocks_take_turns_until_nobody_has_on
 
 
 def test_totals_add_up_also_where_a_worker_has_none(pool: ThreadPoolExecutor, three: list[WorkerGroup]) -> None:
-    own = [{"loss": 1.5, "histogram": [1, 2]}, {}, {"loss": 2.0, "histogram": [3, 4]}]
+    own: list[dict[str, Any]] = [{"loss": 1.5, "histogram": [1, 2]}, {}, {"loss": 2.0, "histogram": [3, 4]}]
 
     for found in in_all(pool, three, lambda each: add_up(each, own[each.index])):
         assert float(found["loss"]) == 3.5

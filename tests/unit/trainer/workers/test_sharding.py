@@ -1,18 +1,25 @@
 """Which rows are whose: none twice, none left out, the same number of steps for all."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from trainyard_trainer.data.batch import EncodedBatch
 from trainyard_trainer.data.pipeline import StreamedRows, validation_blocks
 from trainyard_trainer.data.profile import Profile, profile
 from trainyard_trainer.data.source import find
 from trainyard_trainer.data.table import Table
 from trainyard_trainer.data.tabular import NUMBERS
 from trainyard_trainer.workers.sharding import ALL, Share
+
+
+def as_they_are(rows: EncodedBatch) -> Any:
+    """Stand in for the encoder: what a test looks at are rows, no tensors."""
+    return rows
 
 
 def shares(count: int) -> list[Share]:
@@ -30,7 +37,7 @@ def test_the_workers_together_train_on_the_batches_of_one_alone(rows: int, batch
 
     for step in range(steps):
         whole = order[step * batch : (step + 1) * batch]
-        parts = []
+        parts: list[int] = []
         for share, mine in zip(shares(workers), own, strict=True):
             size = share.of(batch)
             part = mine[step * size : (step + 1) * size]
@@ -85,7 +92,7 @@ def test_streamed_rows_are_shared_without_overlap_or_loss_in_equal_steps_and_res
     calls = []
     for share in shares(workers):
         rows = StreamedRows(
-            table, facts, seed=7, batch_size=batch, block_bytes=block_bytes, prepare=lambda each: each, share=share
+            table, facts, seed=7, batch_size=batch, block_bytes=block_bytes, prepare=as_they_are, share=share
         )
         own, step, steps = share.of(batch), 0, []
         every = []
@@ -93,13 +100,18 @@ def test_streamed_rows_are_shared_without_overlap_or_loss_in_equal_steps_and_res
             steps.append(-(-len(block.order) // own))
             for first in range(0, len(block.order), own):
                 there = min(batch, facts.training_rows - step * batch)
-                part = block.rows.take(block.order[first : first + own]).features[NUMBERS][:, 0].tolist()
+                part = (
+                    cast(EncodedBatch, block.rows)
+                    .take(block.order[first : first + own])
+                    .features[NUMBERS][:, 0]
+                    .tolist()
+                )
                 every.append(part)
                 counted.extend(part[: share.of(there)])
                 step += 1
         calls.append(steps)
         resumed = [
-            block.rows.take(block.order[first : first + own]).features[NUMBERS][:, 0].tolist()
+            cast(EncodedBatch, block.rows).take(block.order[first : first + own]).features[NUMBERS][:, 0].tolist()
             for block in rows.epoch(2, 3 * own)
             for first in range(block.start, len(block.order), own)
         ]
