@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from support.trainer_runs import a_spec, environment
-from trainyard_trainer.prepare import Prepared, prepare
+from trainyard_trainer.data.labels import ClassLabels
+from trainyard_trainer.fitting.prepared import Prepared
+from trainyard_trainer.prepare import prepare
 from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.spec import read_run
@@ -22,7 +24,9 @@ class Looked:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self.prepared.profile.labels.names
+        labels = self.prepared.profile.labels
+        assert isinstance(labels, ClassLabels)
+        return labels.names
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -204,23 +204,23 @@ def test_a_model_that_does_not_answer_in_a_fresh_process_as_here_is_not_publishe
 def test_a_version_is_uploaded_to_a_store_that_fails_every_third_request(
     env: dict[str, str], s3: S3, tmp_path: Path
 ) -> None:
-    s3.bucket("lab")
-    job = {"metadata": {"name": "own", "uid": "uid-1"}, "spec": {"output": {"store": {"uri": "s3://lab/models"}}}}
+    s3.bucket("programs")
+    job = {"metadata": {"name": "own", "uid": "uid-1"}, "spec": {"output": {"store": {"uri": "s3://programs/models"}}}}
     Path(env[names.SPEC_ENV]).write_text(json.dumps(job))
     model = trained(Progress({}))
 
     with s3.failing(every_third):
         version = published(env | s3.env, model)
 
-    manifest = json.loads(s3.get("lab", "models/own/1/trainyard.json"))
-    assert sorted(s3.keys("lab")) == sorted(
+    manifest = json.loads(s3.get("programs", "models/own/1/trainyard.json"))
+    assert sorted(s3.keys("programs")) == sorted(
         [*(f"models/own/1/{each['path']}" for each in manifest["files"]), "models/own/1/trainyard.json"]
     )
     assert json.loads((tmp_path / "message").read_text())["model"] == version.to_wire()
     elsewhere = {names.MODEL_DIR_ENV: str(tmp_path / "other" / "own")}
     assert published(env | s3.env | elsewhere, model) == version
     fetched = tmp_path / "served" / "own" / "1"
-    assert fetch(["--source", "s3://lab/models/own/1", "--target", str(fetched), "--wait", "0"], s3.env) == 0
+    assert fetch(["--source", "s3://programs/models/own/1", "--target", str(fetched), "--wait", "0"], s3.env) == 0
     with served(fetched.parent, "own", tmp_path) as client:
         status, answer, _headers = client.rest("POST", "/v1/models/own:predict", {"instances": X[:2].tolist()})
     assert status == 200, answer

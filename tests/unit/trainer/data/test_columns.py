@@ -5,7 +5,7 @@ import gzip
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -100,7 +100,7 @@ def test_blanks_around_texts_do_not_count(tmp_path: Path) -> None:
 
     assert looked.classes == ("no", "yes")
     assert looked.features == ("a", "colour")
-    assert looked.prepared.profile.features.vocabularies == (("blue", "red"),)
+    assert cast(Any, looked.prepared.profile.features).vocabularies == (("blue", "red"),)
 
 
 def test_a_word_that_counts_as_missing_is_named_and_counted_in_a_label(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ NOTATIONS = [
 def test_numbers_in_another_notation_are_read(
     texts: list[str], numbers: list[float], delimiter: str, tmp_path: Path
 ) -> None:
-    columns = {"size": texts * (ROWS // 3), "label": texts * (ROWS // 3)}
+    columns: dict[str, Any] = {"size": texts * (ROWS // 3), "label": texts * (ROWS // 3)}
     looked = look(write_csv(tmp_path / "t.csv", delimiter=delimiter, **columns), task="regression")
 
     np.testing.assert_allclose(looked.numbers("size"), numbers * (ROWS // 3), rtol=1e-6)
@@ -174,7 +174,10 @@ def test_a_number_that_can_be_read_in_two_ways_is_refused_until_the_spec_tells_w
 
 
 def test_other_columns_tell_how_an_ambiguous_one_is_written(tmp_path: Path) -> None:
-    columns = {"a": ["0,5", "1,5", "2,25"] * (ROWS // 3), "b": ["1,234", "2,500", "3,750"] * (ROWS // 3)}
+    columns: dict[str, Any] = {
+        "a": ["0,5", "1,5", "2,25"] * (ROWS // 3),
+        "b": ["1,234", "2,500", "3,750"] * (ROWS // 3),
+    }
     columns["c"] = ["1.234", "2.500", "12"] * (ROWS // 3)
     looked = look(write_csv(tmp_path / "t.csv", delimiter=";", **columns, label=YES_NO))
 
@@ -226,7 +229,7 @@ LEFT_OUT = [
 def test_a_column_that_identifies_rows_is_left_out_with_a_line_that_says_so(
     name: str, values: list[Any], why: str, tmp_path: Path
 ) -> None:
-    path = write_csv(tmp_path / "t.csv", **{name: values}, a=NOISE, label=YES_NO)
+    path = write_csv(tmp_path / "t.csv", **cast(Any, {name: values}), a=NOISE, label=YES_NO)
 
     looked = look(path)
 
@@ -276,7 +279,7 @@ def test_a_category_of_codes_keeps_their_zeros(tmp_path: Path) -> None:
 
     looked = look(path, columns={"zip": "category"})
 
-    assert looked.prepared.profile.features.vocabularies == (("00501", "01234", "99999"),)
+    assert cast(Any, looked.prepared.profile.features).vocabularies == (("00501", "01234", "99999"),)
 
 
 HEADLESS = [

@@ -1,7 +1,7 @@
 """What a program may return, and what it is told before anything is trained."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -105,7 +105,7 @@ def test_floats_of_64_bits_are_put_back(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_a_module_sets_at_its_top_is_put_back_before_it_builds(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = np.random.get_state()[1].tolist()
+    before = cast(Any, np.random.get_state())[1].tolist()
 
     model = built(
         tmp_path, monkeypatch, f"{line}\ndef build(data):\n    inputs = data.keras_inputs()\n    {FUNCTIONAL}\n"
@@ -114,7 +114,7 @@ def test_what_a_module_sets_at_its_top_is_put_back_before_it_builds(
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert keras.config.image_data_format() == "channels_last"
     assert keras.config.epsilon() == 1e-7
-    assert np.random.get_state()[1].tolist() == before
+    assert cast(Any, np.random.get_state())[1].tolist() == before
     assert not tf.config.functions_run_eagerly()
 
 
