@@ -93,3 +93,23 @@ def test_the_pages_talk_to_their_readers() -> None:
     measured = prose.measure([page.read_text(encoding="utf-8") for page in prose.pages(ROOT)])
 
     assert measured.you >= 12, "`you` in 1,000 words, in all pages together"
+
+
+def test_troubleshooting_has_every_reason_of_the_operator_and_the_fetch() -> None:
+    # A reason is the first argument of a Blocker or a FetchError, or a constant of the module that all blockers share.
+    code = "".join(
+        file.read_text(encoding="utf-8")
+        for folder in ("operator/trainyard_operator", "fetcher/trainyard_fetcher", "trainer/trainyard_trainer")
+        for file in sorted((ROOT / folder).rglob("*.py"))
+    )
+    shared = (ROOT / "operator/trainyard_operator/workloads/blockers.py").read_text(encoding="utf-8")
+    reasons = set(re.findall(r'(?:Blocker|FetchError)\(\s*"([A-Z][A-Za-z]+)"', code))
+    reasons |= {
+        word
+        for line in re.findall(r"^[A-Z_, ]+ = (.*)$", shared, re.MULTILINE)
+        for word in re.findall(r'"(\w+)"', line)
+    }
+    page = (DOCS / "how-to/troubleshooting.md").read_text(encoding="utf-8")
+
+    assert {"ServerCrashed", "Unschedulable", "CorruptModel"} <= reasons
+    assert {reason for reason in reasons if not re.search(rf"\b{reason}\b", page)} == set()
