@@ -112,7 +112,7 @@ test-e2e: setup ## Run the whole flow as a person does: the demo, and the comman
 # What misses its mark does not keep the rest from being measured.
 .PHONY: bench bench-trainer
 bench: setup ## Measure everything: the operator's latencies and memory, the model server, the trainer
-	@failed=; PYTHONPATH=examples $(OPERATOR)/python benchmarks/flow.py || failed=" flow"; \
+	@failed=; for name in operator_load flow; do PYTHONPATH=examples $(OPERATOR)/python benchmarks/$$name.py || failed="$$failed $$name"; done; \
 	    for name in modelserver $(BENCHMARKS); do $(TRAINER)/python benchmarks/$$name.py || failed="$$failed $$name"; done; \
 	    test -z "$$failed" || { echo "not as good as wanted:$$failed"; exit 1; }
 

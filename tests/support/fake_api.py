@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from support.fake_cluster import FakeCluster
 from trainyard_operator.cluster import kinds
@@ -40,9 +40,9 @@ class FakeApi:
         self._streams: list[asyncio.Queue[_Change | None]] = []
         cluster.on_change = self._remember
 
-    def application(self) -> web.Application:
+    def application(self, *middlewares: Middleware) -> web.Application:
         """Return the web application."""
-        app = web.Application(middlewares=[self._authorize])
+        app = web.Application(middlewares=[*middlewares, self._authorize])
         app.router.add_get("/api", self._core)
         app.router.add_get("/apis", self._groups)
         for version in sorted({each.api_version for each in KINDS}):
@@ -161,9 +161,9 @@ class FakeApi:
 
 
 @asynccontextmanager
-async def serving(api: FakeApi) -> AsyncIterator[str]:
+async def serving(api: FakeApi, *middlewares: Middleware) -> AsyncIterator[str]:
     """Serve on a free port; yield the address."""
-    runner = web.AppRunner(api.application(), shutdown_timeout=0.1)
+    runner = web.AppRunner(api.application(*middlewares), shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

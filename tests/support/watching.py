@@ -40,8 +40,14 @@ class Watching:
             for kind, store in self.stores.items()
         }
         self.port = CachedCluster(cluster, Cache(feeds))
+        self._cluster = cluster
+        self.relist()
+
+    def relist(self) -> None:
+        """List everything anew, as watches that start over do."""
         for kind, store in self.stores.items():
-            store.listed(cluster.peek(kind, labels=_OURS if kind in _CHILDREN else None), str(cluster.version))
+            found = self._cluster.peek(kind, labels=_OURS if kind in _CHILDREN else None)
+            store.listed(found, str(self._cluster.version))
 
     def tell(self, *kinds: Kind) -> None:
         """Deliver the events so far: those of some kinds, or all."""
@@ -56,4 +62,4 @@ class Watching:
     def lie(self, kind: Kind) -> None:
         """Have a list without an item take the place of what is there."""
         self.tell()
-        self.stores[kind].listed([], "999999")
+        self.stores[kind].listed([], str(self._cluster.version))
