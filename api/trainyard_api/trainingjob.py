@@ -175,6 +175,12 @@ class TrainingJobSpec(ApiModel):
                 "trees are grown in one pod: set roles.worker.replicas to 1",
                 ".roles",
             ),
+            rule(
+                "self.roles.worker.gpus == 0 || !has(self.program.keras) || "
+                f"!(self.program.keras.family in {list(TREE_FAMILIES)})",
+                "trees are grown on CPUs: set roles.worker.gpus to 0",
+                ".roles",
+            ),
             *(
                 rule(
                     f"has(self.{field}) == has(oldSelf.{field}) && "

@@ -32,6 +32,7 @@ from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
 from trainyard_operator.settings import Settings, load
+from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.progress import Snapshot
 from trainyard_operator.training.progress_reader import HttpProgressReader, PolledProgress, Trainer, TrainerReader
 from trainyard_operator.training.reconcile import TrainingJobReconciler
@@ -118,7 +119,7 @@ async def run(settings: Settings) -> int:
                 "TrainingJob": TrainingJobReconciler(
                     cluster=cluster,
                     progress=PolledProgress(trainers),
-                    trainer_image=settings.trainer_image,
+                    trainer_images=TrainerImages(cpu=settings.trainer_image, cuda=settings.trainer_gpu_image),
                     network_policies=settings.network_policies == "on",
                     delivered=delivered,
                 ),

@@ -23,6 +23,10 @@ class Settings:
     trainer_image: str = _setting(
         f"trainyard/trainer:{_VERSION}", "image of training pods, unless the job names another"
     )
+    trainer_gpu_image: str = _setting(
+        f"trainyard/trainer:{_VERSION}-gpu",
+        "image of training pods with NVIDIA GPUs, unless the job names another",
+    )
     operator_image: str = _setting(
         f"trainyard/operator:{_VERSION}", "image whose fetch command brings a model to its server"
     )

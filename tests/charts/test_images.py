@@ -109,3 +109,4 @@ def test_the_deployment_sets_variables_that_the_operator_reads():
     assert container["ports"][0]["containerPort"] == defaults.port
     assert given["TRAINYARD_OPERATOR_IMAGE"] == container["image"] == defaults.operator_image
     assert given["TRAINYARD_TRAINER_IMAGE"] == defaults.trainer_image
+    assert given["TRAINYARD_TRAINER_GPU_IMAGE"] == defaults.trainer_gpu_image

@@ -169,5 +169,5 @@ def test_one_value_moves_every_image_of_the_manifests_to_a_registry():
     moved, plain = kustomized("manifests/overlays/registry"), kustomized("manifests")
     assert by_name(moved).keys() == by_name(plain).keys()
     before, after = yaml.safe_dump_all(plain), yaml.safe_dump_all(moved)
-    assert after.count(" registry.example.com/trainyard/") == before.count(" trainyard/") == 3
+    assert after.count(" registry.example.com/trainyard/") == before.count(" trainyard/") == 4
     assert after.replace("registry.example.com/", "") == before

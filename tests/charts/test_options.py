@@ -78,7 +78,7 @@ def test_volumes_reach_the_operators_container():
 
 
 def test_every_setting_of_the_operator_is_a_value():
-    own = {"namespaces", "trainer_image", "operator_image", "log_level", "log_format"}
+    own = {"namespaces", "trainer_image", "trainer_gpu_image", "operator_image", "log_level", "log_format"}
     assert {camel_case(each.name) for each in fields(Settings)} == settings_schema().keys() | set(map(camel_case, own))
 
 

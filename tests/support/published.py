@@ -88,7 +88,7 @@ from google.protobuf import descriptor_pool, message_factory
 
 pool = descriptor_pool.DescriptorPool()
 pool.AddSerializedFile(base64.b64decode("{messages}"))
-Reply = message_factory.GetMessageClass(pool.FindMessageTypeByName("trainyard.predict.PredictResponse"))
+Reply = message_factory.GetMessageClass(pool.FindMessageTypeByName("trainyard.tensorflow_serving.PredictResponse"))
 request = base64.b64decode(sys.argv[3])
 # On the devcluster names are resolved for Python, not for gRPC's own resolver.
 call = grpc.insecure_channel(f"{socket.gethostbyname(sys.argv[1])}:8500").unary_unary(

@@ -12,6 +12,7 @@ from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, JOB, POD, TRAINI
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.runtime.poller import Reading
 from trainyard_operator.runtime.reconciler import Key, Outcome
+from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.progress import Snapshot
 from trainyard_operator.training.progress_reader import Trainer, read_log
 from trainyard_operator.training.reconcile import TrainingJobReconciler
@@ -128,7 +129,7 @@ class World:
         self.reconciler = TrainingJobReconciler(
             cluster=self.cluster,
             progress=self.progress,
-            trainer_image="trainer:test",
+            trainer_images=TrainerImages("trainer:test", "trainer:test-gpu"),
             clock=lambda: self.now,
         )
         return self

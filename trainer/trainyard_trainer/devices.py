@@ -3,7 +3,7 @@
 import os
 import resource
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class Devices:
         from trainyard_trainer.workers.distribution import strategy_for
 
         gpus = tf.config.list_physical_devices("GPU")
+        self.own_gpus = len(gpus)
+        """How many this process has."""
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
         threads = tf.config.threading
@@ -85,6 +87,31 @@ def deterministic() -> Iterator[None]:
             "a CPU (spec.roles.worker.gpus: 0), or bring the whole program as program.container. TensorFlow says: "
             + one_line(error, 600)
         ) from error
+
+
+def check_gpus(wanted: int, found: int, env: Mapping[str, str]) -> None:
+    """Refuse to train without the GPUs that the pod was given: it would hold them, and train on CPUs.
+
+    Raises:
+        BadInput: TensorFlow has found fewer than were asked for.
+    """
+    import tensorflow as tf
+
+    if found >= wanted:
+        return
+    if not tf.test.is_built_with_cuda():
+        cause = (
+            "the TensorFlow of this image is built without CUDA; take the trainer's image with CUDA, whose tag ends in "
+            "-gpu, in roles.worker.image or in the operator's setting trainer_gpu_image"
+        )
+    else:
+        visible = env.get("NVIDIA_VISIBLE_DEVICES", "not set")
+        cause = (
+            "see that the node's NVIDIA driver is new enough for the CUDA of this image, that the NVIDIA runtime "
+            f"starts its containers (NVIDIA_VISIBLE_DEVICES is {visible!r:.200}; runtimeClassName may be missing in "
+            "roles.worker.template), and what TensorFlow says in the first lines of the log"
+        )
+    raise BadInput(f"spec.roles.worker.gpus is {wanted}, but TensorFlow has found {found}: {cause}")
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -1,6 +1,7 @@
 """One training from its spec to a complete model version: the order of things, and nothing else."""
 
 import functools
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from trainyard_api.code import PythonProgram
 from trainyard_trainer.data.inputs import needs_tensorflow
-from trainyard_trainer.devices import Devices, deterministic
+from trainyard_trainer.devices import Devices, check_gpus, deterministic
 from trainyard_trainer.errors import TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.fitting.prepared import Prepared
@@ -242,6 +243,8 @@ def _devices(run: Run, session: _Session) -> Devices:
     with rendezvous.connecting(), quiet():
         devices = Devices(run.job.spec.fit.seed, rendezvous.addresses, rendezvous.group.index, run.cluster.servers)
     session.stop.install()  # TensorFlow's distribution services take SIGTERM away
+    if run.job.metadata.get("uid"):  # on a laptop the same spec may train without
+        check_gpus(run.job.spec.roles.worker.gpus, devices.own_gpus, os.environ)
     return devices
 
 

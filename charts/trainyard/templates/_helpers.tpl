@@ -79,6 +79,11 @@ app.kubernetes.io/component: operator
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ default $root.Chart.AppVersion $image.tag }}{{ end -}}
 {{- end -}}
 
+{{- define "trainyard.trainerGpuImage" -}}
+{{- $tag := default (printf "%s-gpu" .Chart.AppVersion) .Values.trainerGpuImage.tag -}}
+{{- include "trainyard.image" (list . (set (deepCopy .Values.trainerGpuImage) "tag" $tag)) -}}
+{{- end -}}
+
 {{- /* What the operator calls, and nothing else: operator/trainyard_operator/cluster/permissions.py. */ -}}
 {{- define "trainyard.operatorRules" -}}
 - apiGroups: [trainyard.dev]

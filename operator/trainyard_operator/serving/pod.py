@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from trainyard_api.meta import parse_duration
+from trainyard_api.modelservice import Server
 from trainyard_api.names import (
     GRPC_PORT,
     MONITORING_CONFIG_FILE,
@@ -50,7 +51,8 @@ class FetchImages:
 def pod_template(service: str, revision: Revision, *, fetch_images: FetchImages) -> Manifest:
     """Return the pod template of a revision; it satisfies the `restricted` pod security standard."""
     template = revision.server.template
-    spec = pod_spec(template, grace_period=GRACE_PERIOD) | {
+    server = revision.server
+    spec = pod_spec(template, grace_period=GRACE_PERIOD, gpu_resource=server.gpu_resource if server.gpus else None) | {
         "initContainers": [_fetch(service, revision, fetch_images)],
         "containers": [_server(service, revision)],
         "volumes": [
@@ -67,6 +69,12 @@ def pod_template(service: str, revision: Revision, *, fetch_images: FetchImages)
         "annotations": scrape | (template.annotations or {}),
     }
     return {"metadata": metadata, "spec": spec}
+
+
+def server_image(server: Server) -> str:
+    """Return the image that serves. TensorFlow publishes its default image with CUDA under a tag of its own."""
+    default: str = Server.model_fields["image"].default
+    return f"{default}-gpu" if server.gpus and server.image == default else server.image
 
 
 def _store(revision: Revision) -> list[Manifest]:
@@ -148,7 +156,7 @@ def _server(service: str, revision: Revision) -> Manifest:
     probe = {"tcpSocket": {"port": "http"}, "timeoutSeconds": 2}
     return {
         "name": SERVER,
-        "image": server.image,
+        "image": server_image(server),
         "args": _flags(revision),
         "env": _environment(service, revision),
         "ports": [

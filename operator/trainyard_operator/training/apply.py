@@ -10,6 +10,7 @@ from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.training import build
 from trainyard_operator.training.attempts import Next
 from trainyard_operator.training.observed import ObservedTraining
+from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.preflight import missing_input
 from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
 
@@ -26,7 +27,7 @@ class TrainingChildren:
     cluster: Cluster
     job: TrainingJob
     owner: Manifest
-    trainer_image: str
+    trainer_images: TrainerImages
     network_policies: bool = True
 
     async def carry_out(self, step: Next, observed: ObservedTraining) -> tuple[ObservedTraining, Blocker | None]:
@@ -45,7 +46,7 @@ class TrainingChildren:
     def _build(self, step: Next, observed: ObservedTraining) -> tuple[Manifest, Manifest, Manifest]:
         """Return the ConfigMap, the Service and the Job."""
         job = (
-            build.attempt_job(self.job, self.owner, step.n, trainer_image=self.trainer_image)
+            build.attempt_job(self.job, self.owner, step.n, trainer_images=self.trainer_images)
             if step.step == "start"
             else build.running_job(self.job, observed.jobs[step.n])
         )

@@ -8,7 +8,7 @@ from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, NETWORK_POLICY, SERVICE
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
-from trainyard_operator.training.pod import CONTAINER, pod_template, ports
+from trainyard_operator.training.pod import CONTAINER, TrainerImages, pod_template, ports
 from trainyard_operator.workloads.identity import child, patch
 
 
@@ -61,7 +61,7 @@ def network_policy(job: TrainingJob, owner: Manifest) -> Manifest:
     }
 
 
-def attempt_job(job: TrainingJob, owner: Manifest, attempt: int, *, trainer_image: str) -> Manifest:
+def attempt_job(job: TrainingJob, owner: Manifest, attempt: int, *, trainer_images: TrainerImages) -> Manifest:
     """Return the Job of one attempt. It never restarts a failed program itself: each try is an attempt of ours."""
     deadline = job.spec.run_policy.active_deadline
     spec: Manifest = {
@@ -88,7 +88,7 @@ def attempt_job(job: TrainingJob, owner: Manifest, attempt: int, *, trainer_imag
                 },
             ]
         },
-        "template": pod_template(job, attempt, trainer_image=trainer_image),
+        "template": pod_template(job, attempt, trainer_images=trainer_images),
     }
     if deadline is not None:
         spec["activeDeadlineSeconds"] = parse_duration(deadline)

@@ -1,6 +1,7 @@
 """The pod that trains: what it runs, what it sees and what it may do."""
 
 import json
+from dataclasses import dataclass
 
 from trainyard_api.names import (
     CHECKPOINT_DIR_ENV,
@@ -31,27 +32,37 @@ from trainyard_operator.workloads.pod import CONFINED, pod_spec, present, resour
 CONTAINER = "trainer"
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 """Written on every pod of an Indexed Job by Kubernetes."""
+_NVIDIA = "nvidia.com/"
 GRACE_PERIOD = 60
 """Seconds from the request to stop to the end: time to write a checkpoint."""
 
 
-def pod_template(job: TrainingJob, attempt: int, *, trainer_image: str) -> Manifest:
+@dataclass(frozen=True, slots=True)
+class TrainerImages:
+    """The trainer's images, for jobs that name none: without CUDA, which is half the size, and with it."""
+
+    cpu: str
+    cuda: str
+
+
+def pod_template(job: TrainingJob, attempt: int, *, trainer_images: TrainerImages) -> Manifest:
     """Return the pod template of an attempt; it satisfies the `restricted` pod security standard."""
     worker = job.spec.roles.worker
     template = worker.template
-    spec = pod_spec(template, grace_period=GRACE_PERIOD) | {
+    spec = pod_spec(template, grace_period=GRACE_PERIOD, gpu_resource=worker.gpu_resource if worker.gpus else None) | {
         "restartPolicy": "Never",
         "subdomain": identity.service_name(job.metadata["name"]),
-        "containers": [_container(job, attempt, trainer_image)],
+        "containers": [_container(job, attempt, trainer_images)],
         "volumes": volumes(job),
     }
     metadata = {"labels": (template.labels or {}) | identity.labels(job, attempt)}
     return {"metadata": metadata | present(annotations=template.annotations), "spec": spec}
 
 
-def _container(job: TrainingJob, attempt: int, trainer_image: str) -> Manifest:
+def _container(job: TrainingJob, attempt: int, trainer_images: TrainerImages) -> Manifest:
     program, worker = job.spec.program.container, job.spec.roles.worker
-    image = own_image(job) or worker.image or trainer_image
+    default = trainer_images.cuda if worker.gpus and worker.gpu_resource.startswith(_NVIDIA) else trainer_images.cpu
+    image = own_image(job) or worker.image or default
     container: Manifest = {
         "name": CONTAINER,
         "image": image,

@@ -15,6 +15,7 @@ from trainyard_operator.training.attempts import lingering, must_be_certain, pla
 from trainyard_operator.training.events import events, last_events
 from trainyard_operator.training.observe import observe
 from trainyard_operator.training.observed import ObservedTraining
+from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.progress_reader import ProgressSource, Trainer
 from trainyard_operator.training.spec import parse, parse_status
 from trainyard_operator.training.status import Heard, TrainingFacts, compute, rejected, seen, stalled_for
@@ -42,7 +43,7 @@ class TrainingJobReconciler:
 
     cluster: Cluster
     progress: ProgressSource
-    trainer_image: str
+    trainer_images: TrainerImages
     network_policies: bool = True
     clock: Clock = utc_now
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
@@ -99,7 +100,7 @@ class TrainingJobReconciler:
             observed = await observe(self.cluster, manifest, live=True, expected=expected)
             leaving = observed.leaving or bool(lingering(recorded, observed))
             planned = plan(tally(recorded, observed, now=now), policy, leaving=leaving, now=now)
-        children = TrainingChildren(self.cluster, job, manifest, self.trainer_image, self.network_policies)
+        children = TrainingChildren(self.cluster, job, manifest, self.trainer_images, self.network_policies)
         observed, blocker = await children.carry_out(planned, observed)
         ledger = tally(recorded, observed, now=now)
         step = plan(ledger, policy, leaving=leaving, now=now)

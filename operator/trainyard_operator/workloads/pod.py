@@ -17,8 +17,14 @@ CONFINED = {
 """The security context of every container."""
 
 
-def pod_spec(template: PodTemplate, *, grace_period: int) -> Manifest:
-    """Return a pod spec without containers; it satisfies the `restricted` pod security standard."""
+def pod_spec(template: PodTemplate, *, grace_period: int, gpu_resource: str | None = None) -> Manifest:
+    """Return a pod spec without containers; it satisfies the `restricted` pod security standard.
+
+    Nodes with GPUs are often tainted with the name of their resource, so a pod that asks for it tolerates that taint.
+    """
+    tolerations = template.tolerations
+    if gpu_resource:
+        tolerations = [*(tolerations or []), {"key": gpu_resource, "operator": "Exists", "effect": "NoSchedule"}]
     return {
         "automountServiceAccountToken": False,
         # Their variables are named after other people's Services, and TensorFlow Serving takes its name from one.
@@ -34,7 +40,7 @@ def pod_spec(template: PodTemplate, *, grace_period: int) -> Manifest:
         },
     } | present(
         nodeSelector=template.node_selector,
-        tolerations=template.tolerations,
+        tolerations=tolerations,
         affinity=template.affinity,
         priorityClassName=template.priority_class_name,
         runtimeClassName=template.runtime_class_name,

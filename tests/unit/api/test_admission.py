@@ -329,6 +329,12 @@ def test_good_input_is_accepted(resource):
         (worker(resources={"requests": {"memory": "-1Gi"}}), "'-1Gi' does not match"),
         (worker(template={"labels": {"trainyard.dev/role": "x"}}), "labels under trainyard.dev/ are set by"),
         (
+            a_training_job(
+                program={"keras": {"family": "randomForest", "task": "regression"}}, roles={"worker": {"gpus": 1}}
+            ),
+            "trees are grown on CPUs: set roles.worker.gpus to 0",
+        ),
+        (
             worker(template={"annotations": {"Container.apparmor.security.beta.kubernetes.io/trainer": "unconfined"}}),
             "annotations for AppArmor and seccomp are the operator's",
         ),

@@ -299,3 +299,21 @@ def test_the_init_container_has_the_limits_that_a_quota_asks_for_or_those_of_the
 
     assert fetch_of(Revision(MODEL, Server()))["resources"]["limits"].keys() == {"cpu", "memory"}
     assert fetch_of(Revision(MODEL, Server(), Fetching(resources=own)))["resources"] == {"limits": {"memory": "4Gi"}}
+
+
+@pytest.mark.parametrize(
+    ("server", "image"),
+    [
+        pytest.param({}, "tensorflow/serving:2.20.0", id="no GPU"),
+        pytest.param({"gpus": 1}, "tensorflow/serving:2.20.0-gpu", id="a GPU"),
+        pytest.param({"gpus": 1, "image": "mine:1"}, "mine:1", id="an image of the service's own"),
+    ],
+)
+def test_a_service_with_gpus_gets_the_image_that_can_use_them(server: dict[str, Any], image: str) -> None:
+    revision = Revision(MODEL, Server.model_validate(server))
+
+    pod = deployment(OWNER, revision, replicas=1, fetch_images=FetchImages("operator:1", "trainer:1"))
+    spec = pod["spec"]["template"]["spec"]
+
+    assert spec["containers"][0]["image"] == image
+    assert [each["key"] for each in spec.get("tolerations", [])] == ["nvidia.com/gpu"] * server.get("gpus", 0)

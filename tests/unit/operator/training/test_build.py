@@ -9,7 +9,10 @@ from support.training import TrainingJobBuilder, a_training_job
 from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import build
+from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.spec import parse
+
+IMAGES = TrainerImages(cpu="trainer:test", cuda="trainer:test-gpu")
 
 
 def parsed(builder: TrainingJobBuilder) -> TrainingJob:
@@ -19,7 +22,7 @@ def parsed(builder: TrainingJobBuilder) -> TrainingJob:
 
 
 def job_of(builder: TrainingJobBuilder, attempt: int = 0) -> Manifest:
-    return build.attempt_job(parsed(builder), builder.build(), attempt, trainer_image="trainer:test")
+    return build.attempt_job(parsed(builder), builder.build(), attempt, trainer_images=IMAGES)
 
 
 def pod_of(builder: TrainingJobBuilder) -> Manifest:
@@ -86,7 +89,7 @@ def test_every_child_is_valid_kubernetes_and_its_pod_is_restricted(builder: Trai
     children = [
         build.spec_config_map(job, owner),
         build.headless_service(job, owner),
-        build.attempt_job(job, owner, 0, trainer_image="trainer:test"),
+        build.attempt_job(job, owner, 0, trainer_images=IMAGES),
     ]
 
     for child in children:
@@ -350,3 +353,28 @@ def test_pods_that_train_together_are_shut_to_all_others_but_for_their_numbers()
     assert [rule["ports"] for rule in policy["spec"]["ingress"] if "from" not in rule] == [
         [{"protocol": "TCP", "port": 8080}]
     ]
+
+
+@pytest.mark.parametrize(
+    ("builder", "image"),
+    [
+        pytest.param(a_training_job(), "trainer:test", id="no GPU"),
+        pytest.param(a_training_job().with_gpus(1), "trainer:test-gpu", id="an NVIDIA GPU"),
+        pytest.param(a_training_job().with_gpus(1, "nvidia.com/mig-1g.10gb"), "trainer:test-gpu", id="a part of one"),
+        pytest.param(a_training_job().with_gpus(1, "amd.com/gpu"), "trainer:test", id="a GPU without CUDA"),
+        pytest.param(a_training_job().with_worker(gpus=1, image="mine:1"), "mine:1", id="an image of the job's own"),
+    ],
+)
+def test_a_job_with_gpus_gets_the_image_that_can_use_them(builder: TrainingJobBuilder, image: str) -> None:
+    assert container_of(builder)["image"] == image
+
+
+def test_pods_with_gpus_tolerate_the_taint_of_their_nodes() -> None:
+    own = {"key": "team", "operator": "Exists"}
+    builder = a_training_job().with_worker(gpus=1, template={"tolerations": [own]})
+
+    assert pod_of(builder)["tolerations"] == [
+        own,
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+    ]
+    assert "tolerations" not in pod_of(a_training_job())
