@@ -9,6 +9,9 @@ from tools.structure import Package, cycles, main, packages, read_package
 HELD = ("trainyard_api", "trainyard_fetcher", "trainyard_modelserver", "trainyard_trainer", "tools")
 """Packages without cycles and duplicate names; a package that gets there joins them."""
 
+MOST_ANY = 200
+"""How often the trainer may say `Any`: where TensorFlow, Keras or Arrow leave no other word."""
+
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Package]:
@@ -74,6 +77,10 @@ def test_a_package_does_not_import_itself_in_circles(found: dict[str, Package], 
 def test_a_class_name_means_one_thing_in_a_package(found: dict[str, Package], name: str) -> None:
     assert found[name].modules
     assert found[name].duplicate_classes() == []
+
+
+def test_the_trainer_says_what_its_types_are(found: dict[str, Package]) -> None:
+    assert 0 < found["trainyard_trainer"].any_count < MOST_ANY
 
 
 def test_the_report_has_a_line_for_each_package(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,7 @@ class ColumnUse:
         known = "" if self.type == "category" and self.categories is None else detail
         return f"{self.name}: left out, {self.why}" if self.why else f"{self.name}: {self.type}{known}"
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> dict[str, object]:
         """Return it for JSON, without what does not apply."""
         fields = {
             "name": self.name,

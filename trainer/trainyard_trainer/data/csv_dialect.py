@@ -6,7 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from trainyard_api.data import CsvFormat
 from trainyard_trainer.data.file_signatures import foreign_format
@@ -53,7 +53,7 @@ class RepairedText(io.RawIOBase):
     So Arrow can count the rows of any file, and a message can show the bytes.
     """
 
-    def __init__(self, stream: Any, encoding: str) -> None:
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._stream = stream
         errors = "surrogateescape" if encoding in ("utf-8", "utf-8-sig") or _is_single_byte(encoding) else "replace"
         self._decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)(errors)

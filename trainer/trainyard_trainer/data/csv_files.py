@@ -145,8 +145,8 @@ class CsvReader(Reader):
         self._report(file, skipped)
 
     def _as_texts(
-        self, file: SourceFile, columns: Sequence[str], on_bad_row: Any, *, block_bytes: int = _READ_BYTES
-    ) -> Any:
+        self, file: SourceFile, columns: Sequence[str], on_bad_row: BadRowHandler, *, block_bytes: int = _READ_BYTES
+    ) -> pa_csv.CSVStreamingReader:
         """Open a file as texts in UTF-8, whatever bytes are in it."""
         dialect = self._dialect(file)
         stream = RepairedText(self._filesystem.open_input_stream(file.path), dialect.encoding)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,9 +25,9 @@ class CsvTypes:
         self.ambiguous: dict[str, str] = {}
         """Columns whose numbers can be read in two ways, each with an example."""
 
-    def of(self, file: str, dialect: Dialect, batch: Any) -> Mapping[str, Any]:
+    def of(self, file: str, dialect: Dialect, batch: pa.RecordBatch) -> Mapping[str, pa.DataType]:
         """Return the Arrow type of each column; numbers are float64 in whatever notation."""
-        types: dict[str, Any] = {}
+        types: dict[str, pa.DataType] = {}
         open_: dict[str, tuple[list[str], list[Notation]]] = {}
         plain: dict[str, list[str]] = {}
         for name in dialect.names:
@@ -55,7 +54,7 @@ class CsvTypes:
                     self._remember(file, name, Notation(",", "."))
         return types
 
-    def _texts(self, column: Any) -> list[str]:
+    def _texts(self, column: pa.Array) -> list[str]:
         """Return the different texts of a column that are no missing values."""
         trimmed = pc.unique(pc.utf8_trim_whitespace(column))[:_COMPARED_TEXTS]
         there = pc.invert(pc.is_in(trimmed, self._missing))
@@ -92,7 +91,7 @@ class CsvTypes:
             )
 
 
-def _simple_type(texts: Sequence[str]) -> Any:
+def _simple_type(texts: Sequence[str]) -> pa.DataType:
     if not texts:
         return pa.null()
     if all(text.lower() in _BOOLEANS for text in texts):

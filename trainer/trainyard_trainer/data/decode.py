@@ -1,6 +1,6 @@
 """What the columns of a file's rows are to training, and which of the rows cannot be used."""
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ class ColumnDecoder:
         """Return a column as texts without blanks around them, null where missing."""
         return self._there(trimmed(as_texts(self.column(name))))
 
-    def dates(self, name: str) -> Any:
+    def dates(self, name: str) -> pa.Array:
         """Return a column of dates as texts, null where missing."""
         return self._there(trimmed(moments.as_texts(self.column(name))))
 
@@ -99,12 +99,12 @@ class ColumnDecoder:
             self._refuse(row, why)
         return held_back
 
-    def _there(self, texts: Any) -> Any:
+    def _there(self, texts: pa.Array) -> pa.Array:
         if len(self._missing) == 1:
             return texts
         return pc.if_else(pc.is_in(texts, pa.array(sorted(self._missing))), None, texts)
 
-    def _as_numbers(self, column: Column, values: Any) -> Any:
+    def _as_numbers(self, column: Column, values: pa.Array) -> Floats:
         if pa.types.is_boolean(values.type):
             values = pc.cast(values, pa.uint8())
         if _is_text(values.type):
@@ -117,7 +117,7 @@ class ColumnDecoder:
                 "before"
             ) from error
 
-    def _parsed(self, column: Column, values: Any) -> Any:
+    def _parsed(self, column: Column, values: pa.Array) -> pa.Array:
         """Return texts as numbers; rows where one is none are bad."""
         texts = self.texts(column.name)
         if pa.types.is_boolean(values.type):
@@ -130,7 +130,7 @@ class ColumnDecoder:
             self._refuse(row, f"column {column.name!r}: {one_line(repr(texts[row].as_py()), 50)} is not a number")
         return to_numbers(pc.if_else(pa.array(np.isin(np.arange(len(texts)), odd)), None, texts), column.notation)
 
-    def _of_dates(self, name: str) -> Any:
+    def _of_dates(self, name: str) -> Floats:
         texts = self.dates(name)
         numbers, odd = moments.numbers(texts)
         for row in odd:
@@ -141,7 +141,7 @@ class ColumnDecoder:
             )
         return numbers
 
-    def _why_unlabelled(self, label: Column, raw: Any) -> str:
+    def _why_unlabelled(self, label: Column, raw: object) -> str:
         name = label.name
         if isinstance(raw, str) and raw in self._missing - {""}:
             return (
@@ -178,7 +178,7 @@ def unusable(label: pa.Array) -> Mask:
     return bad.to_numpy(zero_copy_only=False)
 
 
-def misfits(column: Any, cast: Any, first: int = 0) -> list[int]:
+def misfits(column: pa.Array, cast: Callable[[pa.Array], object], first: int = 0) -> list[int]:
     """Return which values cannot be cast: halves that can be are done with."""
     try:
         cast(column)
@@ -203,12 +203,12 @@ def as_texts(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.fill_null(pc.is_nan(column), True), None, texts)
 
 
-def trimmed(texts: Any) -> Any:
+def trimmed(texts: pa.Array) -> pa.Array:
     """Return texts without blanks around them: those of ASCII, which the served graph takes off as well."""
     return pc.ascii_trim_whitespace(texts)
 
 
-def _is_text(type_: Any) -> bool:
+def _is_text(type_: pa.DataType) -> bool:
     value = type_.value_type if pa.types.is_dictionary(type_) else type_
     return pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)
 

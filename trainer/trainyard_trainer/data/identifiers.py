@@ -1,7 +1,6 @@
 """Columns that identify rows: names, ids, tickets, row numbers. A model would learn its rows by heart from them."""
 
 import re
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,7 @@ _ID_NAME = re.compile(
 _EXACT = 2.0**53
 
 
-def why_identifier(name: str, values: Any, rows: Any) -> str | None:
+def why_identifier(name: str, values: pa.Array, rows: pa.Array) -> str | None:
     """Return why a column of texts or numbers is none to learn from, or nothing where it may be one.
 
     Args:
@@ -33,7 +32,7 @@ def why_identifier(name: str, values: Any, rows: Any) -> str | None:
     return _why_number(name, values, rows)
 
 
-def _why_text(texts: Any) -> str | None:
+def _why_text(texts: pa.Array) -> str | None:
     different = pc.unique(texts)
     some = different[:1000].to_pylist()
     if some and all(map(is_moment, some)):
@@ -49,7 +48,7 @@ def _why_text(texts: Any) -> str | None:
     )
 
 
-def _why_number(name: str, values: Any, rows: Any) -> str | None:
+def _why_number(name: str, values: pa.Array, rows: pa.Array) -> str | None:
     if values.null_count or len(values) < FEWEST_ROWS or pa.types.is_boolean(values.type):
         return None
     numbers = values.to_numpy(zero_copy_only=False)

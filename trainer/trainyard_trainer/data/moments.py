@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainyard_trainer.tensors import Floats, Integers
+
 PARTS = ("elapsed", "year", "yearSin", "yearCos", "weekdaySin", "weekdayCos", "hourSin", "hourCos")
 """The numbers of a date: days since 1970, the year, and what comes again as sine and cosine."""
 _TIME = r"(?:[T ]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.[0-9]+)?)?)?Z?"
@@ -28,7 +30,7 @@ def is_moment_kind(kind: str) -> bool:
     return kind.startswith(("timestamp", "date32", "date64"))
 
 
-def as_texts(column: Any) -> Any:
+def as_texts(column: pa.Array) -> pa.Array:
     """Return a column of dates as texts."""
     if pa.types.is_temporal(column.type):
         if pa.types.is_timestamp(column.type):
@@ -38,7 +40,7 @@ def as_texts(column: Any) -> Any:
     return pc.cast(column, pa.string())
 
 
-def numbers(texts: Any) -> tuple[Any, list[int]]:
+def numbers(texts: pa.Array) -> tuple[Floats, list[int]]:
     """Return the numbers of dates, float32 [rows, PARTS], NaN where missing, and which of the texts are no dates."""
     year_first, day_first = (_extracted(texts, pattern) for pattern in (YEAR_FIRST, DAY_FIRST))
     is_year_first = year_first["c"] > 0
@@ -84,12 +86,12 @@ def parts_of(moment: tuple[Any, ...], functions: Any) -> list[Any]:
     return [real(days) + hours / 24, real(year), *cyclic]
 
 
-def _extracted(texts: Any, pattern: str) -> dict[str, Any]:
+def _extracted(texts: pa.Array, pattern: str) -> dict[str, Integers]:
     named = iter(_FIELDS)
     with_names = re.sub(r"\((?!\?)", lambda _: f"(?P<{next(named)}>", pattern)
     found = pc.extract_regex(pc.fill_null(texts, ""), f"^{with_names}$")
 
-    def whole(field: str) -> Any:
+    def whole(field: str) -> Integers:
         digits = pc.struct_field(found, field)
         digits = pc.if_else(pc.equal(digits, ""), "0", digits)
         return pc.fill_null(pc.cast(digits, pa.int64()), 0).to_numpy(zero_copy_only=False)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -80,7 +79,7 @@ def alike(texts: Sequence[str], candidates: Sequence[Notation]) -> bool:
     return all(first.equals(each) for each in others)
 
 
-def to_numbers(column: Any, notation: Notation) -> Any:
+def to_numbers(column: pa.Array, notation: Notation) -> pa.Array:
     """Return a column of texts as float64; an empty text is null.
 
     Raises:
@@ -96,7 +95,7 @@ def to_numbers(column: Any, notation: Notation) -> Any:
     return pc.cast(_plain(texts, notation), pa.float64())
 
 
-def _plain(texts: Any, notation: Notation) -> Any:
+def _plain(texts: pa.Array, notation: Notation) -> pa.Array:
     """Return texts in the notation of programs; one that does not fit is left as no number at all."""
     texts = _common_signs(texts)
     pattern = _pattern(notation.decimal, notation.thousands, notation.unit)
@@ -120,7 +119,7 @@ def _plain(texts: Any, notation: Notation) -> Any:
     return pc.if_else(pc.and_(parts.is_null(), texts.is_valid()), texts, signed)
 
 
-def _common_signs(texts: Any) -> Any:
+def _common_signs(texts: pa.Array) -> pa.Array:
     for sign in _SPACES:
         texts = pc.replace_substring(texts, sign, " ")
     return pc.replace_substring(pc.replace_substring(texts, _APOSTROPHES, "'"), _MINUS, "-")

@@ -59,8 +59,8 @@ class RawBatch:
     rows: Integers | None = None
     held_back: Mask | None = None
     slices: Mapping[str, pa.Array] = field(default_factory=dict)
-    words: Mapping[str, Any] = field(default_factory=dict)
-    dates: Mapping[str, Any] = field(default_factory=dict)
+    words: Mapping[str, pa.Array] = field(default_factory=dict)
+    dates: Mapping[str, pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)

@@ -1,7 +1,7 @@
 """What of a user's model is saved beside its weights, and whether it can be saved: found out before it is trained."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +9,22 @@ import tensorflow as tf
 from tensorflow.python.trackable.resource import CapturableResource
 
 from trainyard_trainer.errors import BadInput, one_line
+from trainyard_trainer.tensors import Model, Tensor, Tensors, TensorSpec
 
 
-def resources_of(model: Any) -> list[Any]:
+def resources_of(model: Model) -> list[CapturableResource]:
     """Return the tables that the layers of a model look something up in.
 
     Keras follows variables only: a saved graph would refer to nothing.
     """
-    seen: dict[int, Any] = {}
+    seen: dict[int, CapturableResource] = {}
     for layer in model._flatten_layers():  # Keras has no public way to the layers inside of layers
         for resource in _resources_in(vars(layer).values()):
             seen[id(resource)] = resource
     return list(seen.values())
 
 
-def _resources_in(values: Any) -> Iterator[Any]:
+def _resources_in(values: Iterable[object]) -> Iterator[CapturableResource]:
     for value in values:
         if isinstance(value, CapturableResource):
             yield value
@@ -34,14 +35,20 @@ def _resources_in(values: Any) -> Iterator[Any]:
 
 
 class _Saved(tf.Module):
-    def __init__(self, call: Any, model: Any, resources: list[Any], specs: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        call: Callable[[Tensors], Tensor],
+        model: Any,
+        resources: list[CapturableResource],
+        specs: Mapping[str, TensorSpec],
+    ) -> None:
         super().__init__()
         self.weights = [variable.value for variable in model.variables]
         self.resources = resources
         self.serve = tf.function(lambda inputs: {"outputs": call(inputs)}, input_signature=[specs], autograph=False)
 
 
-def check_exportable(model: Any, specs: Mapping[str, Any], where: str) -> None:
+def check_exportable(model: Any, specs: Mapping[str, TensorSpec], where: str) -> None:
     """Save a model once as it will be saved after the training, and forget what was saved.
 
     Raises:

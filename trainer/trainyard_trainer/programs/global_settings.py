@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 from trainyard_trainer.errors import BadInput
+from trainyard_trainer.tensors import Model
 
 _OTHER_NUMBERS = ("float16", "bfloat16", "float64")
 
@@ -35,7 +36,7 @@ def settings_kept() -> Iterator[None]:
         _restore(before)
 
 
-def check_numbers(model: Any, where: str) -> None:
+def check_numbers(model: Model, where: str) -> None:
     """Refuse a model with layers that compute in other numbers than float32.
 
     Raises:
