@@ -31,7 +31,6 @@ class StoredVersion:
         return self._uri
 
     def manifest(self) -> bytes | None:
-        """Return the manifest."""
         with _told():
             return self._objects.read(MANIFEST_FILE)
 

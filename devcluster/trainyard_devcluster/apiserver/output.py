@@ -23,7 +23,6 @@ class Renderer:
     include: Include = "Metadata"
 
     def one(self, obj: Object, *, heads: bool = True) -> bytes:
-        """Return one object."""
         view = self.resource.view(obj)
         match self.format.shape:
             case "Table":

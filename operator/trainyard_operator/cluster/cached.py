@@ -72,38 +72,31 @@ class CachedCluster:
     async def select(
         self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None, live: bool = False
     ) -> list[Manifest]:
-        """See `port.Cluster.select`."""
         labels, feed = labels or {}, self._cache.feed(kind, namespace)
         if not live and feed is not None and feed.covers(labels) and feed.reliable():
             return feed.store.select(namespace, labels)
         return [self._remember(kind, each) for each in await self._cluster.select(kind, namespace, labels=labels)]
 
     async def log(self, namespace: str, pod: str, *, container: str, lines: int, most_bytes: int) -> str:
-        """See `port.Cluster.log`."""
         return await self._cluster.log(namespace, pod, container=container, lines=lines, most_bytes=most_bytes)
 
     async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """See `port.Cluster.create`."""
         return self._written(kind, await self._cluster.create(kind, manifest))
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """See `port.Cluster.apply`."""
         async with self._refreshed(kind, manifest):
             return self._written(kind, await self._cluster.apply(kind, manifest))
 
     async def apply_status(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """See `port.Cluster.apply_status`."""
         async with self._refreshed(kind, manifest):
             return self._remember(kind, await self._cluster.apply_status(kind, manifest))
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        """See `port.Cluster.delete`."""
         await self._cluster.delete(kind, namespace, name, uid=uid)
         if (feed := self._cache.feed(kind, namespace)) is not None:
             feed.store.deleted(namespace, name, uid)
 
     async def emit(self, regarding: Manifest, event: Event, *, again: bool = False) -> bool:
-        """See `port.Cluster.emit`."""
         return await self._cluster.emit(regarding, event, again=again)
 
     @asynccontextmanager

@@ -48,14 +48,12 @@ class KubernetesCluster:
         await self._transport.__aexit__()
 
     async def get(self, kind: Kind, namespace: str, name: str, *, live: bool = False) -> Manifest:
-        """See `port.Cluster.get`."""
         request = Request("GET", path(kind, namespace, name))
         return object_in(await self._transport.fetch(request), kind, str(request), name=name)
 
     async def select(
         self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None, live: bool = False
     ) -> list[Manifest]:
-        """See `port.Cluster.select`."""
         found, _ = await self.snapshot(kind, namespace, labels=labels)
         return sorted(found, key=lambda each: (each["metadata"]["namespace"], each["metadata"]["name"]))
 
@@ -87,26 +85,21 @@ class KubernetesCluster:
         return self._transport.stream(Request("GET", path(kind, namespace), query | _selector(labels)))
 
     async def log(self, namespace: str, pod: str, *, container: str, lines: int, most_bytes: int) -> str:
-        """See `port.Cluster.log`."""
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(most_bytes)}
         content = await self._transport.fetch(Request("GET", path(POD, namespace, pod) + "/log", query))
         return content.decode(errors="replace")
 
     async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """See `port.Cluster.create`."""
         url = path(kind, manifest["metadata"]["namespace"])
         return await self._write(Request("POST", url, {"fieldManager": FIELD_MANAGER}, typed(kind, manifest)), kind)
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """See `port.Cluster.apply`."""
         return await self._apply(kind, manifest)
 
     async def apply_status(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """See `port.Cluster.apply_status`."""
         return await self._apply(kind, manifest, "/status")
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        """See `port.Cluster.delete`."""
         options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         request = Request("DELETE", path(kind, namespace, name), body=options)
         try:
@@ -115,7 +108,6 @@ class KubernetesCluster:
             return
 
     async def emit(self, regarding: Manifest, event: Event, *, again: bool = False) -> bool:
-        """See `port.Cluster.emit`."""
         return await self._recorder.record(regarding, event, again=again)
 
     async def _apply(self, kind: Kind, manifest: Manifest, subresource: str = "") -> Manifest:

@@ -71,7 +71,6 @@ class EventRecorder:
 
 
 def manifest_of(regarding: Manifest, event: Event, name: str, *, first: str, last: str) -> Manifest:
-    """Return the Event object."""
     metadata = regarding["metadata"]
     return {
         "apiVersion": EVENT.api_version,

@@ -38,7 +38,6 @@ class Store:
         return len(self._objects)
 
     def get(self, namespace: str, name: str) -> Manifest | None:
-        """Return one object."""
         return self._objects.get((namespace, name))
 
     def select(self, namespace: str | None, labels: Mapping[str, str]) -> list[Manifest]:

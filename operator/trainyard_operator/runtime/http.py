@@ -7,8 +7,6 @@ from trainyard_operator.runtime.metrics import Metrics
 
 
 def application(metrics: Metrics, health: Health) -> web.Application:
-    """Return the web application."""
-
     async def scrape(_: web.Request) -> web.Response:
         return web.Response(body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 

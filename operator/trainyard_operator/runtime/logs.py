@@ -12,7 +12,6 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line, with whatever was passed as `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
         entry = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
             "level": record.levelname.lower(),

@@ -32,7 +32,6 @@ class ServiceState:
 
 
 def observations(state: ServiceState) -> list[Observation]:
-    """Return the conditions of a state."""
     reason, message, blocker = state.reason, state.message, state.blocker
     moving = state.phase == "Progressing"
     stalled = blocker is not None and not blocker.transient

@@ -39,7 +39,6 @@ def pod_selector(service: str, revision: str) -> dict[str, str]:
 
 
 def labels(service: str) -> dict[str, str]:
-    """Return the labels of a child."""
     return selector(service) | {NAME_LABEL: "trainyard-serving", COMPONENT_LABEL: "serving"}
 
 

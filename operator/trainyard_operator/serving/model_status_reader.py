@@ -51,7 +51,6 @@ class PolledModelStatus:
     poller: Poller[Served, Answer]
 
     async def latest(self, key: Key, served: Served) -> Answer | None:
-        """See `ModelStatusSource.latest`."""
         reading = self.poller.latest(key, served)
         return reading.answer if reading else None
 

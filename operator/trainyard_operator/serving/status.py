@@ -14,7 +14,6 @@ from trainyard_operator.serving.source import ModelVersion, from_annotations, fr
 
 
 def compute(before: ModelServiceStatus, situation: Situation, result: Result) -> ModelServiceStatus:
-    """Return the status."""
     owner = situation.owner["metadata"]
     name, generation = owner["name"], int(owner.get("generation", 0))
     serving = serving_revision(result.route)

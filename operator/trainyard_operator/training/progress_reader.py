@@ -104,7 +104,6 @@ class PolledProgress:
     poller: Poller[Trainer, Snapshot]
 
     async def latest(self, key: Key, trainer: Trainer) -> Reading[Snapshot] | None:
-        """See `ProgressSource.latest`."""
         return self.poller.latest(key, trainer)
 
 

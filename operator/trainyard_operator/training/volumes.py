@@ -44,7 +44,6 @@ class MountedSecret:
         return "/".join(filter(None, (self.mount, self.file)))
 
     def to_volume(self) -> Manifest:
-        """Return the volume."""
         items = {"items": [{"key": self.key, "path": self.file}]} if self.key else {}
         return {"name": self.volume, "secret": {"secretName": self.name, "defaultMode": _OWN_GROUP_READS} | items}
 
@@ -79,7 +78,6 @@ def data_path(source: DataSource) -> str | None:
 
 
 def volumes(job: TrainingJob) -> list[Manifest]:
-    """Return the volumes of the pod."""
     source, claim = job.spec.data.source, _claim(job)
     found: list[Manifest] = [
         {"name": "spec", "configMap": {"name": identity.spec_name(job.metadata["name"])}},
@@ -101,7 +99,6 @@ def volumes(job: TrainingJob) -> list[Manifest]:
 
 
 def mounts(job: TrainingJob) -> list[Manifest]:
-    """Return the volume mounts of the container."""
     source = job.spec.data.source
     found: list[Manifest] = [
         {"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True},

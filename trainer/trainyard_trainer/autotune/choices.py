@@ -28,7 +28,6 @@ class Choices:
     device: str
 
     def to_wire(self) -> dict[str, object]:
-        """Return the JSON form."""
         return {
             "batchSize": self.batch_size,
             "precision": self.execution.precision,

@@ -61,7 +61,6 @@ class Profile:
 
     @property
     def rows(self) -> int:
-        """All rows."""
         return self.training_rows + self.validation_rows
 
     @property

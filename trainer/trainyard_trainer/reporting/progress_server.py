@@ -30,7 +30,6 @@ class SavedCheckpoint:
     time: str
 
     def to_wire(self) -> dict[str, object]:
-        """Return the JSON form."""
         return {"step": self.step, "path": self.path, "time": self.time}
 
 

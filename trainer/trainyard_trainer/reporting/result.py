@@ -26,7 +26,6 @@ class ModelVersion:
         return f"{self.name}/{self.version}"
 
     def to_wire(self) -> dict[str, object]:
-        """Return the JSON form."""
         return {
             "name": self.name,
             "version": self.version,

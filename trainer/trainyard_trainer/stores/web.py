@@ -89,20 +89,20 @@ class RangeFile(io.RawIOBase):
     def __init__(self, size: int, fetch: Callable[[int, int], bytes]) -> None:
         self._size, self._fetch, self._at = size, fetch, 0
 
-    def readable(self) -> bool:  # noqa: D102
+    def readable(self) -> bool:
         return True
 
-    def seekable(self) -> bool:  # noqa: D102
+    def seekable(self) -> bool:
         return True
 
-    def tell(self) -> int:  # noqa: D102
+    def tell(self) -> int:
         return self._at
 
     def size(self) -> int:
         """Return the length of the file."""
         return self._size
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:  # noqa: D102
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         return self._at
 
@@ -128,16 +128,16 @@ class ReadOnly(pa_fs.FileSystemHandler):
     def __ne__(self, other: object) -> bool:
         return self is not other
 
-    def get_type_name(self) -> str:  # noqa: D102
+    def get_type_name(self) -> str:
         return "web"
 
-    def normalize_path(self, path: str) -> str:  # noqa: D102
+    def normalize_path(self, path: str) -> str:
         return path
 
-    def open_input_stream(self, path: str) -> pa.PythonFile:  # noqa: D102
+    def open_input_stream(self, path: str) -> pa.PythonFile:
         return pa.PythonFile(io.BufferedReader(self.open(path), _AHEAD), mode="r")
 
-    def open_input_file(self, path: str) -> pa.PythonFile:  # noqa: D102
+    def open_input_file(self, path: str) -> pa.PythonFile:
         return pa.PythonFile(self.open(path), mode="r")
 
     def open(self, path: str) -> RangeFile:

@@ -56,7 +56,6 @@ class ClassScores:
         return tf.math.bincount(classes, weights=values, minlength=self._classes, maxlength=self._classes)
 
     def values(self, totals: Totals, count: float) -> dict[str, float]:
-        """Return the metrics."""
         which = slice(1, None) if self._classes == 2 else slice(None)
         hits, predicted, there = (
             np.asarray(totals[name], np.float64)[which] for name in ("hits", "predicted", "there")
@@ -90,7 +89,6 @@ class NumberScores:
         }
 
     def values(self, totals: Totals, count: float) -> dict[str, float]:
-        """Return the metrics."""
         square = float(totals["squares"]) / count
         variance = float(totals["spread"]) / count - (float(totals["standard"]) / count) ** 2
         return {

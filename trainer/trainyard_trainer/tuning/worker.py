@@ -37,12 +37,10 @@ class TrialFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """Its checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def logs(self) -> Path:
-        """Its logs."""
         return self.path / "logs"
 
     def for_export(self) -> Iterator[Path]:

@@ -117,11 +117,9 @@ class ConnectedGroup:
         threading.Thread(target=self._keep_alive, name="group", daemon=True).start()
 
     def ready(self) -> None:
-        """See `WorkerGroup.ready`."""
         self.gather("ready")
 
     def gather(self, value: T) -> list[T]:
-        """See `WorkerGroup.gather`."""
         if self.index:
             self._connections[0].send(CONTENT, json.dumps(value).encode())
             return list(json.loads(self._take(0)))
@@ -130,7 +128,6 @@ class ConnectedGroup:
         return values
 
     def share(self, content: bytes) -> bytes:
-        """See `WorkerGroup.share`."""
         if self.index:
             return self._take(0)
         for connection in self._connections.values():
@@ -138,12 +135,10 @@ class ConnectedGroup:
         return content
 
     def loss(self, *, within: float) -> PeerLost | None:
-        """See `WorkerGroup.loss`."""
         self._known.wait(within)
         return self._loss
 
     def leave(self, reason: str = "") -> None:
-        """See `WorkerGroup.leave`."""
         self._left.set()
         for connection in list(self._connections.values()):
             connection.send(FAREWELL, reason.encode())
