@@ -180,6 +180,11 @@ class ModelServiceStatus(ApiModel):
     ready: str = Field(default="0/0", description="Replicas that answer of replicas wanted, for kubectl get.")
     selector: str = Field(default="", description="Label selector of the serving pods, for the scale subresource.")
 
+    def minimal(self, why: str) -> "ModelServiceStatus":
+        """Return the status without any text from elsewhere, and with `why` in its conditions."""
+        conditions = [one.model_copy(update={"message": why}) for one in self.conditions]
+        return self.model_copy(update={"conditions": conditions})
+
 
 class ModelService(ApiModel):
     """A model behind a stable REST and gRPC address."""

@@ -63,6 +63,13 @@ class RunPolicy(ApiModel):
     max_restarts: int = Field(
         default=3, ge=0, le=100, description="Restarts after a failure of the program. Disruptions are not charged."
     )
+    max_disruptions: int = Field(
+        default=20,
+        ge=-1,
+        le=100,
+        description="Stops from outside, such as preemptions, in a row without a checkpoint that got further; -1 for "
+        "any number.",
+    )
     active_deadline: Duration | None = Field(default=None, description="Longest run of one attempt, for example 24h.")
 
 
@@ -247,6 +254,7 @@ class Attempt(ApiModel):
     index: int | None = Field(
         default=None, description="Of several workers, the one whose end decided how the attempt ended."
     )
+    checkpoint: int | None = Field(default=None, description="Steps of the newest checkpoint when it ended.")
 
 
 class Failure(ApiModel):
@@ -289,15 +297,34 @@ class TrainingJobStatus(ApiModel):
     phase: Phase = Field(default="Pending", description="A one-word summary of the conditions.")
     conditions: Conditions = Field(default=[], description="Observations; Succeeded and Failed are final.")
     progress: Progress | None = Field(default=None, description="How far the training is.")
-    # At most maxRestarts and as many stops as are borne, and the first.
-    attempts: list[Attempt] = Field(default=[], max_length=128, description="Every run so far.")
+    attempts: list[Attempt] = Field(
+        default=[], max_length=256, description="Every run so far; of very many stops from outside, the newest."
+    )
     restarts: int = Field(default=0, description="Restarts after failures of the program.")
+    disruptions: int = Field(
+        default=0, description="Stops from outside in a row, counted anew when a checkpoint got further."
+    )
     failure: Failure | None = Field(default=None, description="Why the training failed.")
     last_checkpoint: CheckpointStatus | None = Field(default=None, description="The newest checkpoint.")
     model: ModelStatus | None = Field(default=None, description="The trained model version.")
     start_time: Time | None = Field(default=None, description="When the operator started the training (RFC 3339).")
     completion_time: Time | None = Field(default=None, description="When the training ended (RFC 3339).")
     gpus: int = Field(default=0, description="GPUs of all pods together.")
+
+    def minimal(self, why: str) -> "TrainingJobStatus":
+        """Return the status without anything that a program had a say in, and with `why` in its conditions."""
+        return TrainingJobStatus(
+            observed_generation=self.observed_generation,
+            phase=self.phase,
+            conditions=[one.model_copy(update={"message": why}) for one in self.conditions],
+            attempts=self.attempts,
+            restarts=self.restarts,
+            disruptions=self.disruptions,
+            model=self.model and self.model.model_copy(update={"metrics": {}}),
+            start_time=self.start_time,
+            completion_time=self.completion_time,
+            gpus=self.gpus,
+        )
 
 
 class TrainingJob(ApiModel):

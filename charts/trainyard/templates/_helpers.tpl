@@ -100,7 +100,7 @@ app.kubernetes.io/component: operator
   verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [create, get, list, patch, watch]
+  verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [create, delete, get, list, patch, watch]

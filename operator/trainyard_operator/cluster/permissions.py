@@ -31,7 +31,8 @@ PERMISSIONS = (
             Permission(GROUP, f"{plural}/finalizers", ("update",)),
         )
     ),
-    Permission("batch", "jobs", (*_WATCH, "create", "patch")),
+    # A Job that other containers keep running after the end of its training is deleted.
+    Permission("batch", "jobs", (*_WATCH, "create", "patch", "delete")),
     Permission("apps", "deployments", (*_WATCH, "create", "patch", "delete")),
     Permission("", "services", (*_WATCH, "create", "patch")),
     Permission("", "configmaps", (*_WATCH, "create", "patch", "delete")),

@@ -1,8 +1,10 @@
 """Writes the children of a TrainingJob as its next step needs them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
+from trainyard_api.times import utc_now
 from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.children import ensure, ensure_by_name
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, NETWORK_POLICY, SERVICE
@@ -12,6 +14,7 @@ from trainyard_operator.training.attempts import Next
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.preflight import missing_input
+from trainyard_operator.training.suspension import Suspension, decide
 from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
 
 
@@ -29,6 +32,7 @@ class TrainingChildren:
     owner: Manifest
     trainer_images: TrainerImages
     network_policies: bool = True
+    now: datetime = field(default_factory=utc_now)
 
     async def carry_out(self, step: Next, observed: ObservedTraining) -> tuple[ObservedTraining, Blocker | None]:
         """Take the next step; return what is there then, and what kept the step from being taken."""
@@ -37,18 +41,30 @@ class TrainingChildren:
         try:
             if step.step == "start" and (blocker := await missing_input(self.cluster, self.job)):
                 return observed, blocker
+            suspension = await self._suspension(step, observed)
             with spec_errors():
-                children = self._build(step, observed)
-            return await self._ensure(observed, step.n, *children), None
+                children = self._build(step, observed, suspension)
+            return await self._ensure(observed, step.n, *children), suspension.blocker
         except REFUSALS as error:
             return observed, of_refusal(error, "the job")
 
-    def _build(self, step: Next, observed: ObservedTraining) -> tuple[Manifest, Manifest, Manifest]:
+    async def _suspension(self, step: Next, observed: ObservedTraining) -> Suspension:
+        target = self.job.spec.run_policy.suspend
+        if step.step == "start" or bool(observed.jobs[step.n]["spec"].get("suspend")) == target:
+            return Suspension(target)
+        # Only the API server knows who wrote what.
+        metadata = observed.jobs[step.n]["metadata"]
+        job = await self.cluster.get(JOB, metadata["namespace"], metadata["name"], live=True)
+        return decide(job, target=target, now=self.now)
+
+    def _build(
+        self, step: Next, observed: ObservedTraining, suspension: Suspension
+    ) -> tuple[Manifest, Manifest, Manifest]:
         """Return the ConfigMap, the Service and the Job."""
         job = (
             build.attempt_job(self.job, self.owner, step.n, trainer_images=self.trainer_images)
             if step.step == "start"
-            else build.running_job(self.job, observed.jobs[step.n])
+            else build.running_job(self.job, observed.jobs[step.n], suspend=suspension.suspend)
         )
         return build.spec_config_map(self.job, self.owner), build.headless_service(self.job, self.owner), job
 

@@ -5,7 +5,7 @@ whenever the operator dies and whatever is deleted behind its back.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -31,8 +31,10 @@ from trainyard_operator.training.termination_message import (
 )
 from trainyard_operator.workloads.text import clean, reason_word
 
-MAX_STOPS = 20
-"""Ends that are nobody's fault, such as drained nodes, are not charged to maxRestarts; this many are too many."""
+_KEPT_STOPS = 102
+"""Stops that stay in the record: one more than the limit on them can be."""
+_MESSAGE_BYTES = 4096
+"""Kubernetes cuts a longer termination message."""
 _FIRST_DELAY = 5
 _LONGEST_DELAY = 300
 _DETAILS = {
@@ -79,6 +81,11 @@ class Ledger:
         """Failed attempts that were followed by another."""
         return sum(attempt.outcome == "Failed" for attempt in self.attempts[:-1])
 
+    @property
+    def disruptions(self) -> int:
+        """Stops from outside in a row; one that left a checkpoint further than any before begins the count anew."""
+        return disruptions(self.attempts)
+
 
 @dataclass(frozen=True, slots=True)
 class Next:
@@ -89,8 +96,14 @@ class Next:
     at: datetime | None = None
 
 
-def tally(recorded: Sequence[Attempt], observed: ObservedTraining, *, now: datetime) -> Ledger:
-    """Bring the recorded attempts up to date with the Jobs. What is recorded as ended stays as it is."""
+def tally(
+    recorded: Sequence[Attempt], observed: ObservedTraining, *, now: datetime, checkpoint: int | None = None
+) -> Ledger:
+    """Bring the recorded attempts up to date with the Jobs. What is recorded as ended stays as it is.
+
+    Args:
+        checkpoint: Steps of the newest checkpoint that is known.
+    """
     attempts = {attempt.n: attempt for attempt in recorded}
     news: End | None = None
     for n in sorted(attempts.keys() | observed.jobs.keys()):
@@ -98,8 +111,10 @@ def tally(recorded: Sequence[Attempt], observed: ObservedTraining, *, now: datet
         if known is not None and known.outcome != "Running":
             continue
         seen = _look(n, known, observed, now)
+        if isinstance(seen, End):
+            seen = _with_checkpoint(seen, checkpoint)
         attempts[n], news = (seen.attempt, seen) if isinstance(seen, End) else (seen, news)
-    ordered = tuple(attempts[n] for n in sorted(attempts))
+    ordered = _kept([attempts[n] for n in sorted(attempts)])
     is_last = news is not None and news.attempt.n == ordered[-1].n
     return Ledger(ordered, news if is_last else None)
 
@@ -108,6 +123,30 @@ def lingering(recorded: Sequence[Attempt], observed: ObservedTraining) -> list[M
     """Return the Jobs of attempts whose end is recorded, and which go on for the sake of other containers."""
     ended = {attempt.n for attempt in recorded if attempt.outcome != "Running"}
     return [job for n, job in observed.jobs.items() if n in ended and ended_with(job) is None]
+
+
+def _with_checkpoint(end: End, known: int | None) -> End:
+    reported = end.report.last_checkpoint.step if end.report and end.report.last_checkpoint else None
+    newest = max((step for step in (known, reported) if step is not None), default=None)
+    return replace(end, attempt=end.attempt.model_copy(update={"checkpoint": newest}))
+
+
+def _kept(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
+    """Return the attempts that stay in the record: all but stops of long ago, which no count needs any more."""
+    stops = [attempt.n for attempt in attempts if attempt.outcome == "Stopped"]
+    old = set(stops[:-_KEPT_STOPS])
+    return tuple(attempt for attempt in attempts if attempt.n not in old)
+
+
+def disruptions(attempts: Sequence[Attempt]) -> int:
+    """Return how many stops came in a row without a checkpoint that got further."""
+    furthest, count = -1, 0
+    for attempt in attempts:
+        step = -1 if attempt.checkpoint is None else attempt.checkpoint
+        if attempt.outcome == "Stopped":
+            count = 0 if step > furthest else count + 1
+        furthest = max(furthest, step)
+    return count
 
 
 def plan(ledger: Ledger, policy: RunPolicy, *, leaving: bool, now: datetime) -> Next:
@@ -124,8 +163,8 @@ def plan(ledger: Ledger, policy: RunPolicy, *, leaving: bool, now: datetime) -> 
     if last.outcome == "Succeeded":
         return Next("succeed", last.n)
     failed = sum(attempt.outcome == "Failed" for attempt in ledger.attempts)
-    stopped = sum(attempt.outcome == "Stopped" for attempt in ledger.attempts)
-    if (news is not None and news.final) or failed > policy.max_restarts or stopped > MAX_STOPS:
+    too_many_stops = 0 <= policy.max_disruptions < ledger.disruptions
+    if (news is not None and news.final) or failed > policy.max_restarts or too_many_stops:
         return Next("fail", last.n)
     at = from_rfc3339(last.ended) + delay(ledger.attempts) if last.ended else None
     due = at is None or at <= now
@@ -144,10 +183,13 @@ def must_be_certain(ledger: Ledger, recorded: Sequence[Attempt], step: Next) -> 
 
 
 def delay(attempts: Sequence[Attempt]) -> timedelta:
-    """Return how long to wait before the next attempt: 5 s after the first failure, then twice as long each time."""
+    """Return how long to wait before the next attempt: 5 s after the first failure, then twice as long each time.
+
+    After a stop from outside 1 s, and twice as long with each that brought no progress.
+    """
     failed = sum(attempt.outcome == "Failed" for attempt in attempts)
     if attempts[-1].outcome == "Stopped":
-        return timedelta(seconds=1)
+        return timedelta(seconds=min(_LONGEST_DELAY, 2 ** min(max(0, disruptions(attempts) - 1), 10)))
     return timedelta(seconds=min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(failed - 1, 10)))
 
 
@@ -181,6 +223,13 @@ def _succeeded(attempt: Attempt, pod: Manifest | None) -> End:
         return End(lost, "ResultLost", "the pod was deleted before its result could be read")
     if isinstance(word, Unreadable):
         failed = attempt.model_copy(update={"outcome": "Failed", "exit_code": 0})
+        if _is_cut(pod):
+            return End(
+                failed,
+                "ResultCut",
+                f"the program ended well, but Kubernetes keeps {_MESSAGE_BYTES} bytes of a result and cut this one: "
+                "leave metrics out of it. The next attempt looks for the version that this one wrote",
+            )
         says = f"; it says: {word.text}" if word.text else ""
         return End(
             failed,
@@ -189,7 +238,13 @@ def _succeeded(attempt: Attempt, pod: Manifest | None) -> End:
             final=True,
         )
     done = attempt.model_copy(update={"outcome": "Succeeded", "exit_code": 0})
-    return End(done, word.reason, word.message, report=word)
+    left_out = f"; left out of its result, because nothing can be made of it: {', '.join(word.left_out)}"
+    return End(done, word.reason, word.message + (left_out if word.left_out else ""), report=word)
+
+
+def _is_cut(pod: Manifest | None) -> bool:
+    message = str(terminated(pod).get("message") or "")
+    return len(message.encode(errors="replace")) >= _MESSAGE_BYTES and message.lstrip().startswith("{")
 
 
 def _failed(attempt: Attempt, condition: Manifest, pods: Workers, count: int) -> End:

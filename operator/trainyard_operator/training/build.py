@@ -96,9 +96,11 @@ def attempt_job(job: TrainingJob, owner: Manifest, attempt: int, *, trainer_imag
     return child(JOB, name, owner, identity.labels(job, attempt)) | {"spec": spec}
 
 
-def running_job(job: TrainingJob, live: Manifest) -> Manifest:
+def running_job(job: TrainingJob, live: Manifest, *, suspend: bool) -> Manifest:
     """Return the Job of a running attempt as far as the spec can still change it.
 
-    The rest is immutable, also where a newer operator would build another.
+    The rest is immutable, also where a newer operator would build another. A deadline that was taken away is null.
     """
-    return patch(JOB, live, {"suspend": job.spec.run_policy.suspend})
+    deadline = job.spec.run_policy.active_deadline
+    seconds = None if deadline is None else parse_duration(deadline)
+    return patch(JOB, live, {"suspend": suspend, "activeDeadlineSeconds": seconds})

@@ -14,6 +14,8 @@ from trainyard_operator.workloads.conditions import RECONCILING, STALLED, truth
 
 PROGRESS_STALE, POD_UNREACHABLE = "ProgressStale", "PodUnreachable"
 """Reasons of a training that runs, as far as anybody can see."""
+SUSPENDED_BY_OTHER = "SuspendedByOther"
+"""Reason of a training whose Job somebody else has suspended, such as a queue."""
 RUNNING, SUSPENDED = "Running", "Suspended"
 SUCCEEDED: Literal["Succeeded"] = "Succeeded"
 FAILED: Literal["Failed"] = "Failed"
@@ -44,12 +46,18 @@ def observations(state: TrainingState) -> list[Observation]:
     final = phase in ("Succeeded", "Failed")
     return [
         Observation(RUNNING, truth(phase in ("Running", "Exporting")), reason, message),
-        Observation(SUSPENDED, truth(phase == "Suspended"), "Suspended" if phase == "Suspended" else "NotSuspended"),
+        _suspended(state),
         _end(SUCCEEDED, state, final),
         _end(FAILED, state, final),
         *([Observation(STALLED, "True", reason, message)] if state.stalled else []),
         *([Observation(RECONCILING, "True", reason, message)] if _under_way(state, final) else []),
     ]
+
+
+def _suspended(state: TrainingState) -> Observation:
+    if state.phase != "Suspended":
+        return Observation(SUSPENDED, "False", "NotSuspended")
+    return Observation(SUSPENDED, "True", state.reason, state.message if state.reason == SUSPENDED_BY_OTHER else "")
 
 
 def _end(condition: Literal["Succeeded", "Failed"], state: TrainingState, final: bool) -> Observation:

@@ -6,7 +6,14 @@ from datetime import datetime
 from trainyard_api.times import from_rfc3339
 from trainyard_api.trainingjob import Attempt, TrainingJobStatus
 from trainyard_operator.cluster.port import Event
-from trainyard_operator.training.conditions import FAILED, POD_UNREACHABLE, PROGRESS_STALE, RUNNING, SUSPENDED
+from trainyard_operator.training.conditions import (
+    FAILED,
+    POD_UNREACHABLE,
+    PROGRESS_STALE,
+    RUNNING,
+    SUSPENDED,
+    SUSPENDED_BY_OTHER,
+)
 from trainyard_operator.workloads.blockers import WAITING_FOR_CLEANUP, WAITING_FOR_VOLUMES
 from trainyard_operator.workloads.conditions import STALLED
 
@@ -17,12 +24,13 @@ _RESUMED = Event("Normal", "Resumed", "Resumed")
 def events(before: TrainingJobStatus, after: TrainingJobStatus) -> Iterator[Event]:
     """Return the events of a transition, in the order in which they happened."""
     yield from _attempts(before, after)
-    if after.phase == before.phase == "Failed":
+    # What has ended is told once, however often its spec is edited.
+    if after.phase == before.phase and after.phase in ("Succeeded", "Failed"):
         return
     if after.phase in ("Succeeded", "Failed"):
         yield from _end(after)
     elif after.phase == "Suspended" and before.phase != "Suspended":
-        yield _SUSPENDED
+        yield _suspended(after)
     elif before.phase == "Suspended" and after.phase != "Suspended":
         yield _RESUMED
     if (trouble := _trouble(after)) and trouble[0] != (_trouble(before) or ("",))[0]:
@@ -49,11 +57,18 @@ def last_events(status: TrainingJobStatus, *, since: datetime) -> Iterator[Event
     suspended = changed.get(SUSPENDED, since)
     if suspended >= since and suspended == max(changed.values(), default=None):
         if status.phase == "Suspended":
-            yield _SUSPENDED
+            yield _suspended(status)
         elif suspended > changed[FAILED]:  # so it was suspended once
             yield _RESUMED
     if trouble := _trouble(status):
         yield Event("Warning", *trouble)
+
+
+def _suspended(status: TrainingJobStatus) -> Event:
+    condition = next((one for one in status.conditions if one.type == SUSPENDED), None)
+    if condition is not None and condition.reason == SUSPENDED_BY_OTHER:
+        return Event("Normal", SUSPENDED_BY_OTHER, condition.message)
+    return _SUSPENDED
 
 
 def _last_attempt(status: TrainingJobStatus, created: datetime, since: datetime) -> Iterator[Event]:

@@ -12,6 +12,7 @@ from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
 from trainyard_operator.training.apply import TrainingChildren, end
 from trainyard_operator.training.attempt_pods import LINGER, has_trained, is_training
 from trainyard_operator.training.attempts import lingering, must_be_certain, plan, tally
+from trainyard_operator.training.conditions import SUSPENDED_BY_OTHER
 from trainyard_operator.training.events import events, last_events
 from trainyard_operator.training.observe import observe
 from trainyard_operator.training.observed import ObservedTraining
@@ -90,19 +91,21 @@ class TrainingJobReconciler:
         self, job: TrainingJob, manifest: Manifest, observed: ObservedTraining, now: datetime
     ) -> TrainingFacts:
         """Plan and take the next step; return what is there then."""
-        recorded, policy = job.status.attempts if job.status else (), job.spec.run_policy
+        before, policy = job.status or TrainingJobStatus(), job.spec.run_policy
+        recorded = before.attempts
+        checkpoint = before.last_checkpoint.step if before.last_checkpoint else None
         over = lingering(recorded, observed)
         await end(self.cluster, over)
-        ledger, leaving = tally(recorded, observed, now=now), observed.leaving or bool(over)
+        ledger, leaving = tally(recorded, observed, now=now, checkpoint=checkpoint), observed.leaving or bool(over)
         planned = plan(ledger, policy, leaving=leaving, now=now)
         if must_be_certain(ledger, recorded, planned):
             expected = {attempt.n for attempt in recorded if attempt.outcome == "Running"}
             observed = await observe(self.cluster, manifest, live=True, expected=expected)
             leaving = observed.leaving or bool(lingering(recorded, observed))
-            planned = plan(tally(recorded, observed, now=now), policy, leaving=leaving, now=now)
-        children = TrainingChildren(self.cluster, job, manifest, self.trainer_images, self.network_policies)
+            planned = plan(tally(recorded, observed, now=now, checkpoint=checkpoint), policy, leaving=leaving, now=now)
+        children = TrainingChildren(self.cluster, job, manifest, self.trainer_images, self.network_policies, now)
         observed, blocker = await children.carry_out(planned, observed)
-        ledger = tally(recorded, observed, now=now)
+        ledger = tally(recorded, observed, now=now, checkpoint=checkpoint)
         step = plan(ledger, policy, leaving=leaving, now=now)
         pod = observed.pods.get(step.n, {}).get(0) if step.step == "continue" else None
         heard = await self._progress(job, pod, now)
@@ -130,10 +133,14 @@ class TrainingJobReconciler:
         match facts.next.step:
             case "succeed" | "fail":
                 return Outcome(_SOON) if lingering(facts.ledger.attempts, facts.observed) else DONE
+            case _ if facts.blocker is not None and facts.blocker.reason == SUSPENDED_BY_OTHER:
+                return Outcome(_SAFETY)
             case _ if facts.blocker is not None:
                 return Outcome(min(_RECHECK, max(_SOON, stalled_for(after, facts.now))))
             case _ if suspend:
-                return DONE
+                # Somebody may have resumed its Job, which is not to be undone at once.
+                job = facts.observed.jobs.get(facts.next.n)
+                return DONE if job is None or job["spec"].get("suspend") else Outcome(_SAFETY)
             case "start" | "wait":
                 wait = (facts.next.at - facts.now).total_seconds() if facts.next.at else 0.0
                 return Outcome(max(wait, _SOON if facts.observed.leaving else 0.1))

@@ -20,8 +20,13 @@ from trainyard_api.trainingjob import (
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import blockers, conditions
 from trainyard_operator.training.attempt_pods import has_trained, is_ending, is_training, node_of, running_since
-from trainyard_operator.training.attempts import MAX_STOPS, End, Ledger, Next
-from trainyard_operator.training.conditions import POD_UNREACHABLE, PROGRESS_STALE, TrainingState
+from trainyard_operator.training.attempts import End, Ledger, Next
+from trainyard_operator.training.conditions import (
+    POD_UNREACHABLE,
+    PROGRESS_STALE,
+    SUSPENDED_BY_OTHER,
+    TrainingState,
+)
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.progress import Snapshot, at_end
 from trainyard_operator.training.termination_message import model_status
@@ -85,6 +90,7 @@ def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
         progress=_progress(before, facts, state),
         attempts=list(ledger.attempts),
         restarts=ledger.restarts,
+        disruptions=ledger.disruptions,
         failure=_failure(before, news, state, last),
         last_checkpoint=_checkpoint(before, facts),
         model=model if isinstance(model, ModelStatus) else None,
@@ -185,7 +191,8 @@ def _defeat(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) -
     if facts.ledger.last and facts.ledger.last.outcome == "Stopped":
         reason, message = (
             "TooManyStops",
-            f"it was stopped from outside more than {MAX_STOPS} times; the last: {message}",
+            f"it was stopped from outside more than {job.spec.run_policy.max_disruptions} times without a checkpoint "
+            f"that got further (spec.runPolicy.maxDisruptions); the last: {message}",
         )
     elif not (facts.ledger.news and facts.ledger.news.final) and failed > 1:
         most = job.spec.run_policy.max_restarts
@@ -212,6 +219,8 @@ def _going(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) ->
         return TrainingState(
             "Suspended", "Suspended", "spec.runPolicy.suspend is true; the training goes on from its checkpoint"
         )
+    if facts.blocker is not None and facts.blocker.reason == SUSPENDED_BY_OTHER:
+        return TrainingState("Suspended", SUSPENDED_BY_OTHER, facts.blocker.message)
     if facts.blocker is not None:
         return TrainingState("Pending", facts.blocker.reason, facts.blocker.message, facts.blocker)
     if is_ending(child) or has_trained(pods.get(0)):

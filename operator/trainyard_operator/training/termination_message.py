@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import (
@@ -36,8 +36,13 @@ def finite_numbers(value: object) -> dict[str, float]:
     """
     if not isinstance(value, dict):
         return {}
-    pairs = ((name, number) for name, number in value.items() if isinstance(name, str) and 0 < len(name) <= 64)
+    pairs = ((name, number) for name, number in value.items() if is_metric_name(name))
     return dict([(name, float(number)) for name, number in pairs if is_finite(number)][:_METRICS])
+
+
+def is_metric_name(name: object) -> bool:
+    """Return whether a metric may be called so in a status and on a terminal."""
+    return isinstance(name, str) and 0 < len(name) <= 64 and clean(name) == name
 
 
 def is_finite(value: object) -> bool:
@@ -48,7 +53,14 @@ def is_finite(value: object) -> bool:
 
 
 def _time(value: object) -> datetime:
-    return from_rfc3339(str(value))
+    """Read a time that Kubernetes can show: no year that its clock, or Python's, does not have."""
+    try:
+        time = from_rfc3339(str(value)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+    if not 1970 <= time.year <= 9998:
+        raise ValueError(f"expected a time from 1970 to 9998, got {value!r}")
+    return time
 
 
 def or_none(value: object, parse: ValidatorFunctionWrapHandler) -> Any:
@@ -69,10 +81,13 @@ class TrainerMessage(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="ignore", frozen=True, strict=True)
 
 
+Amount = Annotated[Annotated[int, Field(ge=0, le=2**53)] | None, WrapValidator(or_none)]
+
+
 class ReportedCheckpoint(TrainerMessage):
     """A checkpoint the trainer has written."""
 
-    step: int = Field(ge=0)
+    step: int = Field(ge=0, le=2**53)
     path: str = Field(min_length=1, max_length=1024)
     time: Annotated[datetime, BeforeValidator(_time)]
 
@@ -96,12 +111,13 @@ class Report(TrainerMessage):
 
     reason: str = ""
     message: str = ""
-    epochs: int | None = Field(default=None, ge=0)
-    steps: int | None = Field(default=None, ge=0)
+    epochs: Amount = None
+    steps: Amount = None
     loss: Loss = None
     metrics: Metrics = Field(default={})
     model: ReportedModel | None = None
     last_checkpoint: Annotated[ReportedCheckpoint | None, WrapValidator(or_none)] = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +130,27 @@ class Unreadable:
 def read(message: str) -> Report | Unreadable:
     """Parse a termination message."""
     try:
-        return Report.model_validate(json.loads(message))
+        said = json.loads(message, parse_int=_integer)
+        if not isinstance(said, dict):
+            return Unreadable(last_line(message))
+        report = Report.model_validate({name: value for name, value in said.items() if name != "leftOut"})
+        return report.model_copy(update={"left_out": _left_out(said, report)})
     except (ValueError, ValidationError, RecursionError):
         return Unreadable(last_line(message))
+
+
+def _integer(digits: str) -> int | float:
+    # Python refuses to read more than 4,300 digits, and nothing here has more than 20.
+    return int(digits) if len(digits) <= 20 else math.inf
+
+
+def _left_out(said: dict[str, Any], report: Report) -> tuple[str, ...]:
+    """Return what a report said that nothing can be made of."""
+    fields = {"epochs": report.epochs, "steps": report.steps, "lastCheckpoint": report.last_checkpoint}
+    names = [name for name, value in fields.items() if value is None and said.get(name) is not None]
+    metrics = said.get("metrics")
+    odd = sum(not is_metric_name(name) for name in metrics) if isinstance(metrics, dict) else 0
+    return (*names, *([f"{odd} of its metrics"] if odd else []))
 
 
 def model_status(job: TrainingJob, report: Report) -> ModelStatus | str:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from trainyard_operator.cluster.errors import NotFound
+from trainyard_operator.cluster.errors import Invalid, NotFound
 from trainyard_operator.cluster.kinds import Kind
 from trainyard_operator.cluster.port import Cluster, Event, Manifest
 from trainyard_operator.runtime.reconciler import Key
+from trainyard_operator.workloads.text import clean
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,9 @@ class ResourceStatus(Protocol):
 
     def to_wire(self) -> Manifest:
         """Return the JSON form."""
+
+    def minimal(self, why: str) -> "ResourceStatus":
+        """Return what has to be known, with `why` it is no more than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ async def report(
     if change.after != change.before:
         delivered.complete.discard(key)
         try:
-            await cluster.apply_status(kind, {"metadata": metadata, "status": change.after.to_wire()})
+            await _write(cluster, kind, metadata, change.after)
         except NotFound:
             return  # deleted meanwhile, and its children with it
         if change.after.phase != change.before.phase:
@@ -81,6 +85,19 @@ async def report(
             logger.info("%s %s/%s became %s", *about.values(), change.after.phase, extra=about)
         await _emit(cluster, manifest, change.events, delivered=delivered)
     delivered.complete.add(key)
+
+
+async def _write(cluster: Cluster, kind: Kind, metadata: Manifest, status: ResourceStatus) -> None:
+    """Write a status; one that is refused gives way to one that says no more than has to be said.
+
+    It can hold what a program reported. That must never keep a training from ending, nor a service from being followed.
+    """
+    try:
+        await cluster.apply_status(kind, {"metadata": metadata, "status": status.to_wire()})
+    except Invalid as error:
+        logger.warning("The API server refuses the status of %s: %s", metadata["name"], error)
+        least = status.minimal(f"the API server refuses the full status: {clean(str(error), 300)}")
+        await cluster.apply_status(kind, {"metadata": metadata, "status": least.to_wire()})
 
 
 async def _emit(

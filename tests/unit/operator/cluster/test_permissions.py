@@ -65,6 +65,14 @@ async def a_life_of_several_pods() -> FakeCluster:
     return world.cluster
 
 
+async def a_life_beside_a_sidecar() -> FakeCluster:
+    """A container that never ends keeps a Job, which is deleted once the end of the training is recorded."""
+    world = await World().put(a_training_job()).running()
+    world.end_trainer(code=2, message="no such column")
+    await world.later(seconds=10).settle()
+    return world.cluster
+
+
 async def a_serving_life() -> FakeCluster:
     """Everything that can be done for a ModelService: children made, scaled, switched, restored and removed."""
     following = a_model_service().following(**LABELS)
@@ -82,7 +90,7 @@ async def a_serving_life() -> FakeCluster:
 
 
 async def test_all_that_is_called_is_granted_and_nothing_else() -> None:
-    lives = [await a_training_life(), await a_life_of_a_program_of_ones_own()]
+    lives = [await a_training_life(), await a_life_of_a_program_of_ones_own(), await a_life_beside_a_sidecar()]
     lives += [await a_life_of_several_pods(), await a_serving_life()]
     called = set[tuple[str, str, str]]().union(*(used(cluster) for cluster in lives))
     watched = {(kind.group, kind.plural, verb) for kind in (*PARENTS, *WATCHED) for verb in ("list", "watch")}

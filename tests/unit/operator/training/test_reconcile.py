@@ -219,7 +219,7 @@ async def test_a_job_that_is_stopped_for_ever_gives_up() -> None:
         await world.running(attempt)
         world.fail(attempt, code=75)
         await world.settle()
-        world.later(seconds=1)
+        world.later(seconds=300)
 
     await world.settle()
 

@@ -1,0 +1,134 @@
+"""What another controller does to our Job is respected, shown, and never fought over."""
+
+from typing import Any
+
+import pytest
+
+from support.training import NAMESPACE, World, a_training_job
+from trainyard_api.times import to_rfc3339
+from trainyard_operator.cluster.kinds import JOB
+
+
+def set_suspend(world: World, value: bool, manager: str) -> None:
+    """Somebody writes `spec.suspend` of the Job."""
+    job = world.job()
+    job["spec"]["suspend"] = value
+    entry: dict[str, Any] = {
+        "manager": manager,
+        "operation": "Update",
+        "time": to_rfc3339(world.now),
+        "fieldsV1": {"f:spec": {"f:suspend": {}}},
+    }
+    job["metadata"]["managedFields"] = [entry]
+    world.cluster.put(JOB, job)
+
+
+def suspend_writes(world: World) -> int:
+    return sum(call == ("apply", "jobs") for call in world.cluster.calls)
+
+
+async def test_a_job_that_a_queue_suspends_stays_suspended() -> None:
+    world = await World().put(a_training_job()).running()
+    world.cluster.calls.clear()
+    set_suspend(world, True, "kueue")
+
+    for _ in range(30):
+        await world.later(seconds=1).reconcile()
+
+    assert suspend_writes(world) == 0
+    assert world.job()["spec"]["suspend"] is True
+    assert world.status()["phase"] == "Suspended"
+    suspended = world.conditions()["Suspended"]
+    assert (suspended["status"], suspended["reason"]) == ("True", "SuspendedByOther")
+    assert "suspended by kueue" in suspended["message"]
+    assert world.events()[-1] == "Normal SuspendedByOther"
+    assert "Stalled" not in world.conditions()
+
+
+async def test_it_goes_on_when_the_queue_resumes_it() -> None:
+    world = await World().put(a_training_job()).running()
+    set_suspend(world, True, "kueue")
+    await world.settle()
+
+    set_suspend(world, False, "kueue")
+    await world.settle()
+
+    assert world.status()["phase"] != "Suspended"
+    assert world.events()[-1] == "Normal Resumed"
+
+
+async def test_a_queue_that_resumes_what_the_spec_suspends_is_answered_once_a_minute() -> None:
+    world = await World().put(a_training_job().with_run_policy(suspend=False)).running()
+    world.update_spec(suspend=True)
+    await world.settle()
+    world.cluster.calls.clear()
+
+    for _ in range(180):
+        if not world.job()["spec"]["suspend"]:
+            await world.later(seconds=1).reconcile()
+        else:
+            set_suspend(world.later(seconds=1), False, "kueue")
+
+    assert 1 <= suspend_writes(world) <= 3
+
+
+async def test_our_own_suspension_is_ours_to_lift() -> None:
+    world = await World().put(a_training_job()).running()
+    world.update_spec(suspend=True)
+    await world.settle()
+    assert world.job()["spec"]["suspend"] is True
+
+    world.update_spec(suspend=False)
+    await world.settle()
+
+    assert world.job()["spec"]["suspend"] is False
+    assert world.conditions()["Suspended"]["reason"] == "NotSuspended"
+
+
+@pytest.mark.parametrize(
+    ("edits", "seconds"),
+    [
+        pytest.param([{"activeDeadline": "20s"}], 20, id="set"),
+        pytest.param([{"activeDeadline": "20s"}, {"activeDeadline": "1h"}], 3600, id="changed"),
+        pytest.param([{"activeDeadline": "20s"}, {"activeDeadline": None}], None, id="taken away"),
+    ],
+)
+async def test_a_deadline_that_is_edited_reaches_the_running_job(edits: list[dict[str, Any]], seconds: int) -> None:
+    world = await World().put(a_training_job()).running()
+
+    for edit in edits:
+        world.update_spec(**edit)
+        await world.settle()
+
+    assert world.job()["spec"].get("activeDeadlineSeconds") == seconds
+    assert world.jobs() == ["churn-worker-0"]
+
+
+async def test_every_field_of_the_run_policy_acts_on_a_running_job() -> None:
+    from trainyard_api.trainingjob import RunPolicy
+
+    world = await World().put(a_training_job()).running()
+    world.update_spec(maxRestarts=0, maxDisruptions=0, activeDeadline="20s", suspend=False)
+    await world.settle()
+    assert world.job()["spec"]["activeDeadlineSeconds"] == 20
+
+    world.fail(code=1)
+    await world.settle()
+
+    assert world.status()["phase"] == "Failed"
+    assert set(RunPolicy.model_fields) == {"suspend", "max_restarts", "max_disruptions", "active_deadline"}
+
+
+async def test_a_finished_job_that_is_edited_tells_its_end_once() -> None:
+    world = await World().put(a_training_job()).running()
+    world.succeed()
+    await world.settle()
+    told = world.events()
+
+    job = world.cluster.objects["trainingjobs", NAMESPACE, "churn"]
+    job["metadata"]["generation"] += 1
+    await world.settle()
+
+    assert world.status()["observedGeneration"] == job["metadata"]["generation"]
+    assert world.events() == told
+    assert told.count("Normal Succeeded") == 1
