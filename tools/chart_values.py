@@ -5,7 +5,6 @@ The settings of the operator go into the schema from their own source, operator/
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ _BLOCK = re.compile(r"(?<=<!-- values -->\n).*?(?=<!-- /values -->)", re.DOTALL)
 _KEY = re.compile(r"(?P<indent> *)(?P<key>\w+):")
 
 
-_SETTINGS_WITH_VALUES = {"namespaces", "trainer_image", "operator_image", "log_level", "log_format"}
+_SETTINGS_WITH_VALUES = {"namespaces", "trainer_image", "operator_image", "network_policies", "log_level", "log_format"}
 _JSON_TYPES: dict[type, dict[str, Any]] = {
     bool: {"type": "boolean"},
     int: {"type": "integer", "minimum": 0},
@@ -33,16 +32,10 @@ def settings_schema() -> dict[str, Any]:
     schema = {}
     for setting in fields(Settings):
         if setting.name not in _SETTINGS_WITH_VALUES:
+            choices = {"enum": list(found)} if (found := setting.metadata["choices"]) else {}
             described = {"description": f"{setting.metadata['help']} [default: {setting.default!r}]"}
-            schema[camel_case(setting.name)] = _schema_of(setting.default, setting.metadata["choices"]) | described
+            schema[camel_case(setting.name)] = _JSON_TYPES[type(setting.default)] | choices | described
     return schema
-
-
-def _schema_of(default: Any, choices: Sequence[str] | None) -> dict[str, Any]:
-    if choices:
-        # YAML reads a bare `on` as true.
-        return {"enum": [*choices, *((True, False) if set(choices) == {"on", "off"} else ())]}
-    return _JSON_TYPES[type(default)]
 
 
 def camel_case(name: str) -> str:

@@ -78,7 +78,8 @@ def test_volumes_reach_the_operators_container():
 
 
 def test_every_setting_of_the_operator_is_a_value():
-    own = {"namespaces", "trainer_image", "trainer_gpu_image", "operator_image", "log_level", "log_format"}
+    own = {"namespaces", "trainer_image", "trainer_gpu_image", "operator_image", "network_policies", "log_level"}
+    own |= {"log_format"}
     assert {camel_case(each.name) for each in fields(Settings)} == settings_schema().keys() | set(map(camel_case, own))
 
 
@@ -90,12 +91,6 @@ def test_settings_arrive_as_the_operator_reads_them():
     assert (settings.workers, settings.resync_interval, settings.drain) == (16, 1800, 0.5)
     assert (settings.port, settings.host) == (9090, "::")
     assert told["ports"] == [{"name": "metrics", "containerPort": 9090}]
-
-
-@pytest.mark.parametrize("value", [pytest.param("off", id="a word"), pytest.param(False, id="as YAML reads it")])
-def test_a_setting_that_is_on_or_off_may_be_written_without_quotes(value):
-    environment = {each["name"]: each["value"] for each in container({"settings": {"networkPolicies": value}})["env"]}
-    assert load([], environment).network_policies == "off"
 
 
 @pytest.mark.parametrize(

@@ -56,11 +56,6 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- end -}}
 
-{{- /* YAML reads a bare `on` as true. */ -}}
-{{- define "trainyard.settingValue" -}}
-{{- if kindIs "bool" . }}{{ ternary "on" "off" . }}{{ else }}{{ toString . }}{{ end -}}
-{{- end -}}
-
 {{- define "trainyard.port" -}}
 {{- default 8080 .Values.settings.port | int -}}
 {{- end -}}
