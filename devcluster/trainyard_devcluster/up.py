@@ -124,10 +124,11 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m trainyard_devcluster up",
         description="Run a cluster for development: API server, controllers, scheduler and one node, as processes.",
-        epilog="Other options of the node agent go after `--`, for instance: up --dir DIR -- --images images.yaml",
+        epilog="Other options of the node agent go after `--`, for instance: up --dir DIR -- --label pool=gpu",
     )
     parser.add_argument("--dir", type=Path, default=Path(".devcluster"), help="where state, volumes and logs are kept")
     parser.add_argument("--node", default="devcluster", help="the node's name")
+    parser.add_argument("--images", type=Path, help="YAML file: which command stands for an image")
     parser.add_argument("--gpus", type=int, default=0, help="nvidia.com/gpu to declare, whether or not there are any")
     parser.add_argument("--cpu", help="cores to offer; default: this machine's")
     parser.add_argument("--memory", help="memory to offer; default: this machine's")
@@ -179,6 +180,8 @@ def _node_options(options: argparse.Namespace) -> Sequence[str]:
     for name in ("cpu", "memory"):
         if value := getattr(options, name):
             chosen += [f"--{name}", value]
+    if options.images:
+        chosen += ["--images", str(options.images.resolve())]
     return [*chosen, *options.node_options]
 
 

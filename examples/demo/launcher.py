@@ -17,6 +17,7 @@ from pathlib import Path
 
 from demo.session import DemoError
 
+IMAGES = Path(__file__).parent / "images.yaml"
 _PID_FILE = "demo.pid"
 _LOG_FILE = "demo.log"
 _STOP_SECONDS = 20
@@ -52,7 +53,7 @@ def launched(folder: Path, *, keep: bool) -> Iterator[Launched]:
         raise DemoError(f"{folder} holds something else; give the demo an empty folder with --dir")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "trainyard_devcluster", "up", "--dir", str(folder)]
+    command = [sys.executable, "-m", "trainyard_devcluster", "up", "--dir", str(folder), "--images", str(IMAGES)]
     with (folder / _LOG_FILE).open("wb") as log:
         # A session of its own, so that Ctrl-C reaches the demo alone and a kept cluster outlives the terminal.
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)

@@ -167,7 +167,7 @@ def test_a_missing_secret_holds_the_container_with_the_reason(api: Api) -> None:
 
 
 def test_an_image_that_cannot_be_had_is_said_so(api: Api) -> None:
-    pod = a_pod({"name": "main", "image": "registry.invalid/no/such:1"})
+    pod = a_pod({"name": "main", "image": "registry.invalid/no/such:1", "command": ["sleep", "60"]})
     api.create(pod)
     api.wait_for(pod, waits_for("ErrImagePull", "ImagePullBackOff"))
     api.wait_for_event("pod", "Failed")

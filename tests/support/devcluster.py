@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+IMAGES = Path(__file__).parents[2] / "examples/demo/images.yaml"
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
 LOOK_SECONDS = 0.05
@@ -51,9 +52,12 @@ def start(folder: Path, options: Sequence[str], *, outlive: bool = False) -> "su
     """Start a devcluster whose state is in `folder`/cluster and whose output is in `folder`/up.log."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "trainyard_devcluster", "up", "--dir", str(folder / "cluster")]
-    command += [*([] if outlive else ["--with-parent"]), *options]
+    command += ["--images", str(IMAGES), *([] if outlive else ["--with-parent"]), *options]
+    environment = {"TRAINYARD_OPERATOR_PYTHON": sys.executable} | os.environ
     with (folder / "up.log").open("wb") as output:
-        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        return subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env=environment
+        )
 
 
 def wait_until_ready(folder: Path, process: "subprocess.Popen[bytes]") -> Path:

@@ -85,7 +85,7 @@ class Agent:
             events=self._events,
             addresses=pool,
             gpus=Gpus(int(self._settings.capacity.get(GPU, "0"))),
-            images=[*own, *images.discover()],
+            images=[*own, *images.public()],
             services=self._services,
         )
 

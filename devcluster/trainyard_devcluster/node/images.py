@@ -1,6 +1,7 @@
 """Which local command stands for an image."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,8 @@ import yaml
 
 from trainyard_devcluster.node.env import expand_all
 from trainyard_devcluster.resources import Object
+
+_VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
 
 
 class ImageError(Exception):
@@ -56,90 +59,65 @@ class Image:
 
 
 def find(images: Iterable[Image], container: Object) -> Image:
-    """The entry for a container's image: the first that matches, else its own command where this machine has it."""
+    """The entry for a container's image, which is the first that matches.
+
+    A command of this machine is no substitute: what runs must be what was asked for, as on any cluster.
+    """
     name = container["image"]
     for image in images:
         if image.matches(name):
             return image
-    command = container.get("command") or [""]
-    if shutil.which(command[0]):
-        return Image(name)
     raise ImageError(
         f'no local command stands for image "{name}". Give the node agent a file (--images FILE) with an entry such as '
-        f'{{image: "{name}", entrypoint: [python, -m, my_program]}}, or give the container a command that this '
-        "machine has"
+        f'{{image: "{name}", entrypoint: [python, -m, my_program]}}'
     )
 
 
-def load(path: Path) -> list[Image]:
-    """Read a YAML list of entries: `image`, and `entrypoint`, `command`, `env`, `programs`, `bindsAll` as needed."""
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> list[Image]:
+    """Read a YAML list of entries: `image`, and `entrypoint`, `command`, `env`, `programs`, `bindsAll` as needed.
+
+    In `programs`, `${NAME:-default}` is a variable of the environment, and a path that starts with a dot begins at the
+    file's folder. An entry with `onlyWith` counts where that program is on PATH.
+    """
     entries = yaml.safe_load(path.read_text()) or []
     try:
-        return [_entry(entry) for entry in entries]
+        return [
+            _entry(entry, path.parent, environment)
+            for entry in entries
+            if "onlyWith" not in entry or shutil.which(entry["onlyWith"])
+        ]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: expected a list of entries with at least `image`, found {entries!r}") from error
 
 
-def _entry(entry: Mapping[str, Any]) -> Image:
+def _entry(entry: Mapping[str, Any], folder: Path, environment: Mapping[str, str]) -> Image:
     return Image(
         pattern=entry["image"],
         entrypoint=tuple(map(str, entry.get("entrypoint") or ())),
         command=tuple(map(str, entry.get("command") or ())),
         env={key: str(value) for key, value in (entry.get("env") or {}).items()},
-        programs={key: tuple(words) for key, words in (entry.get("programs") or {}).items()},
+        programs={
+            key: tuple(_local(str(word), folder, environment) for word in words)
+            for key, words in (entry.get("programs") or {}).items()
+        },
         binds_all=tuple(entry.get("bindsAll") or ()),
     )
 
 
-def trainer_python(environ: Mapping[str, str], project: Path) -> str:
-    """The interpreter that has TensorFlow: by variable, else the project's own environment, else this one."""
-    if named := environ.get("TRAINYARD_TRAINER_PYTHON"):
-        return named
-    beside = project / ".venv" / "trainer" / "bin" / "python"
-    return str(beside) if beside.exists() else sys.executable
+def _local(word: str, folder: Path, environment: Mapping[str, str]) -> str:
+    word = _VARIABLE.sub(lambda found: environment.get(found["name"]) or found["default"] or "", word)
+    # Links stay: where a virtual environment is shows in the path of its interpreter.
+    return os.path.abspath(folder / word) if word.startswith(("./", "../")) else word
 
 
-def builtin(operator: str, trainer: str, model_server: str | None) -> list[Image]:
-    """The images that Trainyard and its tests use.
-
-    `operator` and `trainer` are interpreters; `model_server` is a real `tensorflow_model_server`, if there is one.
-    """
+def public() -> list[Image]:
+    """The images of others that need nothing but what every machine with the devcluster has."""
     return [
-        _own("trainyard/operator*", "trainyard_operator", operator),
-        _own("trainyard/trainer*", "trainyard_trainer", trainer),
-        _serving(trainer, model_server),
         Image("python:*", command=("python3",), programs=_python(_base_interpreter())),
         Image("busybox*", command=("sh",)),
         Image("alpine*", command=("sh",)),
         Image("registry.k8s.io/pause*", command=("sleep", "infinity")),
     ]
-
-
-def discover() -> list[Image]:
-    """The built-in entries, with the interpreters and programs of this machine."""
-    project = Path(__file__).resolve().parents[3]
-    return builtin(sys.executable, trainer_python(os.environ, project), shutil.which("tensorflow_model_server"))
-
-
-def _own(pattern: str, module: str, python: str) -> Image:
-    return Image(pattern, ("python", "-m", module), env={"PYTHONUNBUFFERED": "1"}, programs=_python(python))
-
-
-def _serving(python: str, model_server: str | None) -> Image:
-    server = (model_server,) if model_server else (python, "-m", "trainyard_modelserver")
-    official = (
-        "--port=8500",
-        "--rest_api_port=8501",
-        "--model_name=$(MODEL_NAME)",
-        "--model_base_path=$(MODEL_BASE_PATH)/$(MODEL_NAME)",
-    )
-    return Image(
-        "tensorflow/serving*",
-        ("/usr/bin/tf_serving_entrypoint.sh", *official),
-        env={"MODEL_NAME": "model", "MODEL_BASE_PATH": "/models"},
-        programs={"/usr/bin/tf_serving_entrypoint.sh": server, "tensorflow_model_server": server},
-        binds_all=("--port", "--rest_api_port") if model_server else (),
-    )
 
 
 def _python(interpreter: str) -> dict[str, tuple[str, ...]]:

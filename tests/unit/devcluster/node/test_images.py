@@ -5,14 +5,19 @@ from typing import Any
 
 import pytest
 
-from trainyard_devcluster.node.images import Image, ImageError, builtin, find, load, trainer_python, with_free_ports
+from trainyard_devcluster.node.images import Image, ImageError, find, load, public, with_free_ports
 
-IMAGES = builtin("/op/python", "/tr/python", None)
+FILE = Path(__file__).parents[4] / "examples/demo/images.yaml"
+PYTHONS = {"TRAINYARD_OPERATOR_PYTHON": "/op/python", "TRAINYARD_TRAINER_PYTHON": "/tr/python", "PATH": ""}
+
+
+def of_the_demo() -> list[Image]:
+    return [*load(FILE, PYTHONS), *public()]
 
 
 def argv(image: str, variables: dict[str, str] | None = None, **container: Any) -> list[str]:
     spec = {"name": "c", "image": image, **container}
-    found = find(IMAGES, spec)
+    found = find(of_the_demo(), spec)
     return found.argv(spec, dict(found.env) | (variables or {}))
 
 
@@ -51,11 +56,14 @@ def test_tensorflow_serving_gets_what_its_entrypoint_passes_and_then_the_argumen
     ]
 
 
-def test_a_real_model_server_is_preferred_and_gets_ports_of_its_own() -> None:
-    images = builtin("/op/python", "/tr/python", "/usr/bin/tensorflow_model_server")
+def test_a_real_model_server_is_preferred_and_gets_ports_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tensorflow_model_server").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
     spec = {"name": "c", "image": "tensorflow/serving:latest", "command": ["tensorflow_model_server", "--port=9000"]}
-    found = find(images, spec)
-    assert found.argv(spec, {}) == ["/usr/bin/tensorflow_model_server", "--port=9000"]
+    found = find(of_the_demo(), spec)
+    assert found.argv(spec, {}) == ["tensorflow_model_server", "--port=9000"]
     changed, ports = with_free_ports(
         ["s", "--port=8500", "--rest_api_port=8501", "--port=9000"], found.binds_all, iter([40001, 40002])
     )
@@ -63,8 +71,9 @@ def test_a_real_model_server_is_preferred_and_gets_ports_of_its_own() -> None:
     assert ports == {9000: 40001, 8501: 40002}
 
 
-def test_a_command_of_this_machine_needs_no_entry() -> None:
-    assert argv("example.com/tools:1", command=["sh", "-c", "true"]) == ["sh", "-c", "true"]
+def test_a_command_of_this_machine_does_not_stand_for_an_unknown_image() -> None:
+    with pytest.raises(ImageError, match="no local command stands for image"):
+        argv("example.com/tools:1", command=["sh", "-c", "true"])
 
 
 def test_an_unknown_image_is_refused_with_the_way_out() -> None:
@@ -89,9 +98,19 @@ def test_an_image_without_a_command_needs_one_from_the_container() -> None:
         Image("me/empty:*").argv({}, {})
 
 
-def test_the_trainer_runs_where_tensorflow_is(tmp_path: Path) -> None:
-    assert trainer_python({"TRAINYARD_TRAINER_PYTHON": "/x"}, tmp_path) == "/x"
-    beside = tmp_path / ".venv/trainer/bin/python"
-    beside.parent.mkdir(parents=True)
-    beside.touch()
-    assert trainer_python({}, tmp_path) == str(beside)
+def test_a_program_may_be_a_variable_or_a_path_beside_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "images.yaml"
+    file.write_text('[{image: me, programs: {python: ["${PY:-../bin/python}", "${MORE}"]}}]')
+    (named,) = load(file, {"PY": "/my/python", "MORE": "-I"})
+    (default,) = load(file, {})
+    assert named.programs["python"] == ("/my/python", "-I")
+    assert default.programs["python"] == (str(tmp_path.parent / "bin/python"), "")
+
+
+def test_an_entry_that_needs_a_program_counts_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "images.yaml"
+    file.write_text("[{image: me, onlyWith: server}, {image: me, command: [other]}]")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert len(load(file)) == 1
+    (tmp_path / "server").touch(mode=0o755)
+    assert len(load(file)) == 2
