@@ -38,14 +38,16 @@ def _term_holds(term: Mapping[str, Any], labels: Labels, name: str) -> bool:
 
 
 def _holds(requirement: Mapping[str, Any], labels: Labels) -> bool:
-    value = labels.get(requirement["key"])
-    return _OPERATORS[requirement["operator"]](value, list(requirement.get("values") or ()))
+    """An operator that is not known holds for nothing: an API server refuses it, but an object may be older."""
+    operator = _OPERATORS.get(requirement.get("operator", ""))
+    value = labels.get(requirement.get("key", ""))
+    return operator is not None and operator(value, list(requirement.get("values") or ()))
 
 
 def _compared(value: str | None, values: list[str], compare: Callable[[int, int], bool]) -> bool:
     try:
         return value is not None and compare(int(value), int(values[0]))
-    except ValueError:
+    except (IndexError, ValueError):
         return False
 
 

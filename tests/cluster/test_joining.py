@@ -54,6 +54,7 @@ def test_a_kubeconfig_is_all_that_a_second_node_needs(tmp_path: Path) -> None:
             forever = a_shell("echo $$$$; trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done")
             api.create(a_pod(forever, nodeSelector={"kubernetes.io/hostname": "second"}))
             api.wait_for(a_pod(), lambda pod: pod["status"].get("phase") == "Running", description="it runs")
+            assert "node second has joined https://" in (tmp_path / "second/node.log").read_text()
             found = api.get(a_pod())
             assert found is not None
             assert IPv4Address(found["status"]["podIP"]) in IPv4Network(own)

@@ -50,7 +50,7 @@ class Agent:
             log.info("ended %d processes that an earlier node agent left behind", len(left))
         await self._registration.register()
         pool = AddressPool(await self._registration.pod_cidr())
-        network = Network(pool, self._services, self._slices, self._settings.folder / "hosts")
+        network = Network(pool, self._services, self._slices, self._settings.folder)
         self._context = self._make_context(pool)
         self._pods_informer.on_change(self._pod_changed)
         runner, port = await self._serve()
@@ -64,9 +64,11 @@ class Agent:
                 group.create_task(self._pods_informer.run())
                 group.create_task(self._remove_leftovers(pods_folder))
                 group.create_task(self._registration.run(port))
+                group.create_task(self._announce(pool))
         finally:
             await self._abandon_pods()
             await runner.cleanup()
+            network.close()
 
     def log_file(self, namespace: str, pod: str, container: str, *, previous: bool) -> LogFile:
         """Where a container's log is (see `LogSource`)."""
@@ -75,6 +77,14 @@ class Agent:
         if found is None:
             raise KeyError(f'pod "{namespace}/{pod}" is not on this node')
         return found.log_file(container, previous=previous)
+
+    async def _announce(self, pool: AddressPool) -> None:
+        await self._registration.ready.wait()
+        print(
+            f"node {self._settings.name} has joined {self._client.server} and is ready: its pods get addresses of "
+            f"{pool.cidr}, and their logs are in {self._settings.folder / 'pods'}",
+            flush=True,
+        )
 
     def _make_context(self, pool: AddressPool) -> NodeContext:
         own = images.load(self._settings.images) if self._settings.images else []

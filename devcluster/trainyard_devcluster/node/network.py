@@ -6,8 +6,9 @@ import logging
 from pathlib import Path
 
 from trainyard_devcluster.informer import Informer
-from trainyard_devcluster.node import hosts, netlink
+from trainyard_devcluster.node import hosts
 from trainyard_devcluster.node.addresses import AddressPool
+from trainyard_devcluster.node.routes import LocalRoutes
 from trainyard_devcluster.node.services import ServiceProxy, plan
 from trainyard_devcluster.resources import Object
 
@@ -17,10 +18,12 @@ log = logging.getLogger(__name__)
 class Network:
     """Follows Services and EndpointSlices."""
 
-    def __init__(self, pool: AddressPool, services: Informer, slices: Informer, hosts_file: Path) -> None:
+    def __init__(self, pool: AddressPool, services: Informer, slices: Informer, folder: Path) -> None:
         self._services = services
         self._slices = slices
-        self._hosts_file = hosts_file
+        self._hosts_file = folder / "hosts"
+        self._routes = LocalRoutes(folder / "routes")
+        self._routes.remove_all()
         self._local: dict[str, bool] = {}
         self._proxy = ServiceProxy(self._usable)
         self._changed = asyncio.Event()
@@ -42,6 +45,10 @@ class Network:
         finally:
             await self._proxy.close()
 
+    def close(self) -> None:
+        """Take back the addresses that were made local, once no pod uses them any more."""
+        self._routes.remove_all()
+
     def _notice(self, old: Object | None, new: Object | None) -> None:
         self._changed.set()
 
@@ -55,7 +62,7 @@ class Network:
 
     def _make_local(self, cidr: str) -> bool:
         try:
-            netlink.make_local(cidr)
+            self._routes.add(cidr)
         except OSError as error:
             log.warning(
                 "%s cannot be made local to this machine (%s): pods cannot bind their addresses there, and Services "

@@ -93,6 +93,7 @@ class Registration:
         self._settings = settings
         self._clock = clock
         self.node: Object = {}
+        self.ready = asyncio.Event()
 
     async def register(self) -> Object:
         """Make the Node, or take over the one with our name, not yet Ready. Tries until the API server answers."""
@@ -178,6 +179,7 @@ class Registration:
             NODES, self._settings.name, {"status": status}, kind=PatchType.STRATEGIC, subresource="status"
         )
         await self._remove_not_ready_taint()
+        self.ready.set()
 
     async def _remove_not_ready_taint(self) -> None:
         # The node lifecycle controller does the same where there is one.

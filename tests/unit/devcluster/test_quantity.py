@@ -1,5 +1,6 @@
 """Quantities as Kubernetes reads them."""
 
+import time
 from fractions import Fraction
 
 import pytest
@@ -24,6 +25,34 @@ from trainyard_devcluster import quantity
 )
 def test_a_quantity_has_an_exact_value(text: str, value: Fraction) -> None:
     assert quantity.parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("1e999999999", Fraction(2**63 - 1), id="exponent"),
+        pytest.param("9" * 4000, Fraction(2**63 - 1), id="digits"),
+        pytest.param("-1e2147483647", Fraction(-(2**63) + 1), id="negative"),
+        pytest.param("16Ei", Fraction(2**63 - 1), id="suffix"),
+        pytest.param("1e-999999999", Fraction(1, 10**9), id="tiny"),
+        pytest.param("0e999999999", Fraction(0), id="nothing, however often"),
+        pytest.param("0." + "0" * 4000 + "1", Fraction(1, 10**9), id="zeros"),
+        pytest.param("1" + "0" * 100 + "e-100", Fraction(1), id="large and small at once"),
+        pytest.param("1.0000000001", Fraction(10**9 + 1, 10**9), id="rounded up"),
+        pytest.param("0.1" + "0" * 100 + "1", Fraction(10**8 + 1, 10**9), id="rounded up for the last digit"),
+    ],
+)
+def test_a_huge_or_tiny_quantity_ends_at_the_limits_that_kubernetes_has_and_at_once(text: str, value: Fraction) -> None:
+    started = time.process_time()
+    assert quantity.parse(text) == value
+    assert time.process_time() - started < 0.05
+
+
+@pytest.mark.parametrize("text", ["1e2147483648", "1e" + "9" * 5000, "1e-99999999999"])
+def test_an_exponent_of_more_than_32_bits_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a quantity") as refused:
+        quantity.parse(text)
+    assert len(str(refused.value)) < 200
 
 
 @pytest.mark.parametrize("text", ["", "lots", "1 Gi", "1KiB", "1ki", "m"])

@@ -13,7 +13,7 @@ from trainyard_devcluster.apiserver.errors import (
     required,
 )
 from trainyard_devcluster.apiserver.metadata import dns_label, dns_subdomain, validate_labels
-from trainyard_devcluster.apiserver.validation.common import port_error, quantity_errors
+from trainyard_devcluster.apiserver.validation.common import port_error, quantity_errors, requirement_errors
 from trainyard_devcluster.apiserver.values import Json, Object
 from trainyard_devcluster.quantity import parse
 
@@ -74,6 +74,7 @@ def validate_pod_spec(spec: Object, path: str) -> Iterator[FieldError]:
     if spec.get("restartPolicy") not in _RESTART:
         yield not_supported(f"{path}.restartPolicy", spec.get("restartPolicy"), _RESTART)
     yield from validate_labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
+    yield from _validate_node_affinity((spec.get("affinity") or {}).get("nodeAffinity") or {}, path)
     account = spec.get("serviceAccountName", "")
     if account and (problem := dns_subdomain(account)):
         yield invalid_value(f"{path}.serviceAccountName", account, problem)
@@ -83,6 +84,21 @@ def validate_pod_spec(spec: Object, path: str) -> Iterator[FieldError]:
     for field in ("hostname", "subdomain"):
         if spec.get(field) and (problem := dns_label(spec[field])):
             yield invalid_value(f"{path}.{field}", spec[field], problem)
+
+
+def _validate_node_affinity(affinity: Object, path: str) -> Iterator[FieldError]:
+    at = f"{path}.affinity.nodeAffinity"
+    demanded = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    terms = [
+        (term, f"{at}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[{index}]")
+        for index, term in enumerate(demanded.get("nodeSelectorTerms") or ())
+    ] + [
+        (preferred.get("preference") or {}, f"{at}.preferredDuringSchedulingIgnoredDuringExecution[{index}].preference")
+        for index, preferred in enumerate(affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ())
+    ]
+    for term, term_path in terms:
+        expressions = term.get("matchExpressions") or ()
+        yield from requirement_errors(expressions, f"{term_path}.matchExpressions", of_nodes=True)
 
 
 def _validate_volume(volume: Object, path: str, earlier: set[str]) -> Iterator[FieldError]:

@@ -59,7 +59,7 @@ async def test_a_service_opens_moves_and_closes(tmp_path: Path) -> None:
     first, second = await serve("first"), await serve("second")
     async with stub.serve() as client:
         services, slices = Informer(client, SERVICES), Informer(client, ENDPOINT_SLICES)
-        network = Network(AddressPool("127.64.0.0/16"), services, slices, hosts)
+        network = Network(AddressPool("127.64.0.0/16"), services, slices, tmp_path)
         tasks = [asyncio.create_task(each) for each in (services.run(), slices.run(), network.run())]
         spec = {"clusterIP": CLUSTER_IP, "ports": [{"port": port}]}
         stub.put(SERVICES, {"metadata": {"name": "web", "namespace": "ns"}, "spec": spec})
