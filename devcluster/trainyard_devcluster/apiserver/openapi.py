@@ -1,4 +1,4 @@
-"""OpenAPI v3: an index, and one document for each group version.
+"""OpenAPI v3: an index, and one document for each group version. OpenAPI v2: all of them in one document.
 
 Good enough for `kubectl explain`, for kubectl's question whether a kind takes `fieldValidation`, for its patch keys,
 and for clients that generate themselves. Paths carry what those look for; what nobody reads is left out.
@@ -14,6 +14,10 @@ from trainyard_devcluster.apiserver.resource import Resource
 from trainyard_devcluster.apiserver.schema.builtin import META, definitions
 from trainyard_devcluster.apiserver.values import Json, Object, encode
 
+V2_ASKED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+V2_SENT = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""Not what was asked for, because @ may not be in a media type."""
+_INFO: Object = {"title": "Kubernetes", "version": VERSION["gitVersion"]}
 _COMPONENTS = "#/components/schemas/"
 _ACTIONS = {"get": "get", "post": "post", "put": "put", "patch": "patch", "delete": "delete"}
 _WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
@@ -40,6 +44,18 @@ class OpenApi:
             made = self._made[path] = (self._registry.changes, encode(self._make(path)))
         return made[1]
 
+    def version_2(self) -> bytes:
+        """Return the answer of /openapi/v2: the definitions of all kinds, without paths."""
+        made = self._made.get("v2")
+        if made is None or made[0] != self._registry.changes:
+            schemas: dict[str, Json] = {}
+            for path in self._paths():
+                schemas |= self._make(path)["components"]["schemas"]
+            document = {"swagger": "2.0", "info": _INFO, "paths": {}, "definitions": schemas}
+            content = encode(document).replace(_COMPONENTS.encode(), b"#/definitions/")
+            made = self._made["v2"] = (self._registry.changes, content)
+        return made[1]
+
     def _paths(self) -> list[str]:
         found = self._registry.group_versions().items()
         return [f"apis/{name}/{each}" if name else f"api/{each}" for name, versions in found for each in versions]
@@ -64,8 +80,21 @@ class OpenApi:
         paths: Object = {}
         for resource in resources:
             paths |= _operations(f"/{path}", resource)
-        info = {"title": "Kubernetes", "version": VERSION["gitVersion"]}
-        return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
+        return {"openapi": "3.0.0", "info": _INFO, "paths": paths, "components": {"schemas": schemas}}
+
+
+def version_2_protobuf() -> bytes:
+    """Return what kubectl reads of /openapi/v2: a document without definitions.
+
+    kubectl validates by v3, and comes here for kinds that v3 does not have. That none is here either tells it that the
+    kind does not exist, which it then says.
+    """
+    info = _field(1, str(_INFO["title"]).encode()) + _field(2, str(_INFO["version"]).encode())
+    return _field(1, b"2.0") + _field(2, info) + _field(8, b"") + _field(9, b"")
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(content)]) + content
 
 
 def _gvk(resource: Resource) -> Object:

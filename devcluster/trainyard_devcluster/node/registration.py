@@ -178,8 +178,8 @@ class Registration:
         self.node = await self._client.patch(
             NODES, self._settings.name, {"status": status}, kind=PatchType.STRATEGIC, subresource="status"
         )
-        await self._remove_not_ready_taint()
         self.ready.set()
+        await self._remove_not_ready_taint()
 
     async def _remove_not_ready_taint(self) -> None:
         # The node lifecycle controller does the same where there is one.

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from trainyard_devcluster.apiserver import discovery, errors
+from trainyard_devcluster.apiserver import discovery, errors, openapi
 from trainyard_devcluster.apiserver.endpoints.response import respond
-from trainyard_devcluster.apiserver.negotiate import negotiate
+from trainyard_devcluster.apiserver.negotiate import media_types, negotiate
 from trainyard_devcluster.apiserver.openapi import OpenApi
 from trainyard_devcluster.apiserver.output import to_yaml
 from trainyard_devcluster.apiserver.registry import Registry
@@ -39,6 +39,10 @@ class PlainPaths:
             return web.Response(text="ok")
         if path.startswith("/openapi/v3"):
             return respond(request, self._open_api(path.removeprefix("/openapi/v3").strip("/")))
+        if path == "/openapi/v2":
+            if any(entry.name == openapi.V2_ASKED for entry in media_types(accept)):
+                return respond(request, openapi.version_2_protobuf(), content_type=openapi.V2_SENT)
+            return respond(request, self._openapi.version_2())
         found = self._discovered(path, discovery.aggregated_version(accept))
         if found is None:
             raise errors.no_such_path()
@@ -73,5 +77,5 @@ class PlainPaths:
             case ["apis", group, version]:
                 return discovery.resource_list(self._registry, group, version)
             case [""]:
-                return {"paths": ["/api", "/apis", *HEALTH, "/openapi/v3", "/version"]}
+                return {"paths": ["/api", "/apis", *HEALTH, "/openapi/v2", "/openapi/v3", "/version"]}
         return None

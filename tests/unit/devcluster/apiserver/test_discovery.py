@@ -102,4 +102,8 @@ async def test_the_document_of_a_custom_group_follows_its_definition(api: Api) -
     assert before != after
     schema = (await api.get(after))["components"]["schemas"]["dev.example.v1.Widget"]
     assert schema["properties"]["spec"]["description"] == "What the widget is to be."
-    assert (await api.call("GET", "/openapi/v2")).code == 404
+    both = await api.get("/openapi/v2")
+    assert both["swagger"] == "2.0"
+    assert both["definitions"]["dev.example.v1.Widget"]["properties"]["spec"] == schema["properties"]["spec"]
+    metadata = both["definitions"]["io.k8s.api.apps.v1.Deployment"]["properties"]["metadata"]
+    assert metadata["allOf"][0]["$ref"].removeprefix("#/definitions/") in both["definitions"]

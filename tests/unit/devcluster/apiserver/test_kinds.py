@@ -220,6 +220,35 @@ async def test_some_fields_never_change(api: Api, path: str, made: Object, chang
     assert field in [cause["field"] for cause in answer.causes]
 
 
+@pytest.mark.parametrize(
+    ("requirement", "error"),
+    [
+        pytest.param({"key": "pool", "operator": "Is", "values": ["a"]},
+                     '.operator: Invalid value: "Is": not a valid selector operator', id="unknown"),
+        pytest.param({"key": "pool", "operator": "In"},
+                     ".values: Required value: must be specified when `operator` is 'In' or 'NotIn'", id="no values"),
+        pytest.param({"key": "pool", "operator": "Exists", "values": ["a"]},
+                     ".values: Forbidden: may not be specified when `operator` is 'Exists'", id="values"),
+        pytest.param({"key": "pool", "operator": "Gt", "values": ["1", "2"]},
+                     ".values: Required value: must be specified single value", id="two values"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("required", [True, False], ids=["required", "preferred"])
+async def test_a_node_affinity_that_means_nothing_is_refused(
+    api: Api, requirement: Object, error: str, required: bool
+) -> None:
+    term = {"matchExpressions": [requirement]}
+    affinity: Object = (
+        {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+        if required
+        else {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": term}]}
+    )
+    spec = {"restartPolicy": "Never", "containers": [a_container()], "affinity": {"nodeAffinity": affinity}}
+    refused = await api.call("POST", JOBS, a_job(template={"spec": spec}))
+    assert refused.code == 422
+    assert f".matchExpressions[0]{error}" in refused.message
+
+
 async def test_a_job_gets_a_selector_of_its_own(api: Api) -> None:
     job = await api.post(JOBS, a_job())
     spec, uid = job["spec"], job["metadata"]["uid"]

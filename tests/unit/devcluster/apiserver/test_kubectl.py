@@ -49,6 +49,20 @@ def test_apply_get_and_delete(kubectl: Kubectl) -> None:
     assert "NotFound" in kubectl("get", "deploy", "web", fails=True)
 
 
+@pytest.mark.parametrize(
+    ("api_version", "kind", "answer"),
+    [
+        pytest.param("batch/v1", "Jobb", 'no matches for kind "Jobb" in version "batch/v1"', id="kind"),
+        pytest.param("btch/v1", "Job", 'no matches for kind "Job" in version "btch/v1"', id="group"),
+        pytest.param("example.dev/v9", "Thing", 'no matches for kind "Thing" in version "example.dev/v9"', id="both"),
+    ],
+)
+def test_a_misspelt_kind_is_told_as_that(kubectl: Kubectl, api_version: str, kind: str, answer: str) -> None:
+    told = kubectl("apply", "-f", "-", stdin=a_job() | {"apiVersion": api_version, "kind": kind}, fails=True)
+    assert answer in told
+    assert "openapi" not in told
+
+
 def test_a_last_applied_field_is_removed(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=a_config_map("three-way", a="1", b="2"))
     kubectl("apply", "-f", "-", stdin=a_config_map("three-way", a="1"))
