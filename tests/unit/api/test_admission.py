@@ -17,7 +17,7 @@ SAMPLES = [
     for folder in ("examples", "manifests/samples")
     for path in sorted((ROOT / folder).rglob("*.yaml"))
     for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
-    if document and document.get("kind") in SCHEMAS
+    if isinstance(document, dict) and document.get("kind") in SCHEMAS
 ] + [
     pytest.param(document, id=f"{path.relative_to(ROOT)}:{document['kind']}:{document['metadata']['name']}")
     for path in sorted((ROOT / "docs").rglob("*.md"))
