@@ -18,7 +18,9 @@ _BLOCK = re.compile(r"(?<=<!-- values -->\n).*?(?=<!-- /values -->)", re.DOTALL)
 _KEY = re.compile(r"(?P<indent> *)(?P<key>\w+):")
 
 
-_SETTINGS_WITH_VALUES = {"namespaces", "trainer_image", "operator_image", "network_policies", "log_level", "log_format"}
+_SETTINGS_WITH_VALUES = {
+    "namespaces", "trainer_image", "trainer_gpu_image", "operator_image", "network_policies", "log_level", "log_format",
+}  # fmt: skip
 _JSON_TYPES: dict[type, dict[str, Any]] = {
     bool: {"type": "boolean"},
     int: {"type": "integer", "minimum": 0},
