@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -20,6 +20,9 @@ from trainyard.service import Service, deploy
 from trainyard.settings import with_fields, with_settings
 from trainyard.tables import open_table
 from trainyard_api.meta import API_VERSION
+
+if TYPE_CHECKING:
+    from trainyard.screen.plots import Curves
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +221,12 @@ class Client:
         from trainyard.comparison import compare
 
         return compare(self.matching(names)).to_frame()
+
+    def curves(self, *names: str, metrics: Sequence[str] = ()) -> "Curves":
+        """Return the curves of several trainings, by names or patterns; notebooks draw them."""
+        from trainyard.screen.plots import Curves
+
+        return Curves({job.name: job.read_history() for job in self.matching(names)}, metrics)
 
     def matching(self, names: Sequence[str]) -> list[Job]:
         """Return the trainings of these names or patterns.

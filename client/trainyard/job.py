@@ -17,6 +17,7 @@ from trainyard_api.names import JOB_LABEL
 from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 
 if TYPE_CHECKING:
+    from trainyard.screen.plots import Curves
     from trainyard.service import Service
 
 _CONTAINER = "trainer"
@@ -218,11 +219,11 @@ class Job:
         progress = self.status.progress
         return progress.epoch if progress else 0
 
-    def curve(self, *metrics: str, path: str | Path | None = None) -> Any:
-        """Return a matplotlib figure of the loss, or of these metrics; with `path` it is written there too."""
-        from trainyard.screen.plots import figure
+    def curve(self, *metrics: str) -> "Curves":
+        """Return the curves of the loss and of what validation says of it, or of these metrics; notebooks draw them."""
+        from trainyard.screen.plots import Curves
 
-        return figure({self.name: self.read_history()}, metrics, path=path)
+        return Curves({self.name: self.read_history()}, metrics)
 
     def card(self) -> str:
         """Return the model card, in Markdown."""

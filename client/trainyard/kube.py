@@ -30,9 +30,12 @@ def connect(kubeconfig: str | Path | None = None, context: str | None = None) ->
     Raises:
         Usage: there is neither, or no such context.
     """
-    file = str(kubeconfig) if kubeconfig else None
-    if file and not Path(file).exists():
-        raise Usage(f"the kubeconfig {file} does not exist: give the path of one with --kubeconfig or $KUBECONFIG")
+    if kubeconfig and not Path(kubeconfig).exists():
+        raise Usage(
+            f"the kubeconfig {kubeconfig} does not exist: give the path of one with --kubeconfig or $KUBECONFIG"
+        )
+    # The official client reads the variable when it is imported, which may be long ago.
+    file = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or None
     try:
         try:
             _, active = kubernetes.config.list_kube_config_contexts(file)

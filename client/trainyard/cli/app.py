@@ -88,11 +88,6 @@ def main(arguments: Sequence[str] | None = None, shared: Context | None = None) 
         return 0
 
 
-def run() -> None:
-    """Run as a program of its own."""
-    sys.exit(main())
-
-
 def _complain(err: Console, program: str, message: str) -> None:
     text = Text.assemble((f"{program}: ", "bold red"), " ".join(message.split()))
     err.print(text, soft_wrap=True)

@@ -70,10 +70,10 @@ class Context:
     def say(self, shown: RenderableType = "") -> None:
         """Print for a person; in a pipe without the spaces that fill a terminal's lines."""
         if self.out.is_terminal or self.out.is_jupyter:
-            self.out.print(shown, highlight=False, markup=False)
+            self.out.print(shown, highlight=False, markup=False, crop=False)
             return
         with self.out.capture() as captured:
-            self.out.print(shown, highlight=False, markup=False)
+            self.out.print(shown, highlight=False, markup=False, crop=False)
         self.data("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
     def data(self, text: str) -> None:

@@ -269,9 +269,9 @@ def _short(row: dict[str, Any], width: int) -> str:
 
 def _answer(answer: Prediction) -> str:
     if "label" in answer and isinstance(probabilities := answer.get("probabilities"), list):
-        return f"{answer['label']}  {number(max(probabilities))}"
+        return f"{answer['label']}  {max(probabilities):.3f}"
     if "label" in answer and isinstance(probability := answer.get("probability"), int | float):
-        return f"{answer['label']}  {number(max(probability, 1 - probability))}"  # it is that of the second class
+        return f"{answer['label']}  {max(probability, 1 - probability):.3f}"  # it is that of the second class
     return "  ".join(_cell(value) if len(answer) == 1 else f"{name} {_cell(value)}" for name, value in answer.items())
 
 

@@ -1,5 +1,6 @@
 """A training, or a service that comes up, while one watches: a panel on a terminal, lines elsewhere."""
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from trainyard_api.trainingjob import TrainingJobStatus
 LABEL_WIDTH = 16
 _BAR_WIDTH = 38
 _LINE_SECONDS = 10.0
+_CELL_COLUMNS = 90
 _STYLES = {"Succeeded": "green", "Ready": "green", "Failed": "red", "Degraded": "red", "Running": "cyan"}
 
 
@@ -97,15 +99,41 @@ def follow_service(service: Service, *, timeout: float | None = None, console: C
 @contextmanager
 def showing(console: Console) -> Iterator[Callable[[RenderableType], None] | None]:
     """Yield what replaces the view on a terminal or in a notebook; None where lines are to be printed instead."""
-    if not (console.is_terminal or console.is_jupyter):
+    if console.is_jupyter:
+        yield _cell()
+        return
+    if not console.is_terminal:
         yield None
         return
     with Live(console=console, refresh_per_second=4, transient=False) as live:
         yield live.update
 
 
-def labelled(label: str, value: RenderableType, *, style: str = "bold") -> Table:
-    """Return a line with its label in the first column, as every screen has it."""
+def _cell() -> Callable[[RenderableType], None]:
+    """Return what replaces the view in a notebook's cell: rich's own way needs a further package there."""
+    from IPython.display import HTML, display
+
+    handle = display(HTML(""), display_id=True)
+
+    def show(view: RenderableType) -> None:
+        page = Console(record=True, file=io.StringIO(), width=_CELL_COLUMNS, force_jupyter=False, force_terminal=True)
+        page.print(view)
+        handle.update(HTML(page.export_html(inline_styles=True, code_format="<pre>{code}</pre>")))
+
+    return show
+
+
+def labelled(label: str, value: RenderableType, *, style: str = "bold") -> RenderableType:
+    """Return a line with its label in the first column, as every screen has it; a long label moves its text.
+
+    What has no spaces, such as an address, stays on one line however long: it is to be copied.
+    """
+    if isinstance(value, Text) and not any(character.isspace() for character in value.plain):
+        whole = Text.assemble((f"{label:<{LABEL_WIDTH}}", style), value)
+        whole.no_wrap, whole.overflow = True, "ignore"
+        return whole
+    if len(label) >= LABEL_WIDTH and isinstance(value, Text):
+        return Text.assemble((label, style), "  ", value)
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=LABEL_WIDTH - 1, no_wrap=True)
     grid.add_column(overflow="fold")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
@@ -12,8 +12,8 @@ from trainyard.errors import Usage, did_you_mean, listed
 from trainyard.history import History
 from trainyard.screen.words import is_ascii, metric, number
 
-Histories = Mapping[str, History]
-Series = Mapping[str, Sequence[tuple[int, float]]]
+Histories: TypeAlias = Mapping[str, History]
+Series: TypeAlias = Mapping[str, Sequence[tuple[int, float]]]
 
 _COLOURS = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b83280", "#4a5568")
 _DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 3", "12 4")
@@ -21,6 +21,34 @@ _TERMINAL_COLOURS = ("blue", "orange", "green", "magenta", "red", "cyan")
 _SYMBOLS = ("*", "o", "+", "x", "#", "@")
 _ASCII = str.maketrans("┌┐└┘─│┤┬├┴", "++++-||+|+")
 _HEIGHT, _MOST_COLUMNS, _EPOCH_TICKS = 15, 120, 6
+
+
+class Curves:
+    """Curves as a notebook shows them: drawn where they are the last word of a cell, without further packages."""
+
+    def __init__(self, histories: Histories, metrics: Sequence[str] = ()) -> None:
+        self._histories, self._metrics = histories, metrics
+        charts(histories, metrics)
+
+    def __repr__(self) -> str:
+        console = Console(color_system=None, width=80, force_jupyter=False)
+        with console.capture() as captured:
+            console.print(terminal(self._histories, self._metrics, console))
+        return captured.get()
+
+    def _repr_html_(self) -> str:
+        return fragment(self._histories, self._metrics)
+
+    def figure(self) -> Any:
+        """Return a matplotlib figure."""
+        return figure(self._histories, self._metrics)
+
+    def save(self, path: str | Path) -> None:
+        """Write the curves: as a page where the name ends with .html, else as matplotlib does, such as .png."""
+        if Path(path).suffix == ".html":
+            Path(path).write_text(page(self._histories, self._metrics), encoding="utf-8")
+        else:
+            figure(self._histories, self._metrics, path=path)
 
 
 def chosen_metrics(histories: Histories, metrics: Sequence[str]) -> list[str]:
@@ -90,7 +118,7 @@ def _set_rulers(figure: Any, epochs: Sequence[int], values: Sequence[float]) -> 
     ticks = sorted({round(first + (last - first) * at / _EPOCH_TICKS) for at in range(_EPOCH_TICKS + 1)})
     figure.ruler("x").ticks(ticks, [str(tick) for tick in ticks])
     if min(values) == max(values):
-        figure.ruler("y").lim(values[0] - abs(values[0] or 1), values[0] + abs(values[0] or 1))
+        figure.ruler("y").lim(min(0.0, 2 * values[0]), max(0.0, 1.25 * values[0]) or 1.0)
 
 
 def _looks(series: Series, console: Console) -> Iterator[tuple[str, str | None]]:
@@ -139,22 +167,24 @@ def figure(histories: Histories, metrics: Sequence[str], *, path: str | Path | N
     return made
 
 
+_STYLE = """
+.trainyard { --ink: #1a202c; --line: #cbd5e0; max-width: 50rem }
+@media (prefers-color-scheme: dark) { .trainyard { --ink: #e2e8f0; --line: #4a5568 } }
+.trainyard svg { width: 100%; height: auto }
+.trainyard svg text { fill: var(--ink); font: 12px system-ui, sans-serif }
+.trainyard .grid { stroke: var(--line); stroke-width: 1 }
+.trainyard figure { margin: 0 0 2rem }
+.trainyard table { border-collapse: collapse }
+.trainyard td, .trainyard th { text-align: left; padding: .15rem 1.2rem .15rem 0; border-bottom: 1px solid var(--line) }
+"""
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark; --ink: #1a202c; --paper: #fff; --line: #cbd5e0 }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e2e8f0; --paper: #171923; --line: #4a5568 }} }}
-body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
-  max-width: 60rem; padding: 0 1rem }}
-svg {{ width: 100%; height: auto }}
-svg text {{ fill: var(--ink); font: 12px system-ui, sans-serif }}
-.grid {{ stroke: var(--line); stroke-width: 1 }}
-figure {{ margin: 0 0 2rem }}
-table {{ border-collapse: collapse }}
-td, th {{ text-align: left; padding: .15rem 1.2rem .15rem 0; border-bottom: 1px solid var(--line) }}
+:root {{ color-scheme: light dark }}
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }}
 </style>
 <h1>{title}</h1>
 {figures}
@@ -167,9 +197,13 @@ _TICKS = 5
 def page(histories: Histories, metrics: Sequence[str]) -> str:
     """Return the curves as one page of HTML, with nothing from elsewhere, light or dark as the reader's system is."""
     title = escape(f"Trainyard: {listed(histories)}")
-    return _PAGE.format(
-        title=title, figures="\n".join(_figure(name, series) for name, series in charts(histories, metrics))
-    )
+    return _PAGE.format(title=title, figures=fragment(histories, metrics))
+
+
+def fragment(histories: Histories, metrics: Sequence[str]) -> str:
+    """Return the curves as a part of a page."""
+    figures = "\n".join(_figure(name, series) for name, series in charts(histories, metrics))
+    return f'<style>{_STYLE}</style><div class="trainyard">{figures}</div>'
 
 
 def _figure(title: str, series: Series) -> str:

@@ -227,7 +227,7 @@ def test_logs_are_readable_and_raw_for_programs(shell: Terminal, cluster: Memory
 def test_a_row_is_predicted(shell: Terminal, busy: MemoryCluster) -> None:
     ran = shell.run("predict", "penguins", '{"island": "Dream", "bill": 39.1}')
 
-    assert ran.out == '{"island": "Dream", "bill": 39.1}   ->   Dream  0.9\n'
+    assert ran.out == '{"island": "Dream", "bill": 39.1}   ->   Dream  0.900\n'
     assert ran.err == ""
 
 
