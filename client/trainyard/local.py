@@ -70,7 +70,7 @@ def trainer_python() -> str:
     if all(importlib.util.find_spec(name) for name in ("trainyard_trainer", "tensorflow")):
         return sys.executable
     raise Usage(
-        'training on this machine needs TensorFlow: pip install "trainyard-operator[trainer,modelserver]", '
+        'training on this machine needs TensorFlow: pip install "trainyard-operator[laptop]", '
         f"or set {PYTHON_ENV} to a Python that has it"
     )
 
