@@ -202,7 +202,7 @@ def test_weights_are_written_once(tmp_path: Path, table: Path) -> None:
 def test_the_log_tells_the_story_and_the_history_has_every_epoch(trained: Trained) -> None:
     result = trained.result
     assert [each["event"] for each in result.events if each["event"] != "epoch"] == [
-        "starting", "data", "model", "settings", "exporting", "verified", "done",
+        "starting", "data", "columns", "model", "settings", "exporting", "verified", "done",
     ]  # fmt: skip
     assert all(each["message"] and each["time"].endswith("Z") for each in result.events)
     history = next((trained.folder / "store" / "sample" / ".training" / "uid-of-sample" / "logs").glob("*.csv"))
@@ -341,8 +341,8 @@ def test_how_many_pieces_are_read_at_a_time_is_said(tmp_path: Path) -> None:
         extra={"TRAINYARD_CACHE_BYTES": "400000"},
     )
 
-    assert done.the("reading")["pieces"] in (1, 2, 4, 5)
-    assert done.the("reading")["message"].startswith("pieces of the data read at a time: ")
+    assert done.the("reading")["shards"] in (1, 2, 4, 5)
+    assert done.the("reading")["message"].startswith("shards of the data read at a time: ")
 
 
 def test_a_parquet_folder_trains_like_the_csv_it_was_made_from(table: Path, tmp_path: Path) -> None:

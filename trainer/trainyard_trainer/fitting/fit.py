@@ -289,8 +289,8 @@ def training_rows(
         return MemoryRows(kept, seed=seed, prepare=to_block, batch_size=batch_size, share=share)
 
     def tell(depth: int, speed: float) -> None:
-        message = f"pieces of the data read at a time: {depth} ({speed:.2f} times as fast as one)"
-        event_log.write("reading", message, pieces=depth, speed=round(speed, 2))
+        message = f"shards of the data read at a time: {depth} ({speed:.2f} times as fast as one)"
+        event_log.write("reading", message, shards=depth, speed=round(speed, 2))
 
     streamed = StreamedRows(
         prepared.table,

@@ -27,7 +27,7 @@ def send(sock: socket.socket, kind: bytes, content: bytes = b"") -> None:
 def receive(
     sock: socket.socket, most: int | None = None, *, alive: Callable[[], None] = lambda: None
 ) -> tuple[bytes, bytes]:
-    """Wait for one message; returns its kind and content. `alive` is called with every piece of it.
+    """Wait for one message; returns its kind and content. `alive` is called with every part of it.
 
     Raises:
         OSError: the other side is gone, or sends something longer than `most` bytes.

@@ -46,17 +46,17 @@ class Share:
         return np.append(order, order[:1]) if short else np.ascontiguousarray(order)
 
     def ranges(self, sizes: Sequence[int], batch_size: int) -> list[tuple[int, int, int]]:
-        """Return this worker's pieces of a sequence of units of these sizes, as (unit, first row, row behind the last).
+        """Return this worker's parts of shards of these sizes, as (shard, first row, row behind the last).
 
-        Each worker has one run of rows, so that at most its first and its last unit are read by another one too.
+        Each worker has one run of rows, so that at most its first and its last shard are read by another one too.
         """
         rows = sum(sizes)
         begin = sum(Share(worker, self.count).of_all(rows, batch_size) for worker in range(self.index))
         end = begin + self.of_all(rows, batch_size)
         starts = np.cumsum([0, *sizes]).tolist()
         return [
-            (unit, max(begin - start, 0), min(end - start, size))
-            for unit, (start, size) in enumerate(zip(starts, sizes, strict=False))
+            (shard, max(begin - start, 0), min(end - start, size))
+            for shard, (start, size) in enumerate(zip(starts, sizes, strict=False))
             if size and start < end and start + size > begin
         ]
 
