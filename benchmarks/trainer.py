@@ -70,6 +70,7 @@ def trainer_loop(connection: Connection, settings: Settings) -> None:
         serve(tracker, 0)
         devices = Devices(run.job.spec.fit.seed)
         prepared = prepare(run, tracker=tracker, event_log=event_log)
+        run = prepared.run
         rows = fitting.training_rows
 
         class InTurns:

@@ -36,6 +36,8 @@ Metric = Literal[
 ]  # fmt: skip
 # As Keras names its dtype policies: https://keras.io/api/mixed_precision/policy
 Precision = Literal["Auto", "float32", "mixed_bfloat16", "mixed_float16"]
+LEARNING_RATE = 0.001
+"""Where neither the spec nor the family says anything."""
 BatchSize = Annotated[int, Field(ge=1, le=1048576)] | Annotated[str, Field(pattern=r"^Auto$", max_length=7)]
 ClassWeight = Annotated[float, Field(ge=0, le=1000000)]
 
@@ -73,12 +75,14 @@ class Optimizer(ApiModel):
         )
     )
     name: OptimizerName = Field(default="adam", description="Name of the optimizer, as in Keras.")
-    learning_rate: float = Field(default=0.001, gt=0, le=100, description="Step size.")
+    learning_rate: float | None = Field(
+        default=None, gt=0, le=100, description="Step size; by the family where absent, for most 0.001."
+    )
     momentum: float | None = Field(default=None, ge=0, lt=1, description="Momentum of sgd or rmsprop.")
     weight_decay: float | None = Field(
         default=None, ge=0, le=100, description="Decay of the weights apart from the loss; as in Keras where absent."
     )
-    schedule: Schedule | None = Field(default=None, description="How the learning rate changes; not where absent.")
+    schedule: Schedule | None = Field(default=None, description="How the learning rate changes.")
 
 
 class ClassWeights(ApiModel):
@@ -124,11 +128,17 @@ class StopWhen(ApiModel):
 class Fit(ApiModel):
     """How to train."""
 
-    epochs: int = Field(default=10, ge=1, le=1000000, description="Passes over the training rows, at most.")
-    batch_size: BatchSize = Field(
-        default=32,
+    epochs: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000000,
+        description="Passes over the training rows, at most. Where absent, by family and number of rows; families of "
+        "tables then stop once val_loss no longer improves.",
+    )
+    batch_size: BatchSize | None = Field(
+        default=None,
         description="Rows a step, or Auto: the largest that fits into memory and makes training faster, measured at "
-        "the start.",
+        "the start. By family and number of rows where absent.",
     )
     optimizer: Optimizer = Field(default=Optimizer(), description="The optimizer.")
     loss: Loss | None = Field(
@@ -154,6 +164,11 @@ class Fit(ApiModel):
         default=None,
         description="Whether XLA compiles the steps, as in Keras; where absent, if that is faster, measured at the "
         "start.",
+    )
+    time_limit: Duration | None = Field(
+        default=None,
+        description="Time of training that family auto may take to try families, for example 10m. Where absent, two "
+        "minutes and one more for each million cells of the training rows, and at most an hour.",
     )
     stop_when: StopWhen = Field(default=StopWhen(), description="Reasons to stop before the last epoch.")
     seed: int = Field(

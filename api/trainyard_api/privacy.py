@@ -43,7 +43,7 @@ PRIVACY_RULES = [
     rule(f"!has(self.privacy) || ({condition})", message, ".privacy")
     for condition, message in (
         (
-            f"has(self.program.keras) && self.program.keras.family in {list(PRIVATE_FAMILIES)}",
+            f"has(self.program.keras) && self.program.keras.family in {['auto', *PRIVATE_FAMILIES]}",
             f"only the families {', '.join(PRIVATE_FAMILIES)} can be trained privately",
         ),
         (
@@ -60,8 +60,8 @@ PRIVACY_RULES = [
             "lossBelow and noImprovement look at the data, which the epsilon would not account for: leave them out",
         ),
         (
-            "type(self.fit.batchSize) == int && self.fit.precision in ['Auto', 'float32'] && "
-            "!(has(self.fit.jitCompile) && self.fit.jitCompile)",
+            "(!has(self.fit.batchSize) || type(self.fit.batchSize) == int) && "
+            "self.fit.precision in ['Auto', 'float32'] && !(has(self.fit.jitCompile) && self.fit.jitCompile)",
             "private steps take a number of rows, in float32 and without XLA: set fit.batchSize to a number, and leave "
             "fit.precision and fit.jitCompile out",
         ),

@@ -17,8 +17,10 @@ Activation = Literal[
     "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softsign", "tanh",
 ]  # fmt: skip
 Family = Literal[
-    "linear", "mlp", "svm", "gradientBoostedTrees", "randomForest", "textClassifier", "audioClassifier", "cnn",
+    "auto", "linear", "mlp", "svm", "gradientBoostedTrees", "randomForest", "textClassifier", "audioClassifier", "cnn",
 ]  # fmt: skip
+CANDIDATES: tuple[Family, ...] = ("linear", "gradientBoostedTrees", "mlp")
+"""What family auto tries, in this order: the quickest first."""
 TREE_FAMILIES: tuple[Family, ...] = ("gradientBoostedTrees", "randomForest")
 Units = Annotated[int, Field(ge=1, le=1048576)]
 _TREES = f"self.family in {list(TREE_FAMILIES)}"
@@ -42,7 +44,7 @@ class KerasProgram(ApiModel):
             ),
             rule("self.kernel == 'linear' || self.family == 'svm'", "only family svm has a kernel", ".kernel"),
             rule(
-                "!has(self.normalization) || self.family in ['mlp', 'cnn']",
+                "!has(self.normalization) || self.family in ['auto', 'mlp', 'cnn']",
                 "only the layers of an mlp or a cnn have a normalization",
                 ".normalization",
             ),
@@ -83,10 +85,12 @@ class KerasProgram(ApiModel):
         )
     )
     family: Family = Field(
-        default="mlp",
-        description="Kind of model: linear (logistic or linear regression), mlp (a stack of dense layers), svm "
-        "(a support vector machine, for classes only), gradientBoostedTrees, randomForest, textClassifier (one "
-        "column of texts), audioClassifier (WAV files), or cnn (a convolutional network for images).",
+        default="auto",
+        description="Kind of model: auto (linear, gradientBoostedTrees and mlp are tried on a table, and the best of "
+        "them, or their weighted mean, is exported; mlp where a field is set that only a network has), linear "
+        "(logistic or linear regression), mlp (a stack of dense layers), svm (a support vector machine, for classes "
+        "only), gradientBoostedTrees, randomForest, textClassifier (one column of texts), audioClassifier (WAV files), "
+        "or cnn (a convolutional network for images).",
     )
     task: Task = Field(
         description="What is predicted: one of two classes, one of several, any number of labels, or a number."
@@ -109,8 +113,9 @@ class KerasProgram(ApiModel):
         default=None,
         ge=0,
         le=1000,
-        description="Penalty: the loss grows by this times the sum of the squared weights; 0.0001 for an svm, "
-        "otherwise 0 where absent. For gradientBoostedTrees the weights are the values of the leaves.",
+        description="Penalty: the loss grows by this times the sum of the squared weights. Where absent 0.0001 for an "
+        "svm, for linear 1 / training rows (half of it for classes), otherwise 0. For gradientBoostedTrees the weights "
+        "are the values of the leaves.",
     )
     kernel: Literal["linear", "rbf"] = Field(
         default="linear", description="Kernel of an svm; rbf is the Gaussian one, by random Fourier features."
@@ -128,7 +133,8 @@ class KerasProgram(ApiModel):
         default=None,
         ge=1,
         le=10000,
-        description="Trees; with several classes, gradientBoostedTrees has as many for each of them. 300 where absent.",
+        description="Trees; with several classes, gradientBoostedTrees has as many for each of them. Where absent "
+        "300, and gradientBoostedTrees stops once val_loss has not improved for 30 of them.",
     )
     max_depth: int | None = Field(
         default=None,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from trainyard_api.data import Data
-from trainyard_api.fit import LOSSES, METRICS, SVM_LOSSES, Checkpoint, Fit
+from trainyard_api.fit import LEARNING_RATE, LOSSES, METRICS, SVM_LOSSES, Checkpoint, Fit
 from trainyard_api.meta import (
     NAME_RULE,
     ApiModel,
@@ -125,9 +125,10 @@ class Output(ApiModel):
 
 
 _LEFT_OUT = (
-    f"self.fit.epochs == {Fit().epochs} && self.fit.batchSize == {Fit().batch_size} && "
+    # Jobs of before have defaults of the API server's there: 10, 32 and 0.001.
+    "(!has(self.fit.epochs) || self.fit.epochs == 10) && (!has(self.fit.batchSize) || self.fit.batchSize == 32) && "
     f"self.fit.optimizer.name == '{Fit().optimizer.name}' && "
-    f"self.fit.optimizer.learningRate == {Fit().optimizer.learning_rate} && "
+    f"(!has(self.fit.optimizer.learningRate) || self.fit.optimizer.learningRate == {LEARNING_RATE}) && "
     "![has(self.fit.optimizer.momentum), has(self.fit.optimizer.weightDecay), has(self.fit.optimizer.schedule), "
     "has(self.fit.loss), has(self.fit.jitCompile)].exists(x, x) && self.fit.precision == 'Auto'"
 )
@@ -160,7 +161,7 @@ class TrainingJobSpec(ApiModel):
             ),
             rule(
                 "!has(self.data.hashing) || has(self.program.container) || (has(self.program.keras) ? "
-                "self.program.keras.family in ['linear', 'mlp', 'svm'] : ![has(self.program.python.image), "
+                "self.program.keras.family in ['auto', 'linear', 'mlp', 'svm'] : ![has(self.program.python.image), "
                 "has(self.program.python.text), has(self.program.python.audio)].exists(x, x))",
                 "only tables have hashed columns: those of the families linear, mlp and svm, and of program.python "
                 "without image, text or audio",
@@ -198,6 +199,11 @@ class TrainingJobSpec(ApiModel):
                 for field in ("modelName", "tuning", "privacy")
             ),
             *PRIVACY_RULES,
+            rule(
+                "!has(self.fit.timeLimit) || (has(self.program.keras) && self.program.keras.family == 'auto')",
+                "timeLimit is what family auto may take; use stopWhen.timeLimit for a single family",
+                ".fit.timeLimit",
+            ),
             rule(
                 f"!has(self.program.keras) || !(self.program.keras.family in {list(TREE_FAMILIES)}) || ({_LEFT_OUT})",
                 "trees have no epochs, batches, optimizer, loss or precision: leave those fields of fit out; "

@@ -104,6 +104,7 @@ def fitted(
     log, tracker = io.StringIO(), ProgressTracker(clock)
     event_log = EventLog(log)
     prepared = prepare(run, tracker=tracker, event_log=event_log)
+    run = prepared.run
     keep = run.job.spec.checkpoint.keep
     trained = (fit_forest if grows_trees(run.program) else fit)(
         run,

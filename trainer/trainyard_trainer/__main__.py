@@ -57,7 +57,7 @@ class TrainerProcess:
         self._stop.install()
         try:
             run = read_run(spec, self._env)
-            self._tracker.update(epochs=most_epochs(run.job.spec))
+            self._tracker.update(epochs=most_epochs(run.job.spec) or 0)
             if run.port is not None:
                 self._serve(run.port)
             self._event_log.write("starting", f"training {run.job.model_name}", job=run.name, uid=run.uid)

@@ -1,6 +1,7 @@
 """Everything that can be checked and learnt before TensorFlow is loaded: folders, data, settings."""
 
 import math
+from dataclasses import replace
 
 from trainyard_trainer.data.dataset import DataSet, open_data_set
 from trainyard_trainer.data.images import ImageReader, ImageShape
@@ -15,6 +16,7 @@ from trainyard_trainer.errors import BadInput
 from trainyard_trainer.export.manifest import describe_data
 from trainyard_trainer.export.signing import check_key
 from trainyard_trainer.fitting.class_weights import class_weights
+from trainyard_trainer.fitting.defaults import EPOCHS, chosen, with_defaults
 from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.fitting.stopping import StopPolicy
 from trainyard_trainer.privacy.plan import PrivacyPlan, plan_privacy
@@ -41,9 +43,8 @@ def prepare(run: Run, *, tracker: ProgressTracker, event_log: EventLog) -> Prepa
         StoreUnavailable: a folder cannot be written to now.
     """
     fit, data = run.job.spec.fit, run.job.spec.data
-    policy = StopPolicy(fit.stop_when, epochs=most_epochs(run.job.spec))
     metrics = metrics_of(run.job)
-    policy.check(possible_metrics(run.job))
+    StopPolicy(fit.stop_when).check(possible_metrics(run.job))
     # Nobody but the chief writes.
     for folder in (run.folders.model, run.folders.checkpoints, run.folders.logs) if run.cluster.is_chief else ():
         ensure_writable(folder)
@@ -68,10 +69,27 @@ def prepare(run: Run, *, tracker: ProgressTracker, event_log: EventLog) -> Prepa
             f"fit.batchSize is {fit.batch_size}, but there are only {facts.training_rows} training rows: "
             f"use at most {facts.training_rows}"
         )
+    run = _settled(run, facts, tracker=tracker, event_log=event_log)
+    policy = StopPolicy(run.job.spec.fit.stop_when, epochs=most_epochs(run.job.spec) or EPOCHS)
     privacy = _privacy(run, facts, policy)
     weights = class_weights(fit.class_weights, facts.labels)
     _announce(table, facts, event_log)
-    return Prepared(table, facts, policy, metrics, room, weights, privacy)
+    return Prepared(run, table, facts, policy, metrics, room, weights, privacy)
+
+
+def _settled(run: Run, facts: Profile, *, tracker: ProgressTracker, event_log: EventLog) -> Run:
+    """Return the run with what its spec leaves open, and say what that is."""
+    job = with_defaults(run.job, rows=facts.training_rows, workers=run.cluster.count)
+    settled = chosen(run.job, job)
+    if settled:
+        event_log.write(
+            "defaults",
+            f"for family {run.program.family} and {facts.training_rows:,} rows, where the spec says nothing: "
+            + ", ".join(f"{name} {value}" for name, value in settled.items()),
+            settings=settled,
+        )
+    tracker.update(epochs=most_epochs(job.spec) or EPOCHS)
+    return replace(run, job=job, program=job.spec.program.model or run.program)
 
 
 def _image_reader(column: Column, shape: ImageShape) -> ImageReader:

@@ -13,7 +13,8 @@ from pydantic_core import ErrorDetails
 
 from trainyard_api import names
 from trainyard_api.code import PythonProgram
-from trainyard_api.program import ModelProgram
+from trainyard_api.fit import Fit, StopWhen
+from trainyard_api.program import KerasProgram, ModelProgram
 from trainyard_api.trainingjob import KIND, TrainingJob
 from trainyard_trainer.errors import BadInput, did_you_mean, one_line
 from trainyard_trainer.programs.code import UserCode, find_code
@@ -83,6 +84,8 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         raise BadInput(f"expected the path of a TrainingJob as the argument or in ${names.SPEC_ENV}, got neither")
     job = parse_job(read_document(Path(path)))
     uid = str(job.metadata.get("uid") or local_uid(job))
+    cluster = cluster_for(job.spec, _program(job), env)
+    job = _with_family(job, alone=cluster.count == 1)
     program = _program(job)
     return Run(
         job=job,
@@ -97,7 +100,7 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         image=env.get(names.IMAGE_ENV),
         signing_key=_signing_key(job, env),
         code=find_code(program, env) if isinstance(program, PythonProgram) else None,
-        cluster=cluster_for(job.spec, program, env),
+        cluster=cluster,
         startup_seconds=_number(names.STARTUP_TIMEOUT_ENV, env, most=7 * 86400) or 900,
     )
 
@@ -207,6 +210,28 @@ def _program(job: TrainingJob) -> ModelProgram:
     if job.spec.program.model is None:
         raise BadInput("spec.program.container brings a program of its own: run that image, not this trainer")
     return job.spec.program.model
+
+
+def _with_family(job: TrainingJob, *, alone: bool) -> TrainingJob:
+    """Return the job with family mlp for auto where the spec asks for something that a network has and trees have not.
+
+    So a spec that says how a network is to be trained, and names no family, means what it always meant.
+    """
+    spec, program = job.spec, job.spec.program.keras
+    if program is None or program.family != "auto":
+        return job
+    plain = Fit(
+        metrics=spec.fit.metrics,
+        class_weights=spec.fit.class_weights,
+        time_limit=spec.fit.time_limit,
+        stop_when=StopWhen(time_limit=spec.fit.stop_when.time_limit),
+        seed=spec.fit.seed,
+    )
+    tries = program == KerasProgram(task=program.task) and spec.fit == plain and alone
+    if tries and spec.tuning is None and spec.privacy is None:
+        return job
+    network = spec.program.model_copy(update={"keras": program.model_copy(update={"family": "mlp"})})
+    return job.model_copy(update={"spec": spec.model_copy(update={"program": network})})
 
 
 def _data_location(job: TrainingJob, env: Mapping[str, str]) -> str:

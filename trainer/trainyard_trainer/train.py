@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from trainyard_api.code import PythonProgram
+from trainyard_api.program import CANDIDATES
 from trainyard_trainer.data.inputs import needs_tensorflow
 from trainyard_trainer.devices import Devices, check_gpus, deterministic
 from trainyard_trainer.errors import TrainerError, one_line
@@ -70,7 +71,7 @@ def train(
     tuned, tuning = _search(shared, session)
     logs = TrainingLogs(store, tuned.folders.logs, event_log)
     prepared, devices = _prepare(tuned, session)
-    trained = _fit(tuned, prepared, devices, session=session, logs=logs)
+    prepared, trained = _fit(prepared, devices, session=session, logs=logs)
     end = trained.end
     session.group.leave()
     if session.group.index:
@@ -79,10 +80,10 @@ def train(
     if trial:
         tracker.update(phase="done")
         return Outcome(str(end.reason), f"trained in {end.epoch} epochs", None)
-    version = _export(tuned, prepared, trained, devices, session=session, verifier=verifier, tuning=tuning)
+    version, verdict = _export(prepared, trained, devices, session=session, verifier=verifier, tuning=tuning)
     _tidy(shared, session)
     tracker.update(phase="done", last_checkpoint=None)
-    return Outcome(str(end.reason), _summary(version, trained, prepared, tuning), version)
+    return Outcome(str(end.reason), f"{_summary(version, trained, prepared, tuning)}{verdict}", version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +146,19 @@ def _prepare(run: Run, session: _Session) -> tuple[Prepared, Devices]:
     return prepared, devices or _devices(run, session)
 
 
-def _fit(run: Run, prepared: Prepared, devices: Devices, *, session: _Session, logs: TrainingLogs) -> "Trained":
-    """Train from the newest checkpoint, or from the start; the logs outlive a training that goes wrong too."""
+def _fit(prepared: Prepared, devices: Devices, *, session: _Session, logs: TrainingLogs) -> tuple[Prepared, "Trained"]:
+    """Train from the newest checkpoint, or from the start; the logs outlive a training that goes wrong too.
+
+    Where several families are tried, what is returned has the settings of the best one.
+    """
+    run = prepared.run
+    checkpoints = functools.partial(
+        session.store.checkpoints, run.folders.checkpoints, keep=run.job.spec.checkpoint.keep, then=logs.keep
+    )
     with quiet():
-        if grows_trees(run.program):
+        if run.program.family == "auto":
+            from trainyard_trainer.selection.fit import SelectionContext, fit_auto
+        elif grows_trees(run.program):
             from trainyard_trainer.trees.fit import fit_forest as fit
         else:
             from trainyard_trainer.fitting.fit import fit as fit_by_steps
@@ -157,17 +167,14 @@ def _fit(run: Run, prepared: Prepared, devices: Devices, *, session: _Session, l
     is_chief = session.group.index == 0
     if is_chief:
         logs.fetch()
-    keep = run.job.spec.checkpoint.keep
+    tracker, event_log, stop = session.tracker, session.event_log, session.stop
     try:
         with deterministic():
-            return fit(
-                run,
-                prepared,
-                devices,
-                checkpoints=session.store.checkpoints(run.folders.checkpoints, keep=keep, then=logs.keep),
-                tracker=session.tracker,
-                event_log=session.event_log,
-                stop=session.stop,
+            if run.program.family == "auto":
+                context = SelectionContext(tracker, event_log, stop, lambda family: checkpoints(part=family))
+                return fit_auto(prepared, devices, context)
+            return prepared, fit(
+                run, prepared, devices, checkpoints=checkpoints(), tracker=tracker, event_log=event_log, stop=stop
             )
     finally:  # those of a training that went wrong are the ones that are needed
         if is_chief:
@@ -175,7 +182,6 @@ def _fit(run: Run, prepared: Prepared, devices: Devices, *, session: _Session, l
 
 
 def _export(
-    run: Run,
     prepared: Prepared,
     trained: "Trained",
     devices: Devices,
@@ -183,15 +189,21 @@ def _export(
     session: _Session,
     verifier: Callable[[], AbstractContextManager[Verifier]],
     tuning: Mapping[str, object] | None,
-) -> ModelVersion:
+) -> tuple[ModelVersion, str]:
+    """Judge and publish the model; returns its version, and for the summary how good it is."""
     with quiet():
+        from trainyard_trainer.export.evaluation import evaluate
         from trainyard_trainer.export.publishing import publish_model
     session.tracker.update(phase="exporting")
     reason = str(trained.end.reason)
     session.event_log.write("exporting", f"training ended ({reason}); exporting the model", reason=reason)
-    with verifier() as fresh:  # it loads TensorFlow while the model is being written
-        return publish_model(
-            run,
+    with verifier() as fresh:  # it loads TensorFlow while the model is being judged and written
+        judged = evaluate(prepared, trained)
+        if judged.facts:
+            event = "no-better-than-constant" if judged.useless else "evaluated"
+            session.event_log.write(event, judged.verdict, constant=judged.facts["constant"])
+        version = publish_model(
+            prepared.run,
             prepared,
             trained,
             devices,
@@ -199,8 +211,10 @@ def _export(
             store=session.store,
             steps=session.tracker.current.step,
             event_log=session.event_log,
+            evaluation=judged.facts,
             tuning=tuning,
         )
+        return version, f"; {judged.verdict}" if judged.verdict else ""
 
 
 def _tidy(run: Run, session: _Session) -> None:
@@ -217,6 +231,8 @@ def _summary(version: ModelVersion, trained: "Trained", prepared: Prepared, tuni
     bad = len(prepared.table.bad_rows)
     left_out = f"; {bad:,} bad rows were left out" if bad else ""
     tried = f"; {summary(tuning)}" if tuning else ""
+    if chosen := trained.facts.get("auto"):
+        tried = f"; family auto: {cast(Mapping[str, object], chosen)['chosen']} is best"
     return f"trained {version.name} version {version.version} in {length}{left_out}{tried}"
 
 
@@ -235,7 +251,9 @@ def _clear(run: Run, store: ModelStore) -> None:
     shutil.rmtree(tuning_folder(run), ignore_errors=True)
     if run.job.spec.tuning and (search := store.search()):
         search.clear()
-    store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep).clear()
+    parts = CANDIDATES if run.program.family == "auto" else ()
+    for part in (*parts, ""):
+        store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep, part=part).clear()
 
 
 def _devices(run: Run, session: _Session) -> Devices:

@@ -43,8 +43,11 @@ def grows_trees(program: ModelProgram) -> TypeGuard[KerasProgram]:
     return program.family in TREE_FAMILIES
 
 
-def most_epochs(spec: TrainingJobSpec) -> int:
-    """Return how often a training may pass over its rows: for trees, each round is one pass."""
+def most_epochs(spec: TrainingJobSpec) -> int | None:
+    """Return how often a training may pass over its rows: for trees, each round is one pass.
+
+    Nothing where that depends on the data, which nobody has looked at yet.
+    """
     program = spec.program.keras
     return TreeSettings.of(program).rounds if program and grows_trees(program) else spec.fit.epochs
 

@@ -418,7 +418,7 @@ def test_a_model_name_cannot_be_set_removed_or_changed_later(old, new):
 
 def test_a_run_policy_may_change_and_a_default_may_be_written_out():
     old = a_training_job(modelName="a")
-    new = a_training_job(modelName="a", runPolicy={"suspend": True}, fit={"epochs": 10})
+    new = a_training_job(modelName="a", runPolicy={"suspend": True}, fit={"seed": 42})
     assert refusals(new, old) == []
 
 
@@ -429,9 +429,9 @@ def test_the_api_servers_defaults_are_the_models_defaults(resource, model):
 
 
 def test_a_given_field_keeps_the_defaults_beside_it():
-    job = with_defaults(a_training_job(fit={"optimizer": {"name": "sgd"}}), SCHEMAS["TrainingJob"])
-    assert job["spec"]["fit"]["optimizer"] == {"name": "sgd", "learningRate": 0.001}
-    assert job["spec"]["fit"]["epochs"] == 10
+    job = with_defaults(a_training_job(fit={"loss": "huber", "optimizer": {"momentum": 0.5}}), SCHEMAS["TrainingJob"])
+    assert job["spec"]["fit"]["optimizer"] == {"name": "adam", "momentum": 0.5}
+    assert job["spec"]["fit"]["seed"] == 42
     assert job["spec"]["roles"]["worker"]["gpuResource"] == "nvidia.com/gpu"
 
 

@@ -28,8 +28,8 @@ def test_every_object_has_a_section_with_a_row_for_each_of_its_fields(kind, path
 @pytest.mark.parametrize(
     "row",
     [
-        "| `epochs` | integer, 1 to 1000000 | `10` | Passes over the training rows, at most. |",
-        "| `learningRate` | number, above 0 to 100 | `0.001` | Step size. |",
+        "| `seed` | integer, 0 to 4294967295 | `42` | Makes the split, the order of rows",
+        "| `l2NormClip` | number, above 0 to 1000000 | `1` | The largest norm of the gradient of one row",
         "`multiclassClassification`, `multilabelClassification`, `regression` | required | What is predicted",
         "| `suspend` | boolean | `false` |",
         "| `requests` | map of quantity |  | What the scheduler reserves. |",

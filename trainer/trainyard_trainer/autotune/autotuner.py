@@ -141,4 +141,4 @@ def _replicas(devices: Devices) -> int:
 
 def rows_a_block(fit: Fit, limit: int) -> int:
     """Return the number that blocks of rows are a multiple of, whatever batch size is chosen."""
-    return limit if fit.batch_size == AUTO else int(fit.batch_size)
+    return limit if fit.batch_size == AUTO else int(fit.batch_size or limit)

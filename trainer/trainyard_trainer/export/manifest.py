@@ -28,6 +28,7 @@ def describe(
     training: Mapping[str, object],
     data: Mapping[str, object],
     slices: Mapping[str, object],
+    evaluation: Mapping[str, object],
 ) -> dict[str, object]:
     """Return what there is to know of a model version before its files are complete and it has a number."""
     return {
@@ -39,6 +40,7 @@ def describe(
         "signatures": signatures,
         "metrics": dict(metrics),
         **({"slices": dict(slices)} if slices else {}),
+        **({"evaluation": dict(evaluation)} if evaluation else {}),
         "training": dict(training),
         "data": dict(data),
         "code": versions(_packages(run, training)) | ({"image": run.image} if run.image else {}) | _program(run),
@@ -47,7 +49,7 @@ def describe(
 
 def _packages(run: Run, training: Mapping[str, object]) -> tuple[str, ...]:
     used = {
-        "ydf": grows_trees(run.program),
+        "ydf": grows_trees(run.program) or "auto" in training,
         "optuna": "tuning" in training,
         "dp-accounting": run.job.spec.privacy is not None,
         "model-signing": run.signing_key is not None,
@@ -73,6 +75,8 @@ def describe_training(run: Run, end: Position, *, steps: int, devices: Devices) 
         "seed": run.job.spec.fit.seed,
         "family": run.program.family,
         "task": run.program.task,
+        "fit": run.job.spec.fit.to_wire(),
+        "program": run.program.to_wire(),
     }
 
 

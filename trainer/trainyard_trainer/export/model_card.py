@@ -12,6 +12,8 @@ from trainyard_api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, MANIFEST_FIL
 
 _MOST_COLUMNS = 50
 _FEW_ROWS = 100
+_MOST_CONFUSED = 12
+"""Classes of a confusion matrix that a page has room for; the manifest has larger ones."""
 _KINDS = {
     "binaryClassification": "tells two classes apart",
     "multiclassClassification": "tells several classes apart",
@@ -80,6 +82,9 @@ def _quality(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield "Metrics that start with `val_` are of rows the model was not trained on."
     yield ""
     yield from _table("metric", "value", [(name, f"{value:.6g}") for name, value in manifest["metrics"].items()])
+    if auto := manifest["training"].get("auto"):
+        yield from _tried(auto)
+    yield from _evaluation(manifest.get("evaluation", {}))
     for column, groups in manifest.get("slices", {}).items():
         yield ""
         yield f"By {_code(column)}, of the same rows:"
@@ -90,6 +95,63 @@ def _quality(manifest: Mapping[str, Any]) -> Iterator[str]:
         for group in groups:
             shown = [f"{group['metrics'][name]:.6g}" if name in group["metrics"] else "" for name in names]
             yield _line(_slice_name(group), group["rows"], *shown)
+
+
+def _evaluation(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    if constant := evaluation.get("constant"):
+        saved = constant["betterBy"]
+        (loss,) = (constant["metrics"][each] for each in ("val_loss", "loss") if each in constant["metrics"])
+        always = f"always answering {constant['answer']}, whose loss is {loss:.6g}"
+        yield ""
+        if saved is None or saved <= 0:
+            yield f"**Warning: this model is no better than {always}. It has learnt nothing of use.**"
+        else:
+            yield f"Its loss is {100 * saved:.3g} % below that of {always}."
+    if classes := evaluation.get("classes"):
+        yield from ("", "Class by class, of the validation rows:", "")
+        yield _line("class", "rows", "precision", "recall", "F1")
+        yield _line(*["---"] * 5)
+        for each in classes:
+            numbers = (f"{each[name]:.4g}" for name in ("precision", "recall", "f1"))
+            yield _line(_code(each["class"]), each["rows"], *numbers)
+    if (confusion := evaluation.get("confusion")) and len(confusion) <= _MOST_CONFUSED:
+        names = [_code(each["class"]) for each in evaluation["classes"]]
+        yield from ("", "What rows of each class were taken for:", "")
+        yield _line("is", *names)
+        yield _line(*["---"] * (1 + len(names)))
+        for name, counts in zip(names, confusion, strict=True):
+            yield _line(name, *counts)
+    if "prAuc" in evaluation:
+        yield from ("", f"Area under the precision-recall curve: {evaluation['prAuc']:.4g}.")
+    if calibration := evaluation.get("calibration"):
+        yield from ("", f"Its probabilities are off by {calibration['error']:.2g} on average:", "")
+        yield _line("probability from", "rows", "said", "was")
+        yield _line(*["---"] * 4)
+        for each in calibration["bins"]:
+            yield _line(f"{each['from']:g}", each["rows"], f"{each['said']:.3g}", f"{each['was']:.3g}")
+    if residuals := evaluation.get("residuals"):
+        yield from ("", "Label less prediction, at each share of the rows from the smallest up:", "")
+        shares = sorted(residuals, key=float)
+        yield from _table("share", "difference", [(name, f"{residuals[name]:.6g}") for name in shares])
+    if importances := evaluation.get("permutationImportance"):
+        yield from ("", "By how much the loss grows where a column's values are those of other rows:", "")
+        ranked = sorted(importances.items(), key=lambda each: -each[1])[:_MOST_COLUMNS]
+        yield from _table("column", "loss", [(_code(name), f"{value:.4g}") for name, value in ranked])
+
+
+def _tried(auto: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what family auto has tried; the best is first."""
+    metrics = {family: each["metrics"] for family, each in auto["tried"].items()}
+    names = [name for name in next(iter(metrics.values())) if name.startswith("val_")] or ["loss"]
+    yield from ("", f"Family auto tried these, and exported {auto['chosen']}:", "")
+    yield _line("family", "weight", *names, "seconds")
+    yield _line(*["---"] * (3 + len(names)))
+    for family in sorted(metrics, key=lambda each: metrics[each].get("val_loss", metrics[each]["loss"])):
+        values = (f"{metrics[family][name]:.6g}" if name in metrics[family] else "" for name in names)
+        weight = f"{auto['weights'].get(family, 0.0):.3g}"
+        yield _line(_code(family), weight, *values, f"{auto['tried'][family]['seconds']:.3g}")
+    for family, why in auto["skipped"].items():
+        yield from ("", f"{_code(family)} was left out: {why}.")
 
 
 def _slice_name(group: Mapping[str, Any]) -> str:

@@ -41,9 +41,12 @@ def publish_model(
     store: ModelStore,
     steps: int,
     event_log: EventLog,
+    evaluation: Mapping[str, object],
     tuning: Mapping[str, object] | None = None,
 ) -> ModelVersion:
-    """Return the version that others may serve from now on. `tuning` tells of the search that it is the best of.
+    """Return the version that others may serve from now on.
+
+    `evaluation` tells how good it is, and `tuning` of the search that it is the best of.
 
     Raises:
         BadInput: the model uses an operation that none may have.
@@ -66,6 +69,7 @@ def publish_model(
         training=training | dict(trained.facts) | ({"tuning": tuning} if tuning else {}),
         data=describe_data(prepared.table, prepared.profile),
         slices=metrics_by_slice(prepared, trained),
+        evaluation=evaluation,
     )
     (staging / MODEL_CARD_FILE).write_text(model_card(manifest), encoding="utf-8")
     sign_with_key = partial(sign, key=run.signing_key) if run.signing_key else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainyard_api.code import PythonProgram
-from trainyard_api.fit import Fit
+from trainyard_api.fit import LEARNING_RATE, Fit
 from trainyard_api.meta import parse_duration
 from trainyard_api.program import ModelProgram
 from trainyard_trainer.autotune.autotuner import Autotuned, Autotuner, StepFactory, rows_a_block, settings_of_several
@@ -22,6 +22,7 @@ from trainyard_trainer.devices import Devices
 from trainyard_trainer.encoding.encoders import Encoder, encoder_for
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.execution import FLOAT32, Execution
+from trainyard_trainer.fitting.defaults import EPOCHS
 from trainyard_trainer.fitting.divergence import DivergenceDiagnosis
 from trainyard_trainer.fitting.loop import Loop, LoopConfig, LoopContext
 from trainyard_trainer.fitting.optimizers import make_optimizer
@@ -161,7 +162,7 @@ def _loop(
         validation=_validation(prepared, compiled.to_block, share),
         found=found,
         diagnosis=DivergenceDiagnosis(
-            run.job.spec.fit.optimizer.learning_rate,
+            run.job.spec.fit.optimizer.learning_rate or LEARNING_RATE,
             tuned.choices.execution.precision,
             prepared.table.schema.numbers,
         ),
@@ -200,7 +201,7 @@ def _autotune(
 def _plan(run: Run, prepared: Prepared, choices: Choices, *, share: Share) -> Plan:
     checkpoint = run.job.spec.checkpoint
     return Plan(
-        epochs=run.job.spec.fit.epochs,
+        epochs=run.job.spec.fit.epochs or EPOCHS,
         choices=choices,
         rows=prepared.profile.training_rows,
         interval=CheckpointInterval(checkpoint.every_steps, parse_duration(checkpoint.every)),
@@ -219,7 +220,7 @@ def _step_factory(
         steps = math.ceil(rows / batch_size)
         with devices.scope():
             return compiled_optimizer(model) or make_optimizer(
-                fit.optimizer, model, steps_per_epoch=steps, epochs=fit.epochs, precision=precision
+                fit.optimizer, model, steps_per_epoch=steps, epochs=fit.epochs or EPOCHS, precision=precision
             )
 
     def private(optimizer: Optimizer, batch_size: int, execution: Execution) -> StepRunner:

@@ -4,7 +4,7 @@ import re
 
 import keras
 
-from trainyard_api.fit import Optimizer, Schedule
+from trainyard_api.fit import LEARNING_RATE, Optimizer, Schedule
 from trainyard_trainer.execution import FLOAT16, FLOAT32
 from trainyard_trainer.tensors import Model
 
@@ -23,7 +23,7 @@ def make_optimizer(
     left out. A schedule follows the optimizer's own count of steps, which is one of those variables.
     """
     given = {"momentum": wanted.momentum, "weight_decay": wanted.weight_decay}
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = wanted.learning_rate
+    rate: float | keras.optimizers.schedules.LearningRateSchedule = wanted.learning_rate or LEARNING_RATE
     if wanted.schedule is not None:
         rate = _schedule(wanted.schedule, rate, steps_per_epoch, epochs)
     settings: dict[str, object] = {name: value for name, value in given.items() if value is not None}

@@ -42,7 +42,7 @@ class StopPolicy:
     it beats the best one by more than `minDelta`. An epoch that is cut short is judged like a whole one.
     """
 
-    def __init__(self, when: StopWhen, *, epochs: int) -> None:
+    def __init__(self, when: StopWhen, *, epochs: int = 1) -> None:
         self._when = when
         self._epochs = epochs
         self._time_limit = parse_duration(when.time_limit) if when.time_limit else None

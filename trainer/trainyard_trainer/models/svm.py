@@ -55,5 +55,7 @@ def build_svm(program: KerasProgram, inputs: TableInputs, outputs: int) -> keras
     )
     gamma = program.gamma or 1 / (inputs.dense + len(inputs.slots))
     features = RandomFourierFeatures(inputs, program.random_features, gamma)((dense, slots))
-    scores = keras.layers.Dense(outputs, kernel_regularizer=keras.regularizers.L2(l2))(features)
+    scores = keras.layers.Dense(outputs, kernel_initializer="zeros", kernel_regularizer=keras.regularizers.L2(l2))(
+        features
+    )
     return keras.Model({DENSE: dense, SLOTS: slots}, scores)

@@ -43,8 +43,10 @@ class ModelStore(Protocol):
         `sign` is called when everything it signs is in the folder.
         """
 
-    def checkpoints(self, folder: Path, *, keep: int, then: Callable[[], None] = lambda: None) -> CheckpointFolder:
-        """Return the checkpoints of this training. `then` is called after one has left the pod."""
+    def checkpoints(
+        self, folder: Path, *, keep: int, part: str = "", then: Callable[[], None] = lambda: None
+    ) -> CheckpointFolder:
+        """Return the checkpoints of this training, or of a part of it. `then` is called after one has left the pod."""
 
     def search(self) -> StoredSearch | None:
         """Return where a search keeps its state besides the disk; nothing where the disk is what lasts."""
@@ -89,8 +91,10 @@ class _FolderStore:
     def publish(self, staging: Path, manifest: Mapping[str, object], sign: Sign | None = None) -> ModelVersion:
         return publish(staging, self._folder, manifest, sign)
 
-    def checkpoints(self, folder: Path, *, keep: int, then: Callable[[], None] = lambda: None) -> CheckpointFolder:
-        return CheckpointFolder(folder, keep=keep)
+    def checkpoints(
+        self, folder: Path, *, keep: int, part: str = "", then: Callable[[], None] = lambda: None
+    ) -> CheckpointFolder:
+        return CheckpointFolder(folder / part, keep=keep)
 
     def search(self) -> StoredSearch | None:
         return None
@@ -126,8 +130,11 @@ class _RemoteStore:
         shutil.rmtree(staging, ignore_errors=True)
         return version
 
-    def checkpoints(self, folder: Path, *, keep: int, then: Callable[[], None] = lambda: None) -> CheckpointFolder:
-        return StoredCheckpoints(folder, self._objects, f"{self._training}/checkpoints", keep=keep, then=then)
+    def checkpoints(
+        self, folder: Path, *, keep: int, part: str = "", then: Callable[[], None] = lambda: None
+    ) -> CheckpointFolder:
+        remote = f"{self._training}/checkpoints/{part}".rstrip("/")
+        return StoredCheckpoints(folder / part, self._objects, remote, keep=keep, then=then)
 
     def search(self) -> StoredSearch | None:
         return StoredSearch(self._objects, self._training)

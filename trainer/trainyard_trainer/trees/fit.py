@@ -8,7 +8,7 @@ import tensorflow as tf
 from trainyard_api.meta import parse_duration
 from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.batch import EncodedBatch
-from trainyard_trainer.data.tabular import TableStatistics
+from trainyard_trainer.data.tabular import CATEGORIES, TableStatistics
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.fitting.fit import Trained, plan_digest
 from trainyard_trainer.fitting.loop import LoopContext
@@ -50,17 +50,15 @@ def fit_forest(
     """
     spec, profile = run.job.spec, prepared.profile
     assert grows_trees(run.program)
-    settings, task, encoder = (
-        TreeSettings.of(run.program),
-        task_for(profile.labels, run.program, spec.fit),
-        TreeEncoder(cast(TableStatistics, profile.features)),
-    )
+    settings, task = TreeSettings.of(run.program), task_for(profile.labels, run.program, spec.fit)
+    rows = profile.kept.take_training()
+    assert rows is not None, "preparing refuses rows that are not in memory"
+    encoder = TreeEncoder(cast(TableStatistics, profile.features), rows.features[CATEGORIES])
     shape = ForestShape(encoder.inputs, task.outputs, combine(run.program))
     with tf.device("/CPU:0"):
-        training, validation = (
-            _block(rows, encoder) for rows in (profile.kept.take_training(), profile.kept.validation)
-        )
-        assert training is not None, "preparing refuses rows that are not in memory"
+        training, validation = _block(rows, encoder), _block(profile.kept.validation, encoder)
+        del rows
+        assert training is not None
         grower = grower_for(
             settings,
             training,

@@ -198,14 +198,15 @@ class Search:
             self._event_log.write("not-kept", f"the trials so far are not in the store yet: {one_line(error)}")
 
     def _show(self) -> None:
-        done = sum(self._epochs if trial.ended else len(trial.values) for trial in self._trials)
+        whole = self._epochs or 1  # where each trial finds out for itself, trials are counted
+        done = sum(whole if each.ended else min(len(each.values), whole - 1) for each in self._trials)
         ranked = self._trials.best_first(higher=self.higher)
         self._tracker.step_ended(
             phase="training",
             epoch=done,
-            epochs=self._wanted * self._epochs,
+            epochs=self._wanted * whole,
             step=done,
-            steps=self._wanted * self._epochs,
+            steps=self._wanted * whole,
             metrics={self.metric: ranked[0].value} if ranked else {},
         )
 

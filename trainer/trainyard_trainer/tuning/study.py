@@ -23,7 +23,7 @@ class Study:
     (2018); bayesian the tree-structured Parzen estimator of Bergstra et al. (2011).
     """
 
-    def __init__(self, tuning: Tuning, space: SearchSpace, *, higher: bool, epochs: int, seed: int) -> None:
+    def __init__(self, tuning: Tuning, space: SearchSpace, *, higher: bool, epochs: int | None, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._tuning, self._space, self._seed = tuning, space, seed
         direction = "maximize" if higher else "minimize"
@@ -81,9 +81,9 @@ class Study:
         )
 
 
-def _pruner(tuning: Tuning, epochs: int) -> optuna.pruners.BasePruner:
+def _pruner(tuning: Tuning, epochs: int | None) -> optuna.pruners.BasePruner:
     if tuning.algorithm == "asha":
         return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION)
     if tuning.algorithm == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=REDUCTION)
+        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs or "auto", reduction_factor=REDUCTION)
     return optuna.pruners.NopPruner()

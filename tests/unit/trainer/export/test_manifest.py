@@ -20,7 +20,7 @@ def code_of(spec: SpecBuilder, folder: Path, training: dict[str, Any]) -> dict[s
     private, _ = write_keys(folder)
     env = environment(folder) | {names.SIGNING_KEY_ENV: str(private)}
     run = read_run(str(spec.write(folder)), env)
-    manifest = describe(run, signatures={}, metrics={}, training=training, data={}, slices={})
+    manifest = describe(run, signatures={}, metrics={}, training=training, data={}, slices={}, evaluation={})
     return dict(cast(dict[str, Any], manifest["code"]))
 
 
