@@ -102,5 +102,9 @@ def running_job(job: TrainingJob, live: Manifest, *, suspend: bool) -> Manifest:
     The rest is immutable, also where a newer operator would build another. A deadline that was taken away is null.
     """
     deadline = job.spec.run_policy.active_deadline
-    seconds = None if deadline is None else parse_duration(deadline)
-    return patch(JOB, live, {"suspend": suspend, "activeDeadlineSeconds": seconds})
+    spec: Manifest = {"suspend": suspend}
+    if deadline is not None:
+        spec["activeDeadlineSeconds"] = parse_duration(deadline)
+    elif live["spec"].get("activeDeadlineSeconds") is not None:
+        spec["activeDeadlineSeconds"] = None
+    return patch(JOB, live, spec)
