@@ -262,6 +262,42 @@ def test_a_suspended_job_gives_up_its_pod_and_goes_on_when_resumed(api: Api, ope
     assert jobs_of(api) == ["own-worker-0"]
 
 
+def test_a_deadline_that_is_edited_reaches_the_running_job_and_can_be_taken_away(
+    api: Api, operator: OperatorProcess
+) -> None:
+    job = a_program("while true; do sleep 0.1; done")
+    api.apply(job)
+    api.wait_for(job, in_phase("Running"))
+
+    api.patch(job, {"spec": {"runPolicy": {"activeDeadline": "1h"}}})
+    api.wait_for(the_job(), lambda each: each["spec"].get("activeDeadlineSeconds") == 3600, description="it has 1 h")
+    api.patch(job, {"spec": {"runPolicy": {"activeDeadline": None}}})
+    api.wait_for(the_job(), lambda each: "activeDeadlineSeconds" not in each["spec"], description="it has no deadline")
+    api.patch(job, {"spec": {"runPolicy": {"activeDeadline": "1s"}}})
+
+    ended = api.wait_for(job, in_phase("Failed"))
+    assert ended["status"]["failure"]["reason"] == "DeadlineExceeded"
+
+
+def test_a_job_that_somebody_else_suspends_stays_suspended_until_he_resumes_it(
+    api: Api, operator: OperatorProcess
+) -> None:
+    job = a_program("trap 'exit 75' TERM; while true; do sleep 0.1; done")
+    api.apply(job)
+    api.wait_for(job, in_phase("Running"))
+
+    api.patch(the_job(), {"spec": {"suspend": True}})
+    held = api.wait_for(job, in_phase("Suspended"))
+    assert "suspended by" in next(
+        each["message"] for each in held["status"]["conditions"] if each["type"] == "Suspended"
+    )
+    assert api.get(the_job())["spec"]["suspend"] is True
+
+    api.patch(the_job(), {"spec": {"suspend": False}})
+    api.wait_for(job, in_phase("Running"))
+    assert jobs_of(api) == ["own-worker-0"]
+
+
 def test_deleting_a_job_removes_what_was_made_for_it_and_nothing_else(api: Api, operator: OperatorProcess) -> None:
     job = a_program("sleep 600")
     api.apply(job)
