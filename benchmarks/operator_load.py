@@ -24,7 +24,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class Bench:
     port: int
 
     async def seen(
-        self, resource: Resource, label: str, names: list[str], act: Callable[[], Awaitable[None]]
+        self, resource: Resource, label: str, names: list[str], act: Callable[[], Coroutine[Any, Any, None]]
     ) -> list[float]:
         """Act, and return the seconds until an object of this kind with each name as its label was there."""
         version = (await self.client.list(resource, self.namespace)).resource_version
