@@ -68,3 +68,15 @@ def test_a_claim_is_described_with_who_uses_it(api: Api, kubectl: Kubectl, defau
     found = fields(kubectl("describe", "pvc", "models"))
     assert (found["Status"], found["StorageClass"], found["Used By"]) == ("Bound", default_class, "user")
     assert (found["Access Modes"], found["VolumeMode"]) == ("RWO", "Filesystem")
+
+
+def test_a_claim_that_is_deleted_stays_until_no_pod_has_it(api: Api, default_class: str) -> None:
+    volume = {"name": "v", "persistentVolumeClaim": {"claimName": "held"}}
+    api.create(a_claim("held"))
+    api.create(a_pod(a_shell("true"), volumes=[volume], restartPolicy="Never"))
+    api.wait_for(a_pod(), lambda pod: pod["status"].get("phase") == "Succeeded", description="it has finished")
+    api.delete(a_claim("held"))
+    held = api.wait_for(a_claim("held"), lambda claim: "deletionTimestamp" in claim["metadata"])
+    assert held["metadata"]["finalizers"] == ["kubernetes.io/pvc-protection"]
+    api.delete(a_pod())
+    api.wait_until_gone(a_claim("held"))

@@ -7,7 +7,7 @@ from trainyard_devcluster.apiserver import definitions
 from trainyard_devcluster.apiserver.defaults import core as core_defaults
 from trainyard_devcluster.apiserver.defaults import pods as pod_defaults
 from trainyard_devcluster.apiserver.defaults import workloads as workload_defaults
-from trainyard_devcluster.apiserver.kinds import events, jobs, namespaces, pods, services
+from trainyard_devcluster.apiserver.kinds import claims, events, jobs, namespaces, pods, services
 from trainyard_devcluster.apiserver.resource import Behaviour, Resource, Scale, Subresource
 from trainyard_devcluster.apiserver.schema import builtin as schemas
 from trainyard_devcluster.apiserver.tables import cluster as tables
@@ -104,8 +104,8 @@ def _core_resources() -> tuple[Resource, ...]:
               behaviour=Behaviour(default=core_defaults.default_node, keeps_status=True)),
         _core("PersistentVolumeClaim", "persistentvolumeclaims", "pvc", status=True, columns=tables.VOLUME_CLAIMS,
               returns_deleted=True,
-              behaviour=Behaviour(default=core_defaults.default_claim, validate=core_rules.validate_claim,
-                                  validate_update=core_rules.claim_update)),
+              behaviour=Behaviour(default=core_defaults.default_claim, prepare=claims.protect,
+                                  validate=core_rules.validate_claim, validate_update=core_rules.claim_update)),
         _core("PersistentVolume", "persistentvolumes", "pv", namespaced=False, status=True, columns=tables.VOLUMES,
               returns_deleted=True,
               behaviour=Behaviour(default=core_defaults.default_volume, validate=core_rules.validate_volume)),

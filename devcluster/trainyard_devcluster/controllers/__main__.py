@@ -24,6 +24,7 @@ from trainyard_devcluster.controllers.nodes.ranges import NodeRangeController
 from trainyard_devcluster.controllers.replica_set import ReplicaSetController
 from trainyard_devcluster.controllers.service_accounts import NamespaceDefaultsController
 from trainyard_devcluster.controllers.volumes.controller import VolumeController
+from trainyard_devcluster.controllers.volumes.protection import ClaimProtectionController
 from trainyard_devcluster.controllers.volumes.provisioner import VolumeProvisioner
 from trainyard_devcluster.resources import Object, Resource
 
@@ -48,6 +49,7 @@ async def control(kubeconfig: Path, settings: Settings) -> None:
             NamespaceDefaultsController(context),
             VolumeController(context),
             VolumeProvisioner(context),
+            ClaimProtectionController(context),
             NodeLifecycleController(context),
             NodeRangeController(context),
             PodGarbageCollector(context),
