@@ -38,6 +38,7 @@ from trainyard_operator.training.progress_reader import HttpProgressReader, Poll
 from trainyard_operator.training.reconcile import TrainingJobReconciler
 from trainyard_operator.watchers import PARENTS, Watches
 from trainyard_operator.workloads.report import DeliveredEvents
+from trainyard_operator.workloads.text import clean
 
 logger = logging.getLogger(__name__)
 
@@ -147,9 +148,9 @@ async def run(settings: Settings) -> int:
             ready=[resync.check, watches.check],
             notes=lambda: [*watches.notes(), *(f"{each}: {each.problem}" for each in reflectors if each.problem)],
         )
-        runner = await serve(application(metrics, health), settings.host, settings.port)
-        stack.push_async_callback(runner.cleanup)
-        logger.info("Serving metrics and probes on port %s", runner.addresses[0][1])
+        endpoint = await serve(application(metrics, health), settings.host, settings.port)
+        stack.push_async_callback(endpoint.close)
+        logger.info("Serving metrics and probes on port %s", endpoint.port)
         asyncio.get_running_loop().call_later(_WARM_UP, _freeze)
         parts = [
             asyncio.create_task(_work(workers, settings.workers, reflectors), name="workers"),
@@ -221,7 +222,7 @@ def _freeze() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the operator from the command line."""
     settings = load(arguments)
-    configure(settings.log_level, settings.log_format)
+    configure(settings.log_level, settings.log_format, clean)
     try:
         return asyncio.run(run(settings))
     except (ApiError, OSError) as error:

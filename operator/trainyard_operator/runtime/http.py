@@ -1,9 +1,19 @@
 """The one port of the operator: /metrics, /healthz and /readyz."""
 
+import asyncio
+from dataclasses import dataclass
+
 from aiohttp import web
 
+from trainyard_operator.runtime.gate import Gate
 from trainyard_operator.runtime.health import Health
 from trainyard_operator.runtime.metrics import Metrics
+
+_CONNECTIONS = 64
+"""Prometheus and the kubelet need three or four."""
+_HEADER_SECONDS = 5.0
+_IDLE_SECONDS = 75.0
+"""Longer than Prometheus usually waits between two scrapes."""
 
 
 def application(metrics: Metrics, health: Health) -> web.Application:
@@ -26,13 +36,40 @@ def application(metrics: Metrics, health: Health) -> web.Application:
     return app
 
 
-async def serve(app: web.Application, host: str, port: int) -> web.AppRunner:
-    """Start serving; the caller cleans the runner up.
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The port, open."""
+
+    gate: Gate
+    _runner: web.AppRunner
+    _server: asyncio.Server
+
+    @property
+    def port(self) -> int:
+        """The number of the port."""
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Serve no longer."""
+        self._server.close()
+        await self._runner.cleanup()
+
+
+async def serve(
+    app: web.Application, host: str, port: int, *, most: int = _CONNECTIONS, seconds: float = _HEADER_SECONDS
+) -> Endpoint:
+    """Start serving.
+
+    Args:
+        most: Connections at a time.
+        seconds: How long the header of a request may take.
 
     Raises:
         OSError: the port is taken.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=_IDLE_SECONDS)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
-    return runner
+    if runner.server is None:
+        raise RuntimeError("the application did not start")
+    gate = Gate(runner.server, most=most, seconds=seconds)
+    return Endpoint(gate, runner, await asyncio.get_running_loop().create_server(gate, host, port))

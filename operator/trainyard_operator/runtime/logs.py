@@ -3,9 +3,12 @@
 import json
 import logging
 import sys
+from collections.abc import Callable
 from typing import Literal
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "settings", "k8s_skip"}
+
+_LIMIT = 4000
 
 
 class JsonFormatter(logging.Formatter):
@@ -23,7 +26,20 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, default=str, ensure_ascii=False)
 
 
-def configure(level: str, form: Literal["text", "json"]) -> None:
+class OneLine(logging.Filter):
+    """Keeps what others have said, an API server or a program, from forging lines or filling the disk."""
+
+    def __init__(self, clean: Callable[[str, int], str]) -> None:
+        super().__init__()
+        self._clean = clean
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Make the message one line without control characters."""
+        record.msg, record.args = self._clean(record.getMessage(), _LIMIT), ()
+        return True
+
+
+def configure(level: str, form: Literal["text", "json"], clean: Callable[[str, int], str]) -> None:
     """Send all logs to standard error, kopf's only from warnings up: it logs a line for every event of every object.
 
     What its inner parts have to say of watches that fail, our watches say once instead of nine times.
@@ -32,6 +48,7 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
     handler.setFormatter(
         JsonFormatter() if form == "json" else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     )
+    handler.addFilter(OneLine(clean))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("kopf").setLevel(logging.WARNING)
     for inner in ("kopf._cogs", "kopf._core"):

@@ -1,18 +1,31 @@
-from aiohttp import ClientSession
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import ClientSession, ClientTimeout
 
 from trainyard_operator.runtime.health import Check, Health, LoopLag
-from trainyard_operator.runtime.http import application, serve
+from trainyard_operator.runtime.http import Endpoint, application, serve
 from trainyard_operator.runtime.metrics import Metrics
 
 
 async def ask(health: Health, path: str) -> tuple[int, str]:
-    runner = await serve(application(Metrics("1.2.3"), health), "127.0.0.1", 0)
+    async with serving(health) as endpoint, ClientSession() as session:
+        return await probe(session, endpoint, path)
+
+
+@asynccontextmanager
+async def serving(health: Health, *, most: int = 64, seconds: float = 5.0) -> AsyncIterator[Endpoint]:
+    endpoint = await serve(application(Metrics("1.2.3"), health), "127.0.0.1", 0, most=most, seconds=seconds)
     try:
-        host, port = runner.addresses[0][:2]
-        async with ClientSession() as session, session.get(f"http://{host}:{port}{path}") as answer:
-            return answer.status, await answer.text()
+        yield endpoint
     finally:
-        await runner.cleanup()
+        await endpoint.close()
+
+
+async def probe(session: ClientSession, endpoint: Endpoint, path: str = "/healthz") -> tuple[int, str]:
+    async with session.get(f"http://127.0.0.1:{endpoint.port}{path}", timeout=ClientTimeout(5)) as answer:
+        return answer.status, await answer.text()
 
 
 def says(text: str | None) -> Check:
@@ -53,3 +66,54 @@ def test_a_blocked_event_loop_is_noticed() -> None:
     lag._due -= 1
 
     assert "s late" in (lag.check() or "")
+
+
+async def test_a_thousand_connections_that_say_nothing_keep_nobody_out() -> None:
+    async with serving(Health(), most=16, seconds=60) as endpoint:
+        idle = [await asyncio.open_connection("127.0.0.1", endpoint.port) for _ in range(300)]
+
+        async with ClientSession() as session:
+            assert await probe(session, endpoint) == (200, "ok\n")
+        assert len(endpoint.gate) <= 16
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_a_header_that_never_ends_is_not_waited_for() -> None:
+    async with serving(Health(), seconds=0.1) as endpoint:
+        reader, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: ")
+
+        assert await _ended(reader)
+        writer.close()
+
+
+async def test_neither_is_one_that_comes_drop_by_drop_after_a_good_request() -> None:
+    async with serving(Health(), seconds=0.2) as endpoint:
+        reader, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"200 OK" in await reader.readline()
+
+        for _ in range(20):
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
+            if endpoint.gate.__len__() == 0:
+                break
+
+        assert len(endpoint.gate) == 0
+        writer.close()
+
+
+async def test_a_connection_that_asks_now_and_then_is_kept() -> None:
+    async with serving(Health(), seconds=0.1) as endpoint, ClientSession() as session:
+        for _ in range(3):
+            assert await probe(session, endpoint) == (200, "ok\n")
+            await asyncio.sleep(0.15)
+        assert len(endpoint.gate) == 1
+
+
+async def _ended(reader: asyncio.StreamReader) -> bool:
+    try:
+        return await asyncio.wait_for(reader.read(), 5) == b""
+    except ConnectionResetError:
+        return True
