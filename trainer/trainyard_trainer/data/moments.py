@@ -4,6 +4,7 @@ Texts and Arrow's types are read here. The served graph does the same to texts (
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -51,14 +52,17 @@ def numbers(texts: pa.Array) -> tuple[Floats, list[int]]:
     )
     there = (year > 0) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     given = pc.fill_null(pc.not_equal(texts, ""), False).to_numpy(zero_copy_only=False)
-    columns = parts_of((year, month, day, hour, minute, second), np)
+    moment = (year, month, day, hour, minute, second)
+    columns = parts_of(moment, real=lambda whole: whole.astype(np.float64), waves=(np.sin, np.cos))
     found = np.stack(columns, axis=1).astype(np.float32)
     found[~there] = np.nan
     return found, np.flatnonzero(given & ~there).tolist()
 
 
-def parts_of(moment: tuple[Any, ...], functions: Any) -> list[Any]:
-    """Return the numbers of dates by `functions` of numpy or TensorFlow, from int64 to float64.
+def parts_of(
+    moment: tuple[Any, ...], *, real: Callable[[Any], Any], waves: tuple[Callable[[Any], Any], Callable[[Any], Any]]
+) -> list[Any]:
+    """Return the numbers of dates in int64, by numpy or TensorFlow: `real` makes float64, `waves` are sine and cosine.
 
     Days are counted as in Hinnant, "chrono-compatible low-level date algorithms" (2013), days_from_civil.
     """
@@ -69,20 +73,13 @@ def parts_of(moment: tuple[Any, ...], functions: Any) -> list[Any]:
     year_of_era = shifted - era * 400
     days = era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + of_year - 719468
 
-    def real(whole: Any) -> Any:
-        return (
-            functions.multiply(functions.cast(whole, functions.float64), 1.0)
-            if hasattr(functions, "cast")
-            else (whole.astype(np.float64))
-        )
-
     hours = real(hour) + real(minute) / 60 + real(second) / 3600
     turns = (
         (real(month) - 1 + (real(day) - 1) / 31) / 12,
         real((days + 4) % 7) / 7,
         hours / 24,
     )
-    cyclic = [wave(2 * np.pi * turn) for turn in turns for wave in (functions.sin, functions.cos)]
+    cyclic = [wave(2 * np.pi * turn) for turn in turns for wave in waves]
     return [real(days) + hours / 24, real(year), *cyclic]
 
 

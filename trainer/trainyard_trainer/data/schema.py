@@ -78,6 +78,8 @@ class Schema:
     """The columns by whose values the metrics are told."""
     left_out: tuple[LeftOut, ...] = ()
     """The columns that are no features though nobody said so."""
+    missing: tuple[str, ...] = ("",)
+    """The texts that stand for a missing value."""
 
     @property
     def dense(self) -> tuple[Column, ...]:

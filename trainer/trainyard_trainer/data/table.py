@@ -143,6 +143,7 @@ class Table:
         self.schema = replace(
             self.schema,
             label=self._with_notation(self.schema.label),
+            missing=tuple(sorted(reader.missing)),
             features=tuple(self._with_length(self._with_notation(column)) for column in self.schema.features),
         )
 

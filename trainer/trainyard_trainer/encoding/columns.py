@@ -11,7 +11,10 @@ import tensorflow as tf
 from trainyard_trainer.data.categories import FIRST, MISSING, UNKNOWN
 from trainyard_trainer.data.hashing import KEY, Hashed
 from trainyard_trainer.data.table import RawBatch
-from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableStatistics
+from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, WORDS, TableStatistics
+from trainyard_trainer.data.tokenizer import MAX_LENGTH
+from trainyard_trainer.encoding import moments
+from trainyard_trainer.encoding.texts import Vectorizer
 from trainyard_trainer.tensors import Arrays, Samples, Tensor, Tensors, TensorSpec
 
 DENSE, SLOTS = "dense_features", "slots"
@@ -48,14 +51,19 @@ class TableEncoder(tf.Module):
         self.inputs = TableInputs(dense=len(self._mean) + len(self._indicators), slots=slots)
         # Tables are resources: they must hang on the module, or the saved graph would refer to nothing.
         self.tables = [
-            _HashedTexts(vocabulary) if isinstance(vocabulary, Hashed) else _table(vocabulary)
+            _HashedTexts(vocabulary) if isinstance(vocabulary, Hashed) else _table(vocabulary, schema.missing)
             for vocabulary in facts.vocabularies
         ]
+        self._word_names = schema.words
+        self.words = [Vectorizer(WORDS, known, MAX_LENGTH) for known in facts.words]
 
     def signature(self) -> dict[str, TensorSpec]:
         """Return what a client sends: a number, text or vector a row for each feature column."""
-        kinds = {"number": tf.float32, "vector": tf.float32, "text": tf.string}
-        return {feature.name: tf.TensorSpec([None, *feature.shape], kinds[feature.kind]) for feature in self._features}
+        kinds = {"number": tf.float32, "vector": tf.float32}
+        return {
+            feature.name: tf.TensorSpec([None, *feature.shape], kinds.get(feature.kind, tf.string))
+            for feature in self._features
+        }
 
     def encode(self, features: Arrays) -> dict[str, Tensor]:
         """Return the model's input for numbers and category slots as the data side delivers them."""
@@ -71,8 +79,17 @@ class TableEncoder(tf.Module):
         """Return the model's input for what a client sent."""
         some = next(iter(columns.values()))
         rows = tf.shape(some)[0]
-        numbers = [tf.reshape(columns[column.name], [-1, *(column.shape or (1,))]) for column in self._dense]
-        slots = [table.lookup(columns[name]) for name, table in zip(self._text_names, self.tables, strict=True)]
+        numbers = [
+            moments.numbers(columns[column.name])
+            if column.kind == "date"
+            else tf.reshape(columns[column.name], [-1, *(column.shape or (1,))])
+            for column in self._dense
+        ]
+        numbers += [_word_counts(read, columns[name]) for name, read in zip(self._word_names, self.words, strict=True)]
+        slots = [
+            table.lookup(tf.strings.strip(columns[name]))
+            for name, table in zip(self._text_names, self.tables, strict=True)
+        ]
         return self.encode(
             {
                 NUMBERS: tf.concat(numbers, axis=1) if numbers else tf.zeros([rows, 0]),
@@ -86,9 +103,13 @@ class TableEncoder(tf.Module):
         sent: dict[str, list[Any]] = {}
         first = 0
         for column in self._dense:
-            width = column.shape[0] if column.shape else 1
-            sent[column.name] = odd.numbers[:, first : first + width].reshape(-1, *column.shape).tolist()
-            first += width
+            if column.kind == "date":
+                sent[column.name] = pc.fill_null(odd.dates[column.name], "").to_pylist()
+            else:
+                own = odd.numbers[:, first : first + column.width]
+                sent[column.name] = own.reshape(-1, *column.shape).tolist()
+            first += column.width
+        sent |= {name: pc.fill_null(odd.words[name], "").to_pylist() for name in self._word_names}
         sent |= {
             name: pc.fill_null(texts, "").to_pylist() for name, texts in zip(self._text_names, odd.texts, strict=True)
         }
@@ -101,9 +122,23 @@ def _with_odd_rows(raw: RawBatch) -> RawBatch:
         file=raw.file,
         first_row=raw.first_row,
         numbers=np.concatenate([raw.numbers, odd]),
-        texts=tuple(pa.concat_arrays([column, pa.array([None, _NEVER_SEEN], pa.string())]) for column in raw.texts),
+        texts=tuple(map(_with_odd_texts, raw.texts)),
         label=raw.label,
+        words={name: _with_odd_texts(texts) for name, texts in raw.words.items()},
+        dates={name: _with_odd_texts(texts) for name, texts in raw.dates.items()},
     )
+
+
+def _with_odd_texts(texts: Any) -> Any:
+    return pa.concat_arrays([texts, pa.array([None, _NEVER_SEEN], pa.string())])
+
+
+def _word_counts(vectorizer: Vectorizer, texts: Any) -> Any:
+    """Return how often each word of a vocabulary occurs, as `tabular.with_words` does."""
+    size = FIRST + vectorizer.size
+    with tf.device("/CPU:0"):  # there are no kernels for strings elsewhere
+        counts = tf.math.bincount(vectorizer(texts), minlength=size, maxlength=size, axis=-1, dtype=tf.float32)
+    return tf.math.log1p(tf.ensure_shape(counts, [None, size])[:, FIRST:])
 
 
 class _HashedTexts:
@@ -117,7 +152,7 @@ class _HashedTexts:
         return tf.where(tf.equal(texts, ""), MISSING, FIRST + tf.cast(buckets, tf.int32))
 
 
-def _table(vocabulary: tuple[str, ...]) -> tf.lookup.StaticHashTable:
-    texts = tf.constant(["", *vocabulary])
-    slots = tf.constant([MISSING, *range(FIRST, FIRST + len(vocabulary))], tf.int32)
+def _table(vocabulary: tuple[str, ...], missing: tuple[str, ...]) -> tf.lookup.StaticHashTable:
+    texts = tf.constant([*missing, *vocabulary])
+    slots = tf.constant([MISSING] * len(missing) + [*range(FIRST, FIRST + len(vocabulary))], tf.int32)
     return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(texts, slots), default_value=UNKNOWN)

@@ -66,6 +66,7 @@ class Vectorizer(tf.Module):
         self._characters = character_table(text)
         self._by_character = text.split == "character"
         self._bins, self._length = text.num_bins or 0, length
+        self.size = len(vocabulary)
         # Tables are resources: they must hang on the module, or the saved graph would refer to nothing.
         self.table = None if self._bins else _table(vocabulary)
 

@@ -1,6 +1,5 @@
 """Preprocessing for trees: numbers as they are, for a threshold needs no scale, and categories as ydf counts them."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +51,8 @@ class TreeEncoder(TableEncoder):
 
         `scores` holds that for each column of the model's input.
         """
-        numbers = [each.name for each in self._dense for _ in range(math.prod(each.shape))]
+        numbers = [column.name for column in self._dense for _ in range(column.width)]
+        numbers += [name for name, read in zip(self._word_names, self.words, strict=True) for _ in range(read.size)]
         names = [*numbers, *(numbers[i] for i in self._indicators), *self._text_names]
         found = dict.fromkeys(names, 0.0)
         for name, score in zip(names, scores, strict=True):
