@@ -1,12 +1,16 @@
 """Writing files so that a crash at any moment leaves the old content or the new, never half of it."""
 
+import errno
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypedDict
 
 from trainyard_api.names import MANIFEST_FILE
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FileDescription(TypedDict):
@@ -26,6 +30,21 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.fsync(stream.fileno())
     temporary.replace(path)
     sync(path.parent)
+
+
+@contextmanager
+def naming_full_disk(path: Path) -> Iterator[None]:
+    """Have the error of a full disk tell which one is full: writing to an open file raises one without a name.
+
+    Raises:
+        OSError: no space is left, or the file may not grow.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            raise OSError(error.errno, f"{os.strerror(error.errno)} while writing below", str(path)) from error
+        raise
 
 
 def sync(path: Path) -> None:

@@ -12,6 +12,7 @@ from trainyard_trainer.data.examples import Malformed, Values, parse
 from trainyard_trainer.data.readers import Reader, Shard, StoredBatch
 from trainyard_trainer.data.source import SourceFile
 from trainyard_trainer.data.tfrecord import READ_BYTES, Records, open_records, read_records
+from trainyard_trainer.errors import BadInput
 from trainyard_trainer.tensors import Integers
 
 _LISTS = ("vector", "texts")
@@ -29,7 +30,9 @@ class ExampleReader(Reader):
         records = next(self._records(file), None)
         if records is None:
             return pa.schema([])
-        features = _parsed(records, None)[1]
+        good, features, why = _parsed(records, None)
+        if why and not len(good):
+            raise BadInput(f"row {records.first + 1} of {file.name}: {why[min(why)]}")
         return pa.schema([(name, _type(values)) for name, values in sorted(features.items())])
 
     def settle(self, kinds: Mapping[str, str], identities: Sequence[str] = ()) -> None:

@@ -16,13 +16,16 @@ from typing import Any, Literal
 import numpy as np
 
 from trainyard_trainer.data.tfrecord import Records
-from trainyard_trainer.tensors import Array, Bytes, Integers
+from trainyard_trainer.tensors import Array, Bytes, Integers, Mask
 
 Kind = Literal["bytes", "float", "int64"]
 
 _FIRST, _SECOND = 0x0A, 0x12
 """Tags of a message's first and second field where these have a length: `field << 3 | 2`."""
 _LISTS: Mapping[int, Kind] = {0x0A: "bytes", 0x12: "float", 0x1A: "int64"}
+_SEQUENCE = (
+    "it is a tf.train.SequenceExample, and only tf.train.Example is read: write what it holds as features of an Example"
+)
 _PADDING = b"\0" * 16
 """Behind the last record, so that a number that does not end is still read inside the buffer."""
 
@@ -56,8 +59,10 @@ def parse(records: Records, wanted: Collection[str] | None = None) -> dict[str, 
     """
     wire = _Wire(records.content)
     places: dict[str, list[tuple[Integers, Integers, Integers]]] = {}
-    rows, at, end = wire.filled(np.arange(len(records)), records.begin, records.end)
-    at, end = wire.field(rows, at, end, _FIRST)
+    rows, at, whole = wire.filled(np.arange(len(records)), records.begin, records.end)
+    wire.refuse(rows, wire.bytes[at] == _SECOND, _SEQUENCE)
+    at, end = wire.field(rows, at, whole, _FIRST)
+    wire.refuse(rows, (end < whole) & (wire.bytes[end] == _SECOND), _SEQUENCE)
     while len(rows):
         rows, at, end = wire.filled(rows, at, end)
         entry, entry_end = wire.field(rows, at, end, _FIRST)
@@ -106,6 +111,11 @@ class _Wire:
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.bytes = np.frombuffer(content + _PADDING, np.uint8)
+
+    def refuse(self, rows: Integers, wrong: Mask, why: str) -> None:
+        """Refuse the records of some places."""
+        if wrong.any():
+            raise Malformed(rows[wrong], why)
 
     def filled(self, rows: Integers, at: Integers, end: Integers) -> tuple[Integers, Integers, Integers]:
         """Return those of the places where there is something before the end."""

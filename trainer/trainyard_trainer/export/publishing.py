@@ -1,7 +1,14 @@
 """From a trained model to a complete version in the store: write, verify in a fresh process, describe, publish."""
 
+import errno
+import os
+import shutil
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
 
 from trainyard_api.code import PythonProgram
 from trainyard_api.names import MODEL_CARD_FILE
@@ -14,7 +21,7 @@ from trainyard_trainer.export.signing import sign
 from trainyard_trainer.export.slices import metrics_by_slice
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.export.warmup import write_warmup
-from trainyard_trainer.files import list_files
+from trainyard_trainer.files import list_files, naming_full_disk
 from trainyard_trainer.fitting.fit import Trained
 from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.programs.operations import check_saved
@@ -54,6 +61,41 @@ def publish_model(
         OSError: the store fails.
     """
     staging = store.new_staging()
+    try:
+        with naming_full_disk(staging):
+            return _publish(
+                run,
+                prepared,
+                trained,
+                devices,
+                verifier,
+                store=store,
+                staging=staging,
+                steps=steps,
+                event_log=event_log,
+                tuning=tuning,
+            )
+    except tf.errors.OpError as error:  # how TensorFlow tells that it cannot write
+        if not any(os.strerror(number) in error.message for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)):
+            raise
+        raise OSError(errno.ENOSPC, "no space left to write the model below", str(staging)) from error
+    finally:  # of a version that is complete, nothing is left there
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _publish(
+    run: Run,
+    prepared: Prepared,
+    trained: Trained,
+    devices: Devices,
+    verifier: Verifier,
+    *,
+    store: ModelStore,
+    staging: Path,
+    steps: int,
+    event_log: EventLog,
+    tuning: Mapping[str, Any] | None,
+) -> ModelVersion:
     signatures = save(ServingModel(trained.model, trained.encoder, trained.task), staging)
     check_saved(staging, name_of(run.program))
     inputs, answers = samples(prepared.table, trained)

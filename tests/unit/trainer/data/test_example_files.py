@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from support.tables import everything, example, open_table, write_records
 from trainyard_trainer.data.reading import Reading
@@ -90,3 +91,15 @@ def test_a_damaged_compressed_file_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match=r"t.tfrecord"):
         everything(open_table(tmp_path / "t.tfrecord"))
+
+
+@pytest.mark.parametrize("context", [True, False], ids=["with a context", "without one"])
+def test_a_sequence_example_is_refused_by_name(context: bool, tmp_path: Path) -> None:
+    steps = tf.train.FeatureList(feature=[tf.train.Feature(float_list=tf.train.FloatList(value=[1.0]))])
+    record = tf.train.SequenceExample(feature_lists=tf.train.FeatureLists(feature_list={"steps": steps}))
+    if context:
+        record.context.feature["label"].int64_list.value.append(1)
+    path = write_records(tmp_path / "t.tfrecord", [record.SerializeToString()] * 3)
+
+    with pytest.raises(BadInput, match=r"row 1 of t.tfrecord: it is a tf.train.SequenceExample, and only"):
+        open_table(path)
