@@ -81,6 +81,7 @@ class ColumnDecoder:
             return _as_lists(values, self._separator)
         if label.kind == "text":
             raw = trimmed(as_texts(values))
+            raw = pc.utf8_lower(raw) if label.dtype == "bool" else raw  # TRUE here and true there are one class
             labels = self._there(raw)
         else:
             raw = values

@@ -142,7 +142,7 @@ class Table:
             self.schema = self._without_identifiers(self.schema)
         self.schema = replace(
             self.schema,
-            label=self._with_notation(self.schema.label),
+            label=replace(self._with_notation(self.schema.label), dtype="bool" if kinds[label] == "boolean" else ""),
             missing=tuple(sorted(reader.missing)),
             features=tuple(self._with_length(self._with_notation(column)) for column in self.schema.features),
         )

@@ -7,7 +7,7 @@ https://learn.microsoft.com/windows/win32/api/mmreg/ns-mmreg-waveformatextensibl
 import struct
 from dataclasses import dataclass
 
-from trainyard_trainer.errors import BadInput
+from trainyard_trainer.errors import BadInput, one_line
 
 _PCM, _EXTENSIBLE = 1, 0xFFFE
 _CHUNK = struct.Struct("<4sI")
@@ -40,12 +40,12 @@ def read_header(file: bytes) -> WavHeader:
         BadInput: it is no WAV file, or one without 16-bit PCM samples.
     """
     if not file:
-        raise BadInput("is empty, expected a WAV file")
+        raise _refused("Data too short: it is empty")
     if file[:4] != b"RIFF" or file[8:12] != b"WAVE":
         mp3 = len(file) > 1 and file[0] == 0xFF and file[1] & 0xE0 == 0xE0
         found = next((what for start, what in _STARTS.items() if file.startswith(start)), "an MP3" if mp3 else None)
-        what = f" but {found}" if found else f": it begins with {file[:4].hex(' ')} instead of RIFF"
-        raise BadInput(f"not a WAV file{what}; {_CONVERT}")
+        begins = one_line(file[:4].decode("ascii", "backslashreplace"))
+        raise _refused(f"Expected RIFF but found {begins}" + (f": it is {found}" if found else ""))
     at, format_at, header = 12, 0, None
     while at + _CHUNK.size <= len(file):
         name, size = _CHUNK.unpack_from(file, at)
@@ -53,30 +53,34 @@ def read_header(file: bytes) -> WavHeader:
             format_at, header = at, _format(file, at + _CHUNK.size, size)
         elif name == b"data":
             if header is None:
-                raise BadInput(f"not a WAV file: its samples come before the chunk 'fmt '; {_CONVERT}")
+                raise _refused("its samples come before the chunk 'fmt '")
             rate, channels, extensible = header
             samples = min(size, len(file) - at - _CHUNK.size) // (2 * channels)
             if not samples:
                 raise BadInput("holds no samples: its recording was cut off, or is empty")
             return WavHeader(rate, channels, samples, format_at, extensible)
         at += _CHUNK.size + size + size % 2
-    raise BadInput(f"not a whole WAV file: it has no chunk {'data' if header else 'fmt '!r}; {_CONVERT}")
+    raise _refused(f"it has no chunk {'data' if header else 'fmt '!r}")
 
 
 def _format(file: bytes, at: int, size: int) -> tuple[int, int, bool]:
     """Return sampling rate, channels and whether a chunk `fmt ` is the longer one."""
     if size < _FORMAT.size or at + size > len(file):
-        raise BadInput(f"not a WAV file: its header is damaged; {_CONVERT}")
+        raise _refused("its header is damaged")
     tag, channels, rate, _, _, bits = _FORMAT.unpack_from(file, at)
     extensible = tag == _EXTENSIBLE and size == EXTENSIBLE_BYTES
     if extensible:
         (tag,) = struct.unpack_from("<H", file, at + 24)
     if tag != _PCM or bits != 16:
-        kind = _ENCODINGS.get(tag, f"encoding {tag}" if tag != _PCM else f"{bits}-bit PCM")
-        raise BadInput(f"not a WAV file with 16-bit PCM samples, but with {kind}; {_CONVERT}")
+        kind = _ENCODINGS.get(tag, f"encoding {tag}")
+        raise _refused(f"expected 16 bits, received {bits}" if tag == _PCM else f"its samples are {kind}")
     if not channels or not rate:
-        raise BadInput(f"not a WAV file: its header tells of {channels} channels at {rate} Hz; {_CONVERT}")
+        raise _refused(f"its header tells of {channels} channels at {rate} Hz")
     return rate, channels, extensible
+
+
+def _refused(why: str) -> BadInput:
+    return BadInput(f"not a WAV file with 16-bit PCM samples ({why}); {_CONVERT}")
 
 
 def as_plain(file: bytes, header: WavHeader) -> bytes:

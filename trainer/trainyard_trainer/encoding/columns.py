@@ -129,11 +129,11 @@ def _with_odd_rows(raw: RawBatch) -> RawBatch:
     )
 
 
-def _with_odd_texts(texts: Any) -> Any:
+def _with_odd_texts(texts: pa.Array) -> pa.Array:
     return pa.concat_arrays([texts, pa.array([None, _NEVER_SEEN], pa.string())])
 
 
-def _word_counts(vectorizer: Vectorizer, texts: Any) -> Any:
+def _word_counts(vectorizer: Vectorizer, texts: Tensor) -> Tensor:
     """Return how often each word of a vocabulary occurs, as `tabular.with_words` does."""
     size = FIRST + vectorizer.size
     with tf.device("/CPU:0"):  # there are no kernels for strings elsewhere

@@ -1,20 +1,19 @@
 """Dates and times in the TensorFlow graph: the numbers that `data.moments` makes of the same texts."""
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from trainyard_trainer.data.moments import DAY_FIRST, PARTS, YEAR_FIRST, parts_of
+from trainyard_trainer.tensors import Tensor
 
 
-def numbers(texts: Any) -> Any:
+def numbers(texts: Tensor) -> Tensor:
     """Return the numbers of dates, float32 [rows, PARTS]; NaN where a text is empty or no date."""
     texts = tf.strings.strip(texts)
     is_year_first = tf.strings.regex_full_match(texts, YEAR_FIRST)
     is_date = tf.logical_or(is_year_first, tf.strings.regex_full_match(texts, DAY_FIRST))
 
-    def field(of_year_first: int, of_day_first: int) -> Any:
+    def field(of_year_first: int, of_day_first: int) -> Tensor:
         """Return a group of the pattern that fits, as int64."""
         found = tf.where(
             is_year_first, _group(texts, YEAR_FIRST, of_year_first), _group(texts, DAY_FIRST, of_day_first)
@@ -32,5 +31,5 @@ def numbers(texts: Any) -> Any:
     return tf.ensure_shape(tf.where(there[:, tf.newaxis], stacked, np.float32(np.nan)), [None, len(PARTS)])
 
 
-def _group(texts: Any, pattern: str, number: int) -> Any:
+def _group(texts: Tensor, pattern: str, number: int) -> Tensor:
     return tf.strings.regex_replace(texts, f"^{pattern}$", rf"\{number}")

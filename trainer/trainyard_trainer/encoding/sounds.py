@@ -1,7 +1,6 @@
 """WAV files as spectrograms in the TensorFlow graph: the very operations that prepare the training rows are served."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -131,7 +130,7 @@ def _with_plain_header(file: Tensor) -> Tensor:
     return tf.where(is_extensible, tf.strings.join(parts), file)
 
 
-def _behind(file: Tensor, at: Tensor, length: Tensor) -> Any:
+def _behind(file: Tensor, at: Tensor, length: Tensor) -> Tensor:
     """Return where the chunk after that at a place begins; chunks are padded to an even length."""
     size = tf.cast(tf.io.decode_raw(tf.strings.substr(file, at + 4, 4), tf.uint8), tf.int64)
     bytes_ = tf.reduce_sum(size * tf.constant([1, 1 << 8, 1 << 16, 1 << 24], tf.int64))

@@ -59,7 +59,9 @@ def check_exportable(model: Any, specs: Mapping[str, TensorSpec], where: str) ->
     with tempfile.TemporaryDirectory() as folder:
         try:
             module = _Saved(lambda inputs: model(inputs, training=False), model, model.resources, dict(specs))
-            tf.saved_model.save(module, str(Path(folder, "model")), signatures=module.serve)
+            # Gradients are not served, and tracing them asks for kernels that only a training needs.
+            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+            tf.saved_model.save(module, str(Path(folder, "model")), signatures=module.serve, options=options)
         except (AssertionError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
             raise BadInput(
                 f"the model of {where} cannot be exported: {type(error).__name__}: {one_line(error, 400)}; what it "

@@ -45,14 +45,14 @@ def test_the_graph_leaves_every_other_file_as_it_is(file: bytes) -> None:
 
 
 REFUSED = [
-    pytest.param(b"", "is empty", id="empty"),
-    pytest.param(b"\xff\xfb\x90\x00" * 30, "not a WAV file but an MP3; convert it", id="mp3"),
-    pytest.param(b"ID3\x04" + bytes(50), "not a WAV file but an MP3", id="mp3 with tags"),
-    pytest.param(b"fLaC" + bytes(50), "not a WAV file but FLAC", id="flac"),
-    pytest.param(b"\x00\x9f\x80\x01" * 20, "it begins with 00 9f 80 01 instead of RIFF", id="other bytes"),
+    pytest.param(b"", "Data too short: it is empty", id="empty"),
+    pytest.param(b"\xff\xfb\x90\x00" * 30, "it is an MP3); convert it", id="mp3"),
+    pytest.param(b"ID3\x04" + bytes(50), "it is an MP3", id="mp3 with tags"),
+    pytest.param(b"fLaC" + bytes(50), "found fLaC: it is FLAC", id="flac"),
+    pytest.param(b"\x00\x9f\x80\x01" * 20, "Expected RIFF but found", id="other bytes"),
     pytest.param(wav(tone(440)[:0]), "holds no samples", id="no samples"),
-    pytest.param(wav(tone(440), width=1), "but with 8-bit PCM", id="8 bits"),
-    pytest.param(extensible(sub_format=b"\x03\x00" + PCM[2:]), "but with floats", id="floats"),
+    pytest.param(wav(tone(440), width=1), "expected 16 bits, received 8", id="8 bits"),
+    pytest.param(extensible(sub_format=b"\x03\x00" + PCM[2:]), "its samples are floats", id="floats"),
     pytest.param(PLAIN.replace(b"fmt ", b"f\xfft "), "samples come before the chunk 'fmt '", id="damaged chunk id"),
     pytest.param(PLAIN.replace(b"data", b"\xff\xfe\xfd\xfc"), "has no chunk 'data'", id="damaged data id"),
     pytest.param(PLAIN[:22] + b"\x00\x00" + PLAIN[24:], "0 channels", id="no channels"),

@@ -118,7 +118,7 @@ def test_a_file_that_cannot_be_served_is_named_before_training(
 @pytest.mark.parametrize(
     ("sounds", "audio", "message"),
     [
-        ([wav(np.zeros(0))] * 40, {}, "the files in column 'clip' hold no sound: each is empty"),
+        ([wav(np.zeros(0))] * 40, {}, "holds no samples: its recording was cut off, or is empty"),
         ([GOOD] * 40, {"maxFreq": 5000}, "8000 samples a second, which holds frequencies up to 4000 Hz, but"),
         ([GOOD] * 40, {"maxFreq": 10}, "maxFreq must be higher than minFreq"),
         (["a text"] * 40, {}, "learns from one column with the bytes of WAV files, but the features are clip (text)"),
