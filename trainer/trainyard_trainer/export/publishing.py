@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -73,6 +72,7 @@ def publish_model(
                 staging=staging,
                 steps=steps,
                 event_log=event_log,
+                evaluation=evaluation,
                 tuning=tuning,
             )
     except tf.errors.OpError as error:  # how TensorFlow tells that it cannot write
@@ -94,7 +94,8 @@ def _publish(
     staging: Path,
     steps: int,
     event_log: EventLog,
-    tuning: Mapping[str, Any] | None,
+    evaluation: Mapping[str, object],
+    tuning: Mapping[str, object] | None,
 ) -> ModelVersion:
     signatures = save(ServingModel(trained.model, trained.encoder, trained.task), staging)
     check_saved(staging, name_of(run.program))
