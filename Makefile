@@ -110,6 +110,15 @@ test-e2e: setup ## Run the whole flow as a person does: the demo, and the comman
 	$(OPERATOR)/pytest -n 2 --dist loadfile -m "not thorough" tests/e2e
 
 # What misses its mark does not keep the rest from being measured.
+.venv/quality/.installed: benchmarks/quality-requirements.txt
+	$(PYTHON) -m venv .venv/quality
+	.venv/quality/bin/python $(PIP) install -r $<
+	touch $@
+
+.PHONY: bench-quality
+bench-quality: setup .venv/quality/.installed ## Measure how good models are on real files, beside scikit-learn and YDF
+	$(TRAINER)/python benchmarks/quality.py .venv/quality/bin/python
+
 .PHONY: bench bench-trainer
 bench: setup ## Measure everything: the operator's latencies and memory, the model server, the trainer
 	@failed=; for name in operator_load flow; do PYTHONPATH=examples $(OPERATOR)/python benchmarks/$$name.py || failed="$$failed $$name"; done; \
