@@ -122,6 +122,11 @@ class Output(ApiModel):
     signing: Signing | None = Field(
         default=None, description="Sign each version, as model.sig beside its files; not signed where absent."
     )
+    reuse: bool = Field(
+        default=False,
+        description="Take a version of the store that the same spec of the same name and namespace has trained before, "
+        "instead of training again; for restored and moved jobs (docs/how-to/backup.md).",
+    )
 
 
 _LEFT_OUT = (
@@ -212,7 +217,19 @@ class TrainingJobSpec(ApiModel):
             ),
             *(
                 rule(f"self.{field} == oldSelf.{field}", _FIXED.format(field), f".{field}")
-                for field in ("program", "data", "fit", "checkpoint", "roles", "output")
+                for field in ("program", "data", "fit", "checkpoint", "roles")
+            ),
+            rule(  # reuse may change, so that it can be set before a backup
+                "self.output.store == oldSelf.output.store && "
+                "has(self.output.signing) == has(oldSelf.output.signing) && "
+                "(!has(self.output.signing) || self.output.signing == oldSelf.output.signing)",
+                _FIXED.format("output"),
+                ".output",
+            ),
+            rule(
+                "!self.output.reuse || !has(self.program.container)",
+                "a container program decides itself whether it trains again: remove output.reuse",
+                ".output.reuse",
             ),
         )
     )
@@ -290,6 +307,9 @@ class ModelStatus(ApiModel):
     uri: str = Field(description="Where it is, as a ModelService's spec.model.uri takes it.")
     digest: str = Field(description="Digest of its manifest trainyard.json, as sha256:<hex>.")
     size_bytes: int = Field(default=0, description="Size of its files together.")
+    created: Time | None = Field(
+        default=None, description="When it was made, where output.reuse took a version of before (RFC 3339)."
+    )
     metrics: dict[str, str] = Field(default={}, description="Final metrics, as decimal numbers.")
 
 

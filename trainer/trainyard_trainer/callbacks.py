@@ -20,6 +20,7 @@ from trainyard_trainer.reporting.event_log import rfc3339
 from trainyard_trainer.reporting.progress_server import ProgressTracker, finite, serve
 from trainyard_trainer.reporting.result import ModelVersion, termination_message, write_report
 from trainyard_trainer.stores.access import Access
+from trainyard_trainer.stores.folder_versions import Origin
 from trainyard_trainer.stores.models import ModelStore, open_store
 
 
@@ -113,7 +114,7 @@ class Progress(keras.callbacks.Callback):
             Access(self._env, Path(secret) if secret else None),
             folder=folder,
             name=folder.name,
-            uid=document["metadata"]["uid"],
+            origin=Origin(document["metadata"]["uid"]),
         )
 
     def _publish(

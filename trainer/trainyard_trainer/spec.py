@@ -44,6 +44,7 @@ class Run:
 
     job: TrainingJob
     uid: str
+    fingerprint: str
     program: ModelProgram
     data_location: str
     data_access: Access
@@ -84,12 +85,14 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         raise BadInput(f"expected the path of a TrainingJob as the argument or in ${names.SPEC_ENV}, got neither")
     job = parse_job(read_document(Path(path)))
     uid = str(job.metadata.get("uid") or local_uid(job))
+    asked_for = fingerprint(job)
     cluster = cluster_for(job.spec, _program(job), env)
     job = _with_family(job, alone=cluster.count == 1)
     program = _program(job)
     return Run(
         job=job,
         uid=uid,
+        fingerprint=asked_for,
         program=program,
         data_location=_data_location(job, env),
         data_access=_access(names.DATA_SECRET_DIR_ENV, env),
@@ -189,6 +192,22 @@ def local_uid(job: TrainingJob) -> str:
     """Return an identity for a job no API server gave one: the same spec has the same."""
     canonical = json.dumps([job.metadata["name"], job.spec.to_wire()], sort_keys=True)
     return "local-" + hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def fingerprint(job: TrainingJob) -> str:
+    """Return what jobs of one name and namespace have in common that ask for the same model, as sha256:<hex>.
+
+    Defaults are left out, so that a field of a later version of Trainyard changes nothing.
+    """
+    asked = job.spec.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude_defaults=True,
+        include={"program", "data", "fit", "tuning", "privacy"},
+    )
+    whose = [job.metadata["name"], job.metadata.get("namespace", ""), job.model_name]
+    return "sha256:" + hashlib.sha256(json.dumps([*whose, asked], sort_keys=True).encode()).hexdigest()
 
 
 def terms(run: Run) -> dict[str, object]:

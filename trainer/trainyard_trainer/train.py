@@ -22,7 +22,7 @@ from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.spec import Run, tuning_folder
-from trainyard_trainer.stores.folder_versions import CompleteVersion
+from trainyard_trainer.stores.folder_versions import CompleteVersion, Origin
 from trainyard_trainer.stores.logs import TrainingLogs
 from trainyard_trainer.stores.models import ModelStore, open_store
 from trainyard_trainer.tensorflow_logs import quiet
@@ -103,7 +103,10 @@ class _Session:
 
 
 def _trained_before(run: Run, session: _Session) -> Outcome | None:
-    """Return what an earlier run of the same training came to, if it came to its end; the chief looks for all."""
+    """Return what an earlier run of the same training came to, if it came to its end; the chief looks for all.
+
+    With `output.reuse` that of another TrainingJob with the same spec counts too.
+    """
     group, store = session.group, session.store
     done = None if group.index else store.find()
     if group.gather(done is not None)[0]:
@@ -111,7 +114,7 @@ def _trained_before(run: Run, session: _Session) -> Outcome | None:
         if done is None:
             return Outcome("AlreadyTrained", "worker 0 has found this TrainingJob's model in its store", None)
         _clear(run, store)
-        return _report_done(store, done, session.tracker)
+        return _report_done(run, store, done, session.tracker)
     if group.index == 0:
         store.check()
     return None
@@ -243,7 +246,7 @@ def _model_store(run: Run, *, local: bool = False) -> ModelStore:
         run.store_access,
         folder=run.folders.model,
         name=run.job.model_name,
-        uid=run.uid,
+        origin=Origin(run.uid, run.fingerprint if run.job.spec.output.reuse and not local else None),
     )
 
 
@@ -266,11 +269,18 @@ def _devices(run: Run, session: _Session) -> Devices:
     return devices
 
 
-def _report_done(store: ModelStore, done: CompleteVersion, tracker: ProgressTracker) -> Outcome:
+def _report_done(run: Run, store: ModelStore, done: CompleteVersion, tracker: ProgressTracker) -> Outcome:
     version, training, metrics = done.version, done.manifest["training"], done.manifest["metrics"]
     tracker.update(
         phase="done", epoch=training["epochs"], step=training["steps"], metrics=metrics, loss=metrics.get("loss")
     )
+    maker = done.manifest["trainingJob"]["uid"]
+    if maker != run.uid:
+        message = (
+            f"{version.name} version {version.version} is what this spec trained before, as the TrainingJob with uid "
+            f"{maker}: nothing to do (to train again, set spec.output.reuse to false)"
+        )
+        return Outcome("AlreadyTrained", message, replace(version, created=done.manifest.get("created")))
     message = (
         f"{version.name} version {version.version} is what this TrainingJob trained before: nothing to do "
         f"(to train it again, remove {store.where(version.version)})"

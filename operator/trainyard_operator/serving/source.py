@@ -37,8 +37,9 @@ class ModelVersion:
         digest: Digest of its manifest, where known.
         training_job: Name of the TrainingJob that made it, where known.
         training_job_uid: Its uid. Like all that follows, no part of what makes two versions equal.
-        trained: When it was completed, in RFC 3339. Only this orders models: version numbers mean something within one
-            model of one store, and begin again where a store is emptied.
+        trained: When it was completed, in RFC 3339; of a version that a job reuses, when it was made. Only this orders
+            models: version numbers mean something within one model of one store, and begin again where a store is
+            emptied.
         selector: The labels by which it was found.
     """
 
@@ -142,12 +143,12 @@ def offer(job: Manifest, selector: str | None = None) -> ModelVersion | None:
     version = parse_uri(status.model.uri, digest=status.model.digest, training_job=metadata["name"])
     if isinstance(version, Blocker):
         return None
-    trained = status.completion_time or metadata["creationTimestamp"]
+    trained = _trained(status) or metadata["creationTimestamp"]
     return replace(version, training_job_uid=metadata["uid"], trained=trained, selector=selector)
 
 
 def newest(jobs: Sequence[Manifest], selector: str | None = None) -> ModelVersion | None:
-    """Return the offer of the TrainingJob that was completed last."""
+    """Return the offer of the TrainingJob whose model was trained last."""
     return offer(max(jobs, key=_age), selector) if (jobs := [job for job in jobs if offer(job)]) else None
 
 
@@ -186,10 +187,17 @@ def waiting(jobs: Sequence[Manifest], labels: Mapping[str, str], namespace: str)
     return Blocker("WaitingForTraining", f"TrainingJob {name!r} is {status.phase}; its model will be served")
 
 
+def _trained(status: TrainingJobStatus) -> str | None:
+    """Return when the model was trained: jobs that reuse versions complete in any order."""
+    completed, created = status.completion_time, status.model and status.model.created
+    # The trainer says when, and nothing it says makes a model newer.
+    return min(completed, created) if completed and created else completed
+
+
 def _age(job: Manifest) -> tuple[str, str, str]:
     # RFC 3339 in UTC and whole seconds sorts as text.
     metadata = job["metadata"]
-    return _status(job).completion_time or "", metadata["creationTimestamp"], metadata["name"]
+    return _trained(_status(job)) or "", metadata["creationTimestamp"], metadata["name"]
 
 
 def _status(job: Manifest) -> TrainingJobStatus:

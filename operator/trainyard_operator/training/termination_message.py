@@ -104,6 +104,7 @@ class ReportedModel(TrainerMessage):
     path: str
     digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
     size_bytes: int = Field(ge=0, le=2**63 - 1)
+    created: Annotated[Annotated[datetime, BeforeValidator(_time)] | None, WrapValidator(or_none)] = None
 
 
 class Report(TrainerMessage):
@@ -169,5 +170,6 @@ def model_status(job: TrainingJob, report: Report) -> ModelStatus | str:
         uri=f"{root.rstrip('/')}/{expected}",
         digest=model.digest,
         size_bytes=model.size_bytes,
+        created=model.created and to_rfc3339(model.created),
         metrics={name: decimal(value) for name, value in report.metrics.items()},
     )

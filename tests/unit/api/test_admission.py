@@ -148,6 +148,7 @@ def test_every_example_is_accepted(document):
         python({"image": "me/code:1"}, audio={"samplingRate": 16000, "maxFreq": 8000}),
         hashed(python({"image": "me/code:1"})),
         output(signing={"secretKeyRef": {"name": "keys", "key": "private.pem"}}),
+        output(reuse=True),
         data(format="tfrecord", maxBadRows=10, validation={"uri": "validation/"}),
         data(validation={"column": "split"}),
         data(format="npz", validation={"column": "split"}),
@@ -378,6 +379,13 @@ def test_good_input_is_accepted(resource):
         (a_model_service(model={"uri": "pvc://models/churn"}), "does not match"),
         (a_model_service(model={"uri": "pvc://models/a/../../b/3"}), "remove '..'"),
         (a_model_service(model={"fromTraining": {"selector": {"matchLabels": {}}}}), "should be non-empty"),
+        (
+            a_training_job(
+                program={"container": {"image": "me/train:1"}},
+                output=a_training_job()["spec"]["output"] | {"reuse": True},
+            ),
+            "a container program decides itself whether it trains again: remove output.reuse",
+        ),
         (a_model_service(replicas=-1), "-1 is less than the minimum of 0"),
         (a_model_service(server={"resources": {"limits": {"nvidia.com/gpu": 1}}}), "set gpus instead of the GPU"),
     ],
@@ -403,6 +411,9 @@ CHANGED = {
 }
 
 
+SIGNING, OTHER_SIGNING = ({"secretKeyRef": {"name": name, "key": "private.pem"}} for name in ("keys", "others"))
+
+
 @pytest.mark.parametrize(("old", "new"), [({}, TUNING), (TUNING, {}), (TUNING, TUNING | {"maxTrials": 9})])
 def test_a_search_cannot_be_set_removed_or_changed_later(old, new):
     old, new = (a_training_job(**({"tuning": each} if each else {})) for each in (old, new))
@@ -414,6 +425,18 @@ def test_a_search_cannot_be_set_removed_or_changed_later(old, new):
 )
 def test_a_model_name_cannot_be_set_removed_or_changed_later(old, new):
     assert "modelName cannot change" in "".join(refusals(a_training_job(**new), a_training_job(**old)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [({}, {"signing": SIGNING}), ({"signing": SIGNING}, {}), ({"signing": SIGNING}, {"signing": OTHER_SIGNING})],
+)
+def test_a_signature_cannot_be_set_removed_or_changed_later(old, new):
+    assert "output cannot change" in "".join(refusals(output(**new), output(**old)))
+
+
+def test_reuse_may_be_set_before_a_backup():
+    assert refusals(output(reuse=True, signing=SIGNING), output(signing=SIGNING)) == []
 
 
 def test_a_run_policy_may_change_and_a_default_may_be_written_out():

@@ -9,7 +9,7 @@ import pytest
 from support.trainer_runs import SpecBuilder, a_spec
 from trainyard_api import names
 from trainyard_trainer.errors import BadInput
-from trainyard_trainer.spec import parse_job, read_run
+from trainyard_trainer.spec import fingerprint, parse_job, read_run
 
 SPEC = a_spec(Path("/data.csv"))
 
@@ -53,6 +53,36 @@ def test_a_spec_without_a_uid_gets_the_same_one_each_time_and_another_when_it_ch
 
     assert uid(SPEC) == uid(SPEC)
     assert uid(SPEC) != uid(SPEC.with_fit(epochs=4))
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        pytest.param(SPEC, True, id="the same"),
+        pytest.param(SPEC.with_fit(seed=42), True, id="a default written out"),
+        pytest.param(SPEC.with_output(reuse=True), True, id="output"),
+        pytest.param(SPEC.with_checkpoint(keep=9), True, id="checkpoints"),
+        pytest.param(SpecBuilder(SPEC.manifest | {"metadata": {"name": "sample", "uid": "new"}}), True, id="the uid"),
+        pytest.param(SPEC.named("other"), False, id="the name"),
+        pytest.param(
+            SpecBuilder(SPEC.manifest | {"metadata": {"name": "sample", "namespace": "b"}}), False, id="the namespace"
+        ),
+        pytest.param(
+            SpecBuilder(SPEC.manifest | {"spec": SPEC.manifest["spec"] | {"modelName": "m"}}), False, id="modelName"
+        ),
+        pytest.param(SPEC.with_fit(epochs=4), False, id="fit"),
+        pytest.param(SPEC.with_keras(hidden=[9]), False, id="program"),
+        pytest.param(SPEC.with_data(label="y"), False, id="data"),
+        pytest.param(
+            SPEC.with_tuning(parameters=[{"name": "fit.epochs", "minValue": 1, "maxValue": 9}]), False, id="tuning"
+        ),
+        pytest.param(SPEC.with_privacy(targetEpsilon=3, delta=0.00001), False, id="privacy"),
+    ],
+)
+def test_the_fingerprint_is_that_of_who_trains_what(other: SpecBuilder, same: bool) -> None:
+    one, another = (fingerprint(parse_job(spec.manifest, rules=False)) for spec in (SPEC, other))
+
+    assert (one == another) is same
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:

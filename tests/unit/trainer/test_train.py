@@ -82,6 +82,8 @@ def test_the_manifest_describes_the_version_and_the_report_names_its_digest(trai
     manifest = json.loads(content)
     assert result.report["model"]["digest"] == "sha256:" + hashlib.sha256(content).hexdigest()
     assert (manifest["apiVersion"], manifest["kind"]) == ("trainyard.dev/v1alpha1", "ModelManifest")
+    fingerprint = manifest["trainingJob"].pop("fingerprint")
+    assert re.fullmatch("sha256:[0-9a-f]{64}", fingerprint)
     assert manifest["trainingJob"] == {"name": "sample", "namespace": "", "uid": "uid-of-sample"}
     assert manifest["metrics"] == result.report["metrics"]
     on_disk = sorted(str(p.relative_to(version)) for p in version.rglob("*") if p.is_file())
@@ -220,6 +222,40 @@ def test_a_version_that_is_there_already_is_reported_again(trained: Trained) -> 
     for name in ("reason", "epochs", "steps", "loss", "metrics", "model"):
         assert second.report[name] == trained.result.report[name]
     assert not (trained.folder / "store" / "sample" / "2").exists()
+
+
+def restored(spec: SpecBuilder) -> SpecBuilder:
+    """Return the job as a backup brings it back: the same name and spec, another uid."""
+    return SpecBuilder(spec.manifest | {"metadata": spec.manifest["metadata"] | {"uid": "uid-after-the-restore"}})
+
+
+def test_a_restored_job_that_asks_for_reuse_reports_what_its_spec_trained_before(trained: Trained) -> None:
+    spec = restored(a_spec(trained.table).with_fit(epochs=60)).with_output(reuse=True)
+
+    second = run(spec, trained.folder)
+
+    assert (second.code, second.report["reason"]) == (0, "AlreadyTrained"), second.stderr
+    manifest = json.loads((trained.folder / "store/sample/1" / names.MANIFEST_FILE).read_text())
+    assert second.report["model"] == trained.result.report["model"] | {"created": manifest["created"]}
+    assert second.report["metrics"] == trained.result.report["metrics"]
+    assert "set spec.output.reuse to false" in second.report["message"]
+    assert not (trained.folder / "store" / "sample" / "2").exists()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(lambda s: restored(s), id="not asked for"),
+        pytest.param(lambda s: restored(s).with_output(reuse=True).with_fit(epochs=2), id="another spec"),
+    ],
+)
+def test_a_restored_job_trains_again_otherwise(
+    spec: Callable[[SpecBuilder], SpecBuilder], table: Path, tmp_path: Path
+) -> None:
+    first = a_spec(table).with_fit(epochs=1)
+    run(first, tmp_path)
+
+    assert run(spec(first), tmp_path).report["model"]["path"] == "sample/2"
 
 
 def test_checkpoints_are_gone_after_a_complete_export(trained: Trained) -> None:

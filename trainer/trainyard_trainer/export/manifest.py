@@ -36,7 +36,12 @@ def describe(
         "kind": "ModelManifest",
         "name": run.job.model_name,
         "created": rfc3339(),
-        "trainingJob": {"name": run.name, "namespace": run.namespace, "uid": run.uid},
+        "trainingJob": {
+            "name": run.name,
+            "namespace": run.namespace,
+            "uid": run.uid,
+            "fingerprint": run.fingerprint,
+        },
         "signatures": signatures,
         "metrics": dict(metrics),
         **({"slices": dict(slices)} if slices else {}),

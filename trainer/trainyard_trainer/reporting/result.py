@@ -13,12 +13,16 @@ LIMIT = 4000
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A complete model version. `path` is relative to the store; `digest` is that of its manifest."""
+    """A complete model version. `path` is relative to the store; `digest` is that of its manifest.
+
+    `created` is told of a version that another TrainingJob made.
+    """
 
     name: str
     version: int
     digest: str
     size_bytes: int
+    created: str | None = None
 
     @property
     def path(self) -> str:
@@ -32,7 +36,7 @@ class ModelVersion:
             "path": self.path,
             "digest": self.digest,
             "sizeBytes": self.size_bytes,
-        }
+        } | ({"created": self.created} if self.created else {})
 
 
 def termination_message(

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,22 +24,50 @@ class CompleteVersion:
     manifest: Mapping[str, Any]
 
 
-def find_by_uid(folder: Path, uid: str) -> CompleteVersion | None:
-    """Return the newest complete version that the training with this uid made, if it made one."""
-    for number in sorted(_numbers(folder), reverse=True):
-        with suppress(OSError):
-            if found := complete((folder / str(number) / MANIFEST_FILE).read_bytes(), uid):
-                return found
-    return None
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """By what a training knows its versions: its uid; and the fingerprint of its spec, if it takes those of others."""
+
+    uid: str
+    fingerprint: str | None = None
 
 
-def complete(content: bytes, uid: str) -> CompleteVersion | None:
-    """Return the version that a manifest describes, if the training with this uid made it."""
+def find(folder: Path, origin: Origin) -> CompleteVersion | None:
+    """Return the newest complete version that this training made or, if it made none, may take."""
+    return newest(((number, _manifest(folder / str(number))) for number in sorted(_numbers(folder))[::-1]), origin)
+
+
+def newest(manifests: Iterable[tuple[int, bytes | None]], origin: Origin) -> CompleteVersion | None:
+    """Return what a training finds among manifests and the numbers that they lie under, the newest first."""
+    alike = None
+    for number, content in manifests:
+        found = complete(content) if content is not None else None
+        if found is None:
+            continue
+        maker = found.manifest["trainingJob"]
+        if maker["uid"] == origin.uid:
+            return found
+        # A copy may lie under another number, where nobody would find what is reported.
+        is_alike = origin.fingerprint is not None and maker.get("fingerprint") == origin.fingerprint
+        if alike is None and is_alike and found.version.version == number:
+            alike = found
+    return alike
+
+
+def complete(content: bytes) -> CompleteVersion | None:
+    """Return the version that a manifest describes, if it describes one and says who made it."""
     try:
         manifest = json.loads(content)
-        return CompleteVersion(_version(manifest, content), manifest) if manifest["trainingJob"]["uid"] == uid else None
+        made_by_a_job = isinstance(manifest["trainingJob"]["uid"], str)
+        return CompleteVersion(_version(manifest, content), manifest) if made_by_a_job else None
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _manifest(version: Path) -> bytes | None:
+    with suppress(OSError):
+        return (version / MANIFEST_FILE).read_bytes()
+    return None
 
 
 def final_manifest(manifest: Mapping[str, object], number: int) -> bytes:

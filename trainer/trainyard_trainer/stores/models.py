@@ -8,7 +8,7 @@ from typing import Protocol
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
-from trainyard_trainer.stores.folder_versions import CompleteVersion, find_by_uid, new_staging, publish
+from trainyard_trainer.stores.folder_versions import CompleteVersion, Origin, find, new_staging, publish
 from trainyard_trainer.stores.logs import StoredLogs
 from trainyard_trainer.stores.object_checkpoints import StoredCheckpoints
 from trainyard_trainer.stores.object_versions import StoredVersions
@@ -32,7 +32,7 @@ class ModelStore(Protocol):
         """
 
     def find(self) -> CompleteVersion | None:
-        """Return the newest complete version that this training made, if it made one."""
+        """Return the newest complete version that this training made or, if it made none, may take."""
 
     def new_staging(self) -> Path:
         """Return an empty local folder to write a version to."""
@@ -58,7 +58,7 @@ class ModelStore(Protocol):
         """Bring back those that an earlier pod has left, but for what the folder has."""
 
 
-def open_store(uri: str | None, access: Access, *, folder: Path, name: str, uid: str) -> ModelStore:
+def open_store(uri: str | None, access: Access, *, folder: Path, name: str, origin: Origin) -> ModelStore:
     """Return where the versions of a model go.
 
     Args:
@@ -66,16 +66,16 @@ def open_store(uri: str | None, access: Access, *, folder: Path, name: str, uid:
         access: What the store is reached with.
         folder: Where versions are written, first or for good.
         name: Of the model.
-        uid: Of the training.
+        origin: By what the training knows its versions.
     """
     if uri is None:
-        return _FolderStore(folder, uid)
-    return _RemoteStore(ObjectStore(f"{uri.rstrip('/')}/{name}", access), folder, uid)
+        return _FolderStore(folder, origin)
+    return _RemoteStore(ObjectStore(f"{uri.rstrip('/')}/{name}", access), folder, origin)
 
 
 class _FolderStore:
-    def __init__(self, folder: Path, uid: str) -> None:
-        self._folder, self._uid = folder, uid
+    def __init__(self, folder: Path, origin: Origin) -> None:
+        self._folder, self._origin = folder, origin
 
     def where(self, number: int) -> str:
         return str(self._folder / str(number))
@@ -83,10 +83,10 @@ class _FolderStore:
     def check(self) -> None: ...
 
     def find(self) -> CompleteVersion | None:
-        return find_by_uid(self._folder, self._uid)
+        return find(self._folder, self._origin)
 
     def new_staging(self) -> Path:
-        return new_staging(self._folder, self._uid)
+        return new_staging(self._folder, self._origin.uid)
 
     def publish(self, staging: Path, manifest: Mapping[str, object], sign: Sign | None = None) -> ModelVersion:
         return publish(staging, self._folder, manifest, sign)
@@ -105,10 +105,10 @@ class _FolderStore:
 
 
 class _RemoteStore:
-    def __init__(self, objects: ObjectStore, work: Path, uid: str) -> None:
-        self._objects, self._work, self._uid = objects, work, uid
-        self._versions = StoredVersions(objects, uid)
-        self._training = f".training/{uid}"
+    def __init__(self, objects: ObjectStore, work: Path, origin: Origin) -> None:
+        self._objects, self._work, self._uid = objects, work, origin.uid
+        self._versions = StoredVersions(objects, origin)
+        self._training = f".training/{origin.uid}"
         self._logs = StoredLogs(objects, f"{self._training}/logs")
 
     def where(self, number: int) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from trainyard_api.names import MANIFEST_FILE
 from trainyard_trainer.errors import ExportFailed
 from trainyard_trainer.reporting.result import ModelVersion
-from trainyard_trainer.stores.folder_versions import CompleteVersion, complete, final_manifest
+from trainyard_trainer.stores.folder_versions import CompleteVersion, Origin, complete, final_manifest, newest
 from trainyard_trainer.stores.objects import ObjectStore
 
 _READERS = 8
@@ -22,21 +22,19 @@ _TRIES = 100
 class StoredVersions:
     """The versions of one model, as one training sees them. `objects` are below the model's folder."""
 
-    def __init__(self, objects: ObjectStore, uid: str) -> None:
-        self._objects, self._uid = objects, uid
-        self._claim = f".claim-{uid}"
+    def __init__(self, objects: ObjectStore, origin: Origin) -> None:
+        self._objects, self._origin = objects, origin
+        self._claim = f".claim-{origin.uid}"
 
     def find(self) -> CompleteVersion | None:
-        """Return the newest complete version of this training; what it left half written is removed."""
+        """Return the newest complete version that is this training's; what it left half written is removed."""
         numbers = self._numbers()[::-1]
         with ThreadPoolExecutor(_READERS) as readers:
             manifests = dict(zip(numbers, readers.map(self._manifest, numbers), strict=True))
         for number, content in manifests.items():
             if content is None:
                 self._clean(number)
-            elif found := complete(content, self._uid):
-                return found
-        return None
+        return newest(manifests.items(), self._origin)
 
     def publish(
         self, staging: Path, manifest: Mapping[str, object], sign: Callable[[Path], None] | None = None
@@ -55,7 +53,7 @@ class StoredVersions:
         self._upload(staging, number)
         self._objects.write(f"{number}/{MANIFEST_FILE}", content)
         self._objects.delete(f"{number}/{self._claim}")
-        found = complete(content, self._uid)
+        found = complete(content)
         assert found is not None
         return found.version
 

@@ -74,6 +74,26 @@ def test_the_newest_is_the_one_that_was_completed_last() -> None:
     assert (found.version, found.training_job) == (2, "churn-2")
 
 
+def test_a_job_that_reuses_a_version_is_as_old_as_the_version() -> None:
+    old, new = a_succeeded_job(1, completed="2026-11-30T09:00:00Z"), a_succeeded_job(2)
+    old["status"]["model"]["created"] = "2026-11-23T09:01:00Z"
+
+    found = newest([old, new])
+
+    assert found is not None
+    assert (found.version, found.trained) == (2, "2026-11-23T09:02:00Z")
+
+
+def test_a_version_is_not_newer_than_its_job_whatever_the_trainer_says() -> None:
+    job = a_succeeded_job(1)
+    job["status"]["model"]["created"] = "2999-01-01T00:00:00Z"
+
+    found = offer(job)
+
+    assert found is not None
+    assert found.trained == "2026-11-23T09:01:00Z"
+
+
 def test_jobs_completed_at_once_are_told_apart_by_their_creation_and_then_by_name() -> None:
     at = "2026-11-23T09:30:00Z"
     early = a_succeeded_job(1, completed=at, created="2026-11-23T09:00:00Z", name="z")

@@ -80,6 +80,26 @@ async def test_a_job_that_succeeded_tells_where_its_model_is() -> None:
     assert world.events() == ["Normal TrainingStarted", "Normal Succeeded"]
 
 
+@pytest.mark.parametrize(
+    ("said", "created"),
+    [
+        pytest.param("2026-11-20T08:00:00Z", "2026-11-20T08:00:00Z", id="a time"),
+        pytest.param("last week", None, id="no time"),
+    ],
+)
+async def test_a_job_that_takes_a_version_of_before_tells_when_it_was_made(said: str, created: str | None) -> None:
+    model = a_report()["model"] | {"created": said}
+    world = await World().put(a_training_job()).running()
+    world.later(minutes=1).succeed(message=a_report(reason="AlreadyTrained", model=model))
+
+    await world.settle()
+
+    status = world.status()
+    assert (status["phase"], status["model"]["uri"]) == ("Succeeded", "pvc://models/churn/1")
+    assert status["model"].get("created") == created
+    assert world.conditions()["Succeeded"]["reason"] == "AlreadyTrained"
+
+
 async def test_the_progress_of_a_running_trainer_comes_into_the_status() -> None:
     world = await World().put(a_training_job()).running()
     world.progress.answer = Snapshot(

@@ -16,6 +16,7 @@ from trainyard_trainer.fetch import main
 from trainyard_trainer.files import list_files
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.stores.access import Access
+from trainyard_trainer.stores.folder_versions import Origin
 from trainyard_trainer.stores.object_versions import StoredVersions
 from trainyard_trainer.stores.objects import ObjectStore
 
@@ -29,7 +30,7 @@ def version(s3: S3, tmp_path: Path) -> ModelVersion:
     (staging / "saved_model.pb").write_bytes(a_graph("MatMul"))
     (staging / "variables" / "data").write_bytes(bytes(3_000_000))
     manifest = {"name": "churn", "trainingJob": {"uid": "a"}, "files": list_files(staging)}
-    return StoredVersions(ObjectStore("s3://prod/churn", Access(s3.env)), "a").publish(staging, manifest)
+    return StoredVersions(ObjectStore("s3://prod/churn", Access(s3.env)), Origin("a")).publish(staging, manifest)
 
 
 def fetch(s3: S3, tmp_path: Path, uri: str, *options: str, **env: str) -> tuple[int, str]:

@@ -9,11 +9,12 @@ import pytest
 
 from trainyard_api.names import MANIFEST_FILE
 from trainyard_trainer.files import list_files
-from trainyard_trainer.stores.folder_versions import find_by_uid, new_staging, publish
+from trainyard_trainer.stores.folder_versions import Origin, find, new_staging, publish
 
 
-def a_manifest(uid: str, staging: Path) -> dict[str, Any]:
-    return {"name": "churn", "trainingJob": {"uid": uid}, "files": list_files(staging)}
+def a_manifest(uid: str, staging: Path, fingerprint: str | None = None) -> dict[str, Any]:
+    origin = {"uid": uid} | ({"fingerprint": fingerprint} if fingerprint else {})
+    return {"name": "churn", "trainingJob": origin, "files": list_files(staging)}
 
 
 def stage(store: Path, uid: str, content: str = "weights") -> Path:
@@ -40,7 +41,7 @@ def test_the_digest_is_that_of_the_manifest_and_the_same_when_found_again(tmp_pa
 
     version = publish(staging, tmp_path, a_manifest("a", staging))
 
-    found = find_by_uid(tmp_path, "a")
+    found = find(tmp_path, Origin("a"))
     assert found is not None
     assert found.version == version
     assert version.digest.startswith("sha256:")
@@ -53,11 +54,48 @@ def test_only_complete_versions_of_the_same_training_are_found(tmp_path: Path) -
     (tmp_path / "3").mkdir()
     (tmp_path / "3" / MANIFEST_FILE).write_text("{half")
 
-    assert find_by_uid(tmp_path, "b") is None
-    assert find_by_uid(tmp_path / "nowhere", "a") is None
-    found = find_by_uid(tmp_path, "a")
+    assert find(tmp_path, Origin("b")) is None
+    assert find(tmp_path / "nowhere", Origin("a")) is None
+    found = find(tmp_path, Origin("a"))
     assert found is not None
     assert found.version.version == 1
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        pytest.param(Origin("new"), None, id="not asked for"),
+        pytest.param(Origin("new", "sha256:a"), 3, id="the newest of the same spec"),
+        pytest.param(Origin("first", "sha256:a"), 1, id="its own before any other"),
+        pytest.param(Origin("new", "sha256:c"), None, id="another spec"),
+    ],
+)
+def test_a_version_of_the_same_spec_is_taken_where_that_is_asked_for(
+    origin: Origin, expected: int | None, tmp_path: Path
+) -> None:
+    for uid, fingerprint in [("first", "sha256:a"), ("b", "sha256:b"), ("c", "sha256:a"), ("old", None)]:
+        staging = stage(tmp_path, uid)
+        publish(staging, tmp_path, a_manifest(uid, staging, fingerprint))
+
+    found = find(tmp_path, origin)
+
+    assert (found and found.version.version) == expected
+
+
+def test_a_version_under_another_number_than_its_own_is_not_taken_for_the_same_spec(tmp_path: Path) -> None:
+    staging = stage(tmp_path, "a")
+    publish(staging, tmp_path, a_manifest("a", staging, "sha256:a"))
+    (tmp_path / "1").rename(tmp_path / "4")
+
+    assert find(tmp_path, Origin("new", "sha256:a")) is None
+
+
+@pytest.mark.parametrize("origin", ["text", [], None, {}, {"fingerprint": None}, {"uid": 7}])
+def test_a_manifest_that_does_not_say_who_made_it_is_nobodys(origin: object, tmp_path: Path) -> None:
+    staging = stage(tmp_path, "a")
+    publish(staging, tmp_path, a_manifest("a", staging) | {"trainingJob": origin})
+
+    assert find(tmp_path, Origin("a", "sha256:a")) is None
 
 
 def test_what_an_earlier_run_left_half_written_is_removed(tmp_path: Path) -> None:
@@ -98,6 +136,6 @@ def test_trainings_that_end_at_the_same_moment_get_different_versions(tmp_path: 
 
     assert sorted(numbers) == list(range(1, 9))
     for uid in stagings:
-        found = find_by_uid(tmp_path, uid)
+        found = find(tmp_path, Origin(uid))
         assert found is not None
         assert found.manifest["files"][0]["size"] == int(uid.removeprefix("uid-"))

@@ -14,23 +14,27 @@ from trainyard_trainer.errors import BadInput
 from trainyard_trainer.files import list_files
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.faults import StoreUnavailable
+from trainyard_trainer.stores.folder_versions import Origin
 from trainyard_trainer.stores.object_versions import StoredVersions
 from trainyard_trainer.stores.objects import ObjectStore
 
 MOMENTS = 20
 
 
-def staged(folder: Path, uid: str, content: str = "weights") -> tuple[Path, dict[str, Any]]:
+def staged(
+    folder: Path, uid: str, content: str = "weights", fingerprint: str | None = None
+) -> tuple[Path, dict[str, Any]]:
     staging = folder / uid
     (staging / "variables").mkdir(parents=True)
     (staging / "saved_model.pb").write_text("graph")
     (staging / "variables" / "data").write_text(content)
-    return staging, {"name": "churn", "trainingJob": {"uid": uid}, "files": list_files(staging)}
+    origin = {"uid": uid} | ({"fingerprint": fingerprint} if fingerprint else {})
+    return staging, {"name": "churn", "trainingJob": origin, "files": list_files(staging)}
 
 
-def versions(s3: S3, bucket: str, uid: str, *, attempts: int = 6) -> StoredVersions:
+def versions(s3: S3, bucket: str, uid: str, *, attempts: int = 6, fingerprint: str | None = None) -> StoredVersions:
     access = Access(s3.env | {"AWS_MAX_ATTEMPTS": str(attempts)})
-    return StoredVersions(ObjectStore(f"s3://{bucket}/models/churn", access), uid)
+    return StoredVersions(ObjectStore(f"s3://{bucket}/models/churn", access), Origin(uid, fingerprint))
 
 
 @pytest.fixture
@@ -67,6 +71,18 @@ def test_a_version_is_found_again_with_the_same_digest(s3: S3, bucket: str, tmp_
     assert found is not None
     assert found.version == version
     assert versions(s3, bucket, "c").find() is None
+
+
+def test_a_version_of_the_same_spec_is_taken_where_that_is_asked_for_and_none_is_its_own(
+    s3: S3, bucket: str, tmp_path: Path
+) -> None:
+    for uid, fingerprint in [("a", "sha256:a"), ("b", "sha256:a"), ("c", "sha256:c"), ("old", None)]:
+        versions(s3, bucket, uid).publish(*staged(tmp_path, uid, fingerprint=fingerprint))
+
+    asked = [("new", None), ("new", "sha256:a"), ("a", "sha256:a"), ("new", "sha256:d")]
+    found = [versions(s3, bucket, uid, fingerprint=fingerprint).find() for uid, fingerprint in asked]
+
+    assert [each and each.version.version for each in found] == [None, 2, 1, None]
 
 
 @pytest.mark.parametrize("put", [1, 2, 3, 4])
