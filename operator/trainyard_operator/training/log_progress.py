@@ -3,12 +3,9 @@
 For what is no Python, or has no port to spare. The log is the user's: nothing of it but these numbers goes anywhere.
 """
 
-import json
 import re
-from typing import Any
 
-from pydantic import ValidationError
-
+from trainyard_operator.training import progress
 from trainyard_operator.training.progress import Phase, Snapshot
 
 PREFIX = "trainyard:"
@@ -30,18 +27,5 @@ def last(log: str) -> Snapshot | None:
 
 def parse(text: str) -> Snapshot | None:
     """Return what a JSON object says without the fields that make no sense, or None where nothing is left."""
-    try:
-        said = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return _valid(said) if isinstance(said, dict) else None
-
-
-def _valid(said: dict[str, Any]) -> Snapshot | None:
-    try:
-        line = Line.model_validate(said)
-    except ValidationError as error:
-        wrong = {fault["loc"][0] for fault in error.errors()}
-        rest = {name: value for name, value in said.items() if name not in wrong}
-        return _valid(rest) if len(rest) < len(said) else None
-    return line if line.model_fields_set else None
+    line = progress.parse(text, Line)
+    return line if line is not None and line.model_fields_set else None

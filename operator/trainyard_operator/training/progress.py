@@ -1,7 +1,7 @@
 """Live progress: what /progress of the training pod says. The pod runs users' code, so nothing is taken on trust."""
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, WrapValidator
 
@@ -13,6 +13,7 @@ from trainyard_operator.training.termination_message import (
     ReportedCheckpoint,
     TrainerMessage,
     decimal,
+    integer,
     is_finite,
     or_none,
 )
@@ -65,12 +66,22 @@ class Snapshot(TrainerMessage):
         return self.last_checkpoint.to_status() if self.last_checkpoint else None
 
 
-def parse(content: bytes) -> Snapshot | None:
-    """Return the snapshot, or None where the answer is not one."""
+def parse(content: bytes | str, kind: type[Snapshot] = Snapshot) -> Snapshot | None:
+    """Return the snapshot without the fields that make no sense, or None where the answer is none."""
     try:
-        return Snapshot.model_validate(json.loads(content))
-    except (ValueError, ValidationError, RecursionError):
+        said = json.loads(content, parse_int=integer)
+    except (ValueError, RecursionError):
         return None
+    return _valid(said, kind) if isinstance(said, dict) else None
+
+
+def _valid(said: dict[str, Any], kind: type[Snapshot]) -> Snapshot | None:
+    try:
+        return kind.model_validate(said)
+    except ValidationError as error:
+        wrong = {fault["loc"][0] for fault in error.errors()}
+        rest = {name: value for name, value in said.items() if name not in wrong}
+        return _valid(rest, kind) if len(rest) < len(said) else None
 
 
 def duration(seconds: float) -> str:

@@ -131,7 +131,7 @@ class Unreadable:
 def read(message: str) -> Report | Unreadable:
     """Parse a termination message."""
     try:
-        said = json.loads(message, parse_int=_integer)
+        said = json.loads(message, parse_int=integer)
         if not isinstance(said, dict):
             return Unreadable(last_line(message))
         report = Report.model_validate({name: value for name, value in said.items() if name != "leftOut"})
@@ -140,8 +140,8 @@ def read(message: str) -> Report | Unreadable:
         return Unreadable(last_line(message))
 
 
-def _integer(digits: str) -> int | float:
-    # Python refuses to read more than 4,300 digits, and nothing here has more than 20.
+def integer(digits: str) -> int | float:
+    """Read a JSON integer: Python refuses more than 4,300 digits, and nothing here has more than 20."""
     return int(digits) if len(digits) <= 20 else math.inf
 
 

@@ -75,6 +75,30 @@ def test_values_that_make_no_sense_are_taken_as_absent(fields: dict[str, Any], e
     assert expected.items() <= status.items()
 
 
+@pytest.mark.parametrize("field", ["epoch", "epochs", "step", "steps"])
+@pytest.mark.parametrize(
+    "value", ["-1", "2.5", '"3"', "null", "true", "NaN", "1e400", "[1]", "9007199254740993", "9" * 5000]
+)
+def test_a_count_that_makes_no_sense_is_left_out_and_the_rest_is_kept(field: str, value: str) -> None:
+    answer = json.dumps(ANSWER | {field: "?"}).replace('"?"', value)
+
+    found = parse(answer.encode())
+
+    assert found is not None
+    assert found == snapshot(**{field: 0})
+    assert found.to_status().loss == "0.1235"
+
+
+@pytest.mark.parametrize("field", ["percent", "loss", "etaSeconds", "samplesPerSecond", "metrics", "lastCheckpoint"])
+def test_a_number_of_any_length_leaves_the_rest(field: str) -> None:
+    answer = json.dumps(ANSWER | {field: "?"}).replace('"?"', "9" * 5000)
+
+    found = parse(answer.encode())
+
+    assert found is not None
+    assert (found.epoch, found.step) == (3, 30)
+
+
 def test_a_thousand_metrics_do_not_fill_the_status() -> None:
     assert len(snapshot(metrics={f"m{n}": n for n in range(1000)}).metrics) == 32
 
@@ -93,7 +117,8 @@ def test_a_checkpoint_that_makes_no_sense_is_taken_as_absent() -> None:
         b"\xff\xfe",
         b"[" * 50_000,
         b'{"phase": "party"}',
-        b'{"phase": "training", "epoch": -1}',
+        b'{"phase": 1, "epoch": 3}',
+        b'{"epoch": 3}',
     ],
 )
 def test_what_is_no_answer_is_none(content: bytes) -> None:
