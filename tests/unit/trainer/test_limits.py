@@ -20,7 +20,7 @@ def test_a_number_of_steps_ends_a_training_within_an_epoch_and_the_model_is_judg
     result = run(a_spec(table).with_fit(epochs=100, stopWhen={"steps": 17}), tmp_path)
 
     assert (result.code, result.report["reason"], result.report["steps"]) == (0, "MaxSteps", 17), result.stderr
-    assert result.report["message"] == "trained sample version 1 in 1 epochs and 5 steps"
+    assert result.report["message"].startswith("trained sample version 1 in 1 epochs and 5 steps; val_loss ")
     with next((tmp_path / "store").rglob("history.csv")).open() as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["epoch"], row["steps"]) for row in rows] == [("1", "12"), ("2", "17")]

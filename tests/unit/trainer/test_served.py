@@ -51,6 +51,7 @@ ERROR = Quality("val_mae", at_most=0.5)  # the numbers deviate by 6.6
 CASES = [
     of_shapes("linear", REGRESSION, ERROR, l2=0.0001),
     of_shapes("linear", MULTICLASS, accuracy(0.95)),
+    of_shapes("auto", MULTICLASS, accuracy(0.95)),
     of_shapes("mlp", MULTILABEL, Quality("val_f1_score", at_least=0.95)),
     of_shapes("svm", MULTICLASS, accuracy(0.93)),
     of_shapes("svm", BINARY, accuracy(0.95), kernel="rbf", randomFeatures=64),

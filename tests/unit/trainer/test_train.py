@@ -204,7 +204,7 @@ def test_weights_are_written_once(tmp_path: Path, table: Path) -> None:
 def test_the_log_tells_the_story_and_the_history_has_every_epoch(trained: Trained) -> None:
     result = trained.result
     assert [each["event"] for each in result.events if each["event"] != "epoch"] == [
-        "starting", "data", "columns", "model", "settings", "exporting", "verified", "done",
+        "starting", "data", "columns", "model", "settings", "exporting", "evaluated", "verified", "done",
     ]  # fmt: skip
     assert all(each["message"] and each["time"].endswith("Z") for each in result.events)
     history = next((trained.folder / "store" / "sample" / ".training" / "uid-of-sample" / "logs").glob("*.csv"))

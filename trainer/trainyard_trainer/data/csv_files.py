@@ -83,7 +83,7 @@ class CsvReader(Reader):
 
     def read(self, shard: Shard, columns: Sequence[str], *, batch_rows: int) -> Iterator[StoredBatch]:
         """Yield the rows of a file."""
-        done, before, reason = 0, len(self._bad_rows), None
+        done, reason = 0, None
         check_columns(columns, self._dialect(shard.file).names, shard.file.name)
         if shard.file.path not in self._with_bad_rows:
             try:
@@ -95,9 +95,8 @@ class CsvReader(Reader):
             else:
                 return
         yield from self._with_care(shard.file, columns, batch_rows, done)
-        if reason and len(self._bad_rows) == before:
+        if reason and shard.file.path not in self._with_bad_rows:
             raise reason  # it is not the rows
-        self._with_bad_rows.add(shard.file.path)
 
     def _dialect(self, file: SourceFile) -> Dialect:
         if file.path not in self._dialects:
@@ -185,6 +184,8 @@ class CsvReader(Reader):
         return pa.record_batch(arrays, names=list(columns)), why
 
     def _report(self, file: SourceFile, why: Mapping[int, str]) -> None:
+        if why:  # noted at once: whoever reads may stop after a batch
+            self._with_bad_rows.add(file.path)
         self._bad_rows.add(BadRow(file.name, row, text) for row, text in sorted(why.items()))
 
 

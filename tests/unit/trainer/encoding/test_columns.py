@@ -13,7 +13,7 @@ import tensorflow as tf
 from support.prepared import Looked, look
 from support.trainer_runs import a_spec, run
 from trainyard_trainer.data import moments
-from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS
+from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS, TableStatistics
 from trainyard_trainer.encoding import moments as in_graph
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableEncoder
 
@@ -59,6 +59,7 @@ def a_table(folder: Path) -> Path:
 
 def sent_and_trained_on(looked: Looked) -> tuple[dict[str, Any], dict[str, Any]]:
     table, facts = looked.prepared.table, looked.prepared.profile.features
+    assert isinstance(facts, TableStatistics)
     encoder = TableEncoder(facts)
     raw = next(raw for shard in table.shards() for raw in table.read(shard))
     sent, features = encoder.samples(raw)
@@ -93,7 +94,9 @@ def test_rows_in_memory_and_read_anew_have_the_same_words(tmp_path: Path) -> Non
 def test_what_is_missing_in_the_file_is_missing_in_a_request(text: str, tmp_path: Path) -> None:
     rows = [f"{i % 7}.5,{['red', 'NA', 'blue'][i % 3]},{i % 2}" for i in range(60)]
     (tmp_path / "t.csv").write_text("\n".join(["a,colour,label", *rows]))
-    encoder = TableEncoder(look(tmp_path / "t.csv").prepared.profile.features)
+    statistics = look(tmp_path / "t.csv").prepared.profile.features
+    assert isinstance(statistics, TableStatistics)
+    encoder = TableEncoder(statistics)
 
     slots = encoder.from_client({"a": tf.constant([1.5, 1.5]), "colour": tf.constant([text, " red "])})[SLOTS]
 
