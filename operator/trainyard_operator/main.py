@@ -27,7 +27,7 @@ from trainyard_operator.runtime.queue import WorkQueue
 from trainyard_operator.runtime.resync import Resync
 from trainyard_operator.runtime.router import Router, owners_of
 from trainyard_operator.runtime.workers import Workers
-from trainyard_operator.serving.model_status import Answer
+from trainyard_operator.serving.model_status import ModelReadiness
 from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader, PolledModelStatus, Served
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
@@ -106,7 +106,7 @@ async def run(settings: Settings) -> int:
             interval=settings.progress_interval,
             retry=2 * settings.progress_interval,
         )
-        servers: Poller[Served, Answer] = Poller(
+        servers: Poller[Served, ModelReadiness] = Poller(
             GrpcModelStatusReader().ask,
             queue.add,
             interval=_RECHECK_SECONDS,

@@ -11,7 +11,7 @@ from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import Key, Outcome
-from trainyard_operator.serving.model_status import Answer
+from trainyard_operator.serving.model_status import ModelReadiness
 from trainyard_operator.serving.model_status_reader import Served
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
@@ -107,9 +107,9 @@ class FakeModelStatus:
     silent: bool = False
     asked: list[tuple[str, str, int]] = field(default_factory=list)
 
-    async def latest(self, key: Key, served: Served) -> Answer:
+    async def latest(self, key: Key, served: Served) -> ModelReadiness:
         self.asked.append((served.address, served.model, served.version))
-        return Answer(False, "UNAVAILABLE: connection refused") if self.silent else Answer(True)
+        return ModelReadiness(False, "UNAVAILABLE: connection refused") if self.silent else ModelReadiness(True)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from typing import Protocol
 from trainyard_operator.cluster.errors import ApiError, ConnectionLost, Unavailable
 from trainyard_operator.cluster.kinds import Kind
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.cluster.store import Change, Store
+from trainyard_operator.cluster.store import Store, StoreChange
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Reflector:
     kind: Kind
     namespace: str | None
     labels: Mapping[str, str]
-    on_change: Callable[[Kind, Change], None] = lambda *_: None
+    on_change: Callable[[Kind, StoreChange], None] = lambda *_: None
     on_relist: Callable[[], None] = lambda: None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     store: Store = field(default_factory=Store)

@@ -15,7 +15,7 @@ _INDEXED = (JOB_LABEL, SERVICE_LABEL)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StoreChange:
     """An object that is new, changed, or gone; `manifest` is its last state."""
 
     manifest: Manifest
@@ -54,7 +54,7 @@ class Store:
             and labels.items() <= (self._objects[name]["metadata"].get("labels") or {}).items()
         ]
 
-    def saw(self, manifest: Manifest, *, gone: bool = False) -> Change | None:
+    def saw(self, manifest: Manifest, *, gone: bool = False) -> StoreChange | None:
         """Take an event of the watch; return what changed by it."""
         change = self._remove(manifest) if gone else self._put(manifest)
         self._version = max(self._version, version_of(manifest))
@@ -74,7 +74,7 @@ class Store:
         if known is not None and known["metadata"].get("uid") == uid:
             self._drop(known)
 
-    def listed(self, manifests: Iterable[Manifest], version: str) -> list[Change]:
+    def listed(self, manifests: Iterable[Manifest], version: str) -> list[StoreChange]:
         """Take a whole list; return what changed since, above all what is gone without a word."""
         now = {_name(manifest): manifest for manifest in manifests}
         changes = [change for manifest in now.values() if (change := self._put(manifest))]
@@ -84,9 +84,9 @@ class Store:
         for manifest in gone:
             self._drop(manifest)
         self._version = max(self._version, at)
-        return [*changes, *(Change(manifest, gone=True) for manifest in gone)]
+        return [*changes, *(StoreChange(manifest, gone=True) for manifest in gone)]
 
-    def _put(self, manifest: Manifest) -> Change | None:
+    def _put(self, manifest: Manifest) -> StoreChange | None:
         known = self._known(manifest)
         if known is not None and version_of(known) >= version_of(manifest) > 0:
             return None
@@ -96,15 +96,15 @@ class Store:
         self._objects[_name(slim)] = slim
         for key in _index_keys(slim):
             self._index[key].add(_name(slim))
-        return Change(slim)
+        return StoreChange(slim)
 
-    def _remove(self, manifest: Manifest) -> Change | None:
+    def _remove(self, manifest: Manifest) -> StoreChange | None:
         known = self._known(manifest)
         # A successor of the same name is not what was deleted.
         if known is None or version_of(known) > version_of(manifest):
             return None
         self._drop(known)
-        return Change(manifest, gone=True)
+        return StoreChange(manifest, gone=True)
 
     def _known(self, manifest: Manifest) -> Manifest | None:
         return self._objects.get(_name(manifest))

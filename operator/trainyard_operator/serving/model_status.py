@@ -9,19 +9,19 @@ _LIMIT = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelReadiness:
     """What a pod says of the model version it shall serve: whether it does, and if not, what it says instead."""
 
     available: bool
     detail: str = ""
 
 
-def answer(response: GetModelStatusResponse, version: int) -> Answer:
+def answer(response: GetModelStatusResponse, version: int) -> ModelReadiness:
     """Return what a response says of one version."""
     for status in response.model_version_status:
         if status.version == version:
             if status.state == ModelVersionStatus.AVAILABLE:
-                return Answer(True)
+                return ModelReadiness(True)
             state = ModelVersionStatus.State.Name(status.state)
-            return Answer(False, clean(f"version {version} is {state} {status.status.error_message}", _LIMIT))
-    return Answer(False, f"it knows nothing of version {version}")
+            return ModelReadiness(False, clean(f"version {version} is {state} {status.status.error_message}", _LIMIT))
+    return ModelReadiness(False, f"it knows nothing of version {version}")

@@ -14,7 +14,7 @@ from trainyard_api.names import GRPC_PORT
 from trainyard_api.tensorflow_serving_pb2 import GetModelStatusRequest, GetModelStatusResponse, ModelSpec, Version
 from trainyard_operator.runtime.poller import Poller
 from trainyard_operator.runtime.reconciler import Key
-from trainyard_operator.serving.model_status import Answer, answer
+from trainyard_operator.serving.model_status import ModelReadiness, answer
 from trainyard_operator.workloads.text import clean
 
 _UNREACHED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -39,7 +39,7 @@ class Served:
 class ModelStatusSource(Protocol):
     """Knows what pods say of their models."""
 
-    async def latest(self, key: Key, served: Served) -> Answer | None:
+    async def latest(self, key: Key, served: Served) -> ModelReadiness | None:
         """Return what the pod said last, at once; None where it was not asked yet."""
         ...
 
@@ -48,9 +48,9 @@ class ModelStatusSource(Protocol):
 class PolledModelStatus:
     """Implements `ModelStatusSource`: pods are asked in the background."""
 
-    poller: Poller[Served, Answer]
+    poller: Poller[Served, ModelReadiness]
 
-    async def latest(self, key: Key, served: Served) -> Answer | None:
+    async def latest(self, key: Key, served: Served) -> ModelReadiness | None:
         reading = self.poller.latest(key, served)
         return reading.answer if reading else None
 
@@ -66,7 +66,7 @@ class GrpcModelStatusReader:
     deadline: float = 2.0
     port: int = GRPC_PORT
 
-    async def ask(self, served: Served) -> Answer:
+    async def ask(self, served: Served) -> ModelReadiness:
         """Return what the pod says; never raises for a pod that does not."""
         host = f"[{served.address}]" if ":" in served.address else served.address
         model = ModelSpec(name=served.model, version=Version(value=served.version))
@@ -82,8 +82,8 @@ class GrpcModelStatusReader:
             except grpc.aio.AioRpcError as error:
                 said = clean(f"{error.code().name}: {error.details()}", 200)
                 if error.code() not in _UNREACHED:
-                    return Answer(False, said)
-                return Answer(
+                    return ModelReadiness(False, said)
+                return ModelReadiness(
                     False,
                     f"{said}; port {self.port} of {served.address} does not answer the operator: if its server "
                     "is well, a NetworkPolicy or a mesh is in the way, and must let the operator's namespace in",

@@ -12,7 +12,7 @@ import pytest
 from trainyard_operator.cluster.errors import ApiError, ConnectionLost, Forbidden, Unavailable
 from trainyard_operator.cluster.kinds import JOB, Kind
 from trainyard_operator.cluster.reflector import Reflector
-from trainyard_operator.cluster.store import Change
+from trainyard_operator.cluster.store import StoreChange
 
 Manifest = dict[str, Any]
 LABELS = {"app.kubernetes.io/managed-by": "trainyard"}
@@ -84,7 +84,7 @@ async def watched(script: Script) -> Watched:
     relists: list[int] = []
     pauses: list[float] = []
 
-    def on_change(kind: Kind, change: Change) -> None:
+    def on_change(kind: Kind, change: StoreChange) -> None:
         changes.append(f"{'-' if change.gone else '+'}{change.manifest['metadata']['name']}")
 
     async def sleep(seconds: float) -> None:

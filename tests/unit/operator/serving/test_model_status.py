@@ -15,7 +15,7 @@ from trainyard_api.tensorflow_serving_pb2 import (
     ModelVersionStatus,
     Status,
 )
-from trainyard_operator.serving.model_status import Answer
+from trainyard_operator.serving.model_status import ModelReadiness
 from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader, Served
 
 Handler = Callable[[GetModelStatusRequest, Any], Awaitable[GetModelStatusResponse]]
@@ -39,7 +39,7 @@ async def a_server(handler: Handler) -> AsyncIterator[int]:
         await server.stop(None)
 
 
-async def ask(handler: Handler, deadline: float = 5.0) -> Answer:
+async def ask(handler: Handler, deadline: float = 5.0) -> ModelReadiness:
     async with a_server(handler) as port:
         return await GrpcModelStatusReader(deadline=deadline, port=port).ask(Served("127.0.0.1", "churn", 7))
 
@@ -54,7 +54,7 @@ def saying(state: int, version: int = 7, error: str = "") -> Handler:
 
 
 async def test_a_version_that_is_available_answers() -> None:
-    assert await ask(saying(ModelVersionStatus.AVAILABLE)) == Answer(True)
+    assert await ask(saying(ModelVersionStatus.AVAILABLE)) == ModelReadiness(True)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ async def test_a_version_that_is_available_answers() -> None:
     ],
 )
 async def test_anything_else_does_not(handler: Handler, said: str) -> None:
-    assert await ask(handler) == Answer(False, said)
+    assert await ask(handler) == ModelReadiness(False, said)
 
 
 async def test_an_error_is_an_answer() -> None:
@@ -74,7 +74,7 @@ async def test_an_error_is_an_answer() -> None:
         await context.abort(grpc.StatusCode.NOT_FOUND, "Could not find any versions of model churn")
         raise AssertionError
 
-    assert await ask(handler) == Answer(False, "NOT_FOUND: Could not find any versions of model churn")
+    assert await ask(handler) == ModelReadiness(False, "NOT_FOUND: Could not find any versions of model churn")
 
 
 async def test_a_pod_that_hangs_is_given_up_on() -> None:
