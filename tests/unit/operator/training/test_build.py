@@ -280,7 +280,7 @@ def test_the_spec_is_written_out_with_every_default_and_without_the_run_policy()
     document = json.loads(build.spec_config_map(parsed(builder), builder.build())["data"]["spec.json"])
 
     assert document["metadata"] == {"name": "churn", "namespace": "team", "uid": "uid-of-churn"}
-    assert document["spec"]["fit"]["optimizer"] == {"name": "adam", "learningRate": 0.001}
+    assert document["spec"]["fit"]["optimizer"] == {"name": "adam"}
     assert "runPolicy" not in document["spec"]
     assert TrainingJob.model_validate(document).model_name == "churn"
 

@@ -31,7 +31,7 @@ from trainyard_trainer.spec import read_run, terms
 from trainyard_trainer.workers.rendezvous import Invitation, join_group
 
 run = read_run(sys.argv[1], os.environ)
-rendezvous = join_group(run.cluster, Invitation(terms(run)), seconds=60, abandon=print)
+rendezvous = join_group(run.cluster, Invitation(terms(run), run.job.metadata["uid"]), seconds=60, abandon=print)
 for handed_in in (False, 1 << 30):  # whether it was trained before, and the memory for data
     rendezvous.group.gather(handed_in)
 with rendezvous.connecting():
