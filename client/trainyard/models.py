@@ -1,7 +1,6 @@
 """What a model version in a store holds: its manifest, its card, its files."""
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from typing import Any
 from trainyard.cluster import Cluster
 from trainyard.courier import Claim, Courier, Progress, courier, no_progress
 from trainyard.errors import ClusterError, NotFound, Usage
+from trainyard_api.model_uris import VersionUri
 from trainyard_api.names import MANIFEST_FILE, MODEL_CARD_FILE
 
 HISTORY_FILE = "history.csv"
 LOG_FOLDER = ".training"
-_URI = re.compile(r"pvc://(?P<claim>[^/]+)/(?P<path>.+?)/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +29,19 @@ class ModelVersion:
     @property
     def claim(self) -> str:
         """The claim it is on."""
-        return self._match()["claim"]
+        claim = self._address().claim
+        if claim is None:
+            raise Usage(
+                f"{self.uri} is in an object store, which you read with its own tools: "
+                f"aws s3 cp --recursive {self.uri} FOLDER, or the like"
+            )
+        return claim
 
     @property
     def path(self) -> str:
         """Its folder on the claim."""
-        return self._match()["path"]
+        address = self._address()
+        return f"{address.model}/{address.folder}"
 
     def card(self) -> str:
         """Return the model card, in Markdown."""
@@ -99,11 +105,8 @@ class ModelVersion:
             raise NotFound(f"{self.uri} is no complete model version: {error}") from error
         return found
 
-    def _match(self) -> dict[str, str]:
-        found = _URI.fullmatch(self.uri)
-        if not found:
-            raise Usage(
-                f"{self.uri} is in an object store, which you read with its own tools: "
-                f"aws s3 cp --recursive {self.uri} FOLDER, or the like"
-            )
-        return found.groupdict()
+    def _address(self) -> VersionUri:
+        try:
+            return VersionUri.parse(self.uri)
+        except ValueError as error:
+            raise Usage(str(error)) from error

@@ -1,12 +1,12 @@
 """Which model version a ModelService wants: the one it names, or the newest that its TrainingJobs have made."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
 from trainyard_api.conditions import is_true
+from trainyard_api.model_uris import VersionUri
 from trainyard_api.modelservice import RevisionStatus
 from trainyard_api.names import (
     MODEL_DIGEST_ANNOTATION,
@@ -19,11 +19,6 @@ from trainyard_api.names import (
 from trainyard_api.trainingjob import TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.workloads.blockers import Blocker
-
-_URI = re.compile(
-    r"(pvc://(?P<claim>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)|(?P<store>(s3|gs|abfss?|hdfs)://[^/?#]+))"
-    r"/(?P<model>[^/?#][^?#]*)/(?P<version>[0-9]{1,18})/?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +50,21 @@ class ModelVersion:
     @property
     def uri(self) -> str:
         """The form in `spec.model.uri`."""
-        root = self.store if self.claim is None else f"pvc://{self.claim}"
-        return f"{root}/{self.model}/{self.folder}"
+        return str(self._address)
 
     @property
     def claim(self) -> str | None:
         """The PersistentVolumeClaim that it is on, if it is on one."""
-        return None if "://" in self.store else self.store
+        return self._address.claim
 
     @property
     def version(self) -> int:
         """The number TensorFlow Serving knows it by."""
-        return int(self.folder)
+        return self._address.version
+
+    @property
+    def _address(self) -> VersionUri:
+        return VersionUri(self.store, self.model, self.folder)
 
     @property
     def title(self) -> str:
@@ -81,14 +79,11 @@ class ModelVersion:
 
 def parse_uri(uri: str, *, digest: str | None = None, training_job: str | None = None) -> ModelVersion | Blocker:
     """Return the model version at a URI, or what is wrong with the URI."""
-    match = _URI.fullmatch(uri)
-    if match is None or ".." in match["model"].split("/"):
-        return Blocker(
-            "InvalidModelUri",
-            "expected pvc://<claim>/<model>/<version>, or s3://<bucket>/<model>/<version> and the like, "
-            f"with a whole number, got {uri!r}",
-        )
-    return ModelVersion(match["claim"] or match["store"], match["model"], match["version"], digest, training_job)
+    try:
+        address = VersionUri.parse(uri)
+    except ValueError as error:
+        return Blocker("InvalidModelUri", str(error))
+    return ModelVersion(address.store, address.model, address.folder, digest, training_job)
 
 
 def from_status(revision: RevisionStatus | None) -> ModelVersion | None:

@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from trainyard_api.model_uris import VersionUri
 from trainyard_api.times import from_rfc3339, to_rfc3339
 from trainyard_api.trainingjob import CheckpointStatus, ModelStatus, TrainingJob
 from trainyard_operator.workloads.text import clean, last_line
@@ -163,11 +164,11 @@ def model_status(job: TrainingJob, report: Report) -> ModelStatus | str:
     if (model.name, model.path.strip("/")) != (job.model_name, expected):
         return f"it wrote model {clean(model.name, 100)!r} at {clean(model.path, 100)!r}; expected {expected!r}"
     store = job.spec.output.store
-    root = f"pvc://{store.persistent_volume_claim.claim_name}" if store.persistent_volume_claim else store.uri or ""
+    root = store.persistent_volume_claim.claim_name if store.persistent_volume_claim else (store.uri or "").rstrip("/")
     return ModelStatus(
         name=model.name,
         version=model.version,
-        uri=f"{root.rstrip('/')}/{expected}",
+        uri=str(VersionUri(root, job.model_name, str(model.version))),
         digest=model.digest,
         size_bytes=model.size_bytes,
         created=model.created and to_rfc3339(model.created),
