@@ -86,7 +86,7 @@ demo: ## Train, serve, predict and retrain on this machine (KEEP=1 leaves it run
 demo-stop: $(VENV)/operator/.installed ## End what `make demo KEEP=1` left running
 	@PYTHONPATH=examples $(OPERATOR)/python -m demo --stop
 
-.PHONY: test test-unit test-thorough test-cluster test-e2e
+.PHONY: test test-unit test-thorough test-thorough-operator test-thorough-trainer test-cluster test-e2e
 test: test-unit test-cluster test-e2e ## Run the tests: unit, cluster, end to end
 
 test-unit: setup ## Run the unit and chart tests
@@ -96,8 +96,12 @@ test-unit: setup ## Run the unit and chart tests
 
 TRAINER_TESTS ?= tests/unit/trainer tests/unit/modelserver
 
-test-thorough: setup ## Kill, stop and break operator and trainer at many moments; read every format from every place
+test-thorough: test-thorough-operator test-thorough-trainer ## Kill, stop and break operator and trainer at many moments
+
+test-thorough-operator: setup ## Kill the operator over and over; replay the trainer's Dockerfile
 	$(OPERATOR)/pytest -n 2 -m thorough tests/cluster tests/e2e
+
+test-thorough-trainer: setup ## Kill and damage trainings; read every format from every place
 	$(TRAINER)/pytest -n 2 --dist worksteal -m thorough tests/unit/trainer
 
 # Most of these tests wait for a cluster most of the time, so more of them than cores run at once. Installing brings

@@ -33,6 +33,10 @@ def test_ci_runs_what_people_run() -> None:
     assert [step["run"] for step in steps("ci") if "run" in step] == [".ci/run"]
 
 
+def test_every_night_kills_and_damages_trainings() -> None:
+    assert [step["run"] for step in steps("thorough") if "run" in step] == ["make test-thorough"]
+
+
 def test_ci_has_the_oldest_and_the_newest_python() -> None:
     versions = [step["with"]["python-version"] for step in steps("ci") if "python-version" in step.get("with", {})]
     used = re.findall(r"PYTHON=(3\.\d+)", (ROOT / ".ci/run").read_text())

@@ -34,7 +34,8 @@ def why_identifier(name: str, values: pa.Array, rows: pa.Array) -> str | None:
 
 def _why_text(texts: pa.Array) -> str | None:
     different = pc.unique(texts)
-    some = different[:1000].to_pylist()
+    # A value that is not in UTF-8 is a bad row to whoever reads it later.
+    some = [value.decode("utf-8", "replace") for value in different[:1000].cast(pa.binary()).to_pylist()]
     if some and all(map(is_moment, some)):
         return f"it holds dates, such as {some[0]!r}: to use it, say date in data.columns"
     if len(texts) < FEWEST_ROWS or len(different) <= _SHARE * len(texts):

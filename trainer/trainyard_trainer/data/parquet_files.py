@@ -30,6 +30,12 @@ class ParquetReader(Reader):
         except pa.ArrowInvalid:
             self._refuse_foreign(file)
             raise
+        try:
+            schema.to_string(show_field_metadata=False, show_schema_metadata=False)  # names of nested fields, too
+        except UnicodeDecodeError as error:
+            raise BadInput(
+                f"{file.name} has a column whose name is not in UTF-8: write the file again, or leave it out"
+            ) from error
         self.index |= frozenset(_pandas_index(schema.metadata or {}))
         return schema
 
