@@ -19,6 +19,7 @@ from trainyard_api.meta import (
     rules,
 )
 from trainyard_api.pods import GPU_RULES, PodTemplate, Resources
+from trainyard_api.scaling import SCALING_RULES, Scaling
 from trainyard_api.stores import ModelUri, SecretRef
 
 KIND, PLURAL, SINGULAR, SHORT = "ModelService", "modelservices", "modelservice", "ms"
@@ -142,8 +143,18 @@ class Server(ApiModel):
 class ModelServiceSpec(ApiModel):
     """Which model to serve, and how."""
 
+    model_config = ConfigDict(json_schema_extra=rules(*SCALING_RULES))
     model: Model = Field(description="Which model to serve.")
-    replicas: int = Field(default=1, ge=0, le=1000, description="Number of serving pods.")
+    replicas: int = Field(
+        default=1,
+        ge=0,
+        le=1000,
+        description="Number of serving pods. An autoscaler writes this field: leave it out of manifests with scaling, "
+        "else each apply sets the number back until the autoscaler acts again. 0 stops the service in any case.",
+    )
+    scaling: Scaling | None = Field(
+        default=None, description="Let the number of replicas follow the load. Absent: nothing writes spec.replicas."
+    )
     server: Server = Field(default=Server(), description="The TensorFlow Serving container.")
     fetch: Fetch = Field(default=Fetch(), description="The init container that brings the model to its server.")
 

@@ -29,6 +29,7 @@ from trainyard_operator.runtime.router import Router, owners_of
 from trainyard_operator.runtime.workers import Workers
 from trainyard_operator.serving.model_status import ModelReadiness
 from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader, PolledModelStatus, Served
+from trainyard_operator.serving.optional_children import OPTIONAL_KINDS
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
 from trainyard_operator.settings import Settings, load
@@ -42,7 +43,7 @@ from trainyard_operator.workloads.text import clean
 
 logger = logging.getLogger(__name__)
 
-_CHILDREN = (JOB, DEPLOYMENT, POD, SERVICE, CONFIG_MAP, NETWORK_POLICY)
+_CHILDREN = (JOB, DEPLOYMENT, POD, SERVICE, CONFIG_MAP, NETWORK_POLICY, *(each.kind for each in OPTIONAL_KINDS))
 WATCHED: Mapping[Kind, Mapping[str, str]] = {kind: {MANAGED_BY_LABEL: MANAGED_BY} for kind in _CHILDREN} | {CLAIM: {}}
 """What is watched beside our own resources, by its labels: children, and the claims that pods wait for."""
 _RECHECK_SECONDS = 15.0

@@ -82,6 +82,12 @@ class FakeCluster:
             wanted = {key: each for key, each in manifest.items() if key != "status"}
             return self._store(kind, merged(live, wanted), live)
 
+    async def scale(self, kind: Kind, manifest: Manifest, replicas: int) -> None:
+        with self._call("scale", kind):
+            live = self._find(kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+            self._check_preconditions(live, {"metadata": {"resourceVersion": manifest["metadata"]["resourceVersion"]}})
+            self._store(kind, live | {"spec": live["spec"] | {"replicas": replicas}}, live)
+
     async def apply_status(self, kind: Kind, manifest: Manifest) -> Manifest:
         with self._call("apply_status", kind):
             live = self._find(kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"])

@@ -41,6 +41,13 @@ class ModelServiceBuilder:
     def with_replicas(self, count: int) -> "ModelServiceBuilder":
         return self._with("spec", {"replicas": count})
 
+    def scaling(self, **fields: Any) -> "ModelServiceBuilder":
+        return self._with("spec", {"scaling": {"max": 10, "metrics": [{"requestsPerSecond": 20}]} | fields})
+
+    def with_optional_children(self) -> "ModelServiceBuilder":
+        """Ask for every child that a service has only where its spec asks for it."""
+        return self.scaling(min=3)
+
     def with_server(self, **fields: Any) -> "ModelServiceBuilder":
         return self._with("spec", {"server": self.manifest["spec"].get("server", {}) | fields})
 

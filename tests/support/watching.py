@@ -16,8 +16,9 @@ from trainyard_operator.cluster.kinds import (
 )
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.cluster.store import Store
+from trainyard_operator.serving.optional_children import OPTIONAL_KINDS
 
-_CHILDREN = (CONFIG_MAP, DEPLOYMENT, JOB, POD, SERVICE)
+_CHILDREN = (CONFIG_MAP, DEPLOYMENT, JOB, POD, SERVICE, *(optional.kind for optional in OPTIONAL_KINDS))
 _WHOLE = (CLAIM, MODEL_SERVICE, TRAINING_JOB)
 _OURS = {MANAGED_BY_LABEL: MANAGED_BY}
 

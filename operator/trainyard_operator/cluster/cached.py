@@ -87,6 +87,10 @@ class CachedCluster:
         async with self._refreshed(kind, manifest):
             return self._written(kind, await self._cluster.apply(kind, manifest))
 
+    async def scale(self, kind: Kind, manifest: Manifest, replicas: int) -> None:
+        async with self._refreshed(kind, manifest):
+            await self._cluster.scale(kind, manifest, replicas)
+
     async def apply_status(self, kind: Kind, manifest: Manifest) -> Manifest:
         async with self._refreshed(kind, manifest):
             return self._remember(kind, await self._cluster.apply_status(kind, manifest))

@@ -18,6 +18,7 @@ from trainyard_operator.cluster.transport import Request, Transport
 
 _PAGE = 500
 _APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
 
 
 class KubernetesCluster:
@@ -95,6 +96,13 @@ class KubernetesCluster:
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         return await self._apply(kind, manifest)
+
+    async def scale(self, kind: Kind, manifest: Manifest, replicas: int) -> None:
+        metadata = manifest["metadata"]
+        url = path(kind, metadata["namespace"], metadata["name"]) + "/scale"
+        body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"replicas": replicas}}
+        request = Request("PATCH", url, {"fieldManager": FIELD_MANAGER}, body, _MERGE)
+        json_in(await self._transport.fetch(request), str(request))
 
     async def apply_status(self, kind: Kind, manifest: Manifest) -> Manifest:
         return await self._apply(kind, manifest, "/status")

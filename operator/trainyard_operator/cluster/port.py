@@ -72,6 +72,15 @@ class Cluster(Protocol):
         """
         ...
 
+    async def scale(self, kind: Kind, manifest: Manifest, replicas: int) -> None:
+        """Set the number of replicas through the scale subresource, as autoscalers and people do.
+
+        Raises:
+            NotFound: the object is gone.
+            Conflict: it was changed since it was read.
+        """
+        ...
+
     async def apply_status(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Server-side apply of the status subresource; `manifest` is metadata and status, with preconditions as above.
 

@@ -2,17 +2,19 @@
 
 Always there: `Ready`, what is wanted answers, on all replicas; `Available`, something answers; `Progressing`, on its
 way to what is wanted; `Degraded`, something is wrong. There only while they hold, as kstatus wants it: `Reconciling`,
-and `Stalled`, somebody has to change something.
+and `Stalled`, somebody has to change something. So is `Incomplete`: the model is served, and something beside it that
+the spec asks for, such as an autoscaler, could not be made.
 """
 
 from dataclasses import dataclass
 
 from trainyard_api.conditions import Observation
-from trainyard_api.modelservice import Phase
+from trainyard_api.modelservice import ModelServiceStatus, Phase
 from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.conditions import RECONCILING, STALLED, truth
 
 READY, AVAILABLE, PROGRESSING, DEGRADED = "Ready", "Available", "Progressing", "Degraded"
+INCOMPLETE = "Incomplete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,14 @@ def observations(state: ServiceState) -> list[Observation]:
         # What is stopped, or as it is wanted, is on its way to nowhere.
         *([Observation(RECONCILING, "True", reason, message)] if not stalled and state.phase in _UNDER_WAY else []),
     ]
+
+
+def incomplete(blocker: Blocker | None) -> list[Observation]:
+    return [Observation(INCOMPLETE, "True", blocker.reason, blocker.message)] if blocker else []
+
+
+def is_incomplete(status: ModelServiceStatus) -> bool:
+    return any(condition.type == INCOMPLETE for condition in status.conditions)
 
 
 _UNDER_WAY = ("Pending", "Progressing", "Degraded")

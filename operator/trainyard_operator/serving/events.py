@@ -7,7 +7,7 @@ from trainyard_api.meta import Condition
 from trainyard_api.modelservice import ModelServiceStatus, RevisionStatus
 from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.port import Event
-from trainyard_operator.serving.conditions import AVAILABLE, DEGRADED, READY
+from trainyard_operator.serving.conditions import AVAILABLE, DEGRADED, INCOMPLETE, READY
 from trainyard_operator.workloads.conditions import STALLED
 
 _STOPPED = Event("Normal", "Stopped", "All pods are stopped, because spec.replicas is 0")
@@ -22,6 +22,7 @@ def events(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[Ev
         yield _rolled_out(after.current)
     yield from _availability(before, after)
     yield from _problem(before, after)
+    yield from _incomplete(before, after)
     yield from _pending(before, after)
     if after.phase == "Stopped" and before.phase != "Stopped":
         yield _STOPPED
@@ -53,6 +54,8 @@ def last_events(status: ModelServiceStatus, promoted: datetime | None, *, since:
             yield _outage(available)
     if degraded and degraded.status == "True":
         yield _failing(status, degraded)
+    if incomplete := _condition(status, INCOMPLETE):
+        yield _missing(incomplete)
     if status.phase == "Pending" and ready:
         yield _waiting(ready)
 
@@ -72,6 +75,12 @@ def _problem(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[
     if now is None or now.status != "True" or (was and was.status == "True" and was.reason == now.reason):
         return
     yield _failing(after, now)
+
+
+def _incomplete(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[Event]:
+    now, was = _condition(after, INCOMPLETE), _condition(before, INCOMPLETE)
+    if now and (was is None or was.message != now.message):
+        yield _missing(now)
 
 
 def _pending(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[Event]:
@@ -99,6 +108,10 @@ def _failing(status: ModelServiceStatus, degraded: Condition) -> Event:
     if status.current and status.next and _condition(status, STALLED):
         return Event("Warning", "RolloutFailed", f"{degraded.reason}: {degraded.message}")
     return Event("Warning", degraded.reason, degraded.message)
+
+
+def _missing(incomplete: Condition) -> Event:
+    return Event("Warning", incomplete.reason, incomplete.message)
 
 
 def _waiting(ready: Condition) -> Event:

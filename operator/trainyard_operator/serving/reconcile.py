@@ -14,6 +14,7 @@ from trainyard_operator.serving.events import events, last_events
 from trainyard_operator.serving.model_status_reader import ModelStatusSource, Served
 from trainyard_operator.serving.observe import observe
 from trainyard_operator.serving.observed import ObservedService, replicas_of, route_of
+from trainyard_operator.serving.optional_children import bring_optional_children, hand_over
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Plan, Rollout, Route
@@ -59,7 +60,11 @@ class ModelServiceReconciler:
         now, before = self.clock(), parse_status(manifest)
         if "deletionTimestamp" in manifest["metadata"]:
             return DONE
-        situation, plan = await self._plan(manifest, before, await observe(self.cluster, manifest), now)
+        observed = await observe(self.cluster, manifest)
+        running = replicas_of(observed, route_of(observed, before, now))
+        if await hand_over(self.cluster, manifest, before, running=running):
+            return Outcome(_SOON)
+        situation, plan = await self._plan(manifest, before, observed, now)
         if must_be_certain(plan, situation.route, before):
             expected = {before.current.revision} if before.current else set()
             observed = await observe(self.cluster, manifest, live=True, expected=expected)
@@ -69,8 +74,9 @@ class ModelServiceReconciler:
             plan, situation.observed, target=situation.revision, replicas=situation.replicas
         )
         outcome = result(situation, plan.route, refused)
-        await self._report(situation, before, compute(before, situation, outcome))
-        return _requeue(plan, situation, outcome)
+        incomplete = await bring_optional_children(self.cluster, manifest)
+        await self._report(situation, before, compute(before, situation, outcome, incomplete))
+        return _requeue(plan, situation, outcome, incomplete)
 
     async def _plan(
         self, manifest: Manifest, before: ModelServiceStatus, observed: ObservedService, now: datetime
@@ -147,7 +153,7 @@ def _promoted(status: ModelServiceStatus, route: Route | None) -> datetime | Non
     return route.promoted if route and current and route.revision == current.revision else None
 
 
-def _requeue(plan: Plan, situation: Situation, result: Result) -> Outcome:
+def _requeue(plan: Plan, situation: Situation, result: Result, incomplete: Blocker | None) -> Outcome:
     """Return when to look again without being woken."""
     waits = [(plan.wake_at - situation.now).total_seconds()] if plan.wake_at else []
     if situation.not_serving or (result.waiting and result.waiting.transient):
@@ -157,5 +163,7 @@ def _requeue(plan: Plan, situation: Situation, result: Result) -> Outcome:
     elif situation.revision and (
         situation.revision.id != serving_revision(result.route) or situation.answering < situation.replicas
     ):
+        waits.append(_SAFETY)
+    if incomplete:
         waits.append(_SAFETY)
     return Outcome(min(waits)) if waits else DONE

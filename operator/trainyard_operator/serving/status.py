@@ -11,20 +11,24 @@ from trainyard_operator.serving.conditions import ServiceState
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.situation import Result, Situation, serving_revision
 from trainyard_operator.serving.source import ModelVersion, from_annotations, from_status
+from trainyard_operator.workloads.blockers import Blocker
 
 
-def compute(before: ModelServiceStatus, situation: Situation, result: Result) -> ModelServiceStatus:
+def compute(
+    before: ModelServiceStatus, situation: Situation, result: Result, incomplete: Blocker | None = None
+) -> ModelServiceStatus:
     owner = situation.owner["metadata"]
     name, generation = owner["name"], int(owner.get("generation", 0))
     serving = serving_revision(result.route)
     shown = serving or (situation.revision.id if situation.revision else None)
     current = _current(before, situation, serving)
     state = _state(situation, result, current)
+    observed = [*conditions.observations(state), *conditions.incomplete(incomplete)]
     host = f"{name}.{owner['namespace']}.svc" if result.route else None
     return ModelServiceStatus(
         observed_generation=generation,
         phase=state.phase,
-        conditions=merge(before.conditions, conditions.observations(state), now=situation.now, generation=generation),
+        conditions=merge(before.conditions, observed, now=situation.now, generation=generation),
         url=f"http://{host}:{REST_PORT}/v1/models/{name}" if host else None,
         grpc=f"{host}:{GRPC_PORT}" if host else None,
         current=current,

@@ -40,6 +40,13 @@ def a_model_service(**spec):
     return _resource("ModelService", {"model": {"uri": "pvc://models/churn/3"}} | spec)
 
 
+def scaling(**fields):
+    return a_model_service(scaling={"max": 5, "metrics": [{"requestsPerSecond": 20}]} | fields)
+
+
+ASKING_FOR_CPU = {"server": {"resources": {"limits": {"cpu": 2}}}}
+
+
 def _resource(kind, spec):
     return {"apiVersion": "trainyard.dev/v1alpha1", "kind": kind, "metadata": {"name": "churn"}, "spec": spec}
 
@@ -168,6 +175,8 @@ def test_every_example_is_accepted(document):
         a_model_service(),
         a_model_service(model={"uri": "s3://models/prod/churn/3", "secretRef": {"name": "models"}}),
         a_model_service(model={"fromTraining": {"selector": {"matchLabels": {"model": "churn"}}}}, replicas=0),
+        scaling(behavior={"scaleDown": {"selectPolicy": "Disabled"}}),
+        scaling(metrics=[{"cpu": 70}]) | {"spec": scaling(metrics=[{"cpu": 70}])["spec"] | ASKING_FOR_CPU},
         a_model_service(server={"template": {"labels": {"team": "a"}, "nodeSelector": {"gpu": "yes"}}}),
     ],
 )
@@ -386,6 +395,15 @@ def test_good_input_is_accepted(resource):
             ),
             "a container program decides itself whether it trains again: remove output.reuse",
         ),
+        (scaling(min=3, max=2), "min must be at most max"),
+        (scaling(min=0), "0 is less than the minimum of 1"),
+        (scaling(metrics=[]), "should be non-empty"),
+        (scaling(metrics=[{}]), "set exactly one of cpu, memory"),
+        (scaling(metrics=[{"gpuDutyCycle": 50, "latency": "5ms"}]), "set exactly one of cpu, memory"),
+        (scaling(metrics=[{"cpu": 50}]), "scaling by cpu needs server.resources.requests.cpu"),
+        (scaling(metrics=[{"memory": 50}]), "scaling by memory needs server.resources.requests.memory"),
+        (scaling(metrics=[{"latency": "5"}]), "does not match"),
+        (scaling(metrics=[{"external": {"name": "lag"}}]), "set exactly one of average (for each replica) and value"),
         (a_model_service(replicas=-1), "-1 is less than the minimum of 0"),
         (a_model_service(server={"resources": {"limits": {"nvidia.com/gpu": 1}}}), "set gpus instead of the GPU"),
     ],

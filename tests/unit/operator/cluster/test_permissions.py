@@ -4,9 +4,11 @@ from support.fake_cluster import FakeCluster
 from support.serving import LABELS, a_model_service, a_succeeded_job
 from support.serving import World as ServingWorld
 from support.training import NAMESPACE, World, a_training_job
-from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE, TRAINING_JOB
+from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE, TRAINING_JOB, Kind
 from trainyard_operator.cluster.permissions import PERMISSIONS
+from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.main import WATCHED
+from trainyard_operator.serving.optional_children import OPTIONAL_KINDS
 from trainyard_operator.watchers import PARENTS
 
 GRANTED = {(each.group, each.resource, verb) for each in PERMISSIONS for verb in each.verbs}
@@ -17,6 +19,7 @@ VERBS = {
     "list": [("", "list")],
     "create": [("", "create")],
     "apply": [("", "patch")],
+    "scale": [("/scale", "patch")],
     "apply_status": [("/status", "patch")],
     "delete": [("", "delete")],
     "emit": [("", "create"), ("", "patch")],
@@ -89,9 +92,30 @@ async def a_serving_life() -> FakeCluster:
     return world.cluster
 
 
+async def a_life_with_everything_optional() -> FakeCluster:
+    """Optional children are made, restored when somebody bends them, and removed."""
+    everything = a_model_service().with_replicas(2).with_optional_children()
+    world = ServingWorld().put(everything)
+    await world.run()
+    for optional in OPTIONAL_KINDS:
+        for child in world.cluster.peek(optional.kind):
+            bend(world.cluster, optional.kind, child)
+    await world.run()
+    await world.update(a_model_service()).run()
+    assert not [child for optional in OPTIONAL_KINDS for child in world.cluster.peek(optional.kind)]
+    return world.cluster
+
+
+def bend(cluster: FakeCluster, kind: Kind, child: Manifest) -> None:
+    """Change the number, text, list or map that comes first in a spec."""
+    name, first = next(iter(child["spec"].items()))
+    child["spec"][name] = type(first)()
+    cluster.put(kind, child)
+
+
 async def test_all_that_is_called_is_granted_and_nothing_else() -> None:
     lives = [await a_training_life(), await a_life_of_a_program_of_ones_own(), await a_life_beside_a_sidecar()]
-    lives += [await a_life_of_several_pods(), await a_serving_life()]
+    lives += [await a_life_of_several_pods(), await a_serving_life(), await a_life_with_everything_optional()]
     called = set[tuple[str, str, str]]().union(*(used(cluster) for cluster in lives))
     watched = {(kind.group, kind.plural, verb) for kind in (*PARENTS, *WATCHED) for verb in ("list", "watch")}
     # A name that is taken is looked up, to see whose it is.

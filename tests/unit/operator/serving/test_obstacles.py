@@ -7,6 +7,7 @@ import pytest
 from support.serving import LABELS, NAMESPACE, World, a_model_service, a_succeeded_job, a_world_serving
 from trainyard_operator.cluster.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
+from trainyard_operator.serving.optional_children import OPTIONAL_KINDS
 
 FIRST_WRITE = 6
 """Number of the call that creates the first child: before it come the looks at what is there."""
@@ -190,7 +191,7 @@ async def test_a_name_that_cannot_name_a_service_is_told() -> None:
 async def test_a_service_that_is_deleted_during_a_reconcile_is_no_error() -> None:
     world = World().put(a_model_service())
     world.cluster.fail_at, world.cluster.failure = (
-        FIRST_WRITE + 3,
+        FIRST_WRITE + 3 + len(OPTIONAL_KINDS),
         NotFound("modelservices 'churn' not found", code=404),
     )
 

@@ -1,0 +1,129 @@
+"""The children that a ModelService has only where its spec asks for them, and that no pod depends on.
+
+None of them keeps a model from being served: what cannot be made is told, and everything else goes on.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from trainyard_api.modelservice import ModelService, ModelServiceStatus
+from trainyard_operator.cluster.children import controlled_by, ensure
+from trainyard_operator.cluster.errors import Forbidden, NotFound
+from trainyard_operator.cluster.kinds import HORIZONTAL_POD_AUTOSCALER, MODEL_SERVICE, Kind
+from trainyard_operator.cluster.port import Cluster, Manifest
+from trainyard_operator.serving import identity
+from trainyard_operator.serving.conditions import is_incomplete
+from trainyard_operator.serving.scaling import autoscaler, replicas_before_autoscaler
+from trainyard_operator.serving.spec import parse
+from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
+
+KIND_MISSING = "KindMissing"
+
+
+@dataclass(frozen=True, slots=True)
+class OptionalKind:
+    """A kind of optional children.
+
+    Attributes:
+        asked_by: The field that asks for it.
+        comes_with: What brings the kind to a cluster; empty where every cluster has it.
+    """
+
+    kind: Kind
+    asked_by: str
+    comes_with: str = ""
+
+
+OPTIONAL_KINDS = (OptionalKind(HORIZONTAL_POD_AUTOSCALER, "spec.scaling"),)
+
+
+def wanted(owner: Manifest, service: ModelService) -> Sequence[tuple[Kind, Manifest]]:
+    """Return the optional children that a spec asks for."""
+    scaling = service.spec.scaling
+    return [(HORIZONTAL_POD_AUTOSCALER, autoscaler(owner, scaling))] if scaling else []
+
+
+async def bring_optional_children(cluster: Cluster, owner: Manifest) -> Blocker | None:
+    """Make, change and remove the optional children of a ModelService; return what could not be made."""
+    service = parse(owner)
+    if isinstance(service, Blocker):  # which is told already
+        return None
+    try:
+        with spec_errors():
+            children = wanted(owner, service)
+    except REFUSALS as error:
+        return of_refusal(error, "the service")
+    problems = [await _bring(cluster, owner, optional, children) for optional in OPTIONAL_KINDS]
+    return _together([problem for problem in problems if problem])
+
+
+async def _bring(
+    cluster: Cluster, owner: Manifest, optional: OptionalKind, children: Iterable[tuple[Kind, Manifest]]
+) -> Blocker | None:
+    kind, metadata = optional.kind, owner["metadata"]
+    mine = {child["metadata"]["name"]: child for of, child in children if of == kind}
+    try:
+        found = await cluster.select(kind, metadata["namespace"], labels=identity.selector(metadata["name"]))
+        there = controlled_by(owner, found)
+        for name, child in mine.items():
+            await ensure(cluster, kind, child, there.get(name))
+        for name in there.keys() - mine.keys():
+            await _remove(cluster, kind, there[name])
+    except NotFound:
+        return _missing(optional) if mine else None
+    except REFUSALS as error:
+        # An operator with fewer rights, from before this version, serves those who ask for nothing of it.
+        return None if isinstance(error, Forbidden) and not mine else of_refusal(error, optional.asked_by)
+    return None
+
+
+async def _remove(cluster: Cluster, kind: Kind, child: Manifest) -> None:
+    metadata = child["metadata"]
+    if "deletionTimestamp" not in metadata:
+        await cluster.delete(kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+
+
+async def hand_over(cluster: Cluster, owner: Manifest, before: ModelServiceStatus, *, running: int) -> bool:
+    """Let an autoscaler that is about to be made begin with what runs; return whether that took a write.
+
+    Only where nothing writes the number of replicas yet, and nothing is known to keep our autoscaler away: otherwise
+    the number is somebody's, and nobody else's to change.
+
+    Args:
+        running: The replicas of the revision that has the traffic.
+    """
+    service = parse(owner)
+    if isinstance(service, Blocker) or service.spec.scaling is None or is_incomplete(before):
+        return False
+    replicas = replicas_before_autoscaler(service.spec, running)
+    if replicas == service.spec.replicas or not await _is_free(cluster, owner):
+        return False
+    await cluster.scale(MODEL_SERVICE, owner, replicas)
+    return True
+
+
+async def _is_free(cluster: Cluster, owner: Manifest) -> bool:
+    """Return whether there is no autoscaler with the name of ours."""
+    metadata = owner["metadata"]
+    try:
+        await cluster.get(HORIZONTAL_POD_AUTOSCALER, metadata["namespace"], metadata["name"])
+    except NotFound:
+        return True
+    except Forbidden:
+        pass
+    return False
+
+
+def _missing(optional: OptionalKind) -> Blocker:
+    kind = optional.kind
+    return Blocker(
+        KIND_MISSING,
+        f"{optional.asked_by} needs the kind {kind.name} ({kind.api_version}), which this cluster does not have: "
+        f"install {optional.comes_with or 'a newer Kubernetes'}, or take the field out",
+    )
+
+
+def _together(problems: Sequence[Blocker]) -> Blocker | None:
+    if not problems:
+        return None
+    return Blocker(problems[0].reason, "; ".join(problem.message for problem in problems))

@@ -1,0 +1,107 @@
+"""Replicas that follow the load: a HorizontalPodAutoscaler on the ModelService itself.
+
+It writes `spec.replicas` through the scale subresource, as people do, so that it knows nothing of revisions and lives
+through all of them. Nobody else writes that number, but for one moment: whoever hands over from a fixed number to an
+autoscaler leaves `replicas` out of the manifest, and then the API server fills in the default. Taken as it is, that
+would stop most pods until the autoscaler has measured again. So the number that runs is written back first.
+"""
+
+from collections.abc import Mapping
+
+from trainyard_api.modelservice import ModelServiceSpec
+from trainyard_api.quantities import parse_quantity
+from trainyard_api.scaling import ExternalMetric, PodsMetric, Scaling, ScalingMetric
+from trainyard_operator.cluster.kinds import HORIZONTAL_POD_AUTOSCALER
+from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.serving import identity
+from trainyard_operator.workloads.identity import child
+from trainyard_operator.workloads.pod import present
+
+REQUESTS_PER_SECOND, LATENCY, GPU_DUTY_CYCLE = (
+    "tensorflow_serving_requests_per_second",
+    "tensorflow_serving_latency_p95_seconds",
+    "tensorflow_serving_gpu_duty_cycle",
+)
+"""What the shipped rules for prometheus-adapter call the metrics of a pod."""
+
+
+def autoscaler(owner: Manifest, scaling: Scaling) -> Manifest:
+    """Return the HorizontalPodAutoscaler of a ModelService."""
+    name = owner["metadata"]["name"]
+    target = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": name}
+    return child(HORIZONTAL_POD_AUTOSCALER, name, owner, identity.labels(name)) | {
+        "spec": {
+            "scaleTargetRef": target,
+            "minReplicas": scaling.min,
+            "maxReplicas": scaling.max,
+            "metrics": [_metric(metric) for metric in scaling.metrics],
+        }
+        | present(behavior=scaling.behavior.to_wire() if scaling.behavior else None)
+    }
+
+
+def replicas_before_autoscaler(spec: ModelServiceSpec, running: int) -> int:
+    """Return the number of replicas to hand over to an autoscaler: what runs, within its bounds. 0 means stopped."""
+    scaling = spec.scaling
+    if scaling is None or spec.replicas == 0:
+        return spec.replicas
+    return min(scaling.max, max(scaling.min, spec.replicas, running))
+
+
+def _metric(metric: ScalingMetric) -> Manifest:
+    """Return a metric in the form of autoscaling/v2."""
+    for resource, percent in (("cpu", metric.cpu), ("memory", metric.memory)):
+        if percent is not None:
+            target = {"type": "Utilization", "averageUtilization": percent}
+            return {"type": "Resource", "resource": {"name": resource, "target": target}}
+    if metric.external is not None:
+        return _external(metric.external)
+    return _pods(*_pods_metric(metric))
+
+
+def _pods_metric(metric: ScalingMetric) -> tuple[str, object, Mapping[str, str] | None]:
+    """Return a metric of the pods: its name, the average to reach, and the labels of its series."""
+    if metric.requests_per_second is not None:
+        return REQUESTS_PER_SECOND, metric.requests_per_second, None
+    if metric.latency is not None:
+        return LATENCY, _seconds(metric.latency), None
+    if metric.gpu_duty_cycle is not None:
+        return GPU_DUTY_CYCLE, metric.gpu_duty_cycle, None
+    own: PodsMetric | None = metric.pods
+    if own is None:  # a rule of the schema
+        raise ValueError("a metric of spec.scaling names nothing to scale by")
+    return own.name, own.average, own.match_labels
+
+
+def _pods(name: str, average: object, labels: Mapping[str, str] | None) -> Manifest:
+    target = {"type": "AverageValue", "averageValue": canonical(average)}
+    return {"type": "Pods", "pods": {"metric": _identifier(name, labels), "target": target}}
+
+
+def _external(metric: ExternalMetric) -> Manifest:
+    if metric.average is not None:
+        target = {"type": "AverageValue", "averageValue": canonical(metric.average)}
+    else:
+        target = {"type": "Value", "value": canonical(metric.value)}
+    return {"type": "External", "external": {"metric": _identifier(metric.name, metric.match_labels), "target": target}}
+
+
+def _identifier(name: str, labels: Mapping[str, str] | None) -> Manifest:
+    return {"name": name} | present(selector={"matchLabels": dict(labels)} if labels else None)
+
+
+def _seconds(latency: str) -> str:
+    return latency.removesuffix("s")  # 50ms are 50m of a second, and Kubernetes writes thousandths as m
+
+
+def canonical(quantity: object) -> str:
+    """Return a quantity as the API server writes it back, so that comparing finds no difference."""
+    thousandths = int((parse_quantity(quantity) * 1000).to_integral_value(rounding="ROUND_UP"))
+    for suffix in _SUFFIXES:
+        if thousandths % 1000 or suffix == _SUFFIXES[-1]:
+            return f"{thousandths}{suffix}"
+        thousandths //= 1000
+    raise AssertionError("unreachable")
+
+
+_SUFFIXES = ("m", "", "k", "M", "G", "T", "P")
