@@ -11,7 +11,6 @@ from trainyard_api.meta import (
     NAME_RULE,
     ApiModel,
     Conditions,
-    Duration,
     Label,
     Name,
     ResourceName,
@@ -22,6 +21,7 @@ from trainyard_api.meta import (
 from trainyard_api.pods import GPU_RULES, PodTemplate, Resources
 from trainyard_api.privacy import PRIVACY_RULES, Privacy
 from trainyard_api.program import TREE_FAMILIES, Program
+from trainyard_api.run_policy import RunPolicy
 from trainyard_api.stores import SecretRef, StoreUri
 from trainyard_api.tuning import Tuning
 
@@ -54,23 +54,6 @@ class Roles(ApiModel):
     """The groups of pods of a training."""
 
     worker: Worker = Field(default=Worker(), description="The pods that train.")
-
-
-class RunPolicy(ApiModel):
-    """How a training is run."""
-
-    suspend: bool = Field(default=False, description="Stop the pods, or do not start them, until set back to false.")
-    max_restarts: int = Field(
-        default=3, ge=0, le=100, description="Restarts after a failure of the program. Disruptions are not charged."
-    )
-    max_disruptions: int = Field(
-        default=20,
-        ge=-1,
-        le=100,
-        description="Stops from outside, such as preemptions, in a row without a checkpoint that got further; -1 for "
-        "any number.",
-    )
-    active_deadline: Duration | None = Field(default=None, description="Longest run of one attempt, for example 24h.")
 
 
 class ClaimStore(ApiModel):
@@ -263,6 +246,7 @@ class Progress(ApiModel):
     samples_per_second: int | None = Field(default=None, description="Rows trained on each second.")
     eta: str | None = Field(default=None, description="Time left, for example 3m20s.")
     updated: Time | None = Field(default=None, description="When the trainer last answered (RFC 3339).")
+    advanced: Time | None = Field(default=None, description="When step or epoch last changed (RFC 3339).")
 
 
 class Attempt(ApiModel):

@@ -5,7 +5,6 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +12,9 @@ from kubernetes import client
 from kubernetes.dynamic.exceptions import DynamicApiError
 
 from support.kube_api import Api, Object
-from support.manifests import PYTHON_IMAGE, SHELL_IMAGE, a_claim, a_config_map, a_pod, a_shell
+from support.manifests import PYTHON_IMAGE, a_claim, a_config_map, a_pod, a_shell
 from support.operator_process import OperatorProcess
+from support.submitted import a_job, a_program, because, condition, in_phase, jobs_of, says_result, the_job
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
@@ -22,69 +22,11 @@ ROWS = "x,y,kind\n" + "".join(f"{n % 50},{2 * (n % 50) + 1},{'ab'[n % 2]}\n" for
 TRAINING_SECONDS = 180
 LONG_EPOCHS = 500
 """So many of 360 steps, one row each, that the operator can be killed several times meanwhile."""
-DIGEST = "sha256:" + "ab" * 32
 
 
 @pytest.fixture(autouse=True)
 def inputs(api: Api, default_class: str) -> None:
     api.apply(a_config_map("rows", **{"rows.csv": ROWS}), a_claim("models"))
-
-
-def a_job(name: str = "line", **spec: Any) -> Object:
-    """A training that takes a second, once TensorFlow is loaded."""
-    fields: Object = {
-        "program": {"keras": {"task": "regression", "hidden": [8]}},
-        "data": {"source": {"configMap": {"name": "rows", "key": "rows.csv"}}, "label": "y"},
-        "fit": {"epochs": 3, "batchSize": 32},
-        "output": {"store": {"persistentVolumeClaim": {"claimName": "models"}}},
-    }
-    return {
-        "apiVersion": "trainyard.dev/v1alpha1",
-        "kind": "TrainingJob",
-        "metadata": {"name": name},
-        "spec": fields | spec,
-    }
-
-
-def a_program(script: str, name: str = "own", **run_policy: Any) -> Object:
-    """A training by a shell script: there within a second, and as long as it likes."""
-    container = {"image": SHELL_IMAGE, "command": ["sh", "-c", script]}
-    return a_job(name, program={"container": container}, runPolicy=run_policy)
-
-
-def says_result(version: int = 1, name: str = "own") -> str:
-    """Shell that leaves the last word of a training that ended well."""
-    model = {"name": name, "version": version, "path": f"{name}/{version}", "digest": DIGEST, "sizeBytes": 1}
-    word = json.dumps({"reason": "Done", "message": "ok", "epochs": 1, "steps": 1, "metrics": {}, "model": model})
-    return f"printf '%s' '{word}' > $TRAINYARD_TERMINATION_MESSAGE_PATH"
-
-
-def in_phase(*phases: str) -> Callable[[Object], bool]:
-    def holds(job: Object) -> bool:
-        return job.get("status", {}).get("phase") in phases
-
-    holds.__name__ = f"it is {' or '.join(phases)}"
-    return holds
-
-
-def condition(job: Object, kind: str) -> Object:
-    return next((each for each in job.get("status", {}).get("conditions", []) if each["type"] == kind), {})
-
-
-def because(reason: str, kind: str = "Running") -> Callable[[Object], bool]:
-    def holds(job: Object) -> bool:
-        return bool(condition(job, kind).get("reason") == reason)
-
-    holds.__name__ = f"{kind} says {reason}"
-    return holds
-
-
-def jobs_of(api: Api) -> list[str]:
-    return sorted(job["metadata"]["name"] for job in api.list("batch/v1", "Job"))
-
-
-def the_job(name: str = "own", attempt: int = 0) -> Object:
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": f"{name}-worker-{attempt}"}}
 
 
 def test_a_job_trains_shows_its_progress_and_says_where_its_model_is(api: Api, operator: OperatorProcess) -> None:
@@ -177,7 +119,7 @@ def test_kubectl_get_shows_how_far_a_running_training_is(
 def without_time(progress: dict[str, Any]) -> dict[str, Any]:
     """Return the progress without the time of the answer, which has to be there."""
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", progress["updated"])
-    return {name: value for name, value in progress.items() if name != "updated"}
+    return {name: value for name, value in progress.items() if name not in ("updated", "advanced")}
 
 
 def test_the_progress_of_a_program_of_ones_own_is_read_too(api: Api, operator: OperatorProcess) -> None:
@@ -271,15 +213,15 @@ def test_a_suspended_job_gives_up_its_pod_and_goes_on_when_resumed(api: Api, ope
 def test_a_deadline_that_is_edited_reaches_the_running_job_and_can_be_taken_away(
     api: Api, operator: OperatorProcess
 ) -> None:
-    job = a_program("while true; do sleep 0.1; done")
+    job = a_program("while true; do sleep 0.1; done", maxRestarts=0)
     api.apply(job)
     api.wait_for(job, in_phase("Running"))
 
-    api.patch(job, {"spec": {"runPolicy": {"activeDeadline": "1h"}}})
+    api.patch(job, {"spec": {"runPolicy": {"attemptDeadline": "1h"}}})
     api.wait_for(the_job(), lambda each: each["spec"].get("activeDeadlineSeconds") == 3600, description="it has 1 h")
-    api.patch(job, {"spec": {"runPolicy": {"activeDeadline": None}}})
+    api.patch(job, {"spec": {"runPolicy": {"attemptDeadline": None}}})
     api.wait_for(the_job(), lambda each: "activeDeadlineSeconds" not in each["spec"], description="it has no deadline")
-    api.patch(job, {"spec": {"runPolicy": {"activeDeadline": "1s"}}})
+    api.patch(job, {"spec": {"runPolicy": {"attemptDeadline": "1s"}}})
 
     ended = api.wait_for(job, in_phase("Failed"))
     assert ended["status"]["failure"]["reason"] == "DeadlineExceeded"

@@ -21,6 +21,10 @@ class Outcome:
 
     requeue_after: float | None = None
 
+    def within(self, seconds: float) -> "Outcome":
+        """Return the same, but look again after so many seconds at the latest."""
+        return Outcome(seconds if self.requeue_after is None else min(seconds, self.requeue_after))
+
 
 DONE = Outcome()
 

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_PEER_LOST, EXIT_STOPPED
+from trainyard_api.run_policy import RunPolicy
 from trainyard_api.times import from_rfc3339, to_rfc3339
-from trainyard_api.trainingjob import Attempt, RunPolicy
+from trainyard_api.trainingjob import Attempt
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training.attempt_pods import (
     Workers,
@@ -29,6 +30,7 @@ from trainyard_operator.training.termination_message import (
     Unreadable,
     read,
 )
+from trainyard_operator.training.timeouts import Timer
 from trainyard_operator.workloads.text import clean, reason_word
 
 _KEPT_STOPS = 102
@@ -39,7 +41,7 @@ _FIRST_DELAY = 5
 _LONGEST_DELAY = 300
 _DETAILS = {
     "OOMKilled": "the trainer needed more memory than spec.roles.worker.resources.limits.memory allows",
-    "DeadlineExceeded": "the attempt took longer than spec.runPolicy.activeDeadline",
+    "DeadlineExceeded": "the attempt took longer than spec.runPolicy.attemptDeadline",
 }
 
 
@@ -97,12 +99,18 @@ class Next:
 
 
 def tally(
-    recorded: Sequence[Attempt], observed: ObservedTraining, *, now: datetime, checkpoint: int | None = None
+    recorded: Sequence[Attempt],
+    observed: ObservedTraining,
+    *,
+    now: datetime,
+    checkpoint: int | None = None,
+    expired: Timer | None = None,
 ) -> Ledger:
     """Bring the recorded attempts up to date with the Jobs. What is recorded as ended stays as it is.
 
     Args:
         checkpoint: Steps of the newest checkpoint that is known.
+        expired: The timer that ends what still runs.
     """
     attempts = {attempt.n: attempt for attempt in recorded}
     news: End | None = None
@@ -111,6 +119,9 @@ def tally(
         if known is not None and known.outcome != "Running":
             continue
         seen = _look(n, known, observed, now)
+        if expired is not None and isinstance(seen, Attempt):
+            ended = seen.model_copy(update={"outcome": "Failed", "ended": to_rfc3339(now)})
+            seen = End(ended, expired.reason, expired.message, final=expired.final)
         if isinstance(seen, End):
             seen = _with_checkpoint(seen, checkpoint)
         attempts[n], news = (seen.attempt, seen) if isinstance(seen, End) else (seen, news)
@@ -149,11 +160,12 @@ def disruptions(attempts: Sequence[Attempt]) -> int:
     return count
 
 
-def plan(ledger: Ledger, policy: RunPolicy, *, leaving: bool, now: datetime) -> Next:
+def plan(ledger: Ledger, policy: RunPolicy, *, leaving: bool, now: datetime, expired: Timer | None = None) -> Next:
     """Decide what comes next.
 
     Args:
         leaving: A pod of an attempt that is over still runs.
+        expired: The timer that is over; one of the whole training leaves no time for another attempt.
     """
     last, news = ledger.last, ledger.news
     if last is None:
@@ -164,7 +176,8 @@ def plan(ledger: Ledger, policy: RunPolicy, *, leaving: bool, now: datetime) -> 
         return Next("succeed", last.n)
     failed = sum(attempt.outcome == "Failed" for attempt in ledger.attempts)
     too_many_stops = 0 <= policy.max_disruptions < ledger.disruptions
-    if (news is not None and news.final) or failed > policy.max_restarts or too_many_stops:
+    time_is_up = expired is not None and expired.final
+    if time_is_up or (news is not None and news.final) or failed > policy.max_restarts or too_many_stops:
         return Next("fail", last.n)
     at = from_rfc3339(last.ended) + delay(ledger.attempts) if last.ended else None
     due = at is None or at <= now
@@ -252,7 +265,7 @@ def _failed(attempt: Attempt, condition: Manifest, pods: Workers, count: int) ->
     report = chief if isinstance(chief, Report) else None
     if condition.get("reason") == "DeadlineExceeded":
         failed = attempt.model_copy(update={"outcome": "Failed", "exit_code": terminated(pods.get(0)).get("exitCode")})
-        return End(failed, "DeadlineExceeded", _DETAILS["DeadlineExceeded"], final=True, report=report)
+        return End(failed, "DeadlineExceeded", _DETAILS["DeadlineExceeded"], report=report)
     index = decider(pods)
     pod = None if index is None else pods[index]
     attempt = attempt.model_copy(

@@ -63,7 +63,7 @@ def network_policy(job: TrainingJob, owner: Manifest) -> Manifest:
 
 def attempt_job(job: TrainingJob, owner: Manifest, attempt: int, *, trainer_images: TrainerImages) -> Manifest:
     """Return the Job of one attempt. It never restarts a failed program itself: each try is an attempt of ours."""
-    deadline = job.spec.run_policy.active_deadline
+    deadline = job.spec.run_policy.attempt_deadline
     spec: Manifest = {
         "completionMode": "Indexed",
         "completions": job.spec.roles.worker.replicas,
@@ -101,7 +101,7 @@ def running_job(job: TrainingJob, live: Manifest, *, suspend: bool) -> Manifest:
 
     The rest is immutable, also where a newer operator would build another. A deadline that was taken away is null.
     """
-    deadline = job.spec.run_policy.active_deadline
+    deadline = job.spec.run_policy.attempt_deadline
     spec: Manifest = {"suspend": suspend}
     if deadline is not None:
         spec["activeDeadlineSeconds"] = parse_duration(deadline)

@@ -1,10 +1,13 @@
 """Live progress: what /progress of the training pod says. The pod runs users' code, so nothing is taken on trust."""
 
 import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, WrapValidator
 
+from trainyard_api.times import from_rfc3339, to_rfc3339
 from trainyard_api.trainingjob import CheckpointStatus, Progress
 from trainyard_operator.training.termination_message import (
     Loss,
@@ -20,6 +23,7 @@ from trainyard_operator.training.termination_message import (
 
 _DIGITS = 4
 _MOST_SECONDS = 10 * 365 * 86400
+_REFRESH = timedelta(seconds=30)
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Number = Annotated[float | None, BeforeValidator(lambda value: value if is_finite(value) else None)]
@@ -66,6 +70,20 @@ class Snapshot(TrainerMessage):
         return self.last_checkpoint.to_status() if self.last_checkpoint else None
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the running trainer last said of itself.
+
+    Attributes:
+        at: When it did.
+        asked: Since when this process asks. Nobody is called silent before he was asked for a while.
+    """
+
+    live: Snapshot | None = None
+    at: datetime | None = None
+    asked: datetime | None = None
+
+
 def parse(content: bytes | str, kind: type[Snapshot] = Snapshot) -> Snapshot | None:
     """Return the snapshot without the fields that make no sense, or None where the answer is none."""
     try:
@@ -93,6 +111,20 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h{minutes}m"
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def fresh(before: Progress | None, said: Snapshot, at: datetime) -> Progress:
+    """Return an answer with its time, and since when it says the same; the time alone is worth a write now and then."""
+    after = said.to_status()
+    if before is None or before.updated is None:
+        return after.model_copy(update={"updated": to_rfc3339(at), "advanced": to_rfc3339(at)})
+    same = before.model_copy(update={"updated": None, "advanced": None}) == after
+    if same and at - from_rfc3339(before.updated) < _REFRESH:
+        return before
+    # Reading data and exporting have no steps: whoever is at that gets on.
+    moved = said.phase != "training" or (before.epoch, before.step) != (after.epoch, after.step)
+    advanced = None if moved else before.advanced
+    return after.model_copy(update={"updated": to_rfc3339(at), "advanced": advanced or to_rfc3339(at)})
 
 
 def at_end(before: Progress | None, report: Report) -> Progress:

@@ -9,17 +9,20 @@ from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
+from trainyard_operator.training import timeouts
 from trainyard_operator.training.apply import TrainingChildren, end
 from trainyard_operator.training.attempt_pods import LINGER, has_trained, is_training
-from trainyard_operator.training.attempts import lingering, must_be_certain, plan, tally
+from trainyard_operator.training.attempts import Ledger, Next, lingering, must_be_certain, plan, tally
 from trainyard_operator.training.conditions import SUSPENDED_BY_OTHER
 from trainyard_operator.training.events import events, last_events
 from trainyard_operator.training.observe import observe
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.pod import TrainerImages
+from trainyard_operator.training.progress import Heard
 from trainyard_operator.training.progress_reader import ProgressSource, Trainer
 from trainyard_operator.training.spec import parse, parse_status
-from trainyard_operator.training.status import Heard, TrainingFacts, compute, rejected, seen, stalled_for
+from trainyard_operator.training.status import TrainingFacts, compute, rejected, seen, stalled_for
+from trainyard_operator.training.timeouts import Timer
 from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.pods import address
 from trainyard_operator.workloads.report import EVENT_LIFE, Change, DeliveredEvents, report
@@ -78,7 +81,9 @@ class TrainingJobReconciler:
         facts = await self._step(job, manifest, observed, now)
         after = compute(job, facts)
         await self._report(manifest, before, after, now)
-        return self._outcome(facts, after, suspend=job.spec.run_policy.suspend)
+        again = self._outcome(facts, after, suspend=job.spec.run_policy.suspend)
+        left = timeouts.seconds_left(timeouts.timers(job, after, facts.observed, facts.heard, now=now), now)
+        return again if left is None or after.completion_time else again.within(max(left, _SOON))
 
     async def _release(self, key: Key, manifest: Manifest, before: TrainingJobStatus) -> None:
         """End the pods of a training that is over, where other containers keep them: their GPUs are for others."""
@@ -93,23 +98,32 @@ class TrainingJobReconciler:
         """Plan and take the next step; return what is there then."""
         before, policy = job.status or TrainingJobStatus(), job.spec.run_policy
         recorded = before.attempts
-        checkpoint = before.last_checkpoint.step if before.last_checkpoint else None
         over = lingering(recorded, observed)
         await end(self.cluster, over)
-        ledger, leaving = tally(recorded, observed, now=now, checkpoint=checkpoint), observed.leaving or bool(over)
-        planned = plan(ledger, policy, leaving=leaving, now=now)
+        leaving = observed.leaving or bool(over)
+        going = timeouts.running_attempt(before, observed)
+        heard = await self._progress(job, None if going is None else observed.pods.get(going, {}).get(0), now)
+
+        def decide(observed: ObservedTraining, *, leaving: bool) -> tuple[Ledger, Next, Timer | None]:
+            over = timeouts.expired(timeouts.timers(job, before, observed, heard, now=now), now)
+            checkpoint = before.last_checkpoint.step if before.last_checkpoint else None
+            ledger = tally(recorded, observed, now=now, checkpoint=checkpoint, expired=over)
+            return ledger, plan(ledger, policy, leaving=leaving, now=now, expired=over), over
+
+        ledger, planned, _ = decide(observed, leaving=leaving)
         if must_be_certain(ledger, recorded, planned):
             expected = {attempt.n for attempt in recorded if attempt.outcome == "Running"}
             observed = await observe(self.cluster, manifest, live=True, expected=expected)
             leaving = observed.leaving or bool(lingering(recorded, observed))
-            planned = plan(tally(recorded, observed, now=now, checkpoint=checkpoint), policy, leaving=leaving, now=now)
+            _, planned, _ = decide(observed, leaving=leaving)
         children = TrainingChildren(self.cluster, job, manifest, self.trainer_images, self.network_policies, now)
         observed, blocker = await children.carry_out(planned, observed)
-        ledger = tally(recorded, observed, now=now, checkpoint=checkpoint)
-        step = plan(ledger, policy, leaving=leaving, now=now)
-        pod = observed.pods.get(step.n, {}).get(0) if step.step == "continue" else None
-        heard = await self._progress(job, pod, now)
-        return TrainingFacts(observed=observed, ledger=ledger, next=step, blocker=blocker, heard=heard, now=now)
+        ledger, step, expired = decide(observed, leaving=leaving)
+        if step.step != "continue":
+            heard = Heard()
+        return TrainingFacts(
+            observed=observed, ledger=ledger, next=step, blocker=blocker, heard=heard, now=now, expired=expired
+        )
 
     async def _progress(self, job: TrainingJob, pod: Manifest | None, now: datetime) -> Heard:
         metadata = job.metadata
@@ -141,6 +155,8 @@ class TrainingJobReconciler:
                 # Somebody may have resumed its Job, which is not to be undone at once.
                 job = facts.observed.jobs.get(facts.next.n)
                 return DONE if job is None or job["spec"].get("suspend") else Outcome(_SAFETY)
+            case "start" | "wait" if lingering(after.attempts, facts.observed):
+                return Outcome(_SOON)  # its end is recorded, so its Job may go
             case "start" | "wait":
                 wait = (facts.next.at - facts.now).total_seconds() if facts.next.at else 0.0
                 return Outcome(max(wait, _SOON if facts.observed.leaving else 0.1))

@@ -1,7 +1,7 @@
 """The status of a TrainingJob: a function of its spec, what was recorded, what is observed, and the time."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from trainyard_api.conditions import merge
 from trainyard_api.meta import Condition
@@ -28,29 +28,14 @@ from trainyard_operator.training.conditions import (
     TrainingState,
 )
 from trainyard_operator.training.observed import ObservedTraining
-from trainyard_operator.training.progress import Snapshot, at_end
+from trainyard_operator.training.progress import Heard, Snapshot, at_end, fresh
 from trainyard_operator.training.termination_message import model_status
+from trainyard_operator.training.timeouts import Timer
 from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.conditions import STALLED
 from trainyard_operator.workloads.diagnosis import PATIENCE
 from trainyard_operator.workloads.pods import address
 from trainyard_operator.workloads.text import clean, reason_word
-
-_REFRESH = timedelta(seconds=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What the running trainer last said of itself.
-
-    Attributes:
-        at: When it did.
-        asked: Since when this process asks. Nobody is called silent before he was asked for a while.
-    """
-
-    live: Snapshot | None = None
-    at: datetime | None = None
-    asked: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +44,7 @@ class TrainingFacts:
 
     Attributes:
         blocker: What keeps an attempt from being started, or its children from being written.
+        expired: The timer that is over, and ends an attempt or the whole.
     """
 
     observed: ObservedTraining
@@ -67,6 +53,7 @@ class TrainingFacts:
     blocker: Blocker | None
     heard: Heard
     now: datetime
+    expired: Timer | None = None
 
     @property
     def live(self) -> Snapshot | None:
@@ -188,7 +175,9 @@ def _success(facts: TrainingFacts, model: ModelStatus | str | None) -> TrainingS
 def _defeat(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) -> TrainingState:
     reason, message = _cause(before, facts.ledger.news)
     failed = sum(attempt.outcome == "Failed" for attempt in facts.ledger.attempts)
-    if facts.ledger.last and facts.ledger.last.outcome == "Stopped":
+    if facts.expired is not None and facts.expired.final and facts.ledger.news is None:
+        reason, message = facts.expired.reason, f"{facts.expired.message}; the last attempt: {message}"
+    elif facts.ledger.last and facts.ledger.last.outcome == "Stopped":
         reason, message = (
             "TooManyStops",
             f"it was stopped from outside more than {job.spec.run_policy.max_disruptions} times without a checkpoint "
@@ -322,20 +311,11 @@ def _progress(before: TrainingJobStatus, facts: TrainingFacts, state: TrainingSt
     if state.phase == "Succeeded" and news and news.report:
         return at_end(before.progress, news.report)
     if facts.live is not None:
-        return _fresh(before.progress, facts.live.to_status(), facts.heard.at or facts.now)
+        return fresh(before.progress, facts.live, facts.heard.at or facts.now)
     # What is not under way, or of which nothing is heard, has no time left.
     if before.progress is not None and (state.phase not in ("Running", "Exporting") or state.reason == PROGRESS_STALE):
         return before.progress.model_copy(update={"eta": None})
     return before.progress
-
-
-def _fresh(before: Progress | None, after: Progress, at: datetime) -> Progress:
-    """Return numbers with the time of their answer; that time alone is worth a write only now and then."""
-    known = before.updated if before else None
-    same = before is not None and before.model_copy(update={"updated": None}) == after
-    if same and known and at - from_rfc3339(known) < _REFRESH:
-        return after.model_copy(update={"updated": known})
-    return after.model_copy(update={"updated": to_rfc3339(at)})
 
 
 def _checkpoint(before: TrainingJobStatus, facts: TrainingFacts) -> CheckpointStatus | None:

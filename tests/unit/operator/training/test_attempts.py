@@ -4,8 +4,9 @@ from typing import Any, Literal
 import pytest
 
 from support.training import START
+from trainyard_api.run_policy import RunPolicy
 from trainyard_api.times import to_rfc3339
-from trainyard_api.trainingjob import Attempt, RunPolicy
+from trainyard_api.trainingjob import Attempt
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training.attempts import End, Ledger, Next, delay, plan, tally
 from trainyard_operator.training.observed import ObservedTraining
@@ -151,7 +152,7 @@ REPORT = '{"reason": "NoSuchColumn", "message": "expected a column churned"}'
         pytest.param(a_job("Failed"), an_ended_pod(75), "Stopped", "Stopped", False, id="stopped on request"),
         pytest.param(a_job("Failed"), None, "Stopped", "Stopped", False, id="the pod is gone"),
         pytest.param(
-            a_job("Failed", reason="DeadlineExceeded"), None, "Failed", "DeadlineExceeded", True, id="out of time"
+            a_job("Failed", reason="DeadlineExceeded"), None, "Failed", "DeadlineExceeded", False, id="out of time"
         ),
         pytest.param(a_job("Complete"), an_ended_pod(0, "done"), "Failed", "InvalidResult", True, id="no result"),
         pytest.param(a_job("Complete"), None, "Stopped", "ResultLost", False, id="the result is lost"),

@@ -42,7 +42,7 @@ def env_of(builder: TrainingJobBuilder) -> dict[str, Any]:
 EVERYTHING = (
     a_training_job()
     .with_gpus(2)
-    .with_run_policy(activeDeadline="1h", suspend=True)
+    .with_run_policy(attemptDeadline="1h", suspend=True)
     .with_worker(
         gpus=2,
         resources={"requests": {"cpu": 2, "memory": "4Gi"}, "limits": {"memory": "8Gi"}},

@@ -106,6 +106,7 @@ async def test_what_a_program_prints_comes_into_the_status() -> None:
         "loss": "0.21",
         "metrics": {"val_accuracy": "0.93"},
         "updated": "2026-11-23T10:00:00Z",
+        "advanced": "2026-11-23T10:00:00Z",
     }
     assert "hunter2" not in json.dumps(world.status())
     assert (world.status()["phase"], outcome.requeue_after) == ("Running", 60.0)

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from support.training import START, World, a_report, a_training_job
-from trainyard_api.trainingjob import Attempt, RunPolicy
+from trainyard_api.run_policy import RunPolicy
+from trainyard_api.trainingjob import Attempt
 from trainyard_operator.training.attempts import Ledger, delay, disruptions, plan
 
 

@@ -122,6 +122,7 @@ async def test_the_progress_of_a_running_trainer_comes_into_the_status() -> None
         "metrics": {},
         "eta": "3m20s",
         "updated": "2026-11-23T10:00:00Z",
+        "advanced": "2026-11-23T10:00:00Z",
     }
 
 
@@ -332,14 +333,18 @@ async def test_a_suspended_job_starts_nothing_and_a_running_one_is_suspended_and
     ]
 
 
-async def test_an_attempt_past_its_deadline_is_final() -> None:
-    world = await World().put(a_training_job().with_run_policy(activeDeadline="1h30m")).running()
+async def test_an_attempt_past_its_deadline_is_charged_and_tried_again() -> None:
+    world = await World().put(a_training_job().with_run_policy(attemptDeadline="1h30m")).running()
     assert world.job()["spec"]["activeDeadlineSeconds"] == 5400
     world.end_job(reason="DeadlineExceeded")
 
     await world.settle()
 
     assert world.status()["failure"]["reason"] == "DeadlineExceeded"
+    world.remove_pod()
+    await world.later(seconds=10).settle()
+    assert world.jobs() == ["churn-worker-0", "churn-worker-1"]
+    assert world.status()["restarts"] == 1
 
 
 async def test_children_that_somebody_changed_or_deleted_are_restored() -> None:

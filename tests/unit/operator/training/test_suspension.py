@@ -88,12 +88,14 @@ async def test_our_own_suspension_is_ours_to_lift() -> None:
 @pytest.mark.parametrize(
     ("edits", "seconds"),
     [
-        pytest.param([{"activeDeadline": "20s"}], 20, id="set"),
-        pytest.param([{"activeDeadline": "20s"}, {"activeDeadline": "1h"}], 3600, id="changed"),
-        pytest.param([{"activeDeadline": "20s"}, {"activeDeadline": None}], None, id="taken away"),
+        pytest.param([{"attemptDeadline": "20s"}], 20, id="set"),
+        pytest.param([{"attemptDeadline": "20s"}, {"attemptDeadline": "1h"}], 3600, id="changed"),
+        pytest.param([{"attemptDeadline": "20s"}, {"attemptDeadline": None}], None, id="taken away"),
     ],
 )
-async def test_a_deadline_that_is_edited_reaches_the_running_job(edits: list[dict[str, Any]], seconds: int) -> None:
+async def test_an_attempts_deadline_that_is_edited_reaches_the_running_job(
+    edits: list[dict[str, Any]], seconds: int
+) -> None:
     world = await World().put(a_training_job()).running()
 
     for edit in edits:
@@ -105,10 +107,10 @@ async def test_a_deadline_that_is_edited_reaches_the_running_job(edits: list[dic
 
 
 async def test_every_field_of_the_run_policy_acts_on_a_running_job() -> None:
-    from trainyard_api.trainingjob import RunPolicy
+    from trainyard_api.run_policy import RunPolicy
 
     world = await World().put(a_training_job()).running()
-    world.update_spec(maxRestarts=0, maxDisruptions=0, activeDeadline="20s", suspend=False)
+    world.update_spec(maxRestarts=0, maxDisruptions=0, attemptDeadline="20s", suspend=False)
     await world.settle()
     assert world.job()["spec"]["activeDeadlineSeconds"] == 20
 
@@ -116,7 +118,8 @@ async def test_every_field_of_the_run_policy_acts_on_a_running_job() -> None:
     await world.settle()
 
     assert world.status()["phase"] == "Failed"
-    assert set(RunPolicy.model_fields) == {"suspend", "max_restarts", "max_disruptions", "active_deadline"}
+    timers = {"startup_timeout", "stall_timeout", "active_deadline"}  # tests/unit/operator/training/test_timeouts.py
+    assert set(RunPolicy.model_fields) == {"suspend", "max_restarts", "max_disruptions", "attempt_deadline", *timers}
 
 
 async def test_a_finished_job_that_is_edited_tells_its_end_once() -> None:

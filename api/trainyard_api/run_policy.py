@@ -1,0 +1,53 @@
+"""How a training is run: what it may cost in tries and in time."""
+
+from pydantic import ConfigDict, Field
+
+from trainyard_api.meta import ApiModel, Duration, rule, rules
+
+SHORTEST_STALL = 30
+"""Seconds: the operator asks a trainer every 10 s, and a shorter silence says nothing."""
+
+
+class RunPolicy(ApiModel):
+    """How a training is run."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                f"!has(self.stallTimeout) || duration(self.stallTimeout) >= duration('{SHORTEST_STALL}s')",
+                f"stallTimeout must be {SHORTEST_STALL}s or longer: the operator asks the trainer every 10 s",
+                ".stallTimeout",
+            ),
+        )
+    )
+    suspend: bool = Field(default=False, description="Stop the pods, or do not start them, until set back to false.")
+    max_restarts: int = Field(
+        default=3, ge=0, le=100, description="Restarts after a failure of the program. Disruptions are not charged."
+    )
+    max_disruptions: int = Field(
+        default=20,
+        ge=-1,
+        le=100,
+        description="Stops from outside, such as preemptions, in a row without a checkpoint that got further; -1 for "
+        "any number.",
+    )
+    startup_timeout: Duration | None = Field(
+        default=None,
+        description="Longest time until all pods of an attempt run, for example 15m. Then the attempt ends, its pods "
+        "and GPUs are free, and a restart is charged. No limit where absent.",
+    )
+    stall_timeout: Duration | None = Field(
+        default=None,
+        description="Longest time without a new step while the trainer trains, for example 30m. Then the attempt "
+        "ends, a restart is charged, and the next goes on from the checkpoint. No limit where absent.",
+    )
+    attempt_deadline: Duration | None = Field(
+        default=None,
+        description="Longest run of one attempt, for example 12h. Then the attempt ends, a restart is charged, and "
+        "the next goes on from the checkpoint. No limit where absent.",
+    )
+    active_deadline: Duration | None = Field(
+        default=None,
+        description="Longest time of the whole training, with all restarts and the pauses between them, for example "
+        "24h. Then it fails. The time begins anew when a suspended training is resumed. No limit where absent.",
+    )

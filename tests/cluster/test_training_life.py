@@ -1,0 +1,59 @@
+"""The life of TrainingJobs on a cluster beside the plain way: too slow, stuck, out of time."""
+
+import json
+
+import pytest
+
+from support.kube_api import Api
+from support.manifests import a_claim, a_config_map
+from support.operator_process import OperatorProcess
+from support.submitted import a_program, in_phase, jobs_of, says_result
+
+pytestmark = pytest.mark.usefixtures("cluster_crds")
+
+FOR_EVER = "while true; do sleep 0.1; done"
+LINE = "trainyard: " + json.dumps({"epoch": 1, "epochs": 5, "step": 10, "steps": 50})
+
+
+@pytest.fixture(autouse=True)
+def inputs(api: Api, default_class: str) -> None:
+    api.apply(a_config_map("rows", **{"rows.csv": "x,y\n1,2\n"}), a_claim("models"))
+
+
+def test_a_trainer_that_gets_no_further_is_started_again(api: Api, operator: OperatorProcess) -> None:
+    script = f"if [ -e $TRAINYARD_MODEL_DIR/half ]; then {says_result()}; exit 0; fi; "
+    script += f"mkdir -p $TRAINYARD_MODEL_DIR; touch $TRAINYARD_MODEL_DIR/half; echo '{LINE}'; trap 'exit 0' TERM; "
+    job = a_program(script + FOR_EVER, stallTimeout="30s")
+    api.apply(job)
+
+    ended = api.wait_for(job, in_phase("Succeeded", "Failed"), timeout=120)
+
+    assert [each["outcome"] for each in ended["status"]["attempts"]] == ["Failed", "Succeeded"]
+    assert ended["status"]["restarts"] == 1
+    api.wait_for_event("own", "AttemptFailed", containing="has not got beyond step 10")
+
+
+def test_pods_that_no_node_takes_are_given_up_in_the_schedulers_words(api: Api, operator: OperatorProcess) -> None:
+    job = a_program(FOR_EVER, startupTimeout="3s", maxRestarts=0)
+    job["spec"]["roles"] = {"worker": {"gpus": 64}}
+    api.apply(job)
+
+    failed = api.wait_for(job, in_phase("Failed"))
+
+    assert failed["status"]["failure"]["reason"] == "Unschedulable"
+    assert "Insufficient nvidia.com/gpu" in failed["status"]["failure"]["message"]
+    api.wait_for_event("own", "Failed", containing="spec.runPolicy.startupTimeout (3s)")
+
+
+def test_a_deadline_passes_while_no_operator_runs(api: Api, operator: OperatorProcess) -> None:
+    job = a_program(FOR_EVER, activeDeadline="4s")
+    api.apply(job)
+    api.wait_for(job, in_phase("Running"))
+    operator.kill()
+    operator.start()
+
+    failed = api.wait_for(job, in_phase("Failed"), timeout=30)
+
+    assert failed["status"]["failure"]["reason"] == "DeadlineExceeded"
+    api.wait_until_gone({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "own-worker-0"}})
+    assert jobs_of(api) == []
