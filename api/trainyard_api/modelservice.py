@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from trainyard_api.gate import GATE_RULES, GateRule
 from trainyard_api.meta import (
     LABEL_KEYS,
     NAME_RULE,
@@ -143,8 +144,14 @@ class Server(ApiModel):
 class ModelServiceSpec(ApiModel):
     """Which model to serve, and how."""
 
-    model_config = ConfigDict(json_schema_extra=rules(*SCALING_RULES))
+    model_config = ConfigDict(json_schema_extra=rules(*SCALING_RULES, *GATE_RULES))
     model: Model = Field(description="Which model to serve.")
+    gate: list[GateRule] = Field(
+        default=[],
+        max_length=16,
+        description="What the metrics of a version of fromTraining must be like. One that does not pass all rules is "
+        "not served, and the newest that passes is. What serves already goes on serving.",
+    )
     replicas: int = Field(
         default=1,
         ge=0,
@@ -172,6 +179,13 @@ class RevisionStatus(ApiModel):
     training_job_uid: str | None = Field(default=None, description="The uid of that TrainingJob.")
     trained: Time | None = Field(default=None, description="When that TrainingJob was completed (RFC 3339).")
     selector: str | None = Field(default=None, description="The labels by which that TrainingJob was found.")
+    metrics: dict[str, str] | None = Field(
+        default=None, description="Final metrics of its training, as decimal numbers."
+    )
+
+    def minimal(self) -> "RevisionStatus":
+        """Return it without what a program had a say in."""
+        return self.model_copy(update={"metrics": None})
 
 
 Phase = Literal["Pending", "Progressing", "Ready", "Degraded", "Stopped"]
@@ -182,7 +196,7 @@ class ModelServiceStatus(ApiModel):
 
     observed_generation: int = Field(default=0, description="The generation of the spec this status is about.")
     phase: Phase = Field(default="Pending", description="A one-word summary of the conditions.")
-    conditions: Conditions = Field(default=[], description="Ready, Available, Progressing, Degraded.")
+    conditions: Conditions = Field(default=[], description="Ready, Available, Progressing, Degraded, GatePassed.")
     url: str | None = Field(default=None, description="REST address inside the cluster, up to the model's name.")
     grpc: str | None = Field(default=None, description="gRPC address inside the cluster, as host:port.")
     current: RevisionStatus | None = Field(default=None, description="The revision that takes the traffic.")
@@ -194,7 +208,8 @@ class ModelServiceStatus(ApiModel):
     def minimal(self, why: str) -> "ModelServiceStatus":
         """Return the status without any text from elsewhere, and with `why` in its conditions."""
         conditions = [one.model_copy(update={"message": why}) for one in self.conditions]
-        return self.model_copy(update={"conditions": conditions})
+        current, following = self.current and self.current.minimal(), self.next and self.next.minimal()
+        return self.model_copy(update={"conditions": conditions, "current": current, "next": following})
 
 
 class ModelService(ApiModel):

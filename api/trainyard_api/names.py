@@ -25,6 +25,7 @@ TRAINING_JOB_ANNOTATION = "trainyard.dev/training-job-name"
 TRAINING_JOB_UID_ANNOTATION = "trainyard.dev/training-job-uid"
 TRAINED_ANNOTATION = "trainyard.dev/trained"
 SELECTOR_ANNOTATION = "trainyard.dev/training-selector"
+METRICS_ANNOTATION = "trainyard.dev/model-metrics"
 
 # The trainer's contract. The paths are mount paths in its pod; a laptop sets the variables to folders of its own.
 SPEC_ENV = "TRAINYARD_SPEC"

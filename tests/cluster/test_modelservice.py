@@ -1,86 +1,33 @@
 """ModelServices on a cluster, by the real operator: its own process, serving the test's namespace only."""
 
-import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from kubernetes import client
 from kubernetes.dynamic.exceptions import DynamicApiError
 
-from support.kube_api import Api, Object
-from support.manifests import SHELL_IMAGE, a_claim
+from support.kube_api import Api
+from support.line_service import (
+    SECONDS,
+    a_service,
+    a_training_that_made,
+    because,
+    condition,
+    deployments,
+    is_serving,
+)
+from support.manifests import a_claim
 from support.operator_process import OperatorProcess
 from support.published import STORE, Client, publish
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
-SECONDS = 120
-
 
 @pytest.fixture(autouse=True)
 def store(api: Api, default_class: str) -> None:
     api.apply(a_claim(STORE))
-
-
-def a_service(version: int = 1, **spec: Any) -> Object:
-    return {
-        "apiVersion": "trainyard.dev/v1alpha1",
-        "kind": "ModelService",
-        "metadata": {"name": "line"},
-        "spec": {"model": {"uri": f"pvc://{STORE}/line/{version}"}} | spec,
-    }
-
-
-def a_training_that_made(version: int, digest: str) -> Object:
-    """A TrainingJob whose program says that it made this version, which is there already."""
-    model = {"name": "line", "version": version, "path": f"line/{version}", "digest": digest, "sizeBytes": 1}
-    word = json.dumps({"reason": "Done", "message": "ok", "epochs": 1, "steps": 1, "metrics": {}, "model": model})
-    script = f"printf '%s' '{word}' > $TRAINYARD_TERMINATION_MESSAGE_PATH"
-    return {
-        "apiVersion": "trainyard.dev/v1alpha1",
-        "kind": "TrainingJob",
-        "metadata": {"name": f"line-{version}", "labels": {"model": "line"}},
-        "spec": {
-            "modelName": "line",
-            "program": {"container": {"image": SHELL_IMAGE, "command": ["sh", "-c", script]}},
-            "data": {"source": {"uri": "https://example.com/rows.csv"}, "label": "y"},
-            "output": {"store": {"persistentVolumeClaim": {"claimName": STORE}}},
-        },
-    }
-
-
-def is_serving(version: int, replicas: int = 1) -> Callable[[Object], bool]:
-    def holds(service: Object) -> bool:
-        status = service.get("status", {})
-        return (
-            status.get("phase") == "Ready"
-            and status["current"]["modelVersion"] == version
-            and status["ready"] == f"{replicas}/{replicas}"
-            and status["observedGeneration"] == service["metadata"]["generation"]
-        )
-
-    holds.__name__ = f"version {version} answers on {replicas} replicas"
-    return holds
-
-
-def because(reason: str, kind: str = "Degraded") -> Callable[[Object], bool]:
-    def holds(service: Object) -> bool:
-        return condition(service, kind).get("reason") == reason
-
-    holds.__name__ = f"{kind} says {reason}"
-    return holds
-
-
-def condition(service: Object, kind: str) -> Object:
-    return next((each for each in service.get("status", {}).get("conditions", []) if each["type"] == kind), {})
-
-
-def deployments(api: Api) -> list[Object]:
-    return api.list("apps/v1", "Deployment")
 
 
 def test_a_model_is_served_scaled_stopped_and_removed(

@@ -8,6 +8,7 @@ from trainyard_api.modelservice import ModelServiceStatus, RevisionStatus
 from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.port import Event
 from trainyard_operator.serving.conditions import AVAILABLE, DEGRADED, INCOMPLETE, READY
+from trainyard_operator.serving.gate import GATE_PASSED, GATE_REFUSED
 from trainyard_operator.workloads.conditions import STALLED
 
 _STOPPED = Event("Normal", "Stopped", "All pods are stopped, because spec.replicas is 0")
@@ -21,6 +22,7 @@ def events(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[Ev
     if after.current and (before.current is None or before.current.revision != after.current.revision):
         yield _rolled_out(after.current)
     yield from _availability(before, after)
+    yield from _refused(before, after)
     yield from _problem(before, after)
     yield from _incomplete(before, after)
     yield from _pending(before, after)
@@ -52,6 +54,7 @@ def last_events(status: ModelServiceStatus, promoted: datetime | None, *, since:
         when = from_rfc3339(available.last_transition_time)
         if when == max(changed) and when > promoted and when >= since:
             yield _outage(available)
+    yield from _refused(None, status)
     if degraded and degraded.status == "True":
         yield _failing(status, degraded)
     if incomplete := _condition(status, INCOMPLETE):
@@ -67,6 +70,13 @@ def _availability(before: ModelServiceStatus, after: ModelServiceStatus) -> Iter
     was, now = (_condition(status, AVAILABLE) for status in (before, after))
     if was and now and was.status != now.status:
         yield _outage(now)
+
+
+def _refused(before: ModelServiceStatus | None, after: ModelServiceStatus) -> Iterator[Event]:
+    """Tell of a version that the gate refused; where nothing serves, that is what the service waits for."""
+    now, was = _condition(after, GATE_PASSED), _condition(before, GATE_PASSED) if before else None
+    if now and now.status == "False" and after.phase != "Pending" and (was is None or was.message != now.message):
+        yield Event("Warning", GATE_REFUSED, now.message)
 
 
 def _problem(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[Event]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from trainyard_api.modelservice import PublicKey, Server
 from trainyard_api.pods import Resources
+from trainyard_operator.serving.gate import Gated
 from trainyard_operator.serving.source import ModelVersion
 from trainyard_operator.workloads.blockers import Blocker
 
@@ -67,8 +68,10 @@ class Target:
         revision: The revision, where it is known.
         waiting: What is being waited for. Nothing is wrong.
         blocker: What is wrong.
+        gated: What came of the gate, where there is one.
     """
 
     revision: Revision | None = None
     waiting: Blocker | None = None
     blocker: Blocker | None = None
+    gated: Gated | None = None

@@ -11,7 +11,7 @@ from trainyard_operator.serving import blockers
 from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.revision import Revision, Target
 from trainyard_operator.serving.rollout import Route
-from trainyard_operator.serving.source import ModelVersion, from_annotations, from_status
+from trainyard_operator.serving.source import Held, from_annotations, from_status
 from trainyard_operator.workloads.blockers import Blocker
 
 
@@ -100,8 +100,8 @@ class Result:
     blocker: Blocker | None = None
 
 
-def versions_held(observed: ObservedService, before: ModelServiceStatus, route: Route | None) -> list[ModelVersion]:
-    """Return the model versions that are being brought up or served, the newest first.
+def versions_held(observed: ObservedService, before: ModelServiceStatus, route: Route | None) -> Held:
+    """Return the model versions that are being brought up and served.
 
     The Deployment that has the traffic knows what it serves, also where the status was lost. A version of which nobody
     wrote down when it was trained is as old as its rollout.
@@ -110,7 +110,7 @@ def versions_held(observed: ObservedService, before: ModelServiceStatus, route: 
     current = from_status(before.current) or from_annotations(observed.deployments.get(serving or ""))
     if current is not None and current.trained is None and route and route.promoted:
         current = replace(current, trained=to_rfc3339(route.promoted))
-    return [version for version in (from_status(before.next), current) if version]
+    return Held(from_status(before.next), current)
 
 
 def result(situation: Situation, planned: Route | None, refused: Blocker | None) -> Result:

@@ -1,5 +1,6 @@
 """Which model version a ModelService wants: the one it names, or the newest that its TrainingJobs have made."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,6 +10,7 @@ from trainyard_api.conditions import is_true
 from trainyard_api.model_uris import VersionUri
 from trainyard_api.modelservice import RevisionStatus
 from trainyard_api.names import (
+    METRICS_ANNOTATION,
     MODEL_DIGEST_ANNOTATION,
     MODEL_URI_ANNOTATION,
     SELECTOR_ANNOTATION,
@@ -36,6 +38,7 @@ class ModelVersion:
             models: version numbers mean something within one model of one store, and begin again where a store is
             emptied.
         selector: The labels by which it was found.
+        metrics: The final metrics of its training, as decimal numbers.
     """
 
     store: str
@@ -46,6 +49,7 @@ class ModelVersion:
     training_job_uid: str | None = field(default=None, compare=False)
     trained: str | None = field(default=None, compare=False)
     selector: str | None = field(default=None, compare=False)
+    metrics: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def uri(self) -> str:
@@ -77,6 +81,24 @@ class ModelVersion:
         return other.trained is None or (self.trained or "") > other.trained
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The model versions that a service has.
+
+    Attributes:
+        coming: The one that is being brought up.
+        serving: The one that has the traffic.
+    """
+
+    coming: ModelVersion | None = None
+    serving: ModelVersion | None = None
+
+    @property
+    def versions(self) -> list[ModelVersion]:
+        """Both, the newer one first."""
+        return [version for version in (self.coming, self.serving) if version]
+
+
 def parse_uri(uri: str, *, digest: str | None = None, training_job: str | None = None) -> ModelVersion | Blocker:
     """Return the model version at a URI, or what is wrong with the URI."""
     try:
@@ -94,7 +116,11 @@ def from_status(revision: RevisionStatus | None) -> ModelVersion | None:
     if isinstance(version, Blocker):
         return None
     return replace(
-        version, training_job_uid=revision.training_job_uid, trained=revision.trained, selector=revision.selector
+        version,
+        training_job_uid=revision.training_job_uid,
+        trained=revision.trained,
+        selector=revision.selector,
+        metrics=revision.metrics or {},
     )
 
 
@@ -113,6 +139,7 @@ def from_annotations(deployment: Manifest | None) -> ModelVersion | None:
         training_job_uid=notes.get(TRAINING_JOB_UID_ANNOTATION),
         trained=notes.get(TRAINED_ANNOTATION),
         selector=notes.get(SELECTOR_ANNOTATION),
+        metrics=_metrics(notes.get(METRICS_ANNOTATION, "")),
     )
 
 
@@ -125,6 +152,7 @@ def annotations(model: ModelVersion) -> dict[str, str]:
         TRAINING_JOB_UID_ANNOTATION: model.training_job_uid,
         TRAINED_ANNOTATION: model.trained,
         SELECTOR_ANNOTATION: model.selector,
+        METRICS_ANNOTATION: json.dumps(dict(model.metrics), sort_keys=True) if model.metrics else None,
     }
     return {key: value for key, value in found.items() if value}
 
@@ -139,12 +167,14 @@ def offer(job: Manifest, selector: str | None = None) -> ModelVersion | None:
     if isinstance(version, Blocker):
         return None
     trained = _trained(status) or metadata["creationTimestamp"]
-    return replace(version, training_job_uid=metadata["uid"], trained=trained, selector=selector)
+    return replace(
+        version, training_job_uid=metadata["uid"], trained=trained, selector=selector, metrics=status.model.metrics
+    )
 
 
-def newest(jobs: Sequence[Manifest], selector: str | None = None) -> ModelVersion | None:
-    """Return the offer of the TrainingJob whose model was trained last."""
-    return offer(max(jobs, key=_age), selector) if (jobs := [job for job in jobs if offer(job)]) else None
+def offers(jobs: Sequence[Manifest], selector: str | None = None) -> list[ModelVersion]:
+    """Return what TrainingJobs offer; the model that was trained last comes first."""
+    return [model for job in sorted(jobs, key=_age, reverse=True) if (model := offer(job, selector))]
 
 
 def is_kept(last: ModelVersion, candidate: ModelVersion | None, *, gone: bool) -> bool:
@@ -180,6 +210,17 @@ def waiting(jobs: Sequence[Manifest], labels: Mapping[str, str], namespace: str)
         reason = f" ({status.failure.reason})" if status.failure else ""
         return Blocker("TrainingFailed", f"TrainingJob {name!r} failed{reason}, and no other with {selector} succeeded")
     return Blocker("WaitingForTraining", f"TrainingJob {name!r} is {status.phase}; its model will be served")
+
+
+def _metrics(text: str) -> dict[str, str]:
+    """Read an annotation that anybody may have changed."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def _trained(status: TrainingJobStatus) -> str | None:

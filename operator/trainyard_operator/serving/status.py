@@ -6,7 +6,7 @@ from trainyard_api.names import (
     GRPC_PORT,
     REST_PORT,
 )
-from trainyard_operator.serving import conditions, identity
+from trainyard_operator.serving import conditions, gate, identity
 from trainyard_operator.serving.conditions import ServiceState
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.situation import Result, Situation, serving_revision
@@ -25,6 +25,9 @@ def compute(
     state = _state(situation, result, current)
     observed = [*conditions.observations(state), *conditions.incomplete(incomplete)]
     host = f"{name}.{owner['namespace']}.svc" if result.route else None
+    observed = conditions.observations(state)
+    if situation.target.gated is not None:
+        observed.append(gate.condition(situation.target.gated))
     return ModelServiceStatus(
         observed_generation=generation,
         phase=state.phase,
@@ -77,6 +80,7 @@ def _of(revision: str, model: ModelVersion, ready: int) -> RevisionStatus:
         training_job_uid=model.training_job_uid,
         trained=model.trained,
         selector=model.selector,
+        metrics=dict(model.metrics) or None,
     )
 
 

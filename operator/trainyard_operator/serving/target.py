@@ -7,18 +7,15 @@ from trainyard_operator.cluster.errors import Invalid, NotFound
 from trainyard_operator.cluster.kinds import CLAIM, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster
 from trainyard_operator.serving import source
+from trainyard_operator.serving.gate import GATE_REFUSED, choose, refusal
 from trainyard_operator.serving.revision import Fetching, Revision, Target
-from trainyard_operator.serving.source import ModelVersion
+from trainyard_operator.serving.source import Held, ModelVersion
 from trainyard_operator.workloads.blockers import INVALID_SPEC, STORE_NOT_FOUND, Blocker
 from trainyard_operator.workloads.text import clean
 
 
-async def find_target(cluster: Cluster, service: ModelService | Blocker, held: Sequence[ModelVersion]) -> Target:
-    """Return what the service shall serve, as far as that is known.
-
-    Args:
-        held: The versions that are being brought up or served, the newest first.
-    """
+async def find_target(cluster: Cluster, service: ModelService | Blocker, held: Held) -> Target:
+    """Return what the service shall serve, as far as that is known."""
     if isinstance(service, Blocker):
         return Target(blocker=service)
     if service.spec.model.uri is None:
@@ -31,19 +28,32 @@ async def find_target(cluster: Cluster, service: ModelService | Blocker, held: S
     return Target(blocker=model) if isinstance(model, Blocker) else Target(_revision(service, model))
 
 
-async def _followed(cluster: Cluster, service: ModelService, held: Sequence[ModelVersion]) -> Target:
+async def _followed(cluster: Cluster, service: ModelService, held: Held) -> Target:
     namespace, following = service.metadata["namespace"], service.spec.model.from_training
     labels = following.selector.match_labels if following else {}
     jobs = await cluster.select(TRAINING_JOB, namespace, labels=labels)
-    candidate = source.newest(jobs, source.selector_text(labels))
-    offers = [source.offer(job) for job in jobs]
-    for last in held:
+    offers = source.offers(jobs, source.selector_text(labels))
+    serving = _with_metrics(held.serving, offers)
+    found = choose(offers, service.spec.gate, serving)
+    gated = found if service.spec.gate else None
+    for last in held.versions:
         # What nobody offers any more needs a closer look; all else, the usual case, costs no further call.
-        if last not in offers and source.is_kept(last, candidate, gone=await _is_gone(cluster, namespace, last)):
-            return Target(_revision(service, last))
-    if candidate is None:
-        return Target(waiting=source.waiting(jobs, labels, namespace))
-    return Target(_revision(service, candidate))
+        if last in offers or (last != serving and refusal(service.spec.gate, last, serving)):
+            continue
+        if source.is_kept(last, found.passed, gone=await _is_gone(cluster, namespace, last)):
+            return Target(_revision(service, last), gated=gated)
+    if found.passed is not None:
+        return Target(_revision(service, found.passed), gated=gated)
+    if found.refused:
+        return Target(waiting=Blocker(GATE_REFUSED, found.summary), gated=gated)
+    return Target(waiting=source.waiting(jobs, labels, namespace), gated=gated)
+
+
+def _with_metrics(serving: ModelVersion | None, offers: Sequence[ModelVersion]) -> ModelVersion | None:
+    """Return what serves with the metrics that its TrainingJob has, where an older operator has not noted them."""
+    if serving is None or serving.metrics:
+        return serving
+    return next((offer for offer in offers if offer == serving), serving)
 
 
 def _revision(service: ModelService, model: ModelVersion) -> Revision:

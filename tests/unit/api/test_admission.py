@@ -47,6 +47,10 @@ def scaling(**fields):
 ASKING_FOR_CPU = {"server": {"resources": {"limits": {"cpu": 2}}}}
 
 
+def gated(**rule):
+    return a_model_service(model={"fromTraining": {"selector": {"matchLabels": {"model": "churn"}}}}, gate=[rule])
+
+
 def _resource(kind, spec):
     return {"apiVersion": "trainyard.dev/v1alpha1", "kind": kind, "metadata": {"name": "churn"}, "spec": spec}
 
@@ -408,6 +412,11 @@ def test_good_input_is_accepted(resource):
         (scaling(metrics=[{"memory": 50}]), "scaling by memory needs server.resources.requests.memory"),
         (scaling(metrics=[{"latency": "5"}]), "does not match"),
         (scaling(metrics=[{"external": {"name": "lag"}}]), "set exactly one of average (for each replica) and value"),
+        (a_model_service(gate=[{"metric": "loss", "atMost": 1}]), "set model.fromTraining, or remove the gate"),
+        (gated(metric="loss"), "set at least one of atLeast, atMost and noWorseThanServing"),
+        (gated(metric="loss", atLeast=2, atMost=1), "make atLeast the smaller one"),
+        (gated(metric="lift", noWorseThanServing=0), "say with direction (min or max)"),
+        (gated(metric="loss", noWorseThanServing=-1), "less than the minimum of 0"),
         (a_model_service(replicas=-1), "-1 is less than the minimum of 0"),
         (a_model_service(server={"resources": {"limits": {"nvidia.com/gpu": 1}}}), "set gpus instead of the GPU"),
     ],

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from support.serving import a_succeeded_job
-from trainyard_operator.serving.source import ModelVersion, is_kept, newest, offer, parse_uri, waiting
+from trainyard_operator.serving.source import ModelVersion, is_kept, offer, offers, parse_uri, waiting
 from trainyard_operator.workloads.blockers import Blocker
 
 
@@ -68,7 +68,7 @@ def without(job: dict[str, Any], *path: str) -> dict[str, Any]:
 def test_the_newest_is_the_one_that_was_completed_last() -> None:
     jobs = [a_succeeded_job(1), a_succeeded_job(3, completed="2026-11-23T08:00:00Z"), a_succeeded_job(2)]
 
-    found = newest(jobs)
+    found, *_ = offers(jobs)
 
     assert found is not None
     assert (found.version, found.training_job) == (2, "churn-2")
@@ -78,7 +78,7 @@ def test_a_job_that_reuses_a_version_is_as_old_as_the_version() -> None:
     old, new = a_succeeded_job(1, completed="2026-11-30T09:00:00Z"), a_succeeded_job(2)
     old["status"]["model"]["created"] = "2026-11-23T09:01:00Z"
 
-    found = newest([old, new])
+    found, _ = offers([old, new])
 
     assert found is not None
     assert (found.version, found.trained) == (2, "2026-11-23T09:02:00Z")
@@ -101,7 +101,7 @@ def test_jobs_completed_at_once_are_told_apart_by_their_creation_and_then_by_nam
     twin = a_succeeded_job(3, completed=at, created="2026-11-23T09:01:00Z", name="a")
 
     for order in ([early, late, twin], [twin, late, early]):
-        found = newest(order)
+        found, *_ = offers(order)
         assert found is not None
         assert found.training_job == "b"
 
@@ -115,7 +115,7 @@ def test_a_status_nobody_can_read_offers_nothing() -> None:
     job = a_succeeded_job(1)
     job["status"]["model"] = {"version": "one"}
 
-    assert newest([job]) is None
+    assert offers([job]) == []
 
 
 def trained(minute: int, uri: str = "pvc://models/churn/2", selector: str = "model=churn") -> ModelVersion:

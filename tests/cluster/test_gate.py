@@ -1,0 +1,56 @@
+"""Which versions may serve, on a cluster and by the real operator. The specs are those of docs/how-to/gate.md."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.kube_api import Api, Object
+from support.line_service import SECONDS, a_training_that_made, condition, is_serving
+from support.manifests import a_claim
+from support.operator_process import OperatorProcess
+from support.pages import blocks
+from support.published import STORE, publish
+
+pytestmark = pytest.mark.usefixtures("cluster_crds")
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "gate.md"
+
+
+@pytest.fixture(autouse=True)
+def store(api: Api, default_class: str) -> None:
+    api.apply(a_claim(STORE))
+
+
+def service_of_the_page(number: int) -> Object:
+    """The ModelService in a block of the page, as a service of model `line`."""
+    service: Object = yaml.safe_load(blocks(PAGE, "yaml")[number])
+    service["metadata"]["name"] = "line"
+    service["spec"]["model"]["fromTraining"]["selector"]["matchLabels"] = {"model": "line"}
+    return service
+
+
+def is_refused(service: Object) -> bool:
+    return condition(service, "GatePassed").get("status") == "False"
+
+
+def test_a_version_that_is_worse_than_what_serves_is_refused_and_the_next_good_one_taken(
+    api: Api, operator: OperatorProcess
+) -> None:
+    digests = publish(api, 1, 2, 3)
+    service = service_of_the_page(0)
+    api.apply(service, a_training_that_made(1, digests[1], val_accuracy=0.9, val_loss=0.4))
+    api.wait_for(service, is_serving(1), timeout=SECONDS)
+
+    api.apply(a_training_that_made(2, digests[2], val_accuracy=0.9, val_loss=0.61))
+    refused = api.wait_for(service, is_refused, timeout=SECONDS)
+
+    assert (
+        "its val_loss is 0.61, more than 0.02 worse than the 0.4 of version 1 of line"
+        in (condition(refused, "GatePassed")["message"])
+    )
+    assert is_serving(1)(refused)
+    assert "'line-2'" in api.wait_for_event("line", "GateRefused")["message"]
+
+    api.apply(a_training_that_made(3, digests[3], val_accuracy=0.95, val_loss=0.3))
+    api.wait_for(service, is_serving(3), timeout=SECONDS)
