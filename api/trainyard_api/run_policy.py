@@ -1,5 +1,7 @@
 """How a training is run: what it may cost in tries and in time."""
 
+from typing import Literal
+
 from pydantic import ConfigDict, Field
 
 from trainyard_api.meta import ApiModel, Duration, rule, rules
@@ -50,4 +52,14 @@ class RunPolicy(ApiModel):
         default=None,
         description="Longest time of the whole training, with all restarts and the pauses between them, for example "
         "24h. Then it fails. The time begins anew when a suspended training is resumed. No limit where absent.",
+    )
+    clean_pods: Literal["Running", "All", "None"] = Field(
+        default="Running",
+        description="Which pods go when the training has ended: those that still run beside the trainer, all with "
+        "their logs, or none.",
+    )
+    ttl_after_finished: Duration | None = Field(
+        default=None,
+        description="Time after the end of the training until all that was made for it is deleted, for example 24h: "
+        "Jobs, pods and their logs. The TrainingJob stays as a record, and so do model versions. Never where absent.",
     )

@@ -153,9 +153,12 @@ def _run_policy(spec: Mapping[str, Any], chosen: Mapping[str, Any], notes: list[
         policy["maxRestarts"] = int(given["backoffLimit"])
     elif chosen.get("restartPolicy") == "Never":
         policy["maxRestarts"] = 0
+    if given.get("cleanPodPolicy") in ("Running", "All", "None"):
+        policy["cleanPods"] = given["cleanPodPolicy"]
+    if given.get("ttlSecondsAfterFinished") is not None:
+        policy["ttlAfterFinished"] = f"{max(1, int(given['ttlSecondsAfterFinished']))}s"
+        notes.append("runPolicy.ttlSecondsAfterFinished: Jobs and pods go; the TrainingJob stays as a record")
     elsewhere = {
-        "cleanPodPolicy": "pods of an ended training stay for their logs until the TrainingJob is deleted",
-        "ttlSecondsAfterFinished": "delete TrainingJobs when you need them no more: their models stay",
         "schedulingPolicy": "gang scheduling is up to the cluster's scheduler, such as Kueue",
         "managedBy": "name the queue by the label kueue.x-k8s.io/queue-name",
     }

@@ -7,7 +7,7 @@ import pytest
 from support.kube_api import Api
 from support.manifests import a_claim, a_config_map
 from support.operator_process import OperatorProcess
-from support.submitted import a_program, in_phase, jobs_of, says_result
+from support.submitted import a_program, in_phase, jobs_of, says_result, the_job
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
@@ -55,5 +55,30 @@ def test_a_deadline_passes_while_no_operator_runs(api: Api, operator: OperatorPr
     failed = api.wait_for(job, in_phase("Failed"), timeout=30)
 
     assert failed["status"]["failure"]["reason"] == "DeadlineExceeded"
-    api.wait_until_gone({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "own-worker-0"}})
+    api.wait_until_gone(the_job())
     assert jobs_of(api) == []
+
+
+def test_only_the_record_of_a_finished_training_stays_and_holds_no_claim(api: Api, operator: OperatorProcess) -> None:
+    job = a_program(says_result(), ttlAfterFinished="2s")
+    api.apply(job)
+    ended = api.wait_for(job, in_phase("Succeeded", "Failed"))
+
+    api.wait_until_gone(the_job())
+    api.wait_until_gone({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "own-spec"}})
+    claim = a_claim("models")
+    api.delete(claim)
+    api.wait_until_gone(claim)
+
+    assert api.get(job)["status"] == ended["status"]
+    assert ended["status"]["model"]["uri"] == "pvc://models/own/1"
+
+
+def test_all_pods_of_a_finished_training_go_where_asked(api: Api, operator: OperatorProcess) -> None:
+    job = a_program("echo no such table; exit 7", maxRestarts=0, cleanPods="All")
+    api.apply(job)
+    api.wait_for(job, in_phase("Failed"))
+
+    api.wait_until_gone(the_job())
+
+    assert "no such table" in api.get(job)["status"]["failure"]["message"]

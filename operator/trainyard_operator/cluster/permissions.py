@@ -33,12 +33,12 @@ PERMISSIONS = (
     ),
     # The one write of a number of replicas: what runs, when an autoscaler takes over.
     Permission(GROUP, f"{modelservice.PLURAL}/scale", ("patch",)),
-    # A Job that other containers keep running after the end of its training is deleted.
+    # What was made for a training that is over is deleted: a Job that other containers keep running, later the rest.
     Permission("batch", "jobs", (*_WATCH, "create", "patch", "delete")),
     Permission("apps", "deployments", (*_WATCH, "create", "patch", "delete")),
-    Permission("", "services", (*_WATCH, "create", "patch")),
+    Permission("", "services", (*_WATCH, "create", "patch", "delete")),
     Permission("", "configmaps", (*_WATCH, "create", "patch", "delete")),
-    Permission("networking.k8s.io", "networkpolicies", (*_WATCH, "create", "patch")),
+    Permission("networking.k8s.io", "networkpolicies", (*_WATCH, "create", "patch", "delete")),
     Permission("autoscaling", "horizontalpodautoscalers", (*_WATCH, "create", "patch", "delete")),
     Permission("", "pods", ("list", "watch")),
     # Programs of users' own may print their progress instead of serving it.

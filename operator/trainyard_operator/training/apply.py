@@ -6,10 +6,10 @@ from datetime import datetime
 
 from trainyard_api.times import utc_now
 from trainyard_api.trainingjob import TrainingJob
-from trainyard_operator.cluster.children import ensure, ensure_by_name
+from trainyard_operator.cluster.children import controlled_by, ensure, ensure_by_name, found
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, NETWORK_POLICY, SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
-from trainyard_operator.training import build
+from trainyard_operator.training import build, identity
 from trainyard_operator.training.attempts import Next
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.pod import TrainerImages
@@ -81,6 +81,21 @@ class TrainingChildren:
                 await ensure_by_name(self.cluster, NETWORK_POLICY, build.network_policy(self.job, self.owner))
         job = await ensure(self.cluster, JOB, job, observed.jobs.get(attempt))
         return replace(observed, config_map=config_map, service=live_service, jobs={**observed.jobs, attempt: job})
+
+
+async def remove_rest(cluster: Cluster, parent: Manifest, observed: ObservedTraining) -> None:
+    """Delete what is no Job: it goes after them, so that no pod looks for it."""
+    namespace, name = parent["metadata"]["namespace"], identity.service_name(parent["metadata"]["name"])
+    # There are policies for trainings with several pods only, as there are Services: these go last, and show the way.
+    policies = await found(cluster, NETWORK_POLICY, namespace, {name} if observed.service else ())
+    children = [
+        (CONFIG_MAP, observed.config_map),
+        *((NETWORK_POLICY, policy) for policy in controlled_by(parent, policies).values()),
+        (SERVICE, observed.service),
+    ]
+    for kind, child in children:
+        if child is not None and "deletionTimestamp" not in (metadata := child["metadata"]):
+            await cluster.delete(kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])
 
 
 async def end(cluster: Cluster, jobs: Iterable[Manifest]) -> None:

@@ -3,14 +3,15 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from trainyard_api.times import Clock, utc_now
+from trainyard_api.run_policy import RunPolicy
+from trainyard_api.times import Clock, from_rfc3339, to_rfc3339, utc_now
 from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
-from trainyard_operator.training import timeouts
-from trainyard_operator.training.apply import TrainingChildren, end
+from trainyard_operator.training import cleanup, timeouts
+from trainyard_operator.training.apply import TrainingChildren, end, remove_rest
 from trainyard_operator.training.attempt_pods import LINGER, has_trained, is_training
 from trainyard_operator.training.attempts import Ledger, Next, lingering, must_be_certain, plan, tally
 from trainyard_operator.training.conditions import SUSPENDED_BY_OTHER
@@ -20,7 +21,7 @@ from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.progress import Heard
 from trainyard_operator.training.progress_reader import ProgressSource, Trainer
-from trainyard_operator.training.spec import parse, parse_status
+from trainyard_operator.training.spec import parse, parse_run_policy, parse_status
 from trainyard_operator.training.status import TrainingFacts, compute, rejected, seen, stalled_for
 from trainyard_operator.training.timeouts import Timer
 from trainyard_operator.workloads.blockers import Blocker
@@ -41,7 +42,7 @@ class TrainingJobReconciler:
 
     Attributes:
         network_policies: Whether trainings with several pods are shut to all other pods.
-        released: Trainings that are over and have no pods any more.
+        cleaned: Trainings that are over, and what of them is gone.
         asked: Since when this process asks a trainer how far it is.
     """
 
@@ -51,7 +52,7 @@ class TrainingJobReconciler:
     network_policies: bool = True
     clock: Clock = utc_now
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
-    released: set[Key] = field(default_factory=set)
+    cleaned: dict[Key, cleanup.Scope] = field(default_factory=dict)
     asked: dict[Key, datetime] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> Outcome:
@@ -60,7 +61,7 @@ class TrainingJobReconciler:
             manifest = await self.cluster.get(TRAINING_JOB, key.namespace, key.name)
         except NotFound:
             self.delivered.complete.discard(key)
-            self.released.discard(key)
+            self.cleaned.pop(key, None)
             self.asked.pop(key, None)
             return DONE
         now, before = self.clock(), parse_status(manifest)
@@ -70,8 +71,7 @@ class TrainingJobReconciler:
         # What has ended stays so, whatever becomes of its Jobs.
         if before.completion_time:
             await self._report(manifest, before, seen(before, manifest["metadata"].get("generation", 0)), now)
-            await self._release(key, manifest, before)
-            return DONE
+            return await self._clean_up(key, manifest, before, now)
         observed = await observe(self.cluster, manifest)
         job = parse(manifest, before)
         if isinstance(job, Blocker):
@@ -81,16 +81,22 @@ class TrainingJobReconciler:
         facts = await self._step(job, manifest, observed, now)
         after = compute(job, facts)
         await self._report(manifest, before, after, now)
-        again = self._outcome(facts, after, suspend=job.spec.run_policy.suspend)
+        again = self._outcome(facts, after, job.spec.run_policy)
         left = timeouts.seconds_left(timeouts.timers(job, after, facts.observed, facts.heard, now=now), now)
         return again if left is None or after.completion_time else again.within(max(left, _SOON))
 
-    async def _release(self, key: Key, manifest: Manifest, before: TrainingJobStatus) -> None:
-        """End the pods of a training that is over, where other containers keep them: their GPUs are for others."""
-        if key not in self.released:
+    async def _clean_up(self, key: Key, manifest: Manifest, before: TrainingJobStatus, now: datetime) -> Outcome:
+        """Delete what is to be gone of a training that is over: its GPUs are for others."""
+        policy, ended = parse_run_policy(manifest), from_rfc3339(before.completion_time or to_rfc3339(now))
+        scope = cleanup.scope(policy, ended=ended, now=now)
+        if self.cleaned.get(key) != scope:
             observed = await observe(self.cluster, manifest)
-            await end(self.cluster, lingering(before.attempts, observed))
-            self.released.add(key)
+            await end(self.cluster, cleanup.jobs_to_end(scope, before.attempts, observed))
+            if scope == "Children":
+                await remove_rest(self.cluster, manifest, observed)
+            self.cleaned[key] = scope
+        left = cleanup.seconds_left(policy, ended=ended, now=now)
+        return DONE if left is None or left <= 0 else Outcome(left)
 
     async def _step(
         self, job: TrainingJob, manifest: Manifest, observed: ObservedTraining, now: datetime
@@ -142,16 +148,17 @@ class TrainingJobReconciler:
         change = Change(before, after, events(before, after), last_events(before, since=now - EVENT_LIFE))
         await report(self.cluster, TRAINING_JOB, manifest, change, delivered=self.delivered)
 
-    def _outcome(self, facts: TrainingFacts, after: TrainingJobStatus, *, suspend: bool) -> Outcome:
+    def _outcome(self, facts: TrainingFacts, after: TrainingJobStatus, policy: RunPolicy) -> Outcome:
         """Return when to look again without being woken."""
         match facts.next.step:
             case "succeed" | "fail":
-                return Outcome(_SOON) if lingering(facts.ledger.attempts, facts.observed) else DONE
+                goes = lingering(facts.ledger.attempts, facts.observed) or cleanup.is_wanted(policy)
+                return Outcome(_SOON) if goes else DONE
             case _ if facts.blocker is not None and facts.blocker.reason == SUSPENDED_BY_OTHER:
                 return Outcome(_SAFETY)
             case _ if facts.blocker is not None:
                 return Outcome(min(_RECHECK, max(_SOON, stalled_for(after, facts.now))))
-            case _ if suspend:
+            case _ if policy.suspend:
                 # Somebody may have resumed its Job, which is not to be undone at once.
                 job = facts.observed.jobs.get(facts.next.n)
                 return DONE if job is None or job["spec"].get("suspend") else Outcome(_SAFETY)

@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from pydantic import ValidationError
+
+from trainyard_api.run_policy import RunPolicy
 from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.workloads.blockers import INVALID_SPEC, Blocker
@@ -33,3 +36,11 @@ def _contradiction(job: TrainingJob) -> Blocker | None:
 def parse_status(manifest: Manifest) -> TrainingJobStatus:
     """Return the recorded status; one that nobody can read counts as none."""
     return parse_status_as(TrainingJobStatus, manifest)
+
+
+def parse_run_policy(manifest: Manifest) -> RunPolicy:
+    """Return the run policy of a training that has ended; the rest of its spec, even if it is wrong now, is history."""
+    try:
+        return RunPolicy.model_validate(manifest["spec"].get("runPolicy") or {})
+    except ValidationError:
+        return RunPolicy()

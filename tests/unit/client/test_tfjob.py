@@ -26,7 +26,12 @@ def a_tfjob(**roles: Any) -> dict[str, Any]:
         "kind": "TFJob",
         "metadata": {"name": "mnist", "namespace": "team"},
         "spec": {
-            "runPolicy": {"backoffLimit": 2, "activeDeadlineSeconds": 3600, "cleanPodPolicy": "None"},
+            "runPolicy": {
+                "backoffLimit": 2,
+                "activeDeadlineSeconds": 3600,
+                "cleanPodPolicy": "All",
+                "schedulingPolicy": {"queue": "q"},
+            },
             "tfReplicaSpecs": roles or {"Worker": a_pod() | {"replicas": 4}},
         },
     }
@@ -46,8 +51,18 @@ def test_what_has_an_equivalent_is_taken_over() -> None:
         "resources": {"limits": {"memory": "16Gi"}},
         "template": {"env": [{"name": "BUCKET", "value": "b"}]},
     }
-    assert spec["runPolicy"] == {"activeDeadline": "3600s", "maxRestarts": 2}
+    assert spec["runPolicy"] == {"activeDeadline": "3600s", "maxRestarts": 2, "cleanPods": "All"}
     assert spec["output"] == {"store": {"persistentVolumeClaim": {"claimName": "models"}}}
+
+
+def test_a_time_to_live_becomes_that_of_the_children() -> None:
+    tfjob = a_tfjob()
+    tfjob["spec"]["runPolicy"] = {"ttlSecondsAfterFinished": 0}
+
+    found = convert(tfjob, store="models")
+
+    assert found.manifest["spec"]["runPolicy"]["ttlAfterFinished"] == "1s"
+    assert any("the TrainingJob stays as a record" in note for note in found.notes)
 
 
 def test_chief_and_workers_are_counted_together() -> None:
@@ -78,7 +93,7 @@ def test_what_has_no_equivalent_is_named(fields: dict[str, Any], note: str) -> N
     notes = convert(a_tfjob(Worker=a_pod(**fields)), store="models").notes
 
     assert any(each.startswith(note) for each in notes)
-    assert any(each.startswith("runPolicy.cleanPodPolicy: no equivalent") for each in notes)
+    assert any(each.startswith("runPolicy.schedulingPolicy: no equivalent") for each in notes)
 
 
 @pytest.mark.parametrize(

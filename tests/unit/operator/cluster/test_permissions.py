@@ -76,6 +76,16 @@ async def a_life_beside_a_sidecar() -> FakeCluster:
     return world.cluster
 
 
+async def a_life_that_leaves_a_record_only() -> FakeCluster:
+    """What was made for a training goes some time after its end."""
+    policy = {"ttlAfterFinished": "1h"}
+    world = await World().put(a_training_job().with_worker(replicas=2).with_run_policy(**policy)).running()
+    world.fail(code=2)
+    await world.settle()
+    await world.later(hours=1).settle()
+    return world.cluster
+
+
 async def a_serving_life() -> FakeCluster:
     """Everything that can be done for a ModelService: children made, scaled, switched, restored and removed."""
     following = a_model_service().following(**LABELS)
@@ -115,7 +125,12 @@ def bend(cluster: FakeCluster, kind: Kind, child: Manifest) -> None:
 
 async def test_all_that_is_called_is_granted_and_nothing_else() -> None:
     lives = [await a_training_life(), await a_life_of_a_program_of_ones_own(), await a_life_beside_a_sidecar()]
-    lives += [await a_life_of_several_pods(), await a_serving_life(), await a_life_with_everything_optional()]
+    lives += [
+        await a_life_of_several_pods(),
+        await a_life_that_leaves_a_record_only(),
+        await a_serving_life(),
+        await a_life_with_everything_optional(),
+    ]
     called = set[tuple[str, str, str]]().union(*(used(cluster) for cluster in lives))
     watched = {(kind.group, kind.plural, verb) for kind in (*PARENTS, *WATCHED) for verb in ("list", "watch")}
     # A name that is taken is looked up, to see whose it is.

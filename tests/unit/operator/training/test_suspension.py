@@ -119,7 +119,9 @@ async def test_every_field_of_the_run_policy_acts_on_a_running_job() -> None:
 
     assert world.status()["phase"] == "Failed"
     timers = {"startup_timeout", "stall_timeout", "active_deadline"}  # tests/unit/operator/training/test_timeouts.py
-    assert set(RunPolicy.model_fields) == {"suspend", "max_restarts", "max_disruptions", "attempt_deadline", *timers}
+    after_the_end = {"clean_pods", "ttl_after_finished"}  # test_cleanup.py
+    here = {"suspend", "max_restarts", "max_disruptions", "attempt_deadline"}
+    assert set(RunPolicy.model_fields) == here | timers | after_the_end
 
 
 async def test_a_finished_job_that_is_edited_tells_its_end_once() -> None:
