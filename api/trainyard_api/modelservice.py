@@ -94,10 +94,18 @@ class Model(ApiModel):
                 "a PersistentVolumeClaim takes no secretRef",
                 ".secretRef",
             ),
+            rule("!has(self.version) || has(self.fromTraining)", "a uri names its version itself", ".version"),
             rule("!has(self.digest) || has(self.uri)", "a digest goes with a uri; trainings bring one", ".digest"),
         )
     )
     from_training: FromTraining | None = Field(default=None, description="Follow the newest succeeded TrainingJob.")
+    version: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**53,
+        description="Stay with this version of fromTraining, whatever is trained later; the gate is not asked. "
+        "A version that served before is found also after its TrainingJob was deleted.",
+    )
     uri: ModelUri | None = Field(
         default=None,
         description="One model version, as in a TrainingJob's status.model.uri: pvc://<claim>/<model>/<version>, "
@@ -162,6 +170,13 @@ class ModelServiceSpec(ApiModel):
     scaling: Scaling | None = Field(
         default=None, description="Let the number of replicas follow the load. Absent: nothing writes spec.replicas."
     )
+    history: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="Revisions that served before and whose Deployments are kept, with no pods: going back to one "
+        "starts its pods again, just as they were.",
+    )
     server: Server = Field(default=Server(), description="The TensorFlow Serving container.")
     fetch: Fetch = Field(default=Fetch(), description="The init container that brings the model to its server.")
 
@@ -188,6 +203,27 @@ class RevisionStatus(ApiModel):
         return self.model_copy(update={"metrics": None})
 
 
+class HistoryEntry(ApiModel):
+    """What became of one revision, or of a version that never became one."""
+
+    revision: str | None = Field(default=None, description="Suffix of its Deployment's name.")
+    model: str = Field(default="", description="Path of the model in its store, without the version.")
+    model_version: int = Field(description="Version of the model.")
+    uri: str = Field(description="Where the model version is.")
+    digest: str | None = Field(default=None, description="Digest of its manifest, where known.")
+    training_job: str | None = Field(default=None, description="The TrainingJob it comes from.")
+    training_job_uid: str | None = Field(default=None, description="The uid of that TrainingJob.")
+    trained: Time | None = Field(default=None, description="When that TrainingJob was completed (RFC 3339).")
+    selector: str | None = Field(default=None, description="The labels by which that TrainingJob was found.")
+    outcome: Literal["Promoted", "Superseded", "RolledBack", "Refused"] = Field(
+        description="Promoted, it has the traffic; Superseded, another has it since; RolledBack, it lost it or never "
+        "got it because of the message; Refused, by the gate."
+    )
+    message: str = Field(default="", description="Why.")
+    promoted: Time | None = Field(default=None, description="When it got the traffic, if it did (RFC 3339).")
+    time: Time = Field(description="When it came to this outcome (RFC 3339).")
+
+
 Phase = Literal["Pending", "Progressing", "Ready", "Degraded", "Stopped"]
 
 
@@ -201,6 +237,9 @@ class ModelServiceStatus(ApiModel):
     grpc: str | None = Field(default=None, description="gRPC address inside the cluster, as host:port.")
     current: RevisionStatus | None = Field(default=None, description="The revision that takes the traffic.")
     next: RevisionStatus | None = Field(default=None, description="The revision that is being brought up.")
+    history: list[HistoryEntry] = Field(
+        default=[], max_length=64, description="What became of revisions, the newest first; the last 20."
+    )
     replicas: int = Field(default=0, description="Serving pods, for the scale subresource.")
     ready: str = Field(default="0/0", description="Replicas that answer of replicas wanted, for kubectl get.")
     selector: str = Field(default="", description="Label selector of the serving pods, for the scale subresource.")
@@ -209,7 +248,10 @@ class ModelServiceStatus(ApiModel):
         """Return the status without any text from elsewhere, and with `why` in its conditions."""
         conditions = [one.model_copy(update={"message": why}) for one in self.conditions]
         current, following = self.current and self.current.minimal(), self.next and self.next.minimal()
-        return self.model_copy(update={"conditions": conditions, "current": current, "next": following})
+        history = [entry.model_copy(update={"message": ""}) for entry in self.history]
+        return self.model_copy(
+            update={"conditions": conditions, "current": current, "next": following, "history": history}
+        )
 
 
 class ModelService(ApiModel):

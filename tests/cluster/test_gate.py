@@ -6,11 +6,11 @@ import pytest
 import yaml
 
 from support.kube_api import Api, Object
-from support.line_service import SECONDS, a_training_that_made, condition, is_serving
+from support.line_service import SECONDS, a_training_that_made, condition, deployments, is_serving
 from support.manifests import a_claim
 from support.operator_process import OperatorProcess
 from support.pages import blocks
-from support.published import STORE, publish
+from support.published import STORE, Client, publish
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
@@ -54,3 +54,34 @@ def test_a_version_that_is_worse_than_what_serves_is_refused_and_the_next_good_o
 
     api.apply(a_training_that_made(3, digests[3], val_accuracy=0.95, val_loss=0.3))
     api.wait_for(service, is_serving(3), timeout=SECONDS)
+
+
+def test_going_back_is_one_edit_and_starts_the_pods_of_before(api: Api, operator: OperatorProcess) -> None:
+    digests = publish(api, 1, 2)
+    pinned = service_of_the_page(1)
+    newest: Object = {
+        **pinned,
+        "spec": {**pinned["spec"], "model": {"fromTraining": pinned["spec"]["model"]["fromTraining"]}},
+    }
+    api.apply(newest, a_training_that_made(1, digests[1]))
+    api.wait_for(newest, is_serving(1), timeout=SECONDS)
+    (first,) = deployments(api)
+    api.apply(a_training_that_made(2, digests[2]))
+    api.wait_for(newest, is_serving(2), timeout=SECONDS)
+    api.wait_for(first, lambda old: old["spec"]["replicas"] == 0, timeout=SECONDS)
+    api.delete(a_training_that_made(1, digests[1]))
+    user = Client(api, "line", "rest")
+    user.wait_for(2.0)
+
+    api.apply(pinned)
+    back = api.wait_for(pinned, is_serving(1), timeout=SECONDS)
+
+    user.wait_for(1.0)
+    _, errors = user.stop()
+    assert errors == []
+    again = api.get(first)
+    assert again is not None
+    assert again["metadata"]["uid"] == first["metadata"]["uid"]
+    outcomes = [(entry["modelVersion"], entry["outcome"]) for entry in back["status"]["history"]]
+    assert outcomes == [(1, "Promoted"), (2, "Superseded"), (1, "Superseded")]
+    assert back["status"]["current"]["digest"] == digests[1]

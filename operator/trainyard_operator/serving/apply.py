@@ -42,6 +42,8 @@ class ServiceChildren:
                 await ensure(self.cluster, SERVICE, build.stable_service(self.owner, plan.route), observed.service)
         except REFUSALS as error:
             return of_refusal(error, "the service")
+        for revision in plan.park:
+            await self._scale(observed.deployments[revision], 0)
         for revision in plan.remove:
             await self._remove(DEPLOYMENT, observed.deployments.get(revision))
             await self._remove(CONFIG_MAP, observed.config_maps.get(revision))

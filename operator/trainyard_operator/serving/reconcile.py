@@ -11,6 +11,7 @@ from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
 from trainyard_operator.serving.apply import ServiceChildren
 from trainyard_operator.serving.events import events, last_events
+from trainyard_operator.serving.history import MOST_ENTRIES, kept, park
 from trainyard_operator.serving.model_status_reader import ModelStatusSource, Served
 from trainyard_operator.serving.observe import observe
 from trainyard_operator.serving.observed import ObservedService, replicas_of, route_of
@@ -90,7 +91,8 @@ class ModelServiceReconciler:
             drain=self.drain,
             now=situation.now,
         )
-        return situation, rollout.plan()
+        keep = kept(before.history, situation.history, observed.deployments)
+        return situation, park(rollout.plan(), keep, observed.deployments)
 
     async def _look(
         self, manifest: Manifest, before: ModelServiceStatus, observed: ObservedService, now: datetime
@@ -105,6 +107,7 @@ class ModelServiceReconciler:
         return Situation(
             owner=manifest,
             replicas=replicas,
+            history=MOST_ENTRIES if isinstance(service, Blocker) else service.spec.history,
             observed=observed,
             route=route,
             target=target,
@@ -144,7 +147,7 @@ def must_be_certain(plan: Plan, route: Route | None, before: ModelServiceStatus)
 
     Then what is there has to be read from the API server: what no list has need not be gone.
     """
-    return bool(plan.remove) or (plan.route != route and (route is not None or before.current is not None))
+    return bool(plan.remove or plan.park) or (plan.route != route and (route is not None or before.current is not None))
 
 
 def _promoted(status: ModelServiceStatus, route: Route | None) -> datetime | None:

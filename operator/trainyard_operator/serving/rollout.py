@@ -49,12 +49,14 @@ class Plan:
     Attributes:
         route: What the stable Service shall be; None leaves it as it is.
         remove: The revisions whose children have had their time.
+        park: Those of them that are kept, with no pods.
         wake_at: When to look again, should nothing happen before.
     """
 
     step: Step
     route: Route | None
     remove: tuple[str, ...] = ()
+    park: tuple[str, ...] = ()
     wake_at: datetime | None = None
 
 
@@ -96,7 +98,7 @@ class Rollout:
 
     def _promote(self, target: str, route: Route) -> Plan:
         promoted = Route(target, self.now, previous=route.revision)
-        return Plan(Step.PROMOTING, promoted, self._all_but(target, route.revision), self.now + self.drain)
+        return Plan(Step.PROMOTING, promoted, self._all_but(target, route.revision), wake_at=self.now + self.drain)
 
     def _staging(self, target: str, route: Route) -> Plan:
         return self._with_draining(Step.STAGING, route, target, route.revision)
@@ -108,7 +110,7 @@ class Rollout:
         ends = route.promoted + self.drain if route.promoted else self.now
         if route.previous in self.live and route.previous not in keep and self.now < ends:
             step = Step.DRAINING if step is Step.STABLE else step
-            return Plan(step, route, self._all_but(route.previous, *keep), ends)
+            return Plan(step, route, self._all_but(route.previous, *keep), wake_at=ends)
         return Plan(step, route, self._all_but(*keep))
 
     def _all_but(self, *keep: str | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from trainyard_operator.serving import blockers
 from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.revision import Revision, Target
 from trainyard_operator.serving.rollout import Route
-from trainyard_operator.serving.source import Held, from_annotations, from_status
+from trainyard_operator.serving.source import Held, from_annotations, from_history, from_status
 from trainyard_operator.workloads.blockers import Blocker
 
 
@@ -21,6 +21,7 @@ class Situation:
 
     Attributes:
         replicas: How many pods the revision that has the traffic shall have.
+        history: How many revisions that served before are kept.
         route: Where the stable Service sends requests.
         not_serving: Pods of the target that are ready but do not answer for its model, with what they say instead.
         missing_store: That the store of the target does not exist.
@@ -28,6 +29,7 @@ class Situation:
 
     owner: Manifest
     replicas: int
+    history: int = 0
     observed: ObservedService
     route: Route | None
     target: Target
@@ -101,7 +103,7 @@ class Result:
 
 
 def versions_held(observed: ObservedService, before: ModelServiceStatus, route: Route | None) -> Held:
-    """Return the model versions that are being brought up and served.
+    """Return the model versions that are being brought up, served, and were served before.
 
     The Deployment that has the traffic knows what it serves, also where the status was lost. A version of which nobody
     wrote down when it was trained is as old as its rollout.
@@ -110,7 +112,9 @@ def versions_held(observed: ObservedService, before: ModelServiceStatus, route: 
     current = from_status(before.current) or from_annotations(observed.deployments.get(serving or ""))
     if current is not None and current.trained is None and route and route.promoted:
         current = replace(current, trained=to_rfc3339(route.promoted))
-    return Held(from_status(before.next), current)
+    noted = [from_history(entry) for entry in before.history if entry.promoted]
+    kept = [from_annotations(deployment) for deployment in observed.deployments.values()]
+    return Held(from_status(before.next), current, tuple(version for version in (*noted, *kept) if version))
 
 
 def result(situation: Situation, planned: Route | None, refused: Blocker | None) -> Result:

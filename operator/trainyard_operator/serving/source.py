@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from trainyard_api.conditions import is_true
 from trainyard_api.model_uris import VersionUri
-from trainyard_api.modelservice import RevisionStatus
+from trainyard_api.modelservice import HistoryEntry, RevisionStatus
 from trainyard_api.names import (
     METRICS_ANNOTATION,
     MODEL_DIGEST_ANNOTATION,
@@ -88,14 +88,16 @@ class Held:
     Attributes:
         coming: The one that is being brought up.
         serving: The one that has the traffic.
+        former: Those that had it, as far as somebody remembers, the newest first.
     """
 
     coming: ModelVersion | None = None
     serving: ModelVersion | None = None
+    former: tuple[ModelVersion, ...] = ()
 
     @property
     def versions(self) -> list[ModelVersion]:
-        """Both, the newer one first."""
+        """Those that have pods, the newer one first."""
         return [version for version in (self.coming, self.serving) if version]
 
 
@@ -122,6 +124,14 @@ def from_status(revision: RevisionStatus | None) -> ModelVersion | None:
         selector=revision.selector,
         metrics=revision.metrics or {},
     )
+
+
+def from_history(entry: HistoryEntry) -> ModelVersion | None:
+    """Return the model version of a revision that served before."""
+    version = parse_uri(entry.uri, digest=entry.digest, training_job=entry.training_job)
+    if isinstance(version, Blocker):
+        return None
+    return replace(version, training_job_uid=entry.training_job_uid, trained=entry.trained, selector=entry.selector)
 
 
 def from_annotations(deployment: Manifest | None) -> ModelVersion | None:
@@ -188,6 +198,17 @@ def is_kept(last: ModelVersion, candidate: ModelVersion | None, *, gone: bool) -
         return True
     same_selector = last.selector is None or last.selector == candidate.selector
     return gone and same_selector and not candidate.is_newer_than(last)
+
+
+def pinned(number: int, offers: Sequence[ModelVersion], held: Held, selector: str) -> ModelVersion | None:
+    """Return the version of this number: the one that is served or comes up, else the newest, else one of before.
+
+    What a number is pinned to must not move, whatever else gets the same number later; but another selector is another
+    wish.
+    """
+    own = [version for version in held.versions if version.selector in (None, selector)]
+    former = [version for version in held.former if version.selector in (None, selector)]
+    return next((version for version in (*own, *offers, *former) if version.version == number), None)
 
 
 def selector_text(labels: Mapping[str, str]) -> str:

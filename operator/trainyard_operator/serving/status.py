@@ -6,7 +6,7 @@ from trainyard_api.names import (
     GRPC_PORT,
     REST_PORT,
 )
-from trainyard_operator.serving import conditions, gate, identity
+from trainyard_operator.serving import conditions, gate, history, identity
 from trainyard_operator.serving.conditions import ServiceState
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.situation import Result, Situation, serving_revision
@@ -28,7 +28,7 @@ def compute(
     observed = conditions.observations(state)
     if situation.target.gated is not None:
         observed.append(gate.condition(situation.target.gated))
-    return ModelServiceStatus(
+    after = ModelServiceStatus(
         observed_generation=generation,
         phase=state.phase,
         conditions=merge(before.conditions, observed, now=situation.now, generation=generation),
@@ -40,6 +40,9 @@ def compute(
         ready=f"{_ready(situation, shown)}/{situation.replicas}",
         selector=_selector(name, shown) if shown else "",
     )
+    promoted = result.route.promoted if result.route else None
+    past = history.record(before, after, situation.target.gated, promoted=promoted, now=situation.now)
+    return after.model_copy(update={"history": past})
 
 
 def _current(before: ModelServiceStatus, situation: Situation, revision: str | None) -> RevisionStatus | None:

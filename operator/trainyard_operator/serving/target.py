@@ -33,6 +33,8 @@ async def _followed(cluster: Cluster, service: ModelService, held: Held) -> Targ
     labels = following.selector.match_labels if following else {}
     jobs = await cluster.select(TRAINING_JOB, namespace, labels=labels)
     offers = source.offers(jobs, source.selector_text(labels))
+    if (number := service.spec.model.version) is not None:
+        return _pinned(service, number, offers, held)
     serving = _with_metrics(held.serving, offers)
     found = choose(offers, service.spec.gate, serving)
     gated = found if service.spec.gate else None
@@ -47,6 +49,21 @@ async def _followed(cluster: Cluster, service: ModelService, held: Held) -> Targ
     if found.refused:
         return Target(waiting=Blocker(GATE_REFUSED, found.summary), gated=gated)
     return Target(waiting=source.waiting(jobs, labels, namespace), gated=gated)
+
+
+def _pinned(service: ModelService, number: int, offers: Sequence[ModelVersion], held: Held) -> Target:
+    following = service.spec.model.from_training
+    selector = source.selector_text(following.selector.match_labels) if following else ""
+    if version := source.pinned(number, offers, held, selector):
+        return Target(_revision(service, version))
+    known = ", ".join(str(found) for found in sorted({offer.version for offer in offers})[-20:]) or "none"
+    return Target(
+        blocker=Blocker(
+            "VersionNotFound",
+            f"no TrainingJob with {selector} offers version {number} of spec.model.version, and none of this number "
+            f"served before; there are: {known}",
+        )
+    )
 
 
 def _with_metrics(serving: ModelVersion | None, offers: Sequence[ModelVersion]) -> ModelVersion | None:

@@ -413,6 +413,8 @@ def test_good_input_is_accepted(resource):
         (scaling(metrics=[{"latency": "5"}]), "does not match"),
         (scaling(metrics=[{"external": {"name": "lag"}}]), "set exactly one of average (for each replica) and value"),
         (a_model_service(gate=[{"metric": "loss", "atMost": 1}]), "set model.fromTraining, or remove the gate"),
+        (a_model_service(model={"uri": "pvc://m/churn/3", "version": 3}), "a uri names its version itself"),
+        (a_model_service(history=11), "11 is greater than the maximum of 10"),
         (gated(metric="loss"), "set at least one of atLeast, atMost and noWorseThanServing"),
         (gated(metric="loss", atLeast=2, atMost=1), "make atLeast the smaller one"),
         (gated(metric="lift", noWorseThanServing=0), "say with direction (min or max)"),
