@@ -13,7 +13,17 @@ from trainyard_api.names import MANAGED_BY, MANAGED_BY_LABEL
 from trainyard_operator.cluster.cached import Cache, CachedCluster, Feed
 from trainyard_operator.cluster.client import KubernetesCluster
 from trainyard_operator.cluster.errors import ApiError, NotFound
-from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, JOB, NETWORK_POLICY, POD, SERVICE, Kind
+from trainyard_operator.cluster.kinds import (
+    CLAIM,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    JOB,
+    NETWORK_POLICY,
+    POD,
+    QUOTA,
+    SERVICE,
+    Kind,
+)
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.cluster.reflector import Reflector
 from trainyard_operator.cluster.store import Store
@@ -44,8 +54,11 @@ from trainyard_operator.workloads.text import clean
 logger = logging.getLogger(__name__)
 
 _CHILDREN = (JOB, DEPLOYMENT, POD, SERVICE, CONFIG_MAP, NETWORK_POLICY, *(each.kind for each in OPTIONAL_KINDS))
-WATCHED: Mapping[Kind, Mapping[str, str]] = {kind: {MANAGED_BY_LABEL: MANAGED_BY} for kind in _CHILDREN} | {CLAIM: {}}
-"""What is watched beside our own resources, by its labels: children, and the claims that pods wait for."""
+WATCHED: Mapping[Kind, Mapping[str, str]] = {kind: {MANAGED_BY_LABEL: MANAGED_BY} for kind in _CHILDREN} | {
+    CLAIM: {},
+    QUOTA: {},
+}
+"""What is watched beside our own resources, by its labels: children, and the claims and quotas that pods wait for."""
 _RECHECK_SECONDS = 15.0
 """Most seconds between two questions to a model server that does not serve its model yet."""
 _WARM_UP = 60.0

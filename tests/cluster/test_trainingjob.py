@@ -56,6 +56,27 @@ def test_a_job_trains_shows_its_progress_and_says_where_its_model_is(api: Api, o
     assert not ended["metadata"].get("finalizers")
 
 
+def test_what_is_missing_is_said_before_any_pod_exists(api: Api, operator: OperatorProcess) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": {"hard": {"pods": "1"}}}
+    many, classless = a_program("true", "many"), a_program("true", "classless")
+    many["spec"]["roles"] = {"worker": {"replicas": 2}}
+    classless["spec"]["roles"] = {"worker": {"template": {"priorityClassName": "no-such-class"}}}
+    # No node has so many: the job gets its pod all the same, in case a node comes.
+    greedy = a_program("true", "greedy")
+    greedy["spec"]["roles"] = {"worker": {"gpus": 64}}
+    api.apply(greedy)
+    api.wait_for(greedy, because("GpuNotOffered", "MayNotStart"))
+    api.wait_for_event("greedy", "GpuNotOffered", containing="no node offers 64 nvidia.com/gpu")
+    api.wait_for(the_job("greedy"), bool, description="it has its Job")
+
+    api.apply(quota, many, classless)
+
+    api.wait_for(many, because("QuotaTooSmall", "Stalled"))
+    api.wait_for(classless, because("PriorityClassNotFound", "Stalled"))
+    api.wait_for_event("classless", "PriorityClassNotFound", containing="system-node-critical")
+    assert jobs_of(api) == ["greedy-worker-0"]
+
+
 @pytest.mark.thorough
 def test_killing_the_operator_over_and_over_changes_nothing(api: Api, operator: OperatorProcess) -> None:
     # What the trainer would choose by measuring may differ from one job to the next.

@@ -185,7 +185,7 @@ class FakeCluster:
 
     @staticmethod
     def _key(kind: Kind, manifest: Manifest) -> tuple[str, str, str]:
-        return kind.plural, manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+        return kind.plural, manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]
 
     @staticmethod
     def _check_preconditions(live: Manifest | None, manifest: Manifest) -> None:

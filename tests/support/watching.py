@@ -10,6 +10,7 @@ from trainyard_operator.cluster.kinds import (
     JOB,
     MODEL_SERVICE,
     POD,
+    QUOTA,
     SERVICE,
     TRAINING_JOB,
     Kind,
@@ -19,7 +20,7 @@ from trainyard_operator.cluster.store import Store
 from trainyard_operator.serving.optional_children import OPTIONAL_KINDS
 
 _CHILDREN = (CONFIG_MAP, DEPLOYMENT, JOB, POD, SERVICE, *(optional.kind for optional in OPTIONAL_KINDS))
-_WHOLE = (CLAIM, MODEL_SERVICE, TRAINING_JOB)
+_WHOLE = (CLAIM, QUOTA, MODEL_SERVICE, TRAINING_JOB)
 _OURS = {MANAGED_BY_LABEL: MANAGED_BY}
 
 

@@ -123,4 +123,23 @@ app.kubernetes.io/component: operator
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+- apiGroups: [""]
+  resources: [resourcequotas]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get]
+{{- end -}}
+
+{{- /* What has no namespace: left out where the operator serves some namespaces only. */ -}}
+{{- define "trainyard.operatorClusterRules" -}}
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list]
+- apiGroups: [scheduling.k8s.io]
+  resources: [priorityclasses]
+  verbs: [list]
+- apiGroups: [node.k8s.io]
+  resources: [runtimeclasses]
+  verbs: [list]
 {{- end -}}

@@ -101,7 +101,7 @@ def _is_object(candidate: Manifest, kind: Kind) -> bool:
     return (
         candidate.get("kind") == kind.name
         and isinstance(metadata, dict)
-        and all(isinstance(metadata.get(field), str) for field in ("name", "namespace"))
+        and all(isinstance(metadata.get(field), str) for field in ("name", *(["namespace"] if kind.namespaced else [])))
     )
 
 

@@ -45,7 +45,7 @@ class Cache:
     def remember(self, kind: Kind, manifest: Manifest) -> None:
         """Take an object as the API server has just shown it."""
         metadata = manifest["metadata"]
-        feed = self.feed(kind, metadata["namespace"])
+        feed = self.feed(kind, metadata.get("namespace", ""))
         if feed is not None and feed.covers(metadata.get("labels") or {}):
             feed.store.wrote(manifest)
 

@@ -56,7 +56,7 @@ class KubernetesCluster:
         self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None, live: bool = False
     ) -> list[Manifest]:
         found, _ = await self.snapshot(kind, namespace, labels=labels)
-        return sorted(found, key=lambda each: (each["metadata"]["namespace"], each["metadata"]["name"]))
+        return sorted(found, key=lambda each: (each["metadata"].get("namespace", ""), each["metadata"]["name"]))
 
     async def snapshot(
         self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None
@@ -132,7 +132,7 @@ class KubernetesCluster:
 def path(kind: Kind, namespace: str | None = None, name: str | None = None) -> str:
     """Return the path of a collection or of one object in it."""
     parts = [f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.version}"]
-    if namespace is not None:
+    if namespace and kind.namespaced:
         parts += ["namespaces", namespace]
     return "/".join([*parts, kind.plural, *([name] if name else [])])
 

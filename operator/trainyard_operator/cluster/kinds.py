@@ -8,12 +8,17 @@ from trainyard_api.meta import GROUP, VERSION
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Where objects of one kind are found in the API; all of them are namespaced."""
+    """Where objects of one kind are found in the API.
+
+    Attributes:
+        namespaced: Whether its objects live in namespaces; those that do not are asked for with an empty one.
+    """
 
     group: str
     version: str
     name: str
     plural: str
+    namespaced: bool = True
 
     @property
     def api_version(self) -> str:
@@ -29,6 +34,11 @@ POD = Kind("", "v1", "Pod", "pods")
 SERVICE = Kind("", "v1", "Service", "services")
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
 CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
+SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 HORIZONTAL_POD_AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 EVENT = Kind("", "v1", "Event", "events")
+NODE = Kind("", "v1", "Node", "nodes", namespaced=False)
+PRIORITY_CLASS = Kind("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", namespaced=False)
+RUNTIME_CLASS = Kind("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", namespaced=False)

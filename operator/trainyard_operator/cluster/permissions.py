@@ -13,11 +13,17 @@ _WATCH = ("get", "list", "watch")
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Verbs on one resource, or subresource (`plural/sub`), of one API group."""
+    """Verbs on one resource, or subresource (`plural/sub`), of one API group.
+
+    Attributes:
+        of_cluster: The resource has no namespace. An operator that serves some namespaces only is not given it, and
+            goes on without.
+    """
 
     group: str
     resource: str
     verbs: tuple[str, ...]
+    of_cluster: bool = False
 
 
 PERMISSIONS = (
@@ -45,4 +51,10 @@ PERMISSIONS = (
     Permission("", "pods/log", ("get",)),
     Permission("", "persistentvolumeclaims", _WATCH),
     Permission("", "events", ("create", "patch")),
+    # What a training needs is looked for before its pods wait for it.
+    Permission("", "resourcequotas", ("list", "watch")),
+    Permission("", "serviceaccounts", ("get",)),
+    Permission("", "nodes", ("list",), of_cluster=True),
+    Permission("scheduling.k8s.io", "priorityclasses", ("list",), of_cluster=True),
+    Permission("node.k8s.io", "runtimeclasses", ("list",), of_cluster=True),
 )

@@ -129,7 +129,7 @@ def _number(version: object) -> int:
 
 def _name(manifest: Manifest) -> ObjectName:
     metadata = manifest["metadata"]
-    return metadata["namespace"], metadata["name"]
+    return metadata.get("namespace", ""), metadata["name"]
 
 
 def _index_keys(manifest: Manifest) -> list[tuple[str, str, str]]:

@@ -13,9 +13,24 @@ from trainyard_operator.training import build, identity
 from trainyard_operator.training.attempts import Next
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.pod import TrainerImages
-from trainyard_operator.training.preflight import missing_input
+from trainyard_operator.training.preflight import Preflight, preflight
 from trainyard_operator.training.suspension import Suspension, decide
 from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
+from trainyard_operator.workloads.nodes import NodeOffers
+
+
+@dataclass(frozen=True, slots=True)
+class StepTaken:
+    """What came of a step.
+
+    Attributes:
+        blocker: What kept the step from being taken.
+        preflight: What was found before the pods exist; None where nobody looked, because they are there already.
+    """
+
+    observed: ObservedTraining
+    blocker: Blocker | None = None
+    preflight: Preflight | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +48,24 @@ class TrainingChildren:
     trainer_images: TrainerImages
     network_policies: bool = True
     now: datetime = field(default_factory=utc_now)
+    nodes: NodeOffers = field(default_factory=NodeOffers)
 
-    async def carry_out(self, step: Next, observed: ObservedTraining) -> tuple[ObservedTraining, Blocker | None]:
+    async def carry_out(self, step: Next, observed: ObservedTraining) -> StepTaken:
         """Take the next step; return what is there then, and what kept the step from being taken."""
         if step.step not in ("start", "continue"):
-            return observed, None
+            return StepTaken(observed)
+        found: Preflight | None = None
         try:
-            if step.step == "start" and (blocker := await missing_input(self.cluster, self.job)):
-                return observed, blocker
+            if step.step == "start":
+                found = await preflight(self.cluster, self.job, nodes=self.nodes, now=self.now)
+                if found.blocker is not None:
+                    return StepTaken(observed, found.blocker, found)
             suspension = await self._suspension(step, observed)
             with spec_errors():
                 children = self._build(step, observed, suspension)
-            return await self._ensure(observed, step.n, *children), suspension.blocker
+            return StepTaken(await self._ensure(observed, step.n, *children), suspension.blocker, found)
         except REFUSALS as error:
-            return observed, of_refusal(error, "the job")
+            return StepTaken(observed, of_refusal(error, "the job"), found)
 
     async def _suspension(self, step: Next, observed: ObservedTraining) -> Suspension:
         target = self.job.spec.run_policy.suspend

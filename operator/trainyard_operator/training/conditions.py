@@ -17,6 +17,8 @@ PROGRESS_STALE, POD_UNREACHABLE = "ProgressStale", "PodUnreachable"
 SUSPENDED_BY_OTHER = "SuspendedByOther"
 """Reason of a training whose Job somebody else has suspended, such as a queue."""
 RUNNING, SUSPENDED = "Running", "Suspended"
+MAY_NOT_START = "MayNotStart"
+"""There only while something was found, before the pods exist, that may keep them from running."""
 SUCCEEDED: Literal["Succeeded"] = "Succeeded"
 FAILED: Literal["Failed"] = "Failed"
 

@@ -8,6 +8,7 @@ from trainyard_api.trainingjob import Attempt, TrainingJobStatus
 from trainyard_operator.cluster.port import Event
 from trainyard_operator.training.conditions import (
     FAILED,
+    MAY_NOT_START,
     POD_UNREACHABLE,
     PROGRESS_STALE,
     RUNNING,
@@ -33,8 +34,9 @@ def events(before: TrainingJobStatus, after: TrainingJobStatus) -> Iterator[Even
         yield _suspended(after)
     elif before.phase == "Suspended" and after.phase != "Suspended":
         yield _RESUMED
-    if (trouble := _trouble(after)) and trouble[0] != (_trouble(before) or ("",))[0]:
-        yield Event("Warning", *trouble)
+    for find in (_trouble, _concern):
+        if (trouble := find(after)) and trouble[0] != (find(before) or ("",))[0]:
+            yield Event("Warning", *trouble)
 
 
 def last_events(status: TrainingJobStatus, *, since: datetime) -> Iterator[Event]:
@@ -60,8 +62,9 @@ def last_events(status: TrainingJobStatus, *, since: datetime) -> Iterator[Event
             yield _suspended(status)
         elif suspended > changed[FAILED]:  # so it was suspended once
             yield _RESUMED
-    if trouble := _trouble(status):
-        yield Event("Warning", *trouble)
+    for trouble in (_trouble(status), _concern(status)):
+        if trouble:
+            yield Event("Warning", *trouble)
 
 
 def _suspended(status: TrainingJobStatus) -> Event:
@@ -117,6 +120,12 @@ def _ended(attempt: Attempt, after: TrainingJobStatus) -> Event:
         return Event("Warning", "AttemptStopped", f"Attempt {attempt.n} was stopped from outside; not charged")
     cause = f"{after.failure.reason}: {after.failure.message}" if after.failure else f"exit code {attempt.exit_code}"
     return Event("Warning", "AttemptFailed", f"Attempt {attempt.n} failed. {cause}")
+
+
+def _concern(status: TrainingJobStatus) -> tuple[str, str] | None:
+    """Return reason and message of what may keep the pods from running."""
+    found = next((one for one in status.conditions if one.type == MAY_NOT_START), None)
+    return (found.reason, found.message) if found else None
 
 
 def _trouble(status: TrainingJobStatus) -> tuple[str, str] | None:

@@ -1,53 +1,212 @@
-"""Whether what a training needs is there, asked before a pod waits for it without saying so."""
+"""Whether what a training needs is there, asked before a pod waits for it without saying so.
 
+What is missing for certain keeps the training from starting. What may come by itself, such as a node with GPUs that an
+autoscaler brings, is only said. Nothing is called missing that the operator may not see: it reads no Secrets, and one
+that serves some namespaces only sees neither nodes nor classes of the cluster.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from trainyard_api.pods import PodTemplate
 from trainyard_api.trainingjob import TrainingJob
-from trainyard_operator.cluster.errors import NotFound
-from trainyard_operator.cluster.kinds import CLAIM, CONFIG_MAP, Kind
+from trainyard_operator.cluster.errors import Forbidden, NotFound
+from trainyard_operator.cluster.kinds import (
+    CLAIM,
+    CONFIG_MAP,
+    PRIORITY_CLASS,
+    QUOTA,
+    RUNTIME_CLASS,
+    SERVICE_ACCOUNT,
+    Kind,
+)
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.workloads.blockers import STORE_NOT_FOUND, Blocker
+from trainyard_operator.workloads.nodes import NodeOffers, Wanted, unmet
+from trainyard_operator.workloads.pod import references, resources
+from trainyard_operator.workloads.quotas import demand, shortage
+from trainyard_operator.workloads.text import clean
 
 DATA_NOT_FOUND = "DataNotFound"
 CODE_NOT_FOUND = "CodeNotFound"
+CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
+SERVICE_ACCOUNT_NOT_FOUND = "ServiceAccountNotFound"
+PRIORITY_CLASS_NOT_FOUND = "PriorityClassNotFound"
+RUNTIME_CLASS_NOT_FOUND = "RuntimeClassNotFound"
+CLAIM_NOT_SHARED = "ClaimNotShared"
+_WORKER = "spec.roles.worker"
+_HOSTNAME = "kubernetes.io/hostname"
 
 
-async def missing_input(cluster: Cluster, job: TrainingJob) -> Blocker | None:
-    """Return the first thing the TrainingJob names and the namespace does not have."""
-    namespace = job.metadata["namespace"]
-    volume = job.spec.output.store.persistent_volume_claim
-    store = volume.claim_name if volume else None
-    if store is not None and await _find(cluster, CLAIM, namespace, store) is None:
-        return Blocker(STORE_NOT_FOUND, _absent(CLAIM, store, namespace, "spec.output.store"))
-    code = job.spec.program.python.source.config_map if job.spec.program.python else None
-    if code is not None and await _find(cluster, CONFIG_MAP, namespace, code.name) is None:
-        return Blocker(CODE_NOT_FOUND, _absent(CONFIG_MAP, code.name, namespace, "spec.program.python.source"))
-    source = job.spec.data.source
-    if source.persistent_volume_claim is not None:
-        claim = source.persistent_volume_claim.claim_name
-        if claim != store and await _find(cluster, CLAIM, namespace, claim) is None:
-            return Blocker(DATA_NOT_FOUND, _absent(CLAIM, claim, namespace, "spec.data.source"))
-    if source.config_map is not None:
-        found = await _find(cluster, CONFIG_MAP, namespace, source.config_map.name)
-        if found is None:
-            return Blocker(DATA_NOT_FOUND, _absent(CONFIG_MAP, source.config_map.name, namespace, "spec.data.source"))
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What was found before any pod exists.
+
+    Attributes:
+        blocker: What keeps the training from starting.
+        concern: What may keep its pods from running, unless something changes by itself.
+    """
+
+    blocker: Blocker | None = None
+    concern: Blocker | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """An object that the spec names."""
+
+    kind: Kind
+    name: str
+    field: str
+    reason: str
+    check: Callable[[Manifest], Blocker | None] = lambda _: None
+
+
+async def preflight(cluster: Cluster, job: TrainingJob, *, nodes: NodeOffers, now: datetime) -> Preflight:
+    """Look at everything that a training needs."""
+    for reference in _named(job):
+        if blocker := await _missing(cluster, job.metadata["namespace"], reference):
+            return Preflight(blocker)
+    for reference in _classes(job.spec.roles.worker.template):
+        if blocker := await _unknown(cluster, reference):
+            return Preflight(blocker)
+    if blocker := await _over_quota(cluster, job):
+        return Preflight(blocker)
+    concern = await _one_node_only(cluster, job)
+    if concern is not None and not concern.transient:
+        return Preflight(concern)
+    return Preflight(concern=concern or await _no_node(cluster, job, nodes, now))
+
+
+def _named(job: TrainingJob) -> Iterator[_Reference]:
+    """Yield what the spec names in its namespace, each once."""
+    store, source, python = job.spec.output.store.persistent_volume_claim, job.spec.data.source, job.spec.program.python
+    template = job.spec.roles.worker.template
+    if store is not None:
+        yield _Reference(CLAIM, store.claim_name, "spec.output.store", STORE_NOT_FOUND)
+    if python is not None and python.source.config_map is not None:
+        yield _Reference(CONFIG_MAP, python.source.config_map.name, "spec.program.python.source", CODE_NOT_FOUND)
+    claim = source.persistent_volume_claim
+    if claim is not None and (store is None or claim.claim_name != store.claim_name):
+        yield _Reference(CLAIM, claim.claim_name, "spec.data.source", DATA_NOT_FOUND)
+    if (rows := source.config_map) is not None:
+        yield _Reference(CONFIG_MAP, rows.name, "spec.data.source", DATA_NOT_FOUND, _has_key(rows.key))
+    for name in sorted({*references(template).config_maps}):
+        yield _Reference(CONFIG_MAP, name, f"{_WORKER}.template.env", CONFIG_MAP_NOT_FOUND)
+    if template.service_account_name is not None:
+        field = f"{_WORKER}.template.serviceAccountName"
+        yield _Reference(SERVICE_ACCOUNT, template.service_account_name, field, SERVICE_ACCOUNT_NOT_FOUND)
+
+
+def _classes(template: PodTemplate) -> Iterator[_Reference]:
+    """Yield what the spec names in the cluster."""
+    if (name := template.priority_class_name) is not None:
+        yield _Reference(PRIORITY_CLASS, name, f"{_WORKER}.template.priorityClassName", PRIORITY_CLASS_NOT_FOUND)
+    if (name := template.runtime_class_name) is not None:
+        yield _Reference(RUNTIME_CLASS, name, f"{_WORKER}.template.runtimeClassName", RUNTIME_CLASS_NOT_FOUND)
+
+
+def _has_key(key: str | None) -> Callable[[Manifest], Blocker | None]:
+    def check(found: Manifest) -> Blocker | None:
         keys = sorted({**(found.get("data") or {}), **(found.get("binaryData") or {})})
-        if source.config_map.key is not None and source.config_map.key not in keys:
+        if key is None or key in keys:
+            return None
+        metadata = found["metadata"]
+        return Blocker(
+            DATA_NOT_FOUND,
+            f"ConfigMap {metadata['name']!r} in namespace {metadata['namespace']!r} has no key "
+            f"{key!r}; it has: {', '.join(keys[:10]) or 'none'}",
+        )
+
+    return check
+
+
+async def _missing(cluster: Cluster, namespace: str, reference: _Reference) -> Blocker | None:
+    try:
+        return reference.check(await cluster.get(reference.kind, namespace, reference.name))
+    except NotFound:
+        return Blocker(
+            reference.reason,
+            f"{reference.kind.name} {reference.name!r} of {reference.field} does not exist in namespace "
+            f"{namespace!r}; create it, and the training starts by itself",
+        )
+    except Forbidden:
+        return None  # what cannot be seen is not called missing
+
+
+async def _unknown(cluster: Cluster, reference: _Reference) -> Blocker | None:
+    try:
+        names = [found["metadata"]["name"] for found in await cluster.select(reference.kind)]
+    except (Forbidden, NotFound):
+        return None
+    if reference.name in names:
+        return None
+    return Blocker(
+        reference.reason,
+        f"{reference.kind.name} {reference.name!r} of {reference.field} does not exist; the cluster has: "
+        f"{clean(', '.join(names[:10])) or 'none'}. Once there is one of that name, the training starts by itself",
+    )
+
+
+async def _over_quota(cluster: Cluster, job: TrainingJob) -> Blocker | None:
+    worker = job.spec.roles.worker
+    wanted = demand(
+        resources(worker.resources, gpus=worker.gpus, gpu_resource=worker.gpu_resource), count=worker.replicas
+    )
+    try:
+        quotas = await cluster.select(QUOTA, job.metadata["namespace"])
+    except Forbidden:
+        return None
+    return shortage(quotas, wanted, path="spec.roles")
+
+
+async def _one_node_only(cluster: Cluster, job: TrainingJob) -> Blocker | None:
+    """Say that a claim keeps several pods on one node, or even to one pod."""
+    store, data = job.spec.output.store.persistent_volume_claim, job.spec.data.source.persistent_volume_claim
+    replicas = job.spec.roles.worker.replicas
+    if replicas == 1:
+        return None
+    written = {store.claim_name} if store else set[str]()
+    for name in sorted(written | ({data.claim_name} if data else set())):
+        modes = (await cluster.get(CLAIM, job.metadata["namespace"], name)).get("spec", {}).get("accessModes") or []
+        shared = {"ReadWriteMany"} | (set() if name in written else {"ReadOnlyMany"})
+        if not modes or shared & set(modes):
+            continue
+        what = f"PersistentVolumeClaim {name!r} is {' and '.join(sorted(modes))}, and {replicas} pods mount it"
+        if modes == ["ReadWriteOncePod"]:
             return Blocker(
-                DATA_NOT_FOUND,
-                f"ConfigMap {source.config_map.name!r} in namespace {namespace!r} has no key "
-                f"{source.config_map.key!r}; it has: {', '.join(keys[:10]) or 'none'}",
+                CLAIM_NOT_SHARED,
+                f"{what}: use a claim that is ReadWriteMany, a store by uri, or spec.roles.worker.replicas 1",
+            )
+        if not _stays_together(job.spec.roles.worker.template):
+            return Blocker(
+                CLAIM_NOT_SHARED,
+                f"{what}: they all have to run on one node. Use a claim that is ReadWriteMany, a store by uri, or "
+                f"require one node by {_WORKER}.template.affinity.podAffinity",
+                transient=True,
             )
     return None
 
 
-async def _find(cluster: Cluster, kind: Kind, namespace: str, name: str) -> Manifest | None:
-    try:
-        return await cluster.get(kind, namespace, name)
-    except NotFound:
+def _stays_together(template: PodTemplate) -> bool:
+    affinity = (template.affinity or {}).get("podAffinity")
+    terms = (affinity if isinstance(affinity, dict) else {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+    return any(isinstance(term, dict) and term.get("topologyKey") == _HOSTNAME for term in terms or [])
+
+
+async def _no_node(cluster: Cluster, job: TrainingJob, nodes: NodeOffers, now: datetime) -> Blocker | None:
+    worker = job.spec.roles.worker
+    if not worker.gpus or (seen := await nodes.latest(cluster, now)) is None:
         return None
-
-
-def _absent(kind: Kind, name: str, namespace: str, field: str) -> str:
-    return (
-        f"{kind.name} {name!r} of {field} does not exist in namespace {namespace!r}; create it, "
-        "and the training starts by itself"
+    usual = {"key": worker.gpu_resource, "operator": "Exists", "effect": "NoSchedule"}
+    return unmet(
+        seen,
+        Wanted(
+            path=_WORKER,
+            resource=worker.gpu_resource,
+            count=worker.gpus,
+            node_selector=worker.template.node_selector or {},
+            tolerations=[*(worker.template.tolerations or []), usual],
+        ),
     )

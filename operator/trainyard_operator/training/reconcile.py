@@ -25,6 +25,7 @@ from trainyard_operator.training.spec import parse, parse_run_policy, parse_stat
 from trainyard_operator.training.status import TrainingFacts, compute, rejected, seen, stalled_for
 from trainyard_operator.training.timeouts import Timer
 from trainyard_operator.workloads.blockers import Blocker
+from trainyard_operator.workloads.nodes import NodeOffers
 from trainyard_operator.workloads.pods import address
 from trainyard_operator.workloads.report import EVENT_LIFE, Change, DeliveredEvents, report
 
@@ -44,6 +45,7 @@ class TrainingJobReconciler:
         network_policies: Whether trainings with several pods are shut to all other pods.
         cleaned: Trainings that are over, and what of them is gone.
         asked: Since when this process asks a trainer how far it is.
+        nodes: What the nodes of the cluster offer.
     """
 
     cluster: Cluster
@@ -54,6 +56,7 @@ class TrainingJobReconciler:
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
     cleaned: dict[Key, cleanup.Scope] = field(default_factory=dict)
     asked: dict[Key, datetime] = field(default_factory=dict)
+    nodes: NodeOffers = field(default_factory=NodeOffers)
 
     async def reconcile(self, key: Key) -> Outcome:
         """Observe, parse, plan, apply, compute, report."""
@@ -122,13 +125,23 @@ class TrainingJobReconciler:
             observed = await observe(self.cluster, manifest, live=True, expected=expected)
             leaving = observed.leaving or bool(lingering(recorded, observed))
             _, planned, _ = decide(observed, leaving=leaving)
-        children = TrainingChildren(self.cluster, job, manifest, self.trainer_images, self.network_policies, now)
-        observed, blocker = await children.carry_out(planned, observed)
+        children = TrainingChildren(
+            self.cluster, job, manifest, self.trainer_images, self.network_policies, now, self.nodes
+        )
+        taken = await children.carry_out(planned, observed)
+        observed = taken.observed
         ledger, step, expired = decide(observed, leaving=leaving)
         if step.step != "continue":
             heard = Heard()
         return TrainingFacts(
-            observed=observed, ledger=ledger, next=step, blocker=blocker, heard=heard, now=now, expired=expired
+            observed=observed,
+            ledger=ledger,
+            next=step,
+            blocker=taken.blocker,
+            preflight=taken.preflight,
+            heard=heard,
+            now=now,
+            expired=expired,
         )
 
     async def _progress(self, job: TrainingJob, pod: Manifest | None, now: datetime) -> Heard:
@@ -156,6 +169,8 @@ class TrainingJobReconciler:
                 return Outcome(_SOON) if goes else DONE
             case _ if facts.blocker is not None and facts.blocker.reason == SUSPENDED_BY_OTHER:
                 return Outcome(_SAFETY)
+            case _ if facts.blocker is not None and facts.blocker.transient and facts.next.step == "start":
+                return Outcome(_RECHECK)
             case _ if facts.blocker is not None:
                 return Outcome(min(_RECHECK, max(_SOON, stalled_for(after, facts.now))))
             case _ if policy.suspend:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from trainyard_api.conditions import merge
+from trainyard_api.conditions import Observation, merge
 from trainyard_api.meta import Condition
 from trainyard_api.names import TRAINER_PORT
 from trainyard_api.times import from_rfc3339, to_rfc3339
@@ -19,15 +19,24 @@ from trainyard_api.trainingjob import (
 )
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import blockers, conditions
-from trainyard_operator.training.attempt_pods import has_trained, is_ending, is_training, node_of, running_since
+from trainyard_operator.training.attempt_pods import (
+    Workers,
+    has_trained,
+    is_ending,
+    is_training,
+    node_of,
+    running_since,
+)
 from trainyard_operator.training.attempts import End, Ledger, Next
 from trainyard_operator.training.conditions import (
+    MAY_NOT_START,
     POD_UNREACHABLE,
     PROGRESS_STALE,
     SUSPENDED_BY_OTHER,
     TrainingState,
 )
 from trainyard_operator.training.observed import ObservedTraining
+from trainyard_operator.training.preflight import Preflight
 from trainyard_operator.training.progress import Heard, Snapshot, at_end, fresh
 from trainyard_operator.training.termination_message import model_status
 from trainyard_operator.training.timeouts import Timer
@@ -45,6 +54,7 @@ class TrainingFacts:
     Attributes:
         blocker: What keeps an attempt from being started, or its children from being written.
         expired: The timer that is over, and ends an attempt or the whole.
+        preflight: What was found before the pods of the attempt exist, where this pass has looked.
     """
 
     observed: ObservedTraining
@@ -54,6 +64,7 @@ class TrainingFacts:
     heard: Heard
     now: datetime
     expired: Timer | None = None
+    preflight: Preflight | None = None
 
     @property
     def live(self) -> Snapshot | None:
@@ -73,7 +84,7 @@ def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
     return TrainingJobStatus(
         observed_generation=int(job.metadata.get("generation", 0)),
         phase=state.phase,
-        conditions=_conditions(job, before, state, facts.now),
+        conditions=_conditions(job, before, state, facts),
         progress=_progress(before, facts, state),
         attempts=list(ledger.attempts),
         restarts=ledger.restarts,
@@ -131,9 +142,24 @@ def stalled_for(status: TrainingJobStatus, now: datetime) -> float:
     return max(((now - from_rfc3339(time)).total_seconds() for time in since), default=0.0)
 
 
-def _conditions(job: TrainingJob, before: TrainingJobStatus, state: TrainingState, now: datetime) -> list[Condition]:
+def _conditions(
+    job: TrainingJob, before: TrainingJobStatus, state: TrainingState, facts: TrainingFacts
+) -> list[Condition]:
     generation = int(job.metadata.get("generation", 0))
-    return merge(before.conditions, conditions.observations(state), now=now, generation=generation)
+    observed = [*conditions.observations(state), *_concern(job, before, facts)]
+    return merge(before.conditions, observed, now=facts.now, generation=generation)
+
+
+def _concern(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) -> list[Observation]:
+    """Return what may keep the pods from running. Looked for once, before they exist, and said until they run."""
+    if facts.preflight is not None:
+        concern = facts.preflight.concern
+        return [Observation(MAY_NOT_START, "True", concern.reason, concern.message)] if concern else []
+    begun = _begun(facts.observed.pods.get(facts.next.n, {}))
+    if facts.next.step != "continue" or begun >= job.spec.roles.worker.replicas:
+        return []
+    known = [one for one in before.conditions if one.type == MAY_NOT_START]
+    return [Observation(MAY_NOT_START, "True", one.reason, one.message) for one in known]
 
 
 def _first_creation(observed: ObservedTraining) -> str | None:
@@ -217,10 +243,15 @@ def _going(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) ->
         return TrainingState(phase, phase, f"attempt {n} has ended, and its Job is about to say how")
     if blocker := blockers.of_job(job, child, pods, now=facts.now):
         return TrainingState("Pending", blocker.reason, blocker.message, blocker)
-    there = sum(is_training(pod) or has_trained(pod) for pod in pods.values())
+    there = _begun(pods)
     if there < (count := job.spec.roles.worker.replicas):
         return TrainingState("Starting", "Starting", _starting(n, there, count))
     return _running(job, before, facts)
+
+
+def _begun(pods: Workers) -> int:
+    """Return how many of the pods train, or have trained."""
+    return sum(is_training(pod) or has_trained(pod) for pod in pods.values())
 
 
 def _starting(n: int, there: int, count: int) -> str:

@@ -21,7 +21,7 @@ from trainyard_operator.cluster.errors import (
     NotFound,
     Unavailable,
 )
-from trainyard_operator.cluster.kinds import CONFIG_MAP, EVENT, TRAINING_JOB
+from trainyard_operator.cluster.kinds import CONFIG_MAP, EVENT, NODE, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Event
 
 MANIFEST: dict[str, Any] = {
@@ -110,6 +110,18 @@ async def test_all_namespaces_are_listed_where_none_is_named(server: Server) -> 
     async with KubernetesCluster() as cluster:
         assert await cluster.select(TRAINING_JOB) == []
     assert server.requests[0][1] == "/apis/trainyard.dev/v1alpha1/trainingjobs"
+
+
+async def test_what_has_no_namespace_is_listed_and_read(server: Server) -> None:
+    node = {"kind": "Node", "metadata": {"name": "n1"}}
+    server.answers = [(200, a_list(node, kind="Node")), (200, node)]
+
+    async with KubernetesCluster() as cluster:
+        listed = await cluster.select(NODE)
+        read = await cluster.get(NODE, "", "n1")
+
+    assert [found["metadata"]["name"] for found in (*listed, read)] == ["n1", "n1"]
+    assert [path for _, path, _, _ in server.requests] == ["/api/v1/nodes", "/api/v1/nodes/n1"]
 
 
 async def test_the_end_of_a_log_is_read_as_text(server: Server) -> None:

@@ -4,7 +4,19 @@ from support.fake_cluster import FakeCluster
 from support.serving import LABELS, a_model_service, a_succeeded_job
 from support.serving import World as ServingWorld
 from support.training import NAMESPACE, World, a_training_job
-from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, JOB, NETWORK_POLICY, SERVICE, TRAINING_JOB, Kind
+from trainyard_operator.cluster.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    JOB,
+    NETWORK_POLICY,
+    NODE,
+    PRIORITY_CLASS,
+    RUNTIME_CLASS,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    TRAINING_JOB,
+    Kind,
+)
 from trainyard_operator.cluster.permissions import PERMISSIONS
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.main import WATCHED
@@ -56,6 +68,17 @@ async def a_training_life() -> FakeCluster:
 async def a_life_of_a_program_of_ones_own() -> FakeCluster:
     """A program that does not serve its progress is looked for it in what it prints."""
     return (await World().put(a_training_job().with_container(image="me/train:1")).running()).cluster
+
+
+async def a_life_with_needs() -> FakeCluster:
+    """Accounts, classes and nodes are looked for, and so are quotas."""
+    template = {"serviceAccountName": "robot", "priorityClassName": "high", "runtimeClassName": "nvidia"}
+    world = World().put(a_training_job().with_worker(gpus=1, template=template))
+    world.cluster.put(SERVICE_ACCOUNT, {"metadata": {"name": "robot", "namespace": NAMESPACE}})
+    for kind, name in ((PRIORITY_CLASS, "high"), (RUNTIME_CLASS, "nvidia"), (NODE, "node-1")):
+        world.cluster.put(kind, {"metadata": {"name": name}})
+    await world.settle()
+    return world.cluster
 
 
 async def a_life_of_several_pods() -> FakeCluster:
@@ -127,6 +150,7 @@ async def test_all_that_is_called_is_granted_and_nothing_else() -> None:
     lives = [await a_training_life(), await a_life_of_a_program_of_ones_own(), await a_life_beside_a_sidecar()]
     lives += [
         await a_life_of_several_pods(),
+        await a_life_with_needs(),
         await a_life_that_leaves_a_record_only(),
         await a_serving_life(),
         await a_life_with_everything_optional(),
