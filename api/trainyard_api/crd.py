@@ -75,6 +75,7 @@ RESOURCES = (
             Column("Version", ".status.current.modelVersion", "Version that takes the traffic.", "integer"),
             Column("Replicas", ".status.ready", "Replicas that answer of replicas wanted."),
             Column("State", ".status.phase", "One-word summary."),
+            Column("Canary", ".status.canary.achieved", "Percent of the requests that the canary gets.", "integer"),
             Column("URL", ".status.url", "REST address inside the cluster."),
             _AGE,
             Column("Next", ".status.next.modelVersion", "Version that is being brought up.", "integer", wide=True),

@@ -20,6 +20,7 @@ from trainyard_api.meta import (
     rules,
 )
 from trainyard_api.pods import GPU_RULES, PodTemplate, Resources
+from trainyard_api.rollout import CanaryStatus, Rollout
 from trainyard_api.scaling import SCALING_RULES, Scaling
 from trainyard_api.stores import ModelUri, SecretRef
 
@@ -179,6 +180,7 @@ class ModelServiceSpec(ApiModel):
     )
     server: Server = Field(default=Server(), description="The TensorFlow Serving container.")
     fetch: Fetch = Field(default=Fetch(), description="The init container that brings the model to its server.")
+    rollout: Rollout = Field(default=Rollout(), description="How a new revision takes over from the one that serves.")
 
 
 class RevisionStatus(ApiModel):
@@ -237,6 +239,7 @@ class ModelServiceStatus(ApiModel):
     grpc: str | None = Field(default=None, description="gRPC address inside the cluster, as host:port.")
     current: RevisionStatus | None = Field(default=None, description="The revision that takes the traffic.")
     next: RevisionStatus | None = Field(default=None, description="The revision that is being brought up.")
+    canary: CanaryStatus | None = Field(default=None, description="The revision that is tried on a share of requests.")
     history: list[HistoryEntry] = Field(
         default=[], max_length=64, description="What became of revisions, the newest first; the last 20."
     )

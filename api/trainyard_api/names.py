@@ -18,6 +18,8 @@ MODEL_VERSION_LABEL = "trainyard.dev/model-version"
 # its selector, so that whoever reads one reads all.
 PROMOTED_ANNOTATION = "trainyard.dev/promoted"
 PREVIOUS_ANNOTATION = "trainyard.dev/previous-revision"
+# The canary beside it: which revision, at which step, since when. As JSON; empty where there is none.
+CANARY_ANNOTATION = "trainyard.dev/canary"
 # On the Deployment of a revision: which model it serves.
 MODEL_URI_ANNOTATION = "trainyard.dev/model-uri"
 MODEL_DIGEST_ANNOTATION = "trainyard.dev/model-digest"

@@ -215,9 +215,10 @@ def _copy(each: _JSON) -> _JSON:
 
 
 def merged(live: Manifest, wanted: Manifest) -> Manifest:
-    """Return `live` with what is wanted laid over it, maps merged and lists replaced."""
+    """Return `live` with what is wanted laid over it, maps merged, lists and selectors (which are atomic) replaced."""
     result = _copy(live)
     for key, each in wanted.items():
         old = result.get(key)
-        result[key] = merged(old, each) if isinstance(old, dict) and isinstance(each, dict) else _copy(each)
+        granular = isinstance(old, dict) and isinstance(each, dict) and key != "selector"
+        result[key] = merged(old, each) if granular else _copy(each)
     return result

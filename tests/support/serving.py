@@ -1,12 +1,13 @@
 """Builds ModelServices for tests, and plays Kubernetes' part in their lives."""
 
 import copy
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from support.fake_cluster import FakeCluster, Killed
-from trainyard_api.names import REVISION_LABEL
+from trainyard_api.names import MODEL_VERSION_LABEL, REVISION_LABEL
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
@@ -50,6 +51,13 @@ class ModelServiceBuilder:
 
     def with_server(self, **fields: Any) -> "ModelServiceBuilder":
         return self._with("spec", {"server": self.manifest["spec"].get("server", {}) | fields})
+
+    def with_steps(self, *steps: tuple[int, str]) -> "ModelServiceBuilder":
+        """Roll out by these weights, each for so long."""
+        return self.with_rollout(steps=[{"weight": weight, "hold": hold} for weight, hold in steps])
+
+    def with_rollout(self, **fields: Any) -> "ModelServiceBuilder":
+        return self._with("spec", {"rollout": self.manifest["spec"].get("rollout", {}) | fields})
 
     def _with(self, part: str, fields: Manifest) -> "ModelServiceBuilder":
         return ModelServiceBuilder(self.manifest | {part: self.manifest[part] | fields})
@@ -257,6 +265,14 @@ class World:
     def serving(self) -> str:
         """The revision that the stable Service points to."""
         return str(self.cluster.peek(SERVICE, NAMESPACE)[0]["spec"]["selector"][REVISION_LABEL])
+
+    def versions(self) -> dict[int, int]:
+        """How many ready pods of each model version the stable Service sends requests to."""
+        selector = self.cluster.peek(SERVICE, NAMESPACE)[0]["spec"]["selector"]
+        pods = [
+            pod["metadata"]["labels"] for pod in self.cluster.peek(POD, NAMESPACE, labels=selector) if _is_ready(pod)
+        ]
+        return dict(sorted(Counter(int(labels[MODEL_VERSION_LABEL]) for labels in pods).items()))
 
     def events(self) -> list[str]:
         return [f"{event.type} {event.reason}" for _, _, event in self.cluster.events]

@@ -35,7 +35,7 @@ class ServiceChildren:
         """
         try:
             if target is not None:
-                await self._bring_up(target, observed, replicas)
+                await self._bring_up(target, observed, replicas if plan.replicas is None else plan.replicas)
             if plan.route is not None:
                 if plan.route.promoted is not None and (target is None or plan.route.revision != target.id):
                     await self._scale(observed.deployments[plan.route.revision], replicas)

@@ -2,6 +2,7 @@
 
 from trainyard_api.meta import parse_duration
 from trainyard_api.names import (
+    CANARY_ANNOTATION,
     GRPC_PORT,
     MONITORING_CONFIG_FILE,
     PREVIOUS_ANNOTATION,
@@ -11,7 +12,7 @@ from trainyard_api.names import (
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.serving import identity
+from trainyard_operator.serving import canary, identity
 from trainyard_operator.serving.pod import METRICS_PATH, FetchImages, pod_template
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Route
@@ -60,10 +61,13 @@ def stable_service(owner: Manifest, route: Route) -> Manifest:
         PROMOTED_ANNOTATION: to_rfc3339(route.promoted) if route.promoted else None,
         PREVIOUS_ANNOTATION: route.previous,
     }
-    manifest["metadata"]["annotations"] = {key: value for key, value in marks.items() if value}
+    # An empty text where there is no canary: a key that is left out would stay on a Service that was created with it.
+    beside = canary.write(route.revision, route.canary) if route.canary else ""
+    annotations = {key: value for key, value in marks.items() if value} | {CANARY_ANNOTATION: beside}
+    manifest["metadata"]["annotations"] = annotations
     return manifest | {
         "spec": {
-            "selector": identity.pod_selector(name, route.revision),
+            "selector": _selector(name, route),
             "ports": [
                 {
                     "name": "grpc",
@@ -76,6 +80,13 @@ def stable_service(owner: Manifest, route: Route) -> Manifest:
             ],
         }
     }
+
+
+def _selector(service: str, route: Route) -> dict[str, str]:
+    """Return which pods get requests: with a canary those of both revisions, as no others are there then."""
+    if route.canary is None:
+        return identity.pod_selector(service, route.revision)
+    return identity.pod_selector(service, route.canary.revision) if route.canary.alone else identity.selector(service)
 
 
 def _revision_name(owner: Manifest, revision: Revision) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from trainyard_api.meta import Condition
 from trainyard_api.modelservice import ModelServiceStatus, RevisionStatus
+from trainyard_api.rollout import CanaryStatus
 from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.port import Event
 from trainyard_operator.serving.conditions import AVAILABLE, DEGRADED, INCOMPLETE, READY
@@ -19,6 +20,8 @@ def events(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[Ev
     was = {revision.revision for revision in (before.current, before.next) if revision}
     if after.next and after.next.revision not in was:
         yield _rollout_started(after.next)
+    if after.canary and (before.canary is None or _place(before.canary) != _place(after.canary)):
+        yield _stepped(after.canary)
     if after.current and (before.current is None or before.current.revision != after.current.revision):
         yield _rolled_out(after.current)
     yield from _availability(before, after)
@@ -45,6 +48,8 @@ def last_events(status: ModelServiceStatus, promoted: datetime | None, *, since:
     available, degraded, ready = (_condition(status, name) for name in (AVAILABLE, DEGRADED, READY))
     if status.next:
         yield _rollout_started(status.next)
+    if status.canary:
+        yield _stepped(status.canary)
     if status.current and promoted and promoted >= since:
         yield _rolled_out(status.current)
     if status.phase == "Stopped":
@@ -101,6 +106,15 @@ def _pending(before: ModelServiceStatus, after: ModelServiceStatus) -> Iterator[
 
 def _rollout_started(revision: RevisionStatus) -> Event:
     return Event("Normal", "RolloutStarted", f"Bringing up {_name(revision)}")
+
+
+def _place(canary: CanaryStatus) -> tuple[str, int, int]:
+    return canary.revision, canary.step, canary.weight
+
+
+def _stepped(canary: CanaryStatus) -> Event:
+    asked = f"step {canary.step} of {canary.steps} asks for {canary.weight} % of the requests"
+    return Event("Normal", "CanaryStep", f"Revision {canary.revision} is a canary: {asked}")
 
 
 def _rolled_out(revision: RevisionStatus) -> Event:

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Collection, Iterable
 
-from trainyard_api.names import REVISION_LABEL
+from trainyard_api.names import CANARY_ANNOTATION, REVISION_LABEL
 from trainyard_operator.cluster.children import found, names_of
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, POD, SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
-from trainyard_operator.serving import identity
+from trainyard_operator.serving import canary, identity
 from trainyard_operator.serving.observed import NOTHING, ObservedService, sort
 from trainyard_operator.workloads.identity import is_name
 
@@ -38,5 +38,9 @@ async def observe(
 
 def routed(services: Iterable[Manifest]) -> set[str]:
     """Return the revisions that Services send requests to."""
-    selectors = [service.get("spec", {}).get("selector") or {} for service in services]
-    return {selector[REVISION_LABEL] for selector in selectors if REVISION_LABEL in selector}
+    found: set[str] = set()
+    for service in services:
+        tried = canary.read(service["metadata"].get("annotations", {}).get(CANARY_ANNOTATION))
+        found |= {tried[0], tried[1].revision} if tried else set()
+        found |= {(service.get("spec", {}).get("selector") or {}).get(REVISION_LABEL, "")}
+    return found - {""}

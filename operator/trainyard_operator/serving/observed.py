@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trainyard_api.modelservice import ModelServiceStatus
-from trainyard_api.names import PREVIOUS_ANNOTATION, PROMOTED_ANNOTATION, REVISION_LABEL
+from trainyard_api.names import CANARY_ANNOTATION, PREVIOUS_ANNOTATION, PROMOTED_ANNOTATION, REVISION_LABEL
 from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.children import controlled_by
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.serving import identity
+from trainyard_operator.serving import canary, identity
 from trainyard_operator.serving.rollout import Route
 from trainyard_operator.workloads.pods import is_leaving, is_ready
 
@@ -31,6 +31,10 @@ class ObservedService:
     def ready(self, revision: str) -> list[Manifest]:
         """The pods of a revision to which a Service sends requests."""
         return [pod for pod in self.pods.get(revision, []) if is_ready(pod)]
+
+    def others_ready(self, *revisions: str) -> bool:
+        """Whether pods of any but these revisions are ready."""
+        return any(self.ready(revision) for revision in self.pods if revision not in revisions)
 
 
 NOTHING = ObservedService(service=None, deployments={}, config_maps={}, pods={})
@@ -65,11 +69,12 @@ def route_of(observed: ObservedService, status: ModelServiceStatus, now: datetim
     metadata = observed.service["metadata"] if observed.service else {}
     annotations = metadata.get("annotations", {})
     selector = (observed.service or {}).get("spec", {}).get("selector", {})
-    revision, recorded = selector.get(REVISION_LABEL, ""), status.current.revision if status.current else ""
+    stable, beside = canary.read(annotations.get(CANARY_ANNOTATION)) or (selector.get(REVISION_LABEL, ""), None)
+    revision, recorded = stable, status.current.revision if status.current else ""
     if revision not in observed.deployments:
         return Route(recorded, now) if recorded in observed.deployments else None
     promoted = _time(annotations.get(PROMOTED_ANNOTATION)) or (now if revision == recorded else None)
-    return Route(revision, promoted, annotations.get(PREVIOUS_ANNOTATION))
+    return Route(revision, promoted, annotations.get(PREVIOUS_ANNOTATION), beside)
 
 
 def replicas_of(observed: ObservedService, route: Route | None) -> int:

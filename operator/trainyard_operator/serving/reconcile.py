@@ -10,6 +10,7 @@ from trainyard_operator.cluster.kinds import MODEL_SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
 from trainyard_operator.serving.apply import ServiceChildren
+from trainyard_operator.serving.canary import canary_steps
 from trainyard_operator.serving.events import events, last_events
 from trainyard_operator.serving.history import MOST_ENTRIES, kept, park
 from trainyard_operator.serving.model_status_reader import ModelStatusSource, Served
@@ -74,7 +75,7 @@ class ModelServiceReconciler:
         refused = await children.carry_out(
             plan, situation.observed, target=situation.revision, replicas=situation.replicas
         )
-        outcome = result(situation, plan.route, refused)
+        outcome = result(situation, plan, refused)
         incomplete = await bring_optional_children(self.cluster, manifest)
         await self._report(situation, before, compute(before, situation, outcome, incomplete))
         return _requeue(plan, situation, outcome, incomplete)
@@ -83,13 +84,19 @@ class ModelServiceReconciler:
         self, manifest: Manifest, before: ModelServiceStatus, observed: ObservedService, now: datetime
     ) -> tuple[Situation, Plan]:
         situation = await self._look(manifest, before, observed, now)
+        target, serving = situation.revision.id if situation.revision else None, serving_revision(situation.route)
         rollout = Rollout(
-            target=situation.revision.id if situation.revision else None,
+            target=target,
             route=situation.route,
             live=situation.observed.live,
             answers=situation.may_take_over,
             drain=self.drain,
             now=situation.now,
+            steps=situation.steps,
+            replicas=situation.replicas,
+            answering=situation.answering,
+            stable_answers=serving is not None and situation.ready(serving) > 0,
+            strangers=situation.observed.others_ready(target or "", serving or ""),
         )
         keep = kept(before.history, situation.history, observed.deployments)
         return situation, park(rollout.plan(), keep, observed.deployments)
@@ -116,6 +123,7 @@ class ModelServiceReconciler:
             if revision and replicas and not ready
             else None,
             now=now,
+            steps=() if isinstance(service, Blocker) else canary_steps(service.spec.rollout.steps),
         )
 
     async def _ask(

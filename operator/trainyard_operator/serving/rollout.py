@@ -1,15 +1,17 @@
 """The rollout of a revision, as a pure state machine: from what is there to what is to be done next.
 
-    Staging -> Promoting -> Draining -> Stable
+    Staging -> Canary (step by step) -> Promoting -> Draining -> Stable
 
 The state is never stored. It follows from the route, which is the stable Service with its selector and the time that
 was written in the same request, and from which revisions have children. So whoever dies anywhere, the next one goes on.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from trainyard_operator.serving.canary import ALL, Canary, CanaryStep
 
 
 class Step(StrEnum):
@@ -19,8 +21,10 @@ class Step(StrEnum):
     """There is nothing to roll out."""
     STAGING = "Staging"
     """The target revision is being brought up; the traffic stays where it is."""
+    CANARY = "Canary"
+    """The target revision gets a share of the requests."""
     PROMOTING = "Promoting"
-    """The target revision answers and takes the traffic now."""
+    """The target revision answers and takes the traffic now, or as soon as all its replicas do."""
     DRAINING = "Draining"
     """The revision before still answers those who have not noticed yet."""
     STABLE = "Stable"
@@ -35,11 +39,13 @@ class Route:
         promoted: When the revision got the traffic because it answered; None where it never has, so that there is
             nothing to protect.
         previous: The revision that had the traffic before.
+        canary: The revision that gets a share beside it.
     """
 
     revision: str
     promoted: datetime | None = None
     previous: str | None = None
+    canary: Canary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Plan:
         remove: The revisions whose children have had their time.
         park: Those of them that are kept, with no pods.
         wake_at: When to look again, should nothing happen before.
+        replicas: How many pods the target shall have; None for as many as the spec says.
     """
 
     step: Step
@@ -58,6 +65,7 @@ class Plan:
     remove: tuple[str, ...] = ()
     park: tuple[str, ...] = ()
     wake_at: datetime | None = None
+    replicas: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +78,12 @@ class Rollout:
         live: The revisions that have children.
         answers: Whether the target may take the traffic.
         drain: How long a revision goes on after it lost the traffic.
+        steps: The shares that the target gets before it takes the traffic.
+        replicas: How many pods the revision that has the traffic has.
+        answering: How many pods of the target answer.
+        stable_answers: Whether the revision that has the traffic answers at all. Nobody waits for steps beside one that
+            does not.
+        strangers: Whether pods of any third revision are ready: a Service that sends to two revisions would find them.
     """
 
     target: str | None
@@ -78,6 +92,11 @@ class Rollout:
     answers: bool
     drain: timedelta
     now: datetime
+    steps: Sequence[CanaryStep] = ()
+    replicas: int = 1
+    answering: int = 0
+    stable_answers: bool = True
+    strangers: bool = False
 
     def plan(self) -> Plan:
         """Return what to do next."""
@@ -87,8 +106,11 @@ class Rollout:
         if route is None or route.promoted is None:
             return self._first(target)
         if route.revision == target:
-            return self._settled(target, route)
-        return self._promote(target, route) if self.answers else self._staging(target, route)
+            return self._settled(target, replace(route, canary=None))
+        canary = route.canary if route.canary and route.canary.revision == target else None
+        if self.steps and self.stable_answers:
+            return self._try(target, route, canary) if canary else self._stage(target, replace(route, canary=None))
+        return self._promote(target, route) if self.answers else self._staging(target, replace(route, canary=canary))
 
     def _first(self, target: str) -> Plan:
         """Nothing has ever answered: the Service follows the target, and the target before makes room."""
@@ -102,6 +124,43 @@ class Rollout:
 
     def _staging(self, target: str, route: Route) -> Plan:
         return self._with_draining(Step.STAGING, route, target, route.revision)
+
+    def _stage(self, target: str, route: Route) -> Plan:
+        """Bring up the pods of the first step; the Service sends them nothing before they answer."""
+        wanted = self.steps[0].replicas(self.replicas)
+        if self.answering < wanted or self.strangers:
+            return replace(self._staging(target, route), replicas=wanted)
+        return self._try(target, route, Canary(revision=target, step=0, since=self.now))
+
+    def _try(self, target: str, route: Route, canary: Canary) -> Plan:
+        """Go on with a canary: wait for its pods, keep its share for a while, take the next step."""
+        if self._is_over(canary):
+            canary = Canary(revision=target, step=canary.step + 1, since=self.now)
+        if canary.step >= len(self.steps):
+            if self.answers:
+                return self._promote(target, route)
+            return self._beside(Step.PROMOTING, route, replace(canary, alone=False))
+        step = self.steps[canary.step]
+        answer = self.answering >= step.replicas(self.replicas)
+        if answer and canary.reached is None:
+            canary = replace(canary, reached=self.now)
+        # All requests only as long as its pods answer: else the others are there for them.
+        canary = replace(canary, alone=answer and step.weight == ALL)
+        return replace(
+            self._beside(Step.CANARY, route, canary),
+            replicas=step.replicas(self.replicas),
+            wake_at=canary.reached + step.hold if canary.reached else None,
+        )
+
+    def _is_over(self, canary: Canary) -> bool:
+        """Return whether the canary has had its share for long enough, and has it still."""
+        if canary.step >= len(self.steps) or canary.reached is None:
+            return False
+        step = self.steps[canary.step]
+        return self.now >= canary.reached + step.hold and self.answering >= step.replicas(self.replicas)
+
+    def _beside(self, step: Step, route: Route, canary: Canary) -> Plan:
+        return Plan(step, replace(route, canary=canary), self._all_but(canary.revision, route.revision))
 
     def _settled(self, target: str, route: Route) -> Plan:
         return self._with_draining(Step.STABLE, route, target)

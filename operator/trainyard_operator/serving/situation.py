@@ -1,6 +1,6 @@
 """What is known of a ModelService before a plan is carried out, and what came of the plan."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -8,9 +8,10 @@ from trainyard_api.modelservice import ModelServiceStatus
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import blockers
+from trainyard_operator.serving.canary import CanaryStep
 from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.revision import Revision, Target
-from trainyard_operator.serving.rollout import Route
+from trainyard_operator.serving.rollout import Plan, Route
 from trainyard_operator.serving.source import Held, from_annotations, from_history, from_status
 from trainyard_operator.workloads.blockers import Blocker
 
@@ -25,6 +26,7 @@ class Situation:
         route: Where the stable Service sends requests.
         not_serving: Pods of the target that are ready but do not answer for its model, with what they say instead.
         missing_store: That the store of the target does not exist.
+        steps: The shares of the requests that the target gets before it takes all.
     """
 
     owner: Manifest
@@ -36,6 +38,7 @@ class Situation:
     not_serving: Mapping[str, str]
     missing_store: Blocker | None
     now: datetime
+    steps: Sequence[CanaryStep] = ()
 
     @property
     def revision(self) -> Revision | None:
@@ -68,10 +71,10 @@ class Situation:
         """How many pods of a revision requests are sent to."""
         return len(self.observed.ready(revision))
 
-    def blocker(self) -> Blocker | None:
-        """Return what is wrong with the target, or keeps it from answering on all its replicas."""
+    def blocker(self, wanted: int | None = None) -> Blocker | None:
+        """Return what is wrong with the target, or keeps it from answering on the wanted replicas, all where None."""
         revision = self.revision
-        if revision is None or self.answering >= self.replicas:
+        if revision is None or self.answering >= (self.replicas if wanted is None else wanted):
             return self.target.blocker
         found = self.missing_store or blockers.of_revision(
             self.observed.deployments.get(revision.id),
@@ -95,11 +98,13 @@ class Result:
         route: Where the stable Service sends requests now.
         waiting: What is being waited for. Nothing is wrong.
         blocker: What is wrong.
+        wanted: How many pods of the target were wanted.
     """
 
     route: Route | None
     waiting: Blocker | None = None
     blocker: Blocker | None = None
+    wanted: int = 0
 
 
 def versions_held(observed: ObservedService, before: ModelServiceStatus, route: Route | None) -> Held:
@@ -117,14 +122,15 @@ def versions_held(observed: ObservedService, before: ModelServiceStatus, route: 
     return Held(from_status(before.next), current, tuple(version for version in (*noted, *kept) if version))
 
 
-def result(situation: Situation, planned: Route | None, refused: Blocker | None) -> Result:
+def result(situation: Situation, plan: Plan, refused: Blocker | None) -> Result:
     """Return what came of a plan, given what kept it from being carried out."""
-    waiting, blocker = situation.target.waiting, situation.blocker()
+    waiting, blocker = situation.target.waiting, situation.blocker(plan.replicas)
+    wanted = situation.replicas if plan.replicas is None else plan.replicas
     if refused is None:
-        return Result(planned, waiting, blocker)
+        return Result(plan.route, waiting, blocker, wanted)
     if refused.transient:
-        return Result(situation.route, refused, blocker)
-    return Result(situation.route, waiting, refused)
+        return Result(situation.route, refused, blocker, wanted)
+    return Result(situation.route, waiting, refused, wanted)
 
 
 def serving_revision(route: Route | None) -> str | None:

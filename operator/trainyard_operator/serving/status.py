@@ -6,7 +6,10 @@ from trainyard_api.names import (
     GRPC_PORT,
     REST_PORT,
 )
+from trainyard_api.rollout import CanaryStatus
+from trainyard_api.times import to_rfc3339
 from trainyard_operator.serving import conditions, gate, history, identity
+from trainyard_operator.serving.canary import ALL, achieved
 from trainyard_operator.serving.conditions import ServiceState
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.situation import Result, Situation, serving_revision
@@ -22,10 +25,10 @@ def compute(
     serving = serving_revision(result.route)
     shown = serving or (situation.revision.id if situation.revision else None)
     current = _current(before, situation, serving)
-    state = _state(situation, result, current)
+    canary = _canary(situation, result)
+    state = _state(situation, result, current, canary)
     observed = [*conditions.observations(state), *conditions.incomplete(incomplete)]
     host = f"{name}.{owner['namespace']}.svc" if result.route else None
-    observed = conditions.observations(state)
     if situation.target.gated is not None:
         observed.append(gate.condition(situation.target.gated))
     after = ModelServiceStatus(
@@ -36,6 +39,7 @@ def compute(
         grpc=f"{host}:{GRPC_PORT}" if host else None,
         current=current,
         next=_next(situation, serving),
+        canary=canary,
         replicas=len(situation.observed.pods.get(shown, [])) if shown else 0,
         ready=f"{_ready(situation, shown)}/{situation.replicas}",
         selector=_selector(name, shown) if shown else "",
@@ -63,6 +67,27 @@ def _next(situation: Situation, serving: str | None) -> RevisionStatus | None:
     if target is None or target.id == serving:
         return None
     return _of(target.id, target.model, situation.answering)
+
+
+def _canary(situation: Situation, result: Result) -> CanaryStatus | None:
+    route, steps = result.route, situation.steps
+    if route is None or route.canary is None:
+        return None
+    canary, target = route.canary, situation.revision
+    step = steps[canary.step] if canary.step < len(steps) else None
+    ready = _ready(situation, canary.revision)
+    return CanaryStatus(
+        revision=canary.revision,
+        model_version=target.model.version if target and target.id == canary.revision else None,
+        step=min(canary.step + 1, len(steps)),
+        steps=len(steps),
+        weight=step.weight if step else ALL,
+        achieved=achieved(ready, situation.ready(route.revision), alone=canary.alone),
+        ready=ready,
+        replicas=result.wanted,
+        since=to_rfc3339(canary.since),
+        until=to_rfc3339(canary.reached + step.hold) if step and canary.reached else None,
+    )
 
 
 def _ready(situation: Situation, revision: str | None) -> int:
@@ -100,7 +125,9 @@ def _titles(target: Revision | None, current: RevisionStatus | None) -> tuple[st
     return target.model.title, (served.title if (served := from_status(current)) else current.uri)
 
 
-def _state(situation: Situation, result: Result, current: RevisionStatus | None) -> ServiceState:
+def _state(
+    situation: Situation, result: Result, current: RevisionStatus | None, canary: CanaryStatus | None
+) -> ServiceState:
     answering, count, target = current.ready if current else 0, situation.replicas, situation.revision
     rolling = target is not None and target.id != serving_revision(result.route)
     which, other = _titles(target, current)
@@ -112,9 +139,11 @@ def _state(situation: Situation, result: Result, current: RevisionStatus | None)
         return ServiceState(phase, waiting.reason, waiting.message + keeps, answering)
     if target is None:
         return ServiceState("Pending", "Unknown", "no model is known", answering)
+    if canary and canary.revision == target.id:
+        return ServiceState("Progressing", "Canary", _of_canary(canary, which, other), answering)
     if rolling:
         said = f" ({min(situation.not_serving.items())[1]})" if situation.not_serving else ""
-        message = f"{situation.answering} of {count} pods of {which} answer{said}{keeps}"
+        message = f"{situation.answering} of {result.wanted} pods of {which} answer{said}{keeps}"
         return ServiceState("Progressing", "RollingOut", message, answering)
     if count == 0:
         return ServiceState("Stopped", "Stopped", "spec.replicas is 0", answering)
@@ -122,3 +151,12 @@ def _state(situation: Situation, result: Result, current: RevisionStatus | None)
     if answering < count:
         return ServiceState("Progressing", "Scaling", message, answering)
     return ServiceState("Ready", "Serving", message, answering)
+
+
+def _of_canary(canary: CanaryStatus, which: str, other: str) -> str:
+    share = f"{which} gets {canary.achieved} % of the requests beside {other}"
+    if canary.weight == ALL and canary.until is None:
+        return f"{share}; {canary.ready} of {canary.replicas} pods answer, then it gets all"
+    asked = f"step {canary.step} of {canary.steps} asks for {canary.weight} %"
+    until = f"until {canary.until}" if canary.until else f"{canary.ready} of {canary.replicas} pods answer"
+    return f"{share}; {asked}, {until}"

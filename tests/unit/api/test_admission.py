@@ -51,6 +51,10 @@ def gated(**rule):
     return a_model_service(model={"fromTraining": {"selector": {"matchLabels": {"model": "churn"}}}}, gate=[rule])
 
 
+def rollout(**fields):
+    return a_model_service(rollout=fields)
+
+
 def _resource(kind, spec):
     return {"apiVersion": "trainyard.dev/v1alpha1", "kind": kind, "metadata": {"name": "churn"}, "spec": spec}
 
@@ -420,6 +424,11 @@ def test_good_input_is_accepted(resource):
         (gated(metric="lift", noWorseThanServing=0), "say with direction (min or max)"),
         (gated(metric="loss", noWorseThanServing=-1), "less than the minimum of 0"),
         (a_model_service(replicas=-1), "-1 is less than the minimum of 0"),
+        (rollout(steps=[{"weight": 50}, {"weight": 10}]), "write them in ascending order"),
+        (rollout(steps=[{"weight": 10}, {"weight": 10}]), "each step must have a larger weight"),
+        (rollout(steps=[{"weight": 0}]), "0 is less than the minimum of 1"),
+        (rollout(steps=[{"weight": 101}]), "101 is greater than the maximum of 100"),
+        (rollout(steps=[{"weight": weight} for weight in range(1, 22)]), "is too long"),
         (a_model_service(server={"resources": {"limits": {"nvidia.com/gpu": 1}}}), "set gpus instead of the GPU"),
     ],
 )

@@ -43,7 +43,7 @@ def test_names_are_what_people_type(kind, short):
     ("kind", "narrow"),
     [
         ("TrainingJob", ["State", "Progress", "Epoch", "Loss", "ETA", "Restarts", "GPUs", "Age"]),
-        ("ModelService", ["Ready", "Version", "Replicas", "State", "URL", "Age"]),
+        ("ModelService", ["Ready", "Version", "Replicas", "State", "Canary", "URL", "Age"]),
     ],
 )
 def test_kubectl_get_shows_the_columns_of_the_design(kind, narrow):

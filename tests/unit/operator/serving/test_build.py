@@ -1,5 +1,6 @@
 """What the pods of a revision look like, and that Kubernetes would take it."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,11 @@ from support.pod_security import violations
 from support.serving import START, a_model_service
 from trainyard_api.modelservice import PublicKey, Server
 from trainyard_api.pods import Resources
+from trainyard_operator.cluster.compare import covers
 from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.serving import canary
 from trainyard_operator.serving.build import config_map, deployment, scale, stable_service
+from trainyard_operator.serving.canary import Canary
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.revision import Fetching, Revision
 from trainyard_operator.serving.rollout import Route
@@ -126,8 +130,33 @@ def test_when_the_traffic_was_earned_is_written_together_with_where_it_goes() ->
     assert stable_service(OWNER, Route("b", START, "a"))["metadata"]["annotations"] == {
         "trainyard.dev/promoted": "2026-11-23T10:00:00Z",
         "trainyard.dev/previous-revision": "a",
+        "trainyard.dev/canary": "",
     }
-    assert stable_service(OWNER, Route("a"))["metadata"]["annotations"] == {}
+    assert stable_service(OWNER, Route("a"))["metadata"]["annotations"] == {"trainyard.dev/canary": ""}
+
+
+@pytest.mark.parametrize(
+    ("alone", "selector"),
+    [
+        pytest.param(False, {"app.kubernetes.io/managed-by": "trainyard"}, id="both revisions"),
+        pytest.param(True, {"trainyard.dev/revision": "b"}, id="the canary alone"),
+    ],
+)
+def test_a_canary_and_whom_requests_go_to_are_one_write(alone: bool, selector: dict[str, str]) -> None:
+    route = Route("a", START, canary=Canary(revision="b", step=1, since=START, reached=START, alone=alone))
+
+    service = stable_service(OWNER, route)
+
+    assert service["spec"]["selector"] == {"trainyard.dev/model-service": "churn"} | selector
+    assert canary.read(service["metadata"]["annotations"]["trainyard.dev/canary"]) == ("a", route.canary)
+
+
+def test_a_service_of_an_operator_that_knew_no_canary_is_left_as_it_is() -> None:
+    service = stable_service(OWNER, Route("b", START, "a"))
+    older = copy.deepcopy(service)
+    del older["metadata"]["annotations"]["trainyard.dev/canary"]
+
+    assert covers(older, service)
 
 
 def test_the_init_container_brings_the_version_and_checks_its_digest() -> None:

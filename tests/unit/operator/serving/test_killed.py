@@ -9,7 +9,7 @@ from support.fake_cluster import Killed
 from support.serving import LABELS, World, a_model_service, a_succeeded_job, a_world_serving
 from trainyard_api.names import REVISION_LABEL
 from trainyard_operator.cluster.errors import Unavailable
-from trainyard_operator.cluster.kinds import CONFIG_MAP, POD
+from trainyard_operator.cluster.kinds import CONFIG_MAP, POD, SERVICE
 
 FOLLOWING = a_model_service().following(**LABELS)
 
@@ -19,7 +19,7 @@ def essence(world: World) -> dict[str, Any]:
     return {
         "deployments": world.deployments(),
         "config maps": [each["metadata"]["name"] for each in world.cluster.peek(CONFIG_MAP)],
-        "service": world.serving(),
+        "service": world.cluster.peek(SERVICE)[0]["spec"]["selector"],
         "current": world.status()["current"],
         "conditions": [(each["type"], each["status"], each["reason"]) for each in world.status()["conditions"]],
         "events": sorted(str(event) for _, _, event in world.cluster.events),
@@ -50,6 +50,42 @@ async def test_killed_at_any_call_the_life_of_a_service_ends_the_same(moment: st
         world = World()
         setattr(world.cluster, moment, number)
         await a_life(world)
+        assert essence(world) == wanted, f"{moment} {undisturbed.cluster.calls[number]} (call {number})"
+
+
+STEPPING = FOLLOWING.with_replicas(3).with_steps((25, "1m"), (100, "1m"))
+
+
+async def a_canary_life(world: World) -> World:
+    """Three versions: the second goes all the way, the third makes room for the fourth; killed once on the way."""
+    world.put(STEPPING).put_job(a_succeeded_job(1))
+    await world.run_and_die()
+    world.put_job(a_succeeded_job(2))
+    await world.run_and_die()
+    assert world.versions() == {1: 3, 2: 1}
+    await world.later(seconds=60).run_and_die()
+    assert world.versions() == {2: 3}
+    await world.later(seconds=60).run_and_die()
+    await world.later(seconds=15).run_and_die()
+    world.put_job(a_succeeded_job(3))
+    await world.run_and_die()
+    assert world.versions() == {2: 3, 3: 1}
+    world.put_job(a_succeeded_job(4))
+    await world.run_and_die()
+    assert world.versions() == {2: 3, 4: 1}
+    return world
+
+
+@pytest.mark.parametrize("moment", ["fail_at", "fail_after"])
+async def test_killed_at_any_call_the_life_of_a_canary_ends_the_same(moment: str) -> None:
+    undisturbed = await a_canary_life(World())
+    wanted, calls = essence(undisturbed), len(undisturbed.cluster.calls)
+    assert len(wanted["deployments"]) == 2
+
+    for number in range(calls):
+        world = World()
+        setattr(world.cluster, moment, number)
+        await a_canary_life(world)
         assert essence(world) == wanted, f"{moment} {undisturbed.cluster.calls[number]} (call {number})"
 
 

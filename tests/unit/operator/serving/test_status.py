@@ -9,7 +9,7 @@ from trainyard_api.modelservice import ModelServiceStatus, Server
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.revision import Revision, Target
-from trainyard_operator.serving.rollout import Route
+from trainyard_operator.serving.rollout import Plan, Route, Step
 from trainyard_operator.serving.situation import Situation, result
 from trainyard_operator.serving.source import ModelVersion
 from trainyard_operator.serving.status import compute
@@ -88,7 +88,7 @@ def test_the_phase_sums_up_what_was_found(
 ) -> None:
     situation = a_situation(**fields)
 
-    after = compute(ModelServiceStatus(), situation, result(situation, situation.route, refused))
+    after = compute(ModelServiceStatus(), situation, result(situation, Plan(Step.IDLE, situation.route), refused))
 
     assert after.phase == phase
     assert after.conditions[0].reason == reason
@@ -113,7 +113,7 @@ def test_when_the_target_may_take_over(fields: dict[str, Any], expected: bool) -
 def test_what_keeps_serving_is_said() -> None:
     situation = a_situation(old=2, new=1, serving=OLD)
 
-    after = compute(ModelServiceStatus(), situation, result(situation, situation.route, None))
+    after = compute(ModelServiceStatus(), situation, result(situation, Plan(Step.IDLE, situation.route), None))
 
     assert after.current is not None
     assert after.next is not None

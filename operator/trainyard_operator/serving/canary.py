@@ -1,0 +1,103 @@
+"""A canary: a revision that gets a share of the requests, by its share of the pods behind the one Service.
+
+The stable revision keeps all its replicas until the canary has taken over, so that a way back finds its full capacity.
+So a canary gets half of the requests at most, until a step of 100 % gives it all of them.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field, ValidationError
+
+from trainyard_api.meta import ApiModel, parse_duration
+from trainyard_api.rollout import MOST_STEPS, RolloutStep
+
+ALL = 100
+_LONGEST = 63
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryStep:
+    """A share in percent, and for how long."""
+
+    weight: int
+    hold: timedelta
+
+    def replicas(self, stable: int) -> int:
+        """Return how many pods beside `stable` others come closest to the share: at least one, at most as many."""
+        return stable if self.weight == ALL else min(stable, max(1, round(stable * self.weight / (ALL - self.weight))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """What the stable Service says of the canary.
+
+    Attributes:
+        revision: The canary.
+        step: Its step, from 0; the number of steps where all are behind it.
+        since: When the step began.
+        reached: When its pods answered; None where they have not yet.
+        alone: Whether it gets all requests, while the stable revision waits for a way back.
+    """
+
+    revision: str
+    step: int
+    since: datetime
+    reached: datetime | None = None
+    alone: bool = False
+
+
+def canary_steps(steps: list[RolloutStep]) -> tuple[CanaryStep, ...]:
+    """Return the steps of a spec."""
+    return tuple(CanaryStep(step.weight, timedelta(seconds=parse_duration(step.hold))) for step in steps)
+
+
+def achieved(canary: int, stable: int, *, alone: bool) -> int:
+    """Return the share of the canary in percent, given how many pods of both answer."""
+    return ALL if alone and canary else round(ALL * canary / (canary + stable)) if canary else 0
+
+
+# A time from which nobody can count on is none.
+_Moment = Annotated[AwareDatetime, Field(lt=datetime(3000, 1, 1, tzinfo=UTC))]
+
+
+class _Record(ApiModel):
+    """A canary in an annotation; anybody may have written it."""
+
+    stable: str = Field(min_length=1, max_length=_LONGEST)
+    revision: str = Field(min_length=1, max_length=_LONGEST)
+    step: int = Field(ge=0, le=MOST_STEPS)
+    since: _Moment
+    reached: _Moment | None = None
+    alone: bool = False
+
+
+def write(stable: str, canary: Canary) -> str:
+    """Return the text of the annotation. The selector of a Service with a canary does not name the stable revision."""
+    record = _Record(
+        stable=stable,
+        revision=canary.revision,
+        step=canary.step,
+        since=canary.since,
+        reached=canary.reached,
+        alone=canary.alone,
+    )
+    return record.model_dump_json(exclude_none=True)
+
+
+def read(text: str | None) -> tuple[str, Canary] | None:
+    """Return the stable revision and its canary, or None where the annotation tells of none."""
+    try:
+        record = _Record.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
+    if record is None:
+        return None
+    return record.stable, Canary(
+        revision=record.revision,
+        step=record.step,
+        since=record.since,
+        reached=record.reached,
+        alone=record.alone,
+    )

@@ -1,0 +1,70 @@
+"""Canaries on a cluster: real pods, real clients, and the rollout of the page about them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.test_modelservice import SECONDS, a_service, deployments, is_serving
+from support.kube_api import Api, Object
+from support.manifests import a_claim
+from support.operator_process import OperatorProcess
+from support.pages import blocks
+from support.published import STORE, Client, publish
+
+pytestmark = pytest.mark.usefixtures("cluster_crds")
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "canary.md"
+
+
+@pytest.fixture(autouse=True)
+def store(api: Api, default_class: str) -> None:
+    api.apply(a_claim(STORE))
+
+
+def the_rollout(*, hold: str) -> Object:
+    """Return the first rollout that the page shows, with shorter times."""
+    service = yaml.safe_load(blocks(PAGE, "yaml")[0])
+    steps = [step | {"hold": hold} for step in service["spec"]["rollout"]["steps"]]
+    rollout: Object = service["spec"]["rollout"] | {"steps": steps}
+    return rollout
+
+
+def is_a_canary(version: int, **fields: Any) -> Callable[[Object], bool]:
+    def holds(service: Object) -> bool:
+        canary = service.get("status", {}).get("canary", {})
+        return ({"modelVersion": version} | fields).items() <= canary.items()
+
+    holds.__name__ = f"version {version} is a canary with {fields}"
+    return holds
+
+
+def test_a_canary_goes_step_by_step_to_all_requests_without_a_failed_one(api: Api, operator: OperatorProcess) -> None:
+    publish(api, 1, 2)
+    more = {"replicas": 3, "rollout": the_rollout(hold="4s")}
+    api.apply(a_service(1, **more))
+    api.wait_for(a_service(), is_serving(1, 3), timeout=SECONDS)
+    (old,) = deployments(api)
+    users = [Client(api, "line", protocol) for protocol in ("rest", "grpc")]
+    for user in users:
+        user.wait_for(1.0)
+
+    api.apply(a_service(2, **more))
+
+    api.wait_for(a_service(), is_a_canary(2, step=1, weight=25, achieved=25), timeout=SECONDS)
+    api.wait_for(a_service(), is_a_canary(2, step=2, weight=50, achieved=50), timeout=SECONDS)
+    for user in users:
+        user.wait_for(2.0)
+    api.wait_for(a_service(), is_serving(2, 3), timeout=SECONDS)
+    api.wait_until_gone(old)
+    for user in users:
+        count, errors = user.stop()
+        assert errors == []
+        assert count > 50
+    told = [event["message"] for event in api.events("line") if event["reason"] == "CanaryStep"]
+    assert [message.partition(": ")[2] for message in sorted(told)] == [
+        "step 1 of 2 asks for 25 % of the requests",
+        "step 2 of 2 asks for 50 % of the requests",
+    ]
