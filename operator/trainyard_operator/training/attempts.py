@@ -256,8 +256,10 @@ def _succeeded(attempt: Attempt, pod: Manifest | None) -> End:
 
 
 def _is_cut(pod: Manifest | None) -> bool:
+    # The kubelet keeps the end of a file that is too long.
     message = str(terminated(pod).get("message") or "")
-    return len(message.encode(errors="replace")) >= _MESSAGE_BYTES and message.lstrip().startswith("{")
+    is_json = message.lstrip().startswith("{") or message.rstrip().endswith("}")
+    return is_json and len(message.encode(errors="replace")) >= _MESSAGE_BYTES
 
 
 def _failed(attempt: Attempt, condition: Manifest, pods: Workers, count: int) -> End:

@@ -76,11 +76,12 @@ def test_any_json_is_read_into_what_can_be_shown(fields: dict[str, Any]) -> None
         assert found.epochs is None or 0 <= found.epochs <= 2**53
 
 
-async def test_a_result_that_was_cut_is_said_to_be_and_tried_again() -> None:
+@pytest.mark.parametrize("kept", [pytest.param(slice(-4096, None), id="end"), pytest.param(slice(4096), id="start")])
+async def test_a_result_that_was_cut_is_said_to_be_and_tried_again(kept: slice) -> None:
     metrics = {f"metric_{number}": number / 7 for number in range(300)}
-    message = json.dumps({"metrics": metrics} | a_report(metrics=metrics))[:4096]
+    message = json.dumps({"metrics": metrics} | a_report(metrics=metrics))
     world = await World().put(a_training_job()).running()
-    world.succeed(message=message)
+    world.succeed(message=message[kept])
 
     await world.settle()
     assert world.status()["failure"]["reason"] == "ResultCut"
