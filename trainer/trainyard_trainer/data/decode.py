@@ -47,11 +47,11 @@ class ColumnDecoder:
 
     def texts(self, name: str) -> pa.Array:
         """Return a column as texts without blanks around them, null where missing."""
-        return self._there(trimmed(as_texts(self.column(name))))
+        return self._there(trimmed(self._decodable(name, as_texts(self.column(name)))))
 
     def dates(self, name: str) -> pa.Array:
         """Return a column of dates as texts, null where missing."""
-        return self._there(trimmed(moments.as_texts(self.column(name))))
+        return self._there(trimmed(self._decodable(name, moments.as_texts(self.column(name)))))
 
     def bytes(self, name: str) -> pa.Array:
         """Return a column of bytes."""
@@ -78,9 +78,9 @@ class ColumnDecoder:
         label = self._schema.label
         values = self.column(label.name)
         if label.kind == "texts":
-            return _as_lists(values, self._separator)
+            return self._decodable(label.name, _as_lists(values, self._separator))
         if label.kind == "text":
-            raw = trimmed(as_texts(values))
+            raw = trimmed(self._decodable(label.name, as_texts(values)))
             raw = pc.utf8_lower(raw) if label.dtype == "bool" else raw  # TRUE here and true there are one class
             labels = self._there(raw)
         else:
@@ -95,10 +95,17 @@ class ColumnDecoder:
         name = self._schema.validation
         if name is None:
             return None
-        held_back, bad = told_apart(name, trimmed(as_texts(self.column(name))))
+        held_back, bad = told_apart(name, trimmed(self._decodable(name, as_texts(self.column(name)))))
         for row, why in bad.items():
             self._refuse(row, why)
         return held_back
+
+    def _decodable(self, name: str, texts: pa.Array) -> pa.Array:
+        """Return texts, null where one is not UTF-8, which makes a bad row: Parquet's texts are checked by nobody."""
+        checked, odd = in_utf8(texts)
+        for row in odd:
+            self._refuse(row, f"column {name!r}: {shown(texts[row : row + 1])} is not UTF-8")
+        return checked
 
     def _there(self, texts: pa.Array) -> pa.Array:
         if len(self._missing) == 1:
@@ -189,6 +196,28 @@ def misfits(column: pa.Array, cast: Callable[[pa.Array], object], first: int = 0
         half = len(column) // 2
         return misfits(column[:half], cast, first) + misfits(column[half:], cast, first + half)
     return []
+
+
+def in_utf8(texts: pa.Array) -> tuple[pa.Array, list[int]]:
+    """Return texts or lists of texts, null where one is not UTF-8, and the places of those."""
+    try:
+        _check_utf8(texts)
+    except CORRUPT:
+        odd, places = misfits(texts, _check_utf8), np.arange(len(texts))
+        return texts.take(pa.array(places, mask=np.isin(places, odd))), odd
+    return texts, []
+
+
+def _check_utf8(texts: pa.Array) -> None:
+    # Taken, because a slice of lists is checked with all that they were cut from.
+    (texts.take(pa.array(range(len(texts)))) if pa.types.is_list(texts.type) else texts).validate(full=True)
+
+
+def shown(text: pa.Array) -> str:
+    """Return an array of one text or list of texts for a message, whatever bytes it has."""
+    flat = text.flatten() if pa.types.is_list(text.type) else text
+    contents = flat.cast(pa.binary()).to_pylist()
+    return one_line(repr(b"|".join(content or b"" for content in contents).decode("utf-8", "replace")), 50)
 
 
 def as_texts(column: pa.Array) -> pa.Array:

@@ -12,7 +12,7 @@ from trainyard_trainer.data import vectors
 from trainyard_trainer.data.bad_rows import BadRow, BadRows
 from trainyard_trainer.data.categories import empty_column
 from trainyard_trainer.data.csv_files import CsvReader
-from trainyard_trainer.data.decode import ColumnDecoder, as_texts, trimmed
+from trainyard_trainer.data.decode import ColumnDecoder, as_texts, in_utf8, trimmed
 from trainyard_trainer.data.example_files import ExampleReader
 from trainyard_trainer.data.identifiers import why_identifier
 from trainyard_trainer.data.numerals import PLAIN, Notation, alike, is_number, looks_like_number, notations
@@ -258,7 +258,7 @@ class Table:
     def _guessed(self, name: str) -> Notation:
         """Return how numbers are written in a column of texts that is said to hold some."""
         sample = self._first_rows([name])
-        column = trimmed(as_texts(sample.columns.column(name))) if sample else pa.array([], pa.string())
+        column = trimmed(in_utf8(as_texts(sample.columns.column(name)))[0]) if sample else pa.array([], pa.string())
         texts = [text for text in pc.unique(column).to_pylist() if text and text not in self._readers[False].missing]
         numeric = [text for text in texts if looks_like_number(text)]
         found = notations(numeric) if numeric else [PLAIN]
@@ -321,9 +321,16 @@ class Table:
                 settled, found = self._kinds[column.name], kind_of(values.type)
                 if not fits(column, settled, found):
                     row = int(np.argmax(values.is_valid().to_numpy(zero_copy_only=False)))
-                    where, value = f"row {batch.rows[row] + 1} of {file.name}", one_line(repr(values[row].as_py()), 50)
+                    where, value = f"row {batch.rows[row] + 1} of {file.name}", _value(values, row)
                     raise mixed_types(column, settled, found, where=where, value=value)
         self._fitting = stored
+
+
+def _value(values: pa.Array, row: int) -> str:
+    try:
+        return one_line(repr(values[row].as_py()), 50)
+    except UnicodeDecodeError:
+        return "a text that is not UTF-8"
 
 
 def _partition_kinds(files: Iterable[SourceFile]) -> dict[str, str]:

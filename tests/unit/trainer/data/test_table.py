@@ -2,6 +2,7 @@
 
 import datetime
 import gzip
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from trainyard_trainer.data.reading import Reading
 from trainyard_trainer.data.source import find
 from trainyard_trainer.data.table import Table
 from trainyard_trainer.errors import BadInput
@@ -260,3 +262,79 @@ def test_a_text_far_down_among_numbers_is_refused_with_its_row(tmp_path: Path) -
         rows(open_table(path))
 
     assert str(raised.value).startswith("row 3000001 of t.csv: column 'a': 'lots' is not a number; correct the row")
+
+
+def undecodable(kind: str) -> pa.Array:
+    """Return 24 texts, the fifth of which is not UTF-8, as Arrow reads them from a damaged Parquet file."""
+    contents = [b"1.5", b"2"] * 12
+    contents[4] = b"1.\xff"
+    valid, offsets, content = pa.array(contents, pa.binary()).buffers()
+    texts = pa.StringArray.from_buffers(24, offsets, content, valid)  # nothing checks it
+    match kind:
+        case "dictionary":
+            return texts.dictionary_encode()
+        case "large_string":
+            return texts.cast(pa.large_string())
+        case "list":
+            return pa.ListArray.from_arrays(pa.array(range(25), pa.int32()), texts)
+        case _:
+            return texts
+
+
+@pytest.mark.parametrize("kind", ["string", "dictionary", "large_string"])
+@pytest.mark.parametrize(
+    "reading",
+    [
+        pytest.param({}, id="category"),
+        pytest.param({"slices": ["t"]}, id="slice"),
+        pytest.param({"columns": {"t": "number"}}, id="number"),
+        pytest.param({"columns": {"t": "text"}}, id="text"),
+        pytest.param({"columns": {"t": "date"}}, id="date"),
+        pytest.param({"validation_column": "t"}, id="validation"),
+        pytest.param({"label": "t", "label_as": "class"}, id="label"),
+        pytest.param({"label": "t", "label_as": "number"}, id="number as label"),
+        pytest.param({"label": "t", "label_as": "sets", "label_separator": "."}, id="several labels"),
+    ],
+)
+def test_a_text_of_a_parquet_file_that_is_not_utf8_makes_a_bad_row(
+    reading: dict[str, Any], kind: str, tmp_path: Path
+) -> None:
+    pq.write_table(
+        pa.table({"a": [0.5, 0.25] * 12, "t": undecodable(kind), "label": ["x", "y"] * 12}), tmp_path / "t.parquet"
+    )
+    label = reading.get("label", "label")
+    settings = Reading(**{name: value for name, value in reading.items() if name != "label"})
+
+    def read(most: int) -> int:
+        table = Table(
+            find(str(tmp_path / "t.parquet"), "auto"),
+            label=label,
+            features=None,
+            reading=replace(settings, max_bad_rows=most),
+        )
+        return sum(len(raw) for shard in table.shards() for raw in table.read(shard))
+
+    with pytest.raises(BadInput, match=r"row [15] of t.parquet: column 't'"):
+        read(0)
+    if "date" not in str(reading) and "validation" not in str(reading):  # no other of their texts is one
+        assert read(1) == 23
+
+
+def test_a_list_of_labels_that_is_not_utf8_makes_a_bad_row(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [0.5, 0.25] * 12, "label": undecodable("list")}), tmp_path / "t.parquet")
+    reading = Reading(label_as="sets", label_separator="|", max_bad_rows=1)
+    table = Table(find(str(tmp_path / "t.parquet"), "auto"), label="label", features=None, reading=reading)
+
+    assert sum(len(raw) for shard in table.shards() for raw in table.read(shard)) == 23
+    assert table.bad_rows.first == ["row 5 of t.parquet: column 'label': '1.\ufffd' is not UTF-8"]
+
+
+def test_a_text_that_is_not_utf8_where_numbers_were_before_is_told_of(tmp_path: Path) -> None:
+    for number in range(201):
+        pq.write_table(pa.table({"a": [0.5] * 24, "label": ["x", "y"] * 12}), tmp_path / f"{number:03}.parquet")
+    texts = undecodable("string")[4:]
+    pq.write_table(pa.table({"a": texts, "label": ["x", "y"] * 10}), tmp_path / "999.parquet")
+    table = open_table(tmp_path)
+
+    with pytest.raises(BadInput, match=r"column 'a' .*(not UTF-8|1\.)"):
+        rows(table)
