@@ -49,6 +49,7 @@ class Witness:
 
     rows: dict[str, Any] = field(default_factory=dict)
     answers: dict[str, Any] = field(default_factory=dict)
+    alive = True
 
     @contextlib.contextmanager
     def verifier(self) -> Iterator[Any]:

@@ -118,6 +118,8 @@ def _serve() -> None:
 class _Trust:
     """Takes what was exported for good."""
 
+    alive = True
+
     def check(self, folder: Path, inputs: Any, answers: Any) -> int:
         return 1
 

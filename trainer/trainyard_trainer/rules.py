@@ -4,6 +4,7 @@ They are written once, as CEL beside the fields (https://kubernetes.io/docs/refe
 what a cluster checks.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,9 +16,14 @@ from trainyard_api.trainingjob import TrainingJob
 
 def broken_rules(job: TrainingJob) -> Iterator[str]:
     """Yield, for each rule that a spec breaks, the field and what to change. Rules about changes are left out."""
+    yield from _broken(job.spec.to_wire(), _schema(), "spec")
+
+
+@functools.cache  # a search reads one spec after the other
+def _schema() -> Mapping[str, Any]:
     resource = next(resource for resource in RESOURCES if resource.model is TrainingJob)
-    schema = crd(resource)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    yield from _broken(job.spec.to_wire(), schema, "spec")
+    schema: Mapping[str, Any] = crd(resource)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return schema
 
 
 def _broken(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[str]:

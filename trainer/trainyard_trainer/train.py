@@ -4,14 +4,15 @@ import functools
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
 from trainyard_api.code import PythonProgram
 from trainyard_api.program import CANDIDATES
 from trainyard_trainer.data.inputs import needs_tensorflow
-from trainyard_trainer.devices import Devices, check_gpus, deterministic
+from trainyard_trainer.devices import Devices, check_gpus, deterministic, usable_cpus
 from trainyard_trainer.errors import TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.fitting.prepared import Prepared
@@ -70,20 +71,46 @@ def train(
     shared = _with_common_cache(run, session.group)
     tuned, tuning = _search(shared, session)
     logs = TrainingLogs(store, tuned.folders.logs, event_log)
-    prepared, devices = _prepare(tuned, session)
-    prepared, trained = _fit(prepared, devices, session=session, logs=logs)
-    end = trained.end
-    session.group.leave()
-    if session.group.index:
-        tracker.update(phase="done")
-        return Outcome(str(end.reason), f"trained {end.epoch} epochs with worker 0, which exports the model", None)
-    if trial:
-        tracker.update(phase="done")
-        return Outcome(str(end.reason), f"trained in {end.epoch} epochs", None)
-    version, verdict = _export(prepared, trained, devices, session=session, verifier=verifier, tuning=tuning)
+    exports = not trial and session.group.index == 0
+    with _Verification(verifier) as verification:
+        # With a CPU to spare it loads TensorFlow while this process does; before, bad input may still end all.
+        early = verification.start if exports and usable_cpus() > 1 else None
+        prepared, devices = _prepare(tuned, session, then=early)
+        prepared, trained = _fit(prepared, devices, session=session, logs=logs)
+        end = trained.end
+        session.group.leave()
+        if not exports:
+            tracker.update(phase="done")
+            by = "" if trial else " with worker 0, which exports the model"
+            return Outcome(str(end.reason), f"trained {end.epoch} epochs{by}", None)
+        version, verdict = _export(
+            prepared, trained, devices, session=session, verification=verification, tuning=tuning
+        )
     _tidy(shared, session)
     tracker.update(phase="done", last_checkpoint=None)
     return Outcome(str(end.reason), f"{_summary(version, trained, prepared, tuning)}{verdict}", version)
+
+
+class _Verification:
+    """The fresh process that checks the export, from when it is started to the end of the training."""
+
+    def __init__(self, start: Callable[[], AbstractContextManager[Verifier]]) -> None:
+        self._start, self._open = start, ExitStack()
+        self._verifier: Verifier | None = None
+
+    def __enter__(self) -> "_Verification":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def start(self) -> Verifier:
+        """Return the process: a new one where there is none, or where a long training has outlived it."""
+        if self._verifier is None or not self._verifier.alive:
+            self._verifier = self._open.enter_context(self._start())
+        return self._verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +162,11 @@ def _search(run: Run, session: _Session) -> tuple[Run, Mapping[str, object] | No
     return Search(run, search, tracker=session.tracker, event_log=session.event_log, stop=session.stop).best()
 
 
-def _prepare(run: Run, session: _Session) -> tuple[Prepared, Devices]:
-    """Read the data and set TensorFlow up: the latter takes seconds, so bad input is reported first where it can be."""
+def _prepare(run: Run, session: _Session, *, then: Callable[[], object] | None) -> tuple[Prepared, Devices]:
+    """Read the data and set TensorFlow up: the latter takes seconds, so bad input is reported first where it can be.
+
+    `then` is called as soon as the data are known to be good.
+    """
     devices = _devices(run, session) if needs_tensorflow(run.program) else None
     if isinstance(run.program, PythonProgram) and run.code:
         make_importable(run.code)
@@ -145,6 +175,8 @@ def _prepare(run: Run, session: _Session) -> tuple[Prepared, Devices]:
 
         entry_point(run.program)  # what is wrong with it is said before the data is read
     prepared = prepare(run, tracker=session.tracker, event_log=session.event_log)
+    if then:
+        then()
     check_same_data(session.group, prepared.profile.digest)
     return prepared, devices or _devices(run, session)
 
@@ -190,7 +222,7 @@ def _export(
     devices: Devices,
     *,
     session: _Session,
-    verifier: Callable[[], AbstractContextManager[Verifier]],
+    verification: _Verification,
     tuning: Mapping[str, object] | None,
 ) -> tuple[ModelVersion, str]:
     """Judge and publish the model; returns its version, and for the summary how good it is."""
@@ -200,24 +232,24 @@ def _export(
     session.tracker.update(phase="exporting")
     reason = str(trained.end.reason)
     session.event_log.write("exporting", f"training ended ({reason}); exporting the model", reason=reason)
-    with verifier() as fresh:  # it loads TensorFlow while the model is being judged and written
-        judged = evaluate(prepared, trained)
-        if judged.facts:
-            event = "no-better-than-constant" if judged.useless else "evaluated"
-            session.event_log.write(event, judged.verdict, constant=judged.facts["constant"])
-        version = publish_model(
-            prepared.run,
-            prepared,
-            trained,
-            devices,
-            fresh,
-            store=session.store,
-            steps=session.tracker.current.step,
-            event_log=session.event_log,
-            evaluation=judged.facts,
-            tuning=tuning,
-        )
-        return version, f"; {judged.verdict}" if judged.verdict else ""
+    fresh = verification.start()  # where it is new, it loads TensorFlow while the model is judged and written
+    judged = evaluate(prepared, trained)
+    if judged.facts:
+        event = "no-better-than-constant" if judged.useless else "evaluated"
+        session.event_log.write(event, judged.verdict, constant=judged.facts["constant"])
+    version = publish_model(
+        prepared.run,
+        prepared,
+        trained,
+        devices,
+        fresh,
+        store=session.store,
+        steps=session.tracker.current.step,
+        event_log=session.event_log,
+        evaluation=judged.facts,
+        tuning=tuning,
+    )
+    return version, f"; {judged.verdict}" if judged.verdict else ""
 
 
 def _tidy(run: Run, session: _Session) -> None:

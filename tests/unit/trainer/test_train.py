@@ -1,13 +1,14 @@
 """Whole trainings: from a spec to a version that answers, or to a message that says what to change."""
 
 import base64
+import contextlib
 import csv
 import hashlib
 import json
 import math
 import re
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,11 @@ from support.model_server import served
 from support.serving_client import METRICS
 from support.signing_keys import write_keys
 from support.trainer_fits import fitted
-from support.trainer_runs import Result, SpecBuilder, a_spec, run, write_table
+from support.trainer_runs import Result, SpecBuilder, a_spec, run, shared_verifier, write_table
 from trainyard_api import names
 from trainyard_trainer.export.model_card import model_card
 from trainyard_trainer.export.tf_examples import serialize
+from trainyard_trainer.export.verify import Verifier
 
 SIGNING = {"secretKeyRef": {"name": "signing", "key": "private.pem"}}
 
@@ -192,6 +194,52 @@ def test_the_model_server_warms_up_and_answers_rows_and_examples_alike(trained: 
     assert (plain[0], serialized[0]) == (200, 200), serialized[1]
     assert json.loads(plain[1]) == json.loads(serialized[1])
     assert json.loads(plain[1])["predictions"][0]["label"] == "good"
+
+
+@contextlib.contextmanager
+def telling_verifier() -> Iterator[Verifier]:
+    print(json.dumps({"event": "verifier started"}), flush=True)
+    with shared_verifier() as verifier:
+        yield verifier
+
+
+@pytest.mark.parametrize(("cpus", "before"), [(2, "model"), (1, "evaluated")])
+def test_the_process_that_checks_the_export_is_started_before_the_training_where_a_cpu_is_free_for_it(
+    cpus: int, before: str, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainyard_trainer.train.usable_cpus", lambda: cpus)
+
+    result = run(a_spec(table), tmp_path, verifier=telling_verifier)
+
+    told = [event["event"] for event in result.events]
+    assert result.code == 0
+    assert told.count("verifier started") == 1
+    assert told.index("verifier started") == told.index(before) - 1
+
+
+def test_bad_data_starts_no_process_to_check_an_export(table: Path, tmp_path: Path) -> None:
+    result = run(a_spec(table, label="none"), tmp_path, verifier=telling_verifier)
+
+    assert result.code == names.EXIT_BAD_INPUT
+    assert [event["event"] for event in result.events] == ["starting", "failed"]
+
+
+def test_a_process_that_has_ended_while_the_training_ran_is_started_again(table: Path, tmp_path: Path) -> None:
+    started = []
+
+    @contextlib.contextmanager
+    def short_lived() -> Iterator[Verifier]:
+        with Verifier() as verifier:
+            started.append(verifier)
+            if len(started) == 1:
+                verifier._process.kill()
+                verifier._process.wait()
+            yield verifier
+
+    result = run(a_spec(table), tmp_path, verifier=short_lived)
+
+    assert result.code == 0, result.stderr
+    assert len(started) == 2
 
 
 def test_weights_are_written_once(tmp_path: Path, table: Path) -> None:

@@ -1,8 +1,9 @@
 """Images in the graph: from the bytes of a file, or an array, to pixels of one size. Training and serving share it."""
 
+import functools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -112,9 +113,6 @@ class _ImageFileReader:
 
     def __init__(self, column: Column, shape: Shape) -> None:
         self._name, self._shape = column.name, shape
-        spec = tf.TensorSpec([None], tf.string)
-        self._decode_all = tf.function(partial(self._decoded, calls=os.cpu_count() or 1), input_signature=[spec])
-        self._one_by_one = tf.function(partial(self._decoded, calls=1), input_signature=[spec])
 
     def __call__(self, raw: RawBatch) -> Array:
         """Return the pixels.
@@ -128,22 +126,14 @@ class _ImageFileReader:
         if any(map(why_too_large, contents)):
             raise self._unreadable(raw, contents)
         pixels = [size[0] * size[1] for content in contents if (size := size_of(content))]
-        decode_all = self._one_by_one if max(pixels, default=0) > _LARGE_PIXELS else self._decode_all
+        calls = 1 if max(pixels, default=0) > _LARGE_PIXELS else os.cpu_count() or 1
         try:
-            return decode_all(contents).numpy()
+            return _decoder(self._shape, calls)(contents).numpy()
         except _UNDECODABLE as error:
             found = self._unreadable(raw, contents)
             if not found.rows:
                 raise
             raise found from error
-
-    def _decoded(self, contents: Tensor, calls: int) -> Tensor:
-        options = tf.data.Options()
-        # TensorFlow's own threads are as few as the steps of small models want them.
-        options.threading.private_threadpool_size = os.cpu_count() or 1
-        images = tf.data.Dataset.from_tensor_slices(contents).with_options(options)
-        images = images.map(lambda content: decode(content, self._shape), num_parallel_calls=calls)
-        return images.batch(tf.size(contents, out_type=tf.int64)).get_single_element()
 
     def _unreadable(self, raw: RawBatch, contents: Array) -> UnreadableRows:
         bad = {}
@@ -157,6 +147,21 @@ class _ImageFileReader:
                 found = "cannot be read as an image" if content else "is empty"
                 bad[row] = f"{found}, expected a PNG, JPEG, BMP or GIF"
         return UnreadableRows(bad, first=raw.where(min(bad, default=0)))
+
+
+@functools.lru_cache(maxsize=8)  # tracing takes longer than decoding hundreds of small images
+def _decoder(shape: Shape, calls: int) -> Callable[[Array], Tensor]:
+    """Return what decodes image files, `calls` at a time."""
+
+    def decoded(contents: Tensor) -> Tensor:
+        options = tf.data.Options()
+        # TensorFlow's own threads are as few as the steps of small models want them.
+        options.threading.private_threadpool_size = os.cpu_count() or 1
+        images = tf.data.Dataset.from_tensor_slices(contents).with_options(options)
+        images = images.map(lambda content: decode(content, shape), num_parallel_calls=calls)
+        return images.batch(tf.size(contents, out_type=tf.int64)).get_single_element()
+
+    return tf.function(decoded, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 
 
 class _ImageArrayReader:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainyard_api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
 from trainyard_trainer.errors import ExportFailed, one_line
+from trainyard_trainer.signals import end_with_parent
 
 if TYPE_CHECKING:
     from tensorflow.core.framework import graph_pb2
@@ -140,6 +141,7 @@ def _scale(values: list[Any]) -> float:
 
 def main() -> None:
     """Serve requests from stdin until it ends."""
+    end_with_parent()
     sys.modules["keras"] = None  # type: ignore[assignment]  # a server has none: fail rather than lean on it
     import tensorflow  # noqa: F401 - while the first request is still being made
 
