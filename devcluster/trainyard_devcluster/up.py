@@ -133,6 +133,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--cpu", help="cores to offer; default: this machine's")
     parser.add_argument("--memory", help="memory to offer; default: this machine's")
     parser.add_argument(
+        "--autoscaler-period", type=float, default=15.0, metavar="SECONDS", help="autoscalers look so often"
+    )
+    parser.add_argument(
         "--wait", type=float, default=60.0, nargs="?", const=60.0, metavar="SECONDS", help="how long it may take"
     )
     parser.add_argument("--with-parent", action="store_true", help="end when the process that started this one ends")
@@ -166,6 +169,7 @@ async def _start(cluster: Cluster, options: argparse.Namespace, slot: Slot) -> N
     cluster.start("apiserver", "--dir", str(cluster.folder), "--service-cidr", slot.service_cidr)
     await cluster.wait_for_kubeconfig()
     controllers = ["--volumes-dir", str(cluster.folder / "volumes"), "--cluster-cidr", slot.pod_cidr]
+    controllers += ["--autoscaler-period", str(options.autoscaler_period)]
     cluster.start("controllers", "--kubeconfig", kubeconfig, *controllers)
     cluster.start("scheduler", "--kubeconfig", kubeconfig)
     # Named, so that the node need not wait for the controllers to choose the same.

@@ -27,7 +27,7 @@ MADE_BY_LABEL = "trainyard.dev/made-by-tests"
 @pytest.fixture(scope="session")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The kubeconfig of the cluster under test."""
-    options = ["--gpus", str(GPUS)]
+    options = ["--gpus", str(GPUS), "--autoscaler-period", "2"]
     if given := os.environ.get("KUBECONFIG"):
         yield Path(given)
     elif "PYTEST_XDIST_WORKER" in os.environ:

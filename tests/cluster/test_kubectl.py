@@ -1,6 +1,8 @@
 """What an unmodified kubectl tells of things that run."""
 
+import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +60,24 @@ def test_a_node_is_described_with_what_runs_there(api: Api, kubectl: Kubectl) ->
     assert re.search(r"Ready +True .* KubeletReady", described)
     assert re.search(rf"{api.namespace} +resident +10m \(\d+%\) +0 \(0%\) +16Mi \(\d+%\)", described)
     assert "Allocated resources:" in described
+
+
+def test_what_a_pod_uses_is_told(api: Api, kubectl: Kubectl) -> None:
+    if "metrics.k8s.io/v1beta1" not in kubectl("api-versions").splitlines():
+        pytest.skip("this cluster has no metrics-server")
+    api.create(a_pod(a_shell("while :; do :; done"), name="busy", terminationGracePeriodSeconds=1))
+    api.wait_for(a_pod(name="busy"), runs)
+    deadline, millicores = time.monotonic() + 60, 0
+    while millicores < 50:
+        assert time.monotonic() < deadline, "a busy pod uses no processor time"
+        time.sleep(1)
+        # Nothing is told of a pod before it was measured twice.
+        measured = json.loads(kubectl("get", "--raw", f"/apis/metrics.k8s.io/v1beta1/namespaces/{api.namespace}/pods"))
+        if measured["items"]:
+            found = re.fullmatch(r"busy +(\d+)m +\d+Mi", kubectl("top", "pods", "busy", "--no-headers").strip())
+            assert found
+            millicores = int(found[1])
+    assert re.search(r"\d+m +\d+% +\d+Mi +\d+%", kubectl("top", "nodes"))
 
 
 def test_a_claim_is_described_with_who_uses_it(api: Api, kubectl: Kubectl, default_class: str) -> None:

@@ -7,6 +7,7 @@ from trainyard_devcluster.apiserver import definitions
 from trainyard_devcluster.apiserver.defaults import core as core_defaults
 from trainyard_devcluster.apiserver.defaults import pods as pod_defaults
 from trainyard_devcluster.apiserver.defaults import workloads as workload_defaults
+from trainyard_devcluster.apiserver.endpoints import metrics
 from trainyard_devcluster.apiserver.kinds import claims, events, jobs, namespaces, pods, services
 from trainyard_devcluster.apiserver.resource import Behaviour, Resource, Scale, Subresource
 from trainyard_devcluster.apiserver.schema import builtin as schemas
@@ -83,7 +84,7 @@ _EVENTS = Behaviour(default=events.default_event, validate=core_rules.validate_e
 
 def builtin_resources() -> tuple[Resource, ...]:
     """Return every built-in resource."""
-    return (*_core_resources(), *_workloads(), *_infrastructure(), *_policies())
+    return (*_core_resources(), *_workloads(), *_infrastructure(), *_policies(), *_metrics())
 
 
 def _core_resources() -> tuple[Resource, ...]:
@@ -207,6 +208,28 @@ def _infrastructure() -> tuple[Resource, ...]:
                   status=True, generation=True, categories=("api-extensions",), columns=tables.DEFINITIONS,
                   behaviour=definitions.BEHAVIOUR),
     )  # fmt: skip
+
+
+def _metrics() -> tuple[Resource, ...]:
+    """What a cluster with a metrics server and an adapter for Prometheus metrics has besides."""
+    return tuple(
+        Resource(
+            group=group,
+            version=version,
+            kind=kind,
+            plural=plural,
+            list_kind=f"{kind}List",
+            schema=definitions.custom_schema({"x-kubernetes-preserve-unknown-fields": True}),
+            namespaced=namespaced,
+            verbs=("get", "list"),
+            custom={"metadata": {"name": f"{plural}.{group}"}},
+        )
+        for group, version, kind, plural, namespaced in (
+            (metrics.RESOURCE_GROUP, "v1beta1", "NodeMetrics", "nodes", False),
+            (metrics.RESOURCE_GROUP, "v1beta1", "PodMetrics", "pods", True),
+            (metrics.CUSTOM_GROUP, "v1beta2", "MetricValue", "pods", True),
+        )
+    )
 
 
 def _policies() -> tuple[Resource, ...]:

@@ -11,7 +11,7 @@ from trainyard_devcluster.apiserver.auth.identity import Authenticator, User
 from trainyard_devcluster.apiserver.auth.impersonation import effective_user
 from trainyard_devcluster.apiserver.auth.rbac import Action, check
 from trainyard_devcluster.apiserver.cluster import Cluster
-from trainyard_devcluster.apiserver.endpoints import reading, subresources, writing
+from trainyard_devcluster.apiserver.endpoints import metrics, reading, subresources, writing
 from trainyard_devcluster.apiserver.endpoints.call import Call, Endpoint, Parts
 from trainyard_devcluster.apiserver.endpoints.logs import Logs
 from trainyard_devcluster.apiserver.endpoints.plain import PUBLIC, PlainPaths
@@ -42,6 +42,7 @@ class Server:
 
     def __init__(self, cluster: Cluster, authenticator: Authenticator, logs: Logs, address: str) -> None:
         self._parts = Parts(cluster, Writer(cluster), authenticator, logs)
+        self._metrics = metrics.Metrics()
         self._plain = PlainPaths(cluster.registry, address)
 
     def application(self) -> web.Application:
@@ -54,6 +55,7 @@ class Server:
     async def _shut_down(self, app: web.Application) -> None:
         self._parts.stopping.set()
         await self._parts.logs.close()
+        await self._metrics.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -100,6 +102,8 @@ class Server:
         if resource.namespaced is not bool(target.namespace) and (target.name or target.namespace):
             raise errors.no_such_path()
         call = Call(self._parts, request, resource, target, verb, query, user)
+        if resource.group in metrics.GROUPS:
+            return await self._metrics.answer(call)
         if target.subresource:
             return await subresources.answer(call)
         whole_cluster = resource.namespaced and not target.namespace

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trainyard_devcluster import process
 from trainyard_devcluster.client import Client, UnavailableError
+from trainyard_devcluster.controllers.autoscaler.controller import AutoscalerController
 from trainyard_devcluster.controllers.bootstrap import DEFAULT_CLASS, contents, create_missing
 from trainyard_devcluster.controllers.context import Context, Controller, Settings
 from trainyard_devcluster.controllers.deployment.controller import DeploymentController
@@ -54,6 +55,7 @@ async def control(kubeconfig: Path, settings: Settings) -> None:
             NodeRangeController(context),
             PodGarbageCollector(context),
             DisruptionBudgetController(context),
+            AutoscalerController(context, collector.catalog),
         ]
         async with asyncio.TaskGroup() as group:
             group.create_task(collector.catalog.run())
@@ -100,13 +102,26 @@ def main() -> int:
         metavar="SECONDS",
         help="pods stay on a lost node for so long",
     )
+    parser.add_argument(
+        "--autoscaler-period",
+        type=float,
+        default=defaults.autoscaler_period,
+        metavar="SECONDS",
+        help="autoscalers look at their metrics so often",
+    )
     parser.add_argument("--cluster-cidr", type=IPv4Network, help="where nodes' pod addresses are from")
     parser.add_argument("--verbose", action="store_true", help="log every retry")
     arguments = parser.parse_args()
     if arguments.only and not arguments.volumes_dir:
         parser.error("expected --volumes-dir DIR with --only volumes: the folder to make volumes in")
     volumes_dir = arguments.volumes_dir.resolve() if arguments.volumes_dir else None
-    settings = Settings(volumes_dir, arguments.node_grace, arguments.eviction_delay, arguments.cluster_cidr)
+    settings = Settings(
+        volumes_dir,
+        arguments.node_grace,
+        arguments.eviction_delay,
+        arguments.cluster_cidr,
+        arguments.autoscaler_period,
+    )
     run = provision if arguments.only else control
     return process.run(run(arguments.kubeconfig, settings), verbose=arguments.verbose)
 

@@ -27,6 +27,8 @@ class Settings:
     """How long pods stay on a lost node, where they do not say themselves."""
     cluster_cidr: IPv4Network | None = None
     """Where nodes' ranges of pod addresses are taken from; without it none are."""
+    autoscaler_period: float = 15.0
+    """Between two looks of a HorizontalPodAutoscaler at its metrics."""
 
 
 class Controller(Protocol):

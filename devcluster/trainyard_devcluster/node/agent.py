@@ -22,6 +22,7 @@ from trainyard_devcluster.node.pod import Pod
 from trainyard_devcluster.node.registration import Registration
 from trainyard_devcluster.node.settings import GPU, Settings
 from trainyard_devcluster.node.tasks import spawn
+from trainyard_devcluster.node.usage import RunningContainer, UsageSource
 from trainyard_devcluster.resources import ENDPOINT_SLICES, PODS, SERVICES, Object, name_of, namespace_of, uid_of
 from trainyard_devcluster.strays import NODE_MARK, kill_marked
 
@@ -41,6 +42,7 @@ class Agent:
         self._events = EventSink(Recorder(client, "kubelet", host=settings.name))
         self._pods: dict[str, Pod] = {}
         self._lives: set[asyncio.Task[None]] = set()
+        self._usage = UsageSource(settings.name, self._running)
 
     async def run(self) -> None:
         """Join the cluster and run its pods."""
@@ -65,6 +67,7 @@ class Agent:
                 group.create_task(self._remove_leftovers(pods_folder))
                 group.create_task(self._registration.run(port))
                 group.create_task(self._announce(pool))
+                group.create_task(self._usage.run())
         finally:
             await self._abandon_pods()
             await runner.cleanup()
@@ -77,6 +80,13 @@ class Agent:
         if found is None:
             raise KeyError(f'pod "{namespace}/{pod}" is not on this node')
         return found.log_file(container, previous=previous)
+
+    def summary(self) -> Object:
+        """What the node and its containers use (see `UsageSource`)."""
+        return self._usage.summary()
+
+    def _running(self) -> list[RunningContainer]:
+        return [container for pod in self._pods.values() for container in pod.running()]
 
     async def _announce(self, pool: AddressPool) -> None:
         await self._registration.ready.wait()
@@ -130,7 +140,7 @@ class Agent:
     async def _serve(self) -> tuple[web.AppRunner, int]:
         authority = await kubelet_api.client_authority(self._client)
         allowed = kubelet_api.Authorizer(self._client)
-        runner = web.AppRunner(kubelet_api.application(self, allowed), access_log=None)
+        runner = web.AppRunner(kubelet_api.application(self, allowed, usage=self.summary), access_log=None)
         await runner.setup()
         tls = kubelet_api.tls_context(self._settings.address, self._settings.name, authority)
         await web.TCPSite(runner, self._settings.address, self._settings.port, ssl_context=tls).start()

@@ -87,6 +87,11 @@ class Container:
             sidecar=self.sidecar,
         )
 
+    @property
+    def leader(self) -> int | None:
+        """The process that leads its session, while it runs."""
+        return self._run.process.pid if self._run and self._run.process.running else None
+
     def log_file(self, words: str, *, previous: bool) -> LogFile:
         """The log of its current run or of the one before; between two runs the last one is both.
 

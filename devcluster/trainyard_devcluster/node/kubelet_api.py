@@ -1,4 +1,4 @@
-"""The part of the kubelet's HTTPS API that the API server calls: container logs."""
+"""The part of the kubelet's HTTPS API that the API server calls: container logs, and what containers use."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from trainyard_devcluster.client import ApiError, Client, UnavailableError
 from trainyard_devcluster.events import parse_timestamp, utc_now
 from trainyard_devcluster.node import logs
 from trainyard_devcluster.node.logs import LogFile, LogOptions
-from trainyard_devcluster.resources import CONFIG_MAPS
+from trainyard_devcluster.resources import CONFIG_MAPS, Object
 
 log = logging.getLogger(__name__)
 
@@ -131,14 +131,17 @@ def tls_context(address: str, name: str, authority: str | None) -> ssl.SSLContex
     return context
 
 
-def application(source: LogSource, allowed: Allowed) -> web.Application:
-    """The API."""
+def application(source: LogSource, allowed: Allowed, *, usage: Callable[[], Object] = dict) -> web.Application:
+    """The API. `usage` answers `/stats/summary`."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok")
 
     async def container_logs(request: web.Request) -> web.StreamResponse:
         return await _serve_log(request, source)
+
+    async def summary(_: web.Request) -> web.Response:
+        return web.json_response(usage())
 
     @web.middleware
     async def authorize(
@@ -150,6 +153,7 @@ def application(source: LogSource, allowed: Allowed) -> web.Application:
 
     app = web.Application(middlewares=[authorize])
     app.router.add_get("/healthz", healthz)
+    app.router.add_get("/stats/summary", summary)
     app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", container_logs)
     return app
 

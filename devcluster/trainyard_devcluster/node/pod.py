@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from trainyard_devcluster.node.pod_files import PodFiles
 from trainyard_devcluster.node.pod_launch import PodLauncher
 from trainyard_devcluster.node.reporter import StatusReporter
 from trainyard_devcluster.node.status import PodView, Verdict, pod_status
+from trainyard_devcluster.node.usage import RunningContainer
 from trainyard_devcluster.node.volumes import MountError
 from trainyard_devcluster.resources import Object, name_of, namespace_of, uid_of
 from trainyard_devcluster.strays import CONTAINER_MARK, kill_marked
@@ -246,6 +248,13 @@ class Pod:
         """The container and its pod in words, for messages."""
         pod = f"{name_of(self._pod)}_{namespace_of(self._pod)}({uid_of(self._pod)})"
         return f"container={container_name} pod={pod}"
+
+    def running(self) -> Iterator[RunningContainer]:
+        """Its containers that run now."""
+        for container in self.containers:
+            if leader := container.leader:
+                of = namespace_of(self._pod), name_of(self._pod), uid_of(self._pod)
+                yield RunningContainer(*of, container.name, leader)
 
     # Small things.
 

@@ -18,11 +18,11 @@ from trainyard_operator.workloads.identity import child
 from trainyard_operator.workloads.pod import present
 
 REQUESTS_PER_SECOND, LATENCY, GPU_DUTY_CYCLE = (
-    "tensorflow_serving_requests_per_second",
-    "tensorflow_serving_latency_p95_seconds",
+    "tensorflow_serving_request_count_per_second",
+    "tensorflow_serving_request_latency_p95",
     "tensorflow_serving_gpu_duty_cycle",
 )
-"""What the shipped rules for prometheus-adapter call the metrics of a pod."""
+"""What the shipped rules for prometheus-adapter call the metrics of a pod. Latencies are in microseconds."""
 
 
 def autoscaler(owner: Manifest, scaling: Scaling) -> Manifest:
@@ -64,7 +64,7 @@ def _pods_metric(metric: ScalingMetric) -> tuple[str, object, Mapping[str, str] 
     if metric.requests_per_second is not None:
         return REQUESTS_PER_SECOND, metric.requests_per_second, None
     if metric.latency is not None:
-        return LATENCY, _seconds(metric.latency), None
+        return LATENCY, _microseconds(metric.latency), None
     if metric.gpu_duty_cycle is not None:
         return GPU_DUTY_CYCLE, metric.gpu_duty_cycle, None
     own: PodsMetric | None = metric.pods
@@ -90,8 +90,9 @@ def _identifier(name: str, labels: Mapping[str, str] | None) -> Manifest:
     return {"name": name} | present(selector={"matchLabels": dict(labels)} if labels else None)
 
 
-def _seconds(latency: str) -> str:
-    return latency.removesuffix("s")  # 50ms are 50m of a second, and Kubernetes writes thousandths as m
+def _microseconds(latency: str) -> int:
+    """Return what TensorFlow Serving measures: `50ms` are 50,000."""
+    return int(latency.removesuffix("s").removesuffix("m")) * (1_000 if latency.endswith("ms") else 1_000_000)
 
 
 def canonical(quantity: object) -> str:

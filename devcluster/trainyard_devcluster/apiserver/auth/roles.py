@@ -42,8 +42,9 @@ def first_roles() -> Iterator[Object]:
 def _user_roles() -> dict[str, list[Object]]:
     edit = [_rule(["", *_WORKLOADS], ["*"], [*_READ, *_WRITE])]
     roles = _rule([_GROUP], ["roles", "rolebindings"], [*_READ, *_WRITE])
-    view = [_rule(_WORKLOADS, ["*"], _READ), _rule([""], _READABLE, _READ)]
-    return {"admin": [*edit, roles], "edit": edit, "view": view}
+    measured = _rule(["metrics.k8s.io", "custom.metrics.k8s.io"], ["*"], _READ)
+    view = [_rule(_WORKLOADS, ["*"], _READ), _rule([""], _READABLE, _READ), measured]
+    return {"admin": [*edit, measured, roles], "edit": [*edit, measured], "view": view}
 
 
 def _rule(groups: list[str], resources: list[str], verbs: list[str]) -> Object:

@@ -1,7 +1,9 @@
-"""Logs of pods: passed on from the node that runs them."""
+"""What nodes tell: logs of the pods that they run, and what those use."""
 
+import asyncio
 import ssl
 from collections.abc import Mapping
+from http import HTTPStatus
 from urllib.parse import urlencode
 
 import aiohttp
@@ -15,6 +17,7 @@ _PASSED = (
     "follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes",
     "insecureSkipTLSVerifyBackend", "stream",
 )  # fmt: skip
+_SUMMARY_TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 
 class Logs:
@@ -47,6 +50,20 @@ class Logs:
                 return await _pass_on(request, upstream)
         except aiohttp.ClientConnectionError as error:
             raise errors.ApiError(500, "InternalError", f"Get {url!r}: {error}") from error
+
+    async def summaries(self) -> list[tuple[Object, Object]]:
+        """Return the nodes that say what they and their containers use, each with its answer."""
+        nodes = list(self._cluster.store.objects("nodes"))
+        answers = await asyncio.gather(*(self._summary(node["metadata"]["name"]) for node in nodes))
+        return [(node, answer) for node, answer in zip(nodes, answers, strict=True) if answer]
+
+    async def _summary(self, node: str) -> Object | None:
+        try:
+            url = f"{self._endpoint({'metadata': {'name': node}, 'spec': {'nodeName': node}})}/stats/summary"
+            async with self._client().get(url, timeout=_SUMMARY_TIMEOUT) as answer:
+                return dict(await answer.json()) if answer.status == HTTPStatus.OK else None
+        except (aiohttp.ClientError, TimeoutError, errors.ApiError, ValueError):
+            return None
 
     async def close(self) -> None:
         """Close the connections to nodes."""

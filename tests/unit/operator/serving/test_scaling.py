@@ -41,11 +41,11 @@ LAG = {"name": "lag", "selector": {"matchLabels": {"queue": "churn"}}}
     [
         ({"cpu": 70}, utilization("cpu", 70)),
         ({"memory": 80}, utilization("memory", 80)),
-        ({"requestsPerSecond": 20}, pods("tensorflow_serving_requests_per_second", "20")),
-        ({"requestsPerSecond": "0.5"}, pods("tensorflow_serving_requests_per_second", "500m")),
-        ({"latency": "50ms"}, pods("tensorflow_serving_latency_p95_seconds", "50m")),
-        ({"latency": "1500ms"}, pods("tensorflow_serving_latency_p95_seconds", "1500m")),
-        ({"latency": "2s"}, pods("tensorflow_serving_latency_p95_seconds", "2")),
+        ({"requestsPerSecond": 20}, pods("tensorflow_serving_request_count_per_second", "20")),
+        ({"requestsPerSecond": "0.5"}, pods("tensorflow_serving_request_count_per_second", "500m")),
+        ({"latency": "50ms"}, pods("tensorflow_serving_request_latency_p95", "50k")),
+        ({"latency": "1500ms"}, pods("tensorflow_serving_request_latency_p95", "1500k")),
+        ({"latency": "2s"}, pods("tensorflow_serving_request_latency_p95", "2M")),
         ({"gpuDutyCycle": 60}, pods("tensorflow_serving_gpu_duty_cycle", "60")),
         (
             {"pods": {"name": "depth", "average": "3", "matchLabels": {"tier": "a"}}},

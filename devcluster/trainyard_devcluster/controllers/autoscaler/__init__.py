@@ -1,0 +1,1 @@
+"""HorizontalPodAutoscalers (autoscaling/v2), by the algorithm of Kubernetes' documentation."""
