@@ -59,10 +59,10 @@ RESOURCES = (
             Column("ETA", ".status.progress.eta", "Time left."),
             Column("Restarts", ".status.restarts", "Restarts after failures of the program.", "integer"),
             Column("GPUs", ".status.gpus", "GPUs of all pods together.", "integer"),
+            Column("Reason", _reason("Running"), "Why it is in this state."),
             _AGE,
             Column("Model", ".status.model.name", "Name of the trained model.", wide=True),
             Column("Version", ".status.model.version", "Version of the trained model.", "integer", wide=True),
-            Column("Reason", _reason("Running"), "Why it is in this state.", wide=True),
         ),
     ),
     Resource(

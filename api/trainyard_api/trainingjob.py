@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from trainyard_api.data import Data
+from trainyard_api.failure import Failure
 from trainyard_api.fit import LEARNING_RATE, LOSSES, METRICS, SVM_LOSSES, Checkpoint, Fit
 from trainyard_api.meta import (
     NAME_RULE,
@@ -256,23 +257,13 @@ class Attempt(ApiModel):
     started: Time | None = Field(default=None, description="When its pod started (RFC 3339).")
     ended: Time | None = Field(default=None, description="When it ended (RFC 3339).")
     outcome: Literal["Running", "Succeeded", "Failed", "Stopped"] = Field(description="How it ended, or Running.")
+    reason: str | None = Field(default=None, description="Why it ended, as one CamelCase word.")
     exit_code: int | None = Field(default=None, description="Exit code of the trainer.")
     node: str | None = Field(default=None, description="Node it ran on; of several, that of the worker named by index.")
     index: int | None = Field(
         default=None, description="Of several workers, the one whose end decided how the attempt ended."
     )
     checkpoint: int | None = Field(default=None, description="Steps of the newest checkpoint when it ended.")
-
-
-class Failure(ApiModel):
-    """Why the training failed; kept when the pods are gone."""
-
-    reason: str = Field(description="One CamelCase word.")
-    message: str = Field(description="What went wrong and what to change.")
-    attempt: int = Field(default=0, description="The attempt that failed.")
-    exit_code: int | None = Field(default=None, description="Exit code of the trainer.")
-    node: str | None = Field(default=None, description="Node it ran on.")
-    index: int | None = Field(default=None, description="Of several workers, the one that failed.")
 
 
 class CheckpointStatus(ApiModel):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from kubernetes import client
 
 from support.kube_api import Api
 from support.manifests import a_claim, a_config_map
@@ -82,3 +83,29 @@ def test_all_pods_of_a_finished_training_go_where_asked(api: Api, operator: Oper
     api.wait_until_gone(the_job())
 
     assert "no such table" in api.get(job)["status"]["failure"]["message"]
+
+
+def test_a_failed_training_says_where_why_and_in_which_words(
+    api: Api, api_client: client.ApiClient, operator: OperatorProcess
+) -> None:
+    job = a_program(
+        "echo reads rows; echo password=hunter2; echo no such table; exit 7", maxRestarts=0, cleanPods="All"
+    )
+    api.apply(job)
+    api.wait_for(job, in_phase("Failed"))
+    api.wait_until_gone(the_job())
+
+    failure = api.get(job)["status"]["failure"]
+    assert (failure["reason"], failure["reasonClass"], failure["exitCode"]) == ("Error", "ApplicationError", 7)
+    assert failure["logTail"] == ["reads rows", "password=***", "no such table"]
+    assert (failure["role"], failure["attempt"]) == ("worker", 0)
+    assert failure["node"]
+    # What `kubectl get tj` prints.
+    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    path = f"/apis/trainyard.dev/v1alpha1/namespaces/{api.namespace}/trainingjobs"
+    request = api_client.param_serialize("GET", path, header_params=accept, auth_settings=["BearerToken"])
+    table = json.loads(api_client.call_api(*request).read())
+    shown = {
+        each["name"]: cell for each, cell in zip(table["columnDefinitions"], table["rows"][0]["cells"], strict=True)
+    }
+    assert (shown["State"], shown["Reason"]) == ("Failed", "Error")

@@ -99,6 +99,14 @@ def is_disrupted(pod: Manifest) -> bool:
     return holds(pod, "DisruptionTarget")
 
 
+def is_out_of_memory(pod: Manifest | None) -> bool:
+    """Return whether the kernel killed something of the trainer for want of memory.
+
+    Whatever the exit code says: a shell, a launcher or a handler may have ended the program with one of its own.
+    """
+    return terminated(pod).get("reason") == "OOMKilled"
+
+
 def decider(pods: Workers) -> int | None:
     """Return which worker's end says how a failed attempt ended, or None where none of them failed by itself.
 
@@ -115,14 +123,14 @@ def _rank(pod: Manifest) -> int | None:
     # A pod whose other containers go on has no phase that tells.
     if not ended or not (pod.get("status", {}).get("phase") == "Failed" or (is_alive(pod) and code != 0)):
         return None
-    if code in (EXIT_BAD_INPUT, EXIT_DIVERGED):
+    if code in (EXIT_BAD_INPUT, EXIT_DIVERGED) and not is_out_of_memory(pod):
         return 0
     if is_disrupted(pod):
         return 1
     # A pod that ended while being deleted, as the Job does to the others once one has failed, says nothing of itself.
     if "deletionTimestamp" in pod["metadata"]:
         return None
-    return {EXIT_STOPPED: 1, EXIT_PEER_LOST: 3}.get(code, 2)
+    return 2 if is_out_of_memory(pod) else {EXIT_STOPPED: 1, EXIT_PEER_LOST: 3}.get(code, 2)
 
 
 def _state(pod: Manifest | None) -> Manifest:

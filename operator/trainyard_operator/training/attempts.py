@@ -19,11 +19,13 @@ from trainyard_operator.training.attempt_pods import (
     decider,
     ended_with,
     is_disrupted,
+    is_out_of_memory,
     node_of,
     started,
     terminated,
     trainers_ended,
 )
+from trainyard_operator.training.failure_card import OOM_KILLED, disruption
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.termination_message import (
     Report,
@@ -31,6 +33,7 @@ from trainyard_operator.training.termination_message import (
     read,
 )
 from trainyard_operator.training.timeouts import Timer
+from trainyard_operator.workloads.pods import condition
 from trainyard_operator.workloads.text import clean, reason_word
 
 _KEPT_STOPS = 102
@@ -40,7 +43,7 @@ _MESSAGE_BYTES = 4096
 _FIRST_DELAY = 5
 _LONGEST_DELAY = 300
 _DETAILS = {
-    "OOMKilled": "the trainer needed more memory than spec.roles.worker.resources.limits.memory allows",
+    OOM_KILLED: "the trainer needed more memory than spec.roles.worker.resources.limits.memory allows",
     "DeadlineExceeded": "the attempt took longer than spec.runPolicy.attemptDeadline",
 }
 
@@ -123,7 +126,7 @@ def tally(
             ended = seen.model_copy(update={"outcome": "Failed", "ended": to_rfc3339(now)})
             seen = End(ended, expired.reason, expired.message, final=expired.final)
         if isinstance(seen, End):
-            seen = _with_checkpoint(seen, checkpoint)
+            seen = _recorded(seen, checkpoint)
         attempts[n], news = (seen.attempt, seen) if isinstance(seen, End) else (seen, news)
     ordered = _kept([attempts[n] for n in sorted(attempts)])
     is_last = news is not None and news.attempt.n == ordered[-1].n
@@ -136,10 +139,11 @@ def lingering(recorded: Sequence[Attempt], observed: ObservedTraining) -> list[M
     return [job for n, job in observed.jobs.items() if n in ended and ended_with(job) is None]
 
 
-def _with_checkpoint(end: End, known: int | None) -> End:
+def _recorded(end: End, known: int | None) -> End:
+    """Return the end with all that is to be recorded of it."""
     reported = end.report.last_checkpoint.step if end.report and end.report.last_checkpoint else None
     newest = max((step for step in (known, reported) if step is not None), default=None)
-    return replace(end, attempt=end.attempt.model_copy(update={"checkpoint": newest}))
+    return replace(end, attempt=end.attempt.model_copy(update={"checkpoint": newest, "reason": end.reason}))
 
 
 def _kept(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
@@ -234,6 +238,9 @@ def _succeeded(attempt: Attempt, pod: Manifest | None) -> End:
         # Only the pod knows the version. The trainer finds its finished work in the store and says it again.
         lost = attempt.model_copy(update={"outcome": "Stopped"})
         return End(lost, "ResultLost", "the pod was deleted before its result could be read")
+    if isinstance(word, Unreadable) and is_out_of_memory(pod):
+        failed = attempt.model_copy(update={"outcome": "Failed", "exit_code": 0})
+        return End(failed, OOM_KILLED, f"exit code 0 and no result: {_DETAILS[OOM_KILLED]}")
     if isinstance(word, Unreadable):
         failed = attempt.model_copy(update={"outcome": "Failed", "exit_code": 0})
         if _is_cut(pod):
@@ -281,7 +288,8 @@ def _failed(attempt: Attempt, condition: Manifest, pods: Workers, count: int) ->
     if not final and _is_stop(condition, pod):
         said = message if terminated(pod).get("exitCode") == EXIT_STOPPED else ""
         stopped = attempt.model_copy(update={"outcome": "Stopped"})
-        return End(stopped, "Stopped", said or "the trainer was stopped from outside", report=report)
+        by, how = _disruption(pod)
+        return End(stopped, by, said or f"the trainer was stopped from outside{how}", report=report)
     failed = attempt.model_copy(update={"outcome": "Failed"})
     whose = f"worker {index}: " if count > 1 else ""
     return End(failed, reason, whose + message, final=final, report=report)
@@ -291,6 +299,8 @@ def _cause(pod: Manifest | None) -> tuple[str, str, bool]:
     """Return reason and message of how a pod ended, and whether another attempt would end alike."""
     ended, word = terminated(pod), _last_word(pod)
     code = ended.get("exitCode")
+    if is_out_of_memory(pod):
+        return OOM_KILLED, _DETAILS[OOM_KILLED], False
     says = word.reason if isinstance(word, Report) else ""
     said = clean(word.message) if isinstance(word, Report) else word.text
     if code in (EXIT_BAD_INPUT, EXIT_DIVERGED):
@@ -298,8 +308,6 @@ def _cause(pod: Manifest | None) -> tuple[str, str, bool]:
         return reason_word(says, default), said or f"the trainer ended with exit code {code}", True
     if code == EXIT_STOPPED:
         return "Stopped", said, False
-    if (reason := ended.get("reason", "")) in _DETAILS:
-        return reason, _DETAILS[reason], False
     default = "PeerLost" if code == EXIT_PEER_LOST else "Error"
     return reason_word(says, default), f"exit code {code}: {said or 'no message'}", False
 
@@ -310,9 +318,18 @@ def _is_stop(condition: Manifest, pod: Manifest | None) -> bool:
     A failed pod stays until its Job is deleted: where none is left that failed by itself, somebody removed it. Of a
     disrupted pod that is gone already only the Job can tell, and only where the whole attempt failed for it.
     """
-    if pod is None or is_disrupted(pod) or terminated(pod).get("exitCode") == EXIT_STOPPED:
+    if pod is None or is_disrupted(pod):
         return True
+    if terminated(pod).get("exitCode") == EXIT_STOPPED:
+        return not is_out_of_memory(pod)
     return " has condition DisruptionTarget " in condition.get("message", "")
+
+
+def _disruption(pod: Manifest | None) -> tuple[str, str]:
+    """Return what took the pod away, as a reason and in words."""
+    told = condition(pod, "DisruptionTarget") if pod is not None else {}
+    how = f" ({clean(said, 300)})" if (said := str(told.get("message") or "")) else ""
+    return disruption([str(told.get("reason"))]), how
 
 
 def _last_word(pod: Manifest | None) -> Report | Unreadable:

@@ -117,7 +117,8 @@ def _started(attempt: Attempt, after: TrainingJobStatus) -> Event:
 
 def _ended(attempt: Attempt, after: TrainingJobStatus) -> Event:
     if attempt.outcome == "Stopped":
-        return Event("Warning", "AttemptStopped", f"Attempt {attempt.n} was stopped from outside; not charged")
+        why = f" ({attempt.reason})" if attempt.reason not in (None, "Stopped") else ""
+        return Event("Warning", "AttemptStopped", f"Attempt {attempt.n} was stopped from outside{why}; not charged")
     cause = f"{after.failure.reason}: {after.failure.message}" if after.failure else f"exit code {attempt.exit_code}"
     return Event("Warning", "AttemptFailed", f"Attempt {attempt.n} failed. {cause}")
 

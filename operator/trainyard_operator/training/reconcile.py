@@ -16,6 +16,7 @@ from trainyard_operator.training.attempt_pods import LINGER, has_trained, is_tra
 from trainyard_operator.training.attempts import Ledger, Next, lingering, must_be_certain, plan, tally
 from trainyard_operator.training.conditions import SUSPENDED_BY_OTHER
 from trainyard_operator.training.events import events, last_events
+from trainyard_operator.training.log_reader import last_lines
 from trainyard_operator.training.observe import observe
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.pod import TrainerImages
@@ -131,18 +132,23 @@ class TrainingJobReconciler:
         taken = await children.carry_out(planned, observed)
         observed = taken.observed
         ledger, step, expired = decide(observed, leaving=leaving)
-        if step.step != "continue":
-            heard = Heard()
         return TrainingFacts(
             observed=observed,
             ledger=ledger,
             next=step,
             blocker=taken.blocker,
             preflight=taken.preflight,
-            heard=heard,
+            heard=heard if step.step == "continue" else Heard(),
             now=now,
             expired=expired,
+            log_tail=await self._last_lines(ledger, observed),
         )
+
+    async def _last_lines(self, ledger: Ledger, observed: ObservedTraining) -> list[str]:
+        """Return the last lines of the pod that decided how a failed attempt ended, while there is a log to read."""
+        if ledger.news is None or (attempt := ledger.news.attempt).outcome != "Failed":
+            return []
+        return await last_lines(self.cluster, observed.pods.get(attempt.n, {}).get(attempt.index or 0))
 
     async def _progress(self, job: TrainingJob, pod: Manifest | None, now: datetime) -> Heard:
         metadata = job.metadata

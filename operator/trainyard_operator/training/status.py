@@ -1,16 +1,16 @@
 """The status of a TrainingJob: a function of its spec, what was recorded, what is observed, and the time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from trainyard_api.conditions import Observation, merge
+from trainyard_api.failure import Failure
 from trainyard_api.meta import Condition
 from trainyard_api.names import TRAINER_PORT
 from trainyard_api.times import from_rfc3339, to_rfc3339
 from trainyard_api.trainingjob import (
-    Attempt,
     CheckpointStatus,
-    Failure,
     ModelStatus,
     Phase,
     Progress,
@@ -18,7 +18,7 @@ from trainyard_api.trainingjob import (
     TrainingJobStatus,
 )
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.training import blockers, conditions
+from trainyard_operator.training import blockers, conditions, identity
 from trainyard_operator.training.attempt_pods import (
     Workers,
     has_trained,
@@ -35,6 +35,7 @@ from trainyard_operator.training.conditions import (
     SUSPENDED_BY_OTHER,
     TrainingState,
 )
+from trainyard_operator.training.failure_card import TOO_MANY_STOPS, classify
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.preflight import Preflight
 from trainyard_operator.training.progress import Heard, Snapshot, at_end, fresh
@@ -55,6 +56,7 @@ class TrainingFacts:
         blocker: What keeps an attempt from being started, or its children from being written.
         expired: The timer that is over, and ends an attempt or the whole.
         preflight: What was found before the pods of the attempt exist, where this pass has looked.
+        log_tail: The last lines of the trainer whose end is new.
     """
 
     observed: ObservedTraining
@@ -65,6 +67,7 @@ class TrainingFacts:
     now: datetime
     expired: Timer | None = None
     preflight: Preflight | None = None
+    log_tail: Sequence[str] = ()
 
     @property
     def live(self) -> Snapshot | None:
@@ -78,7 +81,7 @@ def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
     before = job.status or TrainingJobStatus()
     model = _model(job, facts)
     state = _state(job, before, facts, model)
-    ledger, news = facts.ledger, facts.ledger.news
+    ledger = facts.ledger
     ended = state.phase in ("Succeeded", "Failed")
     last = ledger.last
     return TrainingJobStatus(
@@ -89,7 +92,7 @@ def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
         attempts=list(ledger.attempts),
         restarts=ledger.restarts,
         disruptions=ledger.disruptions,
-        failure=_failure(before, news, state, last),
+        failure=_failure(before, facts, state),
         last_checkpoint=_checkpoint(before, facts),
         model=model if isinstance(model, ModelStatus) else None,
         start_time=before.start_time or _first_creation(facts.observed),
@@ -109,7 +112,8 @@ def rejected(
     """
     state = _rejection(before, blocker, running)
     generation = int(manifest["metadata"].get("generation", 0))
-    failure = Failure(reason=state.reason, message=state.message)
+    kind = classify(blocker.reason, "", None)
+    failure = Failure(reason=state.reason, reason_class=kind, message=state.message)
     changes = {
         "observed_generation": generation,
         "phase": state.phase,
@@ -205,7 +209,7 @@ def _defeat(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) -
         reason, message = facts.expired.reason, f"{facts.expired.message}; the last attempt: {message}"
     elif facts.ledger.last and facts.ledger.last.outcome == "Stopped":
         reason, message = (
-            "TooManyStops",
+            TOO_MANY_STOPS,
             f"it was stopped from outside more than {job.spec.run_policy.max_disruptions} times without a checkpoint "
             f"that got further (spec.runPolicy.maxDisruptions); the last: {message}",
         )
@@ -320,19 +324,26 @@ def _cause(before: TrainingJobStatus, news: End | None) -> tuple[str, str]:
     return (before.failure.reason, before.failure.message) if before.failure else ("Error", "unknown")
 
 
-def _failure(before: TrainingJobStatus, news: End | None, state: TrainingState, last: Attempt | None) -> Failure | None:
+def _failure(before: TrainingJobStatus, facts: TrainingFacts, state: TrainingState) -> Failure | None:
     """Return the failure card: of the last failed attempt, and of the whole once it has failed."""
+    last, news = facts.ledger.last, facts.ledger.news
     if state.phase == "Succeeded":
         return None
     if state.phase == "Failed" or (news is not None and news.attempt.outcome == "Failed"):
         reason, message = (state.reason, state.message) if state.phase == "Failed" else _cause(before, news)
+        code, index = (last.exit_code, last.index) if last else (None, None)
+        # Many stops are an end of their own; which kind they were says the last.
+        kind = last.reason if last and last.reason and reason == TOO_MANY_STOPS else reason
         return Failure(
             reason=reason,
+            reason_class=classify(kind, message, code),
             message=message,
             attempt=last.n if last else 0,
-            exit_code=last.exit_code if last else None,
+            exit_code=code,
             node=last.node if last else None,
-            index=last.index if last else None,
+            role=identity.ROLE if last else None,
+            index=index,
+            log_tail=list(facts.log_tail) or (before.failure.log_tail if before.failure and news is None else []),
         )
     return before.failure
 

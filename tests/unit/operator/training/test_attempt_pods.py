@@ -62,11 +62,14 @@ async def test_a_failure_names_the_worker_its_node_and_what_it_said() -> None:
 
     assert world.status()["failure"] == {
         "reason": "Error",
+        "reasonClass": "ApplicationError",
         "message": "worker 1: exit code 1: ValueError: boom",
         "attempt": 0,
         "exitCode": 1,
         "node": "node-2",
+        "role": "worker",
         "index": 1,
+        "logTail": ["ValueError: boom"],
     }
     assert world.status()["gpus"] == 8
     # What there is to go on from comes from worker 0, whoever failed.

@@ -32,6 +32,18 @@ def observed(job: Manifest | None = None, pod: Manifest | None = None, *, n: int
     )
 
 
+def out_of_memory(code: int, message: str = "") -> Manifest:
+    """A pod of which the kernel killed something, whatever the program made of it."""
+    pod = an_ended_pod(code, message)
+    pod["status"]["containerStatuses"][0]["state"]["terminated"]["reason"] = "OOMKilled"
+    return pod
+
+
+def disrupted(reason: str) -> Manifest:
+    told = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "node-1 drains"}
+    return an_ended_pod(137, conditions=[told])
+
+
 def a_job(condition: str = "", **fields: Any) -> Manifest:
     ended = {"type": condition, "status": "True", "lastTransitionTime": ENDED} | fields
     return {
@@ -151,6 +163,21 @@ REPORT = '{"reason": "NoSuchColumn", "message": "expected a column churned"}'
         pytest.param(a_job("Failed"), an_ended_pod(69), "Failed", "PeerLost", False, id="lost the others"),
         pytest.param(a_job("Failed"), an_ended_pod(75), "Stopped", "Stopped", False, id="stopped on request"),
         pytest.param(a_job("Failed"), None, "Stopped", "Stopped", False, id="the pod is gone"),
+        pytest.param(a_job("Failed"), out_of_memory(137), "Failed", "OOMKilled", False, id="out of memory"),
+        pytest.param(a_job("Failed"), out_of_memory(1), "Failed", "OOMKilled", False, id="and a shell that says 1"),
+        pytest.param(a_job("Failed"), out_of_memory(2), "Failed", "OOMKilled", False, id="and a program that says 2"),
+        pytest.param(a_job("Failed"), out_of_memory(75), "Failed", "OOMKilled", False, id="and one that says 75"),
+        pytest.param(a_job("Complete"), out_of_memory(0), "Failed", "OOMKilled", False, id="and one that says 0"),
+        pytest.param(
+            a_job("Complete"), out_of_memory(0, REPORT), "Succeeded", "NoSuchColumn", False, id="a child without need"
+        ),
+        pytest.param(
+            a_job("Failed"), disrupted("PreemptionByScheduler"), "Stopped", "Preempted", False, id="preempted"
+        ),
+        pytest.param(a_job("Failed"), disrupted("EvictionByEvictionAPI"), "Stopped", "Evicted", False, id="evicted"),
+        pytest.param(
+            a_job("Failed"), disrupted("DeletionByTaintManager"), "Stopped", "NodeLost", False, id="node gone"
+        ),
         pytest.param(
             a_job("Failed", reason="DeadlineExceeded"), None, "Failed", "DeadlineExceeded", False, id="out of time"
         ),
@@ -165,7 +192,7 @@ def test_how_an_attempt_ended(job: Manifest, pod: Manifest | None, outcome: str,
     assert ledger.news is not None
     assert (ledger.news.attempt.outcome, ledger.news.reason, ledger.news.final) == (outcome, reason, final)
     assert ledger.last == ledger.news.attempt
-    assert ledger.last.ended == ENDED
+    assert (ledger.last.ended, ledger.last.reason) == (ENDED, reason)
 
 
 def test_a_job_that_was_deleted_is_a_stop() -> None:

@@ -160,10 +160,13 @@ async def test_a_failed_program_is_tried_again_after_a_while_and_counted_once() 
     assert outcome.requeue_after == 5.0
     assert world.status()["failure"] == {
         "reason": "Error",
+        "reasonClass": "ApplicationError",
         "message": "exit code 1: ValueError: boom",
         "attempt": 0,
         "exitCode": 1,
         "node": "node-1",
+        "role": "worker",
+        "logTail": ["Traceback ...", "ValueError: boom"],
     }
     world.later(seconds=5)
     await world.settle()
