@@ -42,7 +42,7 @@ def test_names_are_what_people_type(kind, short):
 @pytest.mark.parametrize(
     ("kind", "narrow"),
     [
-        ("TrainingJob", ["State", "Progress", "Epoch", "Loss", "ETA", "Restarts", "GPUs", "Age"]),
+        ("TrainingJob", ["State", "Progress", "Epoch", "Loss", "ETA", "Restarts", "GPUs", "Reason", "Age"]),
         ("ModelService", ["Ready", "Version", "Replicas", "State", "Canary", "URL", "Age"]),
     ],
 )
