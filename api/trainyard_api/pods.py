@@ -83,6 +83,29 @@ SecretReference = Annotated[
     ),
 ]
 
+ResourceClaim = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "required": ["name"],
+            "properties": {
+                "name": _field("Name of the claim in the pod.", minLength=1, maxLength=63),
+                "resourceClaimName": _field("A ResourceClaim that exists.", maxLength=253),
+                "resourceClaimTemplateName": _field(
+                    "A ResourceClaimTemplate, from which each pod gets a claim of its own.", maxLength=253
+                ),
+            },
+            "x-kubernetes-validations": [
+                rule(
+                    "has(self.resourceClaimName) != has(self.resourceClaimTemplateName)",
+                    "set exactly one of resourceClaimName and resourceClaimTemplateName",
+                )
+            ],
+        }
+    ),
+]
+
 PodLabels = Annotated[
     dict[LabelKey, LabelValue],
     Field(
@@ -136,6 +159,15 @@ class PodTemplate(ApiModel):
     affinity: dict[str, Any] | None = Field(default=None, description="Scheduling constraints (core/v1 Affinity).")
     priority_class_name: Name | None = Field(default=None, description="PriorityClass of the pods.")
     runtime_class_name: Name | None = Field(default=None, description="RuntimeClass of the pods, for example nvidia.")
+    scheduler_name: Name | None = Field(
+        default=None, description="Scheduler of the pods, for example volcano; that of the cluster where absent."
+    )
+    resource_claims: list[ResourceClaim] | None = Field(
+        default=None,
+        max_length=16,
+        description="Devices by dynamic resource allocation (core/v1 PodResourceClaim). The container gets all of "
+        "them, and with them a training gets the image with CUDA.",
+    )
     service_account_name: Name | None = Field(
         default=None,
         description="ServiceAccount of the pods, for stores that know a workload by it. Its token is not mounted.",

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from trainyard_api.meta import ApiModel, Duration, rule, rules
+from trainyard_api.queueing import QueueName
 
 SHORTEST_STALL = 30
 """Seconds: the operator asks a trainer every 10 s, and a shorter silence says nothing."""
@@ -23,6 +24,11 @@ class RunPolicy(ApiModel):
         )
     )
     suspend: bool = Field(default=False, description="Stop the pods, or do not start them, until set back to false.")
+    queue_name: QueueName | None = Field(
+        default=None,
+        description="LocalQueue of Kueue in the same namespace: the training starts when the queue admits it "
+        "(docs/how-to/kueue.md). At once where absent.",
+    )
     max_restarts: int = Field(
         default=3, ge=0, le=100, description="Restarts after a failure of the program. Disruptions are not charged."
     )

@@ -14,47 +14,19 @@ from trainyard_api.meta import (
     Conditions,
     Label,
     Name,
-    ResourceName,
     Time,
     rule,
     rules,
 )
-from trainyard_api.pods import GPU_RULES, PodTemplate, Resources
 from trainyard_api.privacy import PRIVACY_RULES, Privacy
 from trainyard_api.program import TREE_FAMILIES, Program
+from trainyard_api.queueing import ChildMetadata
+from trainyard_api.roles import Roles
 from trainyard_api.run_policy import RunPolicy
 from trainyard_api.stores import SecretRef, StoreUri
 from trainyard_api.tuning import Tuning
 
 KIND, PLURAL, SINGULAR, SHORT = "TrainingJob", "trainingjobs", "trainingjob", "tj"
-
-
-class Worker(ApiModel):
-    """The pods that train."""
-
-    model_config = ConfigDict(json_schema_extra=rules(*GPU_RULES))
-    replicas: int = Field(
-        default=1,
-        ge=1,
-        le=64,
-        description="Number of pods that train one model together. All mount the claims of data and store: these must "
-        "be ReadWriteMany, or all pods run on one node.",
-    )
-    gpus: int = Field(default=0, ge=0, le=64, description="GPUs of each pod.")
-    gpu_resource: ResourceName = Field(
-        default="nvidia.com/gpu", description="Name of the extended resource that counts as a GPU."
-    )
-    image: str | None = Field(
-        default=None, min_length=1, max_length=512, description="Overrides the operator's trainer image."
-    )
-    resources: Resources = Field(default=Resources(), description="Resources of each pod, without its GPUs.")
-    template: PodTemplate = Field(default=PodTemplate(), description="What else to set on the pods.")
-
-
-class Roles(ApiModel):
-    """The groups of pods of a training."""
-
-    worker: Worker = Field(default=Worker(), description="The pods that train.")
 
 
 class ClaimStore(ApiModel):
@@ -185,7 +157,13 @@ class TrainingJobSpec(ApiModel):
                     _FIXED.format(field),
                     f".{field}",
                 )
-                for field in ("modelName", "tuning", "privacy")
+                for field in ("modelName", "tuning", "privacy", "metadata")
+            ),
+            rule(
+                "has(self.runPolicy.queueName) == has(oldSelf.runPolicy.queueName) && "
+                "(!has(self.runPolicy.queueName) || self.runPolicy.queueName == oldSelf.runPolicy.queueName)",
+                _FIXED.format("runPolicy.queueName"),
+                ".runPolicy.queueName",
             ),
             *PRIVACY_RULES,
             rule(
@@ -218,6 +196,9 @@ class TrainingJobSpec(ApiModel):
         )
     )
     model_name: Label | None = Field(default=None, description="Name in the store; metadata.name if absent.")
+    metadata: ChildMetadata | None = Field(
+        default=None, description="Labels and annotations of all that is made for the training: Jobs, pods and others."
+    )
     program: Program = Field(description="What to train.")
     data: Data = Field(description="The data set.")
     fit: Fit = Field(default=Fit(), description="How to train.")

@@ -248,6 +248,28 @@ def test_a_deadline_that_is_edited_reaches_the_running_job_and_can_be_taken_away
     assert ended["status"]["failure"]["reason"] == "DeadlineExceeded"
 
 
+def test_a_job_with_a_queue_starts_when_the_queue_lets_it_and_nobody_fights_over_it(
+    api: Api, operator: OperatorProcess
+) -> None:
+    job = a_program(f"sleep 1; {says_result()}", queueName="gpu")
+    job["spec"]["metadata"] = {"labels": {"cost-center": "7"}}
+    api.apply(job)
+    api.wait_for(job, because("Queued", "Suspended"))
+    child = api.wait_for(the_job(), bool, description="it has its Job")
+    assert child["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpu"
+    assert child["metadata"]["labels"]["cost-center"] == "7"
+    time.sleep(2)  # the operator has had its chances to resume it by itself
+    waiting = api.get(the_job())
+    assert waiting is not None
+    assert (waiting["spec"]["suspend"], waiting["metadata"]["generation"]) == (True, child["metadata"]["generation"])
+
+    api.patch(the_job(), {"spec": {"suspend": False}})  # as Kueue does when it admits the Job
+
+    ended = api.wait_for(job, in_phase("Succeeded", "Failed"))
+    assert ended["status"]["phase"] == "Succeeded", ended["status"]
+    assert [each["outcome"] for each in ended["status"]["attempts"]] == ["Succeeded"]
+
+
 def test_a_job_that_somebody_else_suspends_stays_suspended_until_he_resumes_it(
     api: Api, operator: OperatorProcess
 ) -> None:

@@ -163,7 +163,12 @@ def _server(service: str, revision: Revision) -> Manifest:
             {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
             {"name": "http", "containerPort": REST_PORT, "protocol": "TCP"},
         ],
-        "resources": resources(server.resources, gpus=server.gpus, gpu_resource=server.gpu_resource),
+        "resources": resources(
+            server.resources,
+            gpus=server.gpus,
+            gpu_resource=server.gpu_resource,
+            claims=server.template.resource_claims,
+        ),
         "startupProbe": probe | {"periodSeconds": 1, "failureThreshold": parse_duration(server.startup_timeout)},
         "readinessProbe": probe | {"periodSeconds": 5, "failureThreshold": 3},
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN}}},

@@ -14,7 +14,7 @@ from trainyard_operator.training.attempts import Next
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.preflight import Preflight, preflight
-from trainyard_operator.training.suspension import Suspension, decide
+from trainyard_operator.training.suspension import Suspension, decide, queued
 from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
 from trainyard_operator.workloads.nodes import NodeOffers
 
@@ -60,6 +60,9 @@ class TrainingChildren:
                 found = await preflight(self.cluster, self.job, nodes=self.nodes, now=self.now)
                 if found.blocker is not None:
                     return StepTaken(observed, found.blocker, found)
+            elif self._leaves_its_queue():
+                await end(self.cluster, [observed.jobs[step.n]])
+                return StepTaken(observed)
             suspension = await self._suspension(step, observed)
             with spec_errors():
                 children = self._build(step, observed, suspension)
@@ -68,13 +71,20 @@ class TrainingChildren:
             return StepTaken(observed, of_refusal(error, "the job"), found)
 
     async def _suspension(self, step: Next, observed: ObservedTraining) -> Suspension:
-        target = self.job.spec.run_policy.suspend
+        target, queue = self.job.spec.run_policy.suspend, self.job.spec.run_policy.queue_name
+        if queue is not None:
+            suspended = step.step == "start" or bool(observed.jobs[step.n]["spec"].get("suspend"))
+            return queued(identity.attempt_name(self.job.metadata["name"], step.n), queue, suspended=suspended)
         if step.step == "start" or bool(observed.jobs[step.n]["spec"].get("suspend")) == target:
             return Suspension(target)
         # Only the API server knows who wrote what.
         metadata = observed.jobs[step.n]["metadata"]
         job = await self.cluster.get(JOB, metadata["namespace"], metadata["name"], live=True)
         return decide(job, target=target, now=self.now)
+
+    def _leaves_its_queue(self) -> bool:
+        """Return whether the Job has to go: suspended only, its queue would resume it, and keep its quota for it."""
+        return self.job.spec.run_policy.suspend and self.job.spec.run_policy.queue_name is not None
 
     def _build(
         self, step: Next, observed: ObservedTraining, suspension: Suspension

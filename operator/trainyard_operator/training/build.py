@@ -4,31 +4,35 @@ import json
 
 from trainyard_api.meta import parse_duration
 from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, SPEC_FILE, TRAINER_PORT
+from trainyard_api.queueing import QUEUE_LABEL, ChildMetadata
 from trainyard_api.trainingjob import TrainingJob
-from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, NETWORK_POLICY, SERVICE
+from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, NETWORK_POLICY, SERVICE, Kind
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
 from trainyard_operator.training.pod import CONTAINER, TrainerImages, pod_template, ports
 from trainyard_operator.workloads.identity import child, patch
 
+_NOT_THE_TRAINERS = ("runPolicy", "metadata")
+"""Fields of the spec that say how pods are run."""
+
 
 def spec_config_map(job: TrainingJob, owner: Manifest) -> Manifest:
     """Return the ConfigMap with the TrainingJob as the trainer reads it: every default filled in.
 
-    The run policy stays out: it is not the trainer's business, and all else in the spec never changes.
+    What is not the trainer's business stays out. All else in the spec never changes.
     """
     metadata = {key: job.metadata[key] for key in ("name", "namespace", "uid")}
-    spec = {field: value for field, value in job.spec.to_wire().items() if field != "runPolicy"}
+    spec = {field: value for field, value in job.spec.to_wire().items() if field not in _NOT_THE_TRAINERS}
     document = {"apiVersion": job.api_version, "kind": job.kind, "metadata": metadata, "spec": spec}
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     name = identity.spec_name(job.metadata["name"])
-    return child(CONFIG_MAP, name, owner, identity.labels(job)) | {"data": {SPEC_FILE: text}}
+    return _child(CONFIG_MAP, name, owner, job) | {"data": {SPEC_FILE: text}}
 
 
 def headless_service(job: TrainingJob, owner: Manifest) -> Manifest:
     """Return the Service that gives the pods names, ready or not: they look for each other before they are."""
     name = job.metadata["name"]
-    return child(SERVICE, identity.service_name(name), owner, identity.labels(job)) | {
+    return _child(SERVICE, identity.service_name(name), owner, job) | {
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
@@ -49,7 +53,7 @@ def network_policy(job: TrainingJob, owner: Manifest) -> Manifest:
     numbers only.
     """
     pods = {"matchLabels": identity.selector(job.metadata["name"])}
-    return child(NETWORK_POLICY, identity.service_name(job.metadata["name"]), owner, identity.labels(job)) | {
+    return _child(NETWORK_POLICY, identity.service_name(job.metadata["name"]), owner, job) | {
         "spec": {
             "podSelector": pods,
             "policyTypes": ["Ingress"],
@@ -69,7 +73,8 @@ def attempt_job(job: TrainingJob, owner: Manifest, attempt: int, *, trainer_imag
         "completions": job.spec.roles.worker.replicas,
         "parallelism": job.spec.roles.worker.replicas,
         "backoffLimit": 0,
-        "suspend": job.spec.run_policy.suspend,
+        # A queue finds it suspended, and resumes it.
+        "suspend": job.spec.run_policy.suspend or job.spec.run_policy.queue_name is not None,
         "podFailurePolicy": {
             "rules": [
                 {
@@ -93,7 +98,19 @@ def attempt_job(job: TrainingJob, owner: Manifest, attempt: int, *, trainer_imag
     if deadline is not None:
         spec["activeDeadlineSeconds"] = parse_duration(deadline)
     name = identity.attempt_name(job.metadata["name"], attempt)
-    return child(JOB, name, owner, identity.labels(job, attempt)) | {"spec": spec}
+    found = _child(JOB, name, owner, job, attempt) | {"spec": spec}
+    if (queue := job.spec.run_policy.queue_name) is not None:
+        found["metadata"]["labels"][QUEUE_LABEL] = queue
+    return found
+
+
+def _child(kind: Kind, name: str, owner: Manifest, job: TrainingJob, attempt: int | None = None) -> Manifest:
+    """Return a child with the labels and annotations that the spec wants on all of them, and ours over these."""
+    own = job.spec.metadata or ChildMetadata()
+    found = child(kind, name, owner, (own.labels or {}) | identity.labels(job, attempt))
+    if own.annotations:
+        found["metadata"]["annotations"] = dict(own.annotations)
+    return found
 
 
 def running_job(job: TrainingJob, live: Manifest, *, suspend: bool) -> Manifest:

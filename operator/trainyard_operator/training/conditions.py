@@ -16,6 +16,8 @@ PROGRESS_STALE, POD_UNREACHABLE = "ProgressStale", "PodUnreachable"
 """Reasons of a training that runs, as far as anybody can see."""
 SUSPENDED_BY_OTHER = "SuspendedByOther"
 """Reason of a training whose Job somebody else has suspended, such as a queue."""
+QUEUED = "Queued"
+"""Reason of a training that its queue has not admitted yet, or not any more."""
 RUNNING, SUSPENDED = "Running", "Suspended"
 MAY_NOT_START = "MayNotStart"
 """There only while something was found, before the pods exist, that may keep them from running."""
@@ -59,7 +61,9 @@ def observations(state: TrainingState) -> list[Observation]:
 def _suspended(state: TrainingState) -> Observation:
     if state.phase != "Suspended":
         return Observation(SUSPENDED, "False", "NotSuspended")
-    return Observation(SUSPENDED, "True", state.reason, state.message if state.reason == SUSPENDED_BY_OTHER else "")
+    return Observation(
+        SUSPENDED, "True", state.reason, state.message if state.reason in (SUSPENDED_BY_OTHER, QUEUED) else ""
+    )
 
 
 def _end(condition: Literal["Succeeded", "Failed"], state: TrainingState, final: bool) -> Observation:

@@ -11,6 +11,7 @@ from trainyard_operator.training.conditions import (
     MAY_NOT_START,
     POD_UNREACHABLE,
     PROGRESS_STALE,
+    QUEUED,
     RUNNING,
     SUSPENDED,
     SUSPENDED_BY_OTHER,
@@ -69,8 +70,8 @@ def last_events(status: TrainingJobStatus, *, since: datetime) -> Iterator[Event
 
 def _suspended(status: TrainingJobStatus) -> Event:
     condition = next((one for one in status.conditions if one.type == SUSPENDED), None)
-    if condition is not None and condition.reason == SUSPENDED_BY_OTHER:
-        return Event("Normal", SUSPENDED_BY_OTHER, condition.message)
+    if condition is not None and condition.reason in (SUSPENDED_BY_OTHER, QUEUED):
+        return Event("Normal", condition.reason, condition.message)
     return _SUSPENDED
 
 

@@ -23,9 +23,11 @@ from trainyard_api.names import (
     WORKER_INDEX_ENV,
     WORKER_PORT,
 )
+from trainyard_api.queueing import ChildMetadata
 from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
+from trainyard_operator.training.placement import affinity
 from trainyard_operator.training.volumes import code_config_map, data_path, mounts, secrets, volumes
 from trainyard_operator.workloads.pod import CONFINED, pod_spec, present, resources, variables
 
@@ -49,26 +51,35 @@ def pod_template(job: TrainingJob, attempt: int, *, trainer_images: TrainerImage
     """Return the pod template of an attempt; it satisfies the `restricted` pod security standard."""
     worker = job.spec.roles.worker
     template = worker.template
-    spec = pod_spec(template, grace_period=GRACE_PERIOD, gpu_resource=worker.gpu_resource if worker.gpus else None) | {
+    placed = template.model_copy(update={"affinity": affinity(worker, identity.selector(job.metadata["name"]))})
+    spec = pod_spec(placed, grace_period=GRACE_PERIOD, gpu_resource=worker.gpu_resource if worker.gpus else None) | {
         "restartPolicy": "Never",
         "subdomain": identity.service_name(job.metadata["name"]),
         "containers": [_container(job, attempt, trainer_images)],
         "volumes": volumes(job),
     }
-    metadata = {"labels": (template.labels or {}) | identity.labels(job, attempt)}
-    return {"metadata": metadata | present(annotations=template.annotations), "spec": spec}
+    own = job.spec.metadata or ChildMetadata()
+    metadata = {"labels": (own.labels or {}) | (template.labels or {}) | identity.labels(job, attempt)}
+    annotations = (own.annotations or {}) | (template.annotations or {})
+    return {"metadata": metadata | present(annotations=annotations or None), "spec": spec}
 
 
 def _container(job: TrainingJob, attempt: int, trainer_images: TrainerImages) -> Manifest:
     program, worker = job.spec.program.container, job.spec.roles.worker
-    default = trainer_images.cuda if worker.gpus and worker.gpu_resource.startswith(_NVIDIA) else trainer_images.cpu
+    cuda = (worker.gpus and worker.gpu_resource.startswith(_NVIDIA)) or worker.template.resource_claims
+    default = trainer_images.cuda if cuda else trainer_images.cpu
     image = own_image(job) or worker.image or default
     container: Manifest = {
         "name": CONTAINER,
         "image": image,
         "env": environment(job, image, attempt),
         "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports(job).items()],
-        "resources": resources(worker.resources, gpus=worker.gpus, gpu_resource=worker.gpu_resource),
+        "resources": resources(
+            worker.resources,
+            gpus=worker.gpus,
+            gpu_resource=worker.gpu_resource,
+            claims=worker.template.resource_claims,
+        ),
         "securityContext": CONFINED,
         "terminationMessagePath": TERMINATION_MESSAGE_PATH,
         # A program that dies without a last word is known by the end of its log.
@@ -105,7 +116,7 @@ def environment(job: TrainingJob, image: str, attempt: int) -> list[Manifest]:
     store = f"{STORE_MOUNT}/{job.model_name}"
     work = f"{store}/.training/{job.metadata['uid']}"
     defaults = {"HOME": "/tmp", "KERAS_HOME": "/tmp/keras"}  # noqa: S108 (an emptyDir of the pod's own)
-    if not job.spec.roles.worker.gpus:
+    if not job.spec.roles.worker.gpus and not job.spec.roles.worker.template.resource_claims:
         # On some nodes every container sees every GPU: a job that asked for none shall take none.
         defaults |= {"NVIDIA_VISIBLE_DEVICES": "void", "CUDA_VISIBLE_DEVICES": "-1"}
     contract = {

@@ -22,6 +22,7 @@ from trainyard_operator.cluster.kinds import (
     Kind,
 )
 from trainyard_operator.cluster.port import Cluster, Manifest
+from trainyard_operator.training.placement import GPU_PRODUCT_LABEL
 from trainyard_operator.workloads.blockers import STORE_NOT_FOUND, Blocker
 from trainyard_operator.workloads.nodes import NodeOffers, Wanted, unmet
 from trainyard_operator.workloads.pod import references, resources
@@ -158,7 +159,10 @@ async def _over_quota(cluster: Cluster, job: TrainingJob) -> Blocker | None:
         quotas = await cluster.select(QUOTA, job.metadata["namespace"])
     except Forbidden:
         return None
-    return shortage(quotas, wanted, path="spec.roles")
+    found = shortage(quotas, wanted, path="spec.roles")
+    # Its queue knows when there is room.
+    queued = job.spec.run_policy.queue_name is not None
+    return None if found is not None and found.transient and queued else found
 
 
 async def _one_node_only(cluster: Cluster, job: TrainingJob) -> Blocker | None:
@@ -199,6 +203,7 @@ async def _no_node(cluster: Cluster, job: TrainingJob, nodes: NodeOffers, now: d
     worker = job.spec.roles.worker
     if not worker.gpus or (seen := await nodes.latest(cluster, now)) is None:
         return None
+    product = {GPU_PRODUCT_LABEL: worker.gpu_product} if worker.gpu_product else {}
     usual = {"key": worker.gpu_resource, "operator": "Exists", "effect": "NoSchedule"}
     return unmet(
         seen,
@@ -206,7 +211,7 @@ async def _no_node(cluster: Cluster, job: TrainingJob, nodes: NodeOffers, now: d
             path=_WORKER,
             resource=worker.gpu_resource,
             count=worker.gpus,
-            node_selector=worker.template.node_selector or {},
+            node_selector=(worker.template.node_selector or {}) | product,
             tolerations=[*(worker.template.tolerations or []), usual],
         ),
     )

@@ -14,7 +14,7 @@ from trainyard_operator.training import cleanup, timeouts
 from trainyard_operator.training.apply import TrainingChildren, end, remove_rest
 from trainyard_operator.training.attempt_pods import LINGER, has_trained, is_training
 from trainyard_operator.training.attempts import Ledger, Next, lingering, must_be_certain, plan, tally
-from trainyard_operator.training.conditions import SUSPENDED_BY_OTHER
+from trainyard_operator.training.conditions import QUEUED, SUSPENDED_BY_OTHER
 from trainyard_operator.training.events import events, last_events
 from trainyard_operator.training.log_reader import last_lines
 from trainyard_operator.training.observe import observe
@@ -173,7 +173,7 @@ class TrainingJobReconciler:
             case "succeed" | "fail":
                 goes = lingering(facts.ledger.attempts, facts.observed) or cleanup.is_wanted(policy)
                 return Outcome(_SOON) if goes else DONE
-            case _ if facts.blocker is not None and facts.blocker.reason == SUSPENDED_BY_OTHER:
+            case _ if facts.blocker is not None and facts.blocker.reason in (SUSPENDED_BY_OTHER, QUEUED):
                 return Outcome(_SAFETY)
             case _ if facts.blocker is not None and facts.blocker.transient and facts.next.step == "start":
                 return Outcome(_RECHECK)

@@ -32,6 +32,7 @@ from trainyard_operator.training.conditions import (
     MAY_NOT_START,
     POD_UNREACHABLE,
     PROGRESS_STALE,
+    QUEUED,
     SUSPENDED_BY_OTHER,
     TrainingState,
 )
@@ -238,8 +239,8 @@ def _going(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) ->
         return TrainingState(
             "Suspended", "Suspended", "spec.runPolicy.suspend is true; the training goes on from its checkpoint"
         )
-    if facts.blocker is not None and facts.blocker.reason == SUSPENDED_BY_OTHER:
-        return TrainingState("Suspended", SUSPENDED_BY_OTHER, facts.blocker.message)
+    if facts.blocker is not None and facts.blocker.reason in (SUSPENDED_BY_OTHER, QUEUED):
+        return TrainingState("Suspended", facts.blocker.reason, facts.blocker.message)
     if facts.blocker is not None:
         return TrainingState("Pending", facts.blocker.reason, facts.blocker.message, facts.blocker)
     if is_ending(child) or has_trained(pods.get(0)):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from trainyard_api.names import FIELD_MANAGER
 from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.training.conditions import SUSPENDED_BY_OTHER
+from trainyard_operator.training.conditions import QUEUED, SUSPENDED_BY_OTHER
 from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.text import clean
 
@@ -45,6 +45,17 @@ def decide(job: Manifest, *, target: bool, now: datetime) -> Suspension:
         return Suspension(True, Blocker(SUSPENDED_BY_OTHER, message, transient=True))
     # Suspended it shall be, and somebody keeps resuming it.
     return Suspension(now - when >= _TRUCE)
+
+
+def queued(name: str, queue: str, *, suspended: bool) -> Suspension:
+    """Return what becomes of `spec.suspend` of a Job with a queue: whatever the queue has made of it."""
+    if not suspended:
+        return Suspension(False)
+    message = (
+        f"Job {name!r} waits in queue {queue!r} (spec.runPolicy.queueName) until Kueue admits it. Where nothing "
+        f"happens, see that Kueue is installed and `kubectl get localqueue {queue}` finds the queue in this namespace"
+    )
+    return Suspension(True, Blocker(QUEUED, message, transient=True))
 
 
 def _others(job: Manifest) -> Iterator[tuple[str, datetime]]:

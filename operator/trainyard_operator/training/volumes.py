@@ -85,6 +85,9 @@ def volumes(job: TrainingJob) -> list[Manifest]:
         {"name": "store"} | ({"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}),
         {"name": "tmp", "emptyDir": {}},
     ]
+    if has_shared_memory(job):
+        size = job.spec.roles.worker.shared_memory
+        found.append({"name": "shm", "emptyDir": {"medium": "Memory"} | ({"sizeLimit": size} if size else {})})
     if source.config_map is not None:
         key = source.config_map.key
         # The rows to validate with are another key, beside that of the rows to train on.
@@ -105,6 +108,8 @@ def mounts(job: TrainingJob) -> list[Manifest]:
         {"name": "store", "mountPath": STORE_MOUNT},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
     ]
+    if has_shared_memory(job):
+        found.append({"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108
     if source.uri is None:
         # Data in the store's own claim: one volume, mounted twice.
         same = source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name == _claim(job)
@@ -112,6 +117,13 @@ def mounts(job: TrainingJob) -> list[Manifest]:
     if code_config_map(job):
         found.append({"name": "code", "mountPath": CODE_MOUNT, "readOnly": True})
     return found + [{"name": secret.volume, "mountPath": secret.mount, "readOnly": True} for secret in secrets(job)]
+
+
+def has_shared_memory(job: TrainingJob) -> bool:
+    """Return whether the pods get a /dev/shm of their own: a container's is 64 MB, too little for NCCL."""
+    worker = job.spec.roles.worker
+    devices = worker.gpus > 0 or bool(worker.template.resource_claims)
+    return worker.shared_memory is not None or devices or worker.replicas > 1
 
 
 def code_config_map(job: TrainingJob) -> str | None:

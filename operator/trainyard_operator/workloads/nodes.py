@@ -94,8 +94,8 @@ def unmet(nodes: Sequence[NodeOffer], wanted: Wanted) -> Blocker | None:
         labels = ", ".join(f"{key}={value}" for key, value in sorted(wanted.node_selector.items()))
         return Blocker(
             NODES_NOT_SELECTED,
-            f"no node with {wanted.count} {wanted.resource} has the labels {clean(labels)} of "
-            f"{wanted.path}.template.nodeSelector: change them, or label a node; {advice}",
+            f"no node with {wanted.count} {wanted.resource} has {clean(labels)}, as {wanted.path} asks "
+            f"(template.nodeSelector, gpuProduct): change that, or label a node; {advice}",
             transient=True,
         )
     taints = [_first_in_the_way(node.taints, wanted.tolerations) for node in chosen]

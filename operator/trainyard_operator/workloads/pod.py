@@ -1,6 +1,6 @@
 """How every pod of ours is confined, and what of it the spec may set."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,8 @@ def pod_spec(template: PodTemplate, *, grace_period: int, gpu_resource: str | No
         affinity=template.affinity,
         priorityClassName=template.priority_class_name,
         runtimeClassName=template.runtime_class_name,
+        schedulerName=template.scheduler_name,
+        resourceClaims=template.resource_claims,
         serviceAccountName=template.service_account_name,
         imagePullSecrets=template.image_pull_secrets,
     )
@@ -73,13 +75,18 @@ def _names(sources: Iterable[Manifest], reference: str) -> Iterator[str]:
             yield str(found["name"])
 
 
-def resources(asked: Resources, *, gpus: int, gpu_resource: str) -> Manifest:
-    """Return the resources of a container with its GPUs."""
+def resources(
+    asked: Resources, *, gpus: int, gpu_resource: str, claims: Sequence[Mapping[str, Any]] | None = None
+) -> Manifest:
+    """Return the resources of a container with its GPUs, and with all devices that the pod claims."""
     # Extended resources cannot be overcommitted: requests must equal limits.
     counted: dict[str, int | str] = {gpu_resource: gpus} if gpus else {}
     both = {"requests": (asked.requests or {}) | counted, "limits": (asked.limits or {}) | counted}
     # Quantities are strings to the API server; a number would come back as one.
-    return {name: {key: str(amount) for key, amount in amounts.items()} for name, amounts in both.items() if amounts}
+    found: Manifest = {
+        name: {key: str(amount) for key, amount in amounts.items()} for name, amounts in both.items() if amounts
+    }
+    return found | ({"claims": [{"name": claim["name"]} for claim in claims]} if claims else {})
 
 
 def variables(values: dict[str, str]) -> dict[str, Manifest]:

@@ -141,6 +141,10 @@ def test_every_example_is_accepted(document):
         a_training_job(program={"container": {"image": "me/train:1", "args": ["--fast"]}}),
         a_training_job(runPolicy={"activeDeadline": "1h30m", "suspend": True}),
         a_training_job(runPolicy={"startupTimeout": "15m", "stallTimeout": "30s", "attemptDeadline": "12h"}),
+        a_training_job(runPolicy={"queueName": "gpu"}, metadata={"labels": {"kueue.x-k8s.io/priority-class": "high"}}),
+        a_training_job(metadata={"annotations": {"karpenter.sh/do-not-disrupt": ""}, "labels": {"a/b": "c"}}),
+        worker(gpus=1, gpuProduct="NVIDIA-H200", topologyKey="topology.kubernetes.io/zone", sharedMemory="8Gi"),
+        worker(template={"resourceClaims": [{"name": "gpu", "resourceClaimName": "one"}], "schedulerName": "volcano"}),
         a_training_job(fit={"loss": "huber", "metrics": ["r2_score", "root_mean_squared_error"]}),
         tuning(algorithm="grid", parallelTrials=4),
         tuning(parameters=[{"name": "fit.epochs", "minValue": 1, "maxValue": 9, "step": 2}], algorithm="grid"),
@@ -196,6 +200,16 @@ def test_good_input_is_accepted(resource):
 @pytest.mark.parametrize(
     ("resource", "words"),
     [
+        (a_training_job(runPolicy={"queueName": "Gpu!"}), "spec.runPolicy.queueName"),
+        (a_training_job(metadata={"labels": {"trainyard.dev/role": "x"}}), "use a domain of your own"),
+        (a_training_job(metadata={"labels": {"kueue.x-k8s.io/queue-name": "x"}}), "runPolicy.queueName for a queue"),
+        (a_training_job(metadata={"labels": {"app.kubernetes.io/managed-by": "x"}}), "use a domain of your own"),
+        (a_training_job(metadata={"annotations": {"batch.kubernetes.io/x": "x"}}), "use a domain of your own"),
+        (worker(gpuProduct="NVIDIA-H200"), "gpuProduct chooses among NVIDIA GPUs"),
+        (worker(gpus=1, gpuResource="amd.com/gpu", gpuProduct="MI300"), "gpuProduct chooses among NVIDIA GPUs"),
+        (worker(sharedMemory="0"), "one such as 512Mi or 8Gi"),
+        (worker(topologyKey=""), "topologyKey"),
+        (worker(template={"resourceClaims": [{"name": "gpu"}]}), "exactly one of resourceClaimName"),
         (a_training_job(epochs=3), "unknown field .spec.epochs"),
         (a_training_job(fit={"epoch": 3}), "unknown field .spec.fit.epoch"),
         (a_training_job(program={}), "set exactly one of keras, python and container"),
@@ -479,6 +493,18 @@ def test_a_signature_cannot_be_set_removed_or_changed_later(old, new):
 
 def test_reuse_may_be_set_before_a_backup():
     assert refusals(output(reuse=True, signing=SIGNING), output(signing=SIGNING)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ({}, {"runPolicy": {"queueName": "gpu"}}, "runPolicy.queueName"),
+        ({"runPolicy": {"queueName": "gpu"}}, {"runPolicy": {"queueName": "cpu"}}, "runPolicy.queueName"),
+        ({"metadata": {"labels": {"a": "b"}}}, {}, "metadata"),
+    ],
+)
+def test_what_children_have_got_cannot_change_later(old, new, field):
+    assert f"{field} cannot change" in "".join(refusals(a_training_job(**new), a_training_job(**old)))
 
 
 def test_a_run_policy_may_change_and_a_default_may_be_written_out():

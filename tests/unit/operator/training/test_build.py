@@ -78,6 +78,16 @@ VARIANTS = {
     .with_spec(output={"store": {"uri": "s3://models/prod/", "secretRef": {"name": "models"}}}),
     "python": a_training_job().with_python(source={"configMap": {"name": "modules"}}),
     "several": a_training_job().with_worker(replicas=3),
+    "queued": a_training_job()
+    .with_run_policy(queueName="gpu")
+    .with_spec(metadata={"labels": {"cost-center": "7"}, "annotations": {"karpenter.sh/do-not-disrupt": "true"}}),
+    "devices": a_training_job().with_worker(
+        gpus=1,
+        gpuProduct="NVIDIA-H200",
+        topologyKey="topology.kubernetes.io/zone",
+        sharedMemory="8Gi",
+        template={"schedulerName": "volcano", "resourceClaims": [{"name": "nic", "resourceClaimTemplateName": "fast"}]},
+    ),
     "container": a_training_job().with_container(image="me/train:1", command=["python"], args=["train.py"]),
 }
 
@@ -378,3 +388,66 @@ def test_pods_with_gpus_tolerate_the_taint_of_their_nodes() -> None:
         {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
     ]
     assert "tolerations" not in pod_of(a_training_job())
+
+
+@pytest.mark.parametrize(
+    ("builder", "volume"),
+    [
+        (a_training_job(), None),
+        (a_training_job().with_gpus(1), {"medium": "Memory"}),
+        (a_training_job().with_worker(replicas=2), {"medium": "Memory"}),
+        (a_training_job().with_worker(sharedMemory="8Gi"), {"medium": "Memory", "sizeLimit": "8Gi"}),
+        (
+            a_training_job().with_worker(template={"resourceClaims": [{"name": "gpu", "resourceClaimName": "one"}]}),
+            {"medium": "Memory"},
+        ),
+    ],
+)
+def test_gpus_and_several_pods_get_shared_memory(builder: TrainingJobBuilder, volume: Manifest | None) -> None:
+    volumes = {each["name"]: each for each in pod_of(builder)["volumes"]}
+    mounts = {each["name"]: each["mountPath"] for each in container_of(builder)["volumeMounts"]}
+
+    assert volumes.get("shm", {}).get("emptyDir") == volume
+    assert mounts.get("shm") == ("/dev/shm" if volume else None)
+
+
+def test_devices_by_claim_are_the_containers_and_bring_the_image_with_cuda() -> None:
+    claims = [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]
+    builder = a_training_job().with_worker(template={"resourceClaims": claims, "schedulerName": "volcano"})
+
+    assert (pod_of(builder)["resourceClaims"], pod_of(builder)["schedulerName"]) == (claims, "volcano")
+    assert container_of(builder)["resources"] == {"claims": [{"name": "gpu"}]}
+    assert container_of(builder)["image"] == "trainer:test-gpu"
+    assert "CUDA_VISIBLE_DEVICES" not in env_of(builder)
+
+
+def test_labels_and_annotations_are_on_every_child_and_pod_under_ours() -> None:
+    own = {"labels": {"cost-center": "7", "team": "a"}, "annotations": {"note": "x"}}
+    builder = a_training_job().with_worker(replicas=2, template={"labels": {"team": "b"}}).with_spec(metadata=own)
+    job, owner = parsed(builder), builder.build()
+    children = [
+        build.spec_config_map(job, owner),
+        build.headless_service(job, owner),
+        build.network_policy(job, owner),
+        build.attempt_job(job, owner, 0, trainer_images=IMAGES),
+    ]
+
+    for child in children:
+        assert child["metadata"]["labels"]["cost-center"] == "7"
+        assert child["metadata"]["labels"]["trainyard.dev/training-job"] == "churn"
+        assert child["metadata"]["annotations"] == {"note": "x"}
+    pod = children[-1]["spec"]["template"]["metadata"]
+    assert (pod["labels"]["cost-center"], pod["labels"]["team"]) == ("7", "b")
+    assert pod["labels"]["trainyard.dev/role"] == "worker"
+    assert pod["annotations"] == {"note": "x"}
+    # How pods are run is not the trainer's business.
+    assert "metadata" not in json.loads(children[0]["data"]["spec.json"])["spec"]
+
+
+def test_a_job_with_a_queue_has_its_label_and_waits_for_it() -> None:
+    job = job_of(a_training_job().with_run_policy(queueName="gpu"))
+
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpu"
+    assert job["spec"]["suspend"] is True
+    assert "kueue.x-k8s.io/queue-name" not in job["spec"]["template"]["metadata"]["labels"]
+    assert "kueue.x-k8s.io/queue-name" not in job_of(a_training_job())["metadata"]["labels"]

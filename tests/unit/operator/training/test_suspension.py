@@ -121,7 +121,8 @@ async def test_every_field_of_the_run_policy_acts_on_a_running_job() -> None:
     timers = {"startup_timeout", "stall_timeout", "active_deadline"}  # tests/unit/operator/training/test_timeouts.py
     after_the_end = {"clean_pods", "ttl_after_finished"}  # test_cleanup.py
     here = {"suspend", "max_restarts", "max_disruptions", "attempt_deadline"}
-    assert set(RunPolicy.model_fields) == here | timers | after_the_end
+    fixed = {"queue_name"}  # below
+    assert set(RunPolicy.model_fields) == here | timers | after_the_end | fixed
 
 
 async def test_a_finished_job_that_is_edited_tells_its_end_once() -> None:
@@ -137,3 +138,48 @@ async def test_a_finished_job_that_is_edited_tells_its_end_once() -> None:
     assert world.status()["observedGeneration"] == job["metadata"]["generation"]
     assert world.events() == told
     assert told.count("Normal Succeeded") == 1
+
+
+async def test_a_job_with_a_queue_waits_until_the_queue_resumes_it_and_again_when_it_is_preempted() -> None:
+    world = World().put(a_training_job().with_run_policy(queueName="gpu"))
+
+    outcome = await world.settle()
+
+    assert world.job()["spec"]["suspend"] is True
+    assert (world.status()["phase"], world.conditions()["Suspended"]["reason"]) == ("Suspended", "Queued")
+    assert "waits in queue 'gpu'" in world.conditions()["Suspended"]["message"]
+    assert world.events() == ["Normal TrainingStarted", "Normal Queued"]
+    assert outcome.requeue_after is not None
+    assert outcome.requeue_after >= 10
+
+    set_suspend(world.later(minutes=5), False, "kueue")
+    writes = suspend_writes(world)
+    await world.settle()
+    assert world.status()["phase"] == "Starting"
+    set_suspend(world.later(minutes=5), True, "kueue")
+    await world.settle()
+
+    assert (world.status()["phase"], world.conditions()["Suspended"]["reason"]) == ("Suspended", "Queued")
+    assert suspend_writes(world) == writes
+    assert [attempt["outcome"] for attempt in world.status()["attempts"]] == ["Running"]
+
+
+async def test_a_pause_takes_a_job_out_of_its_queue_and_it_queues_again_afterwards() -> None:
+    world = World().put(a_training_job().with_run_policy(queueName="gpu"))
+    await world.settle()
+    set_suspend(world, False, "kueue")
+    await world.settle()
+
+    world.update_spec(suspend=True)
+    await world.settle()
+
+    # Suspended only, the queue would resume it.
+    assert world.jobs() == []
+    assert (world.status()["phase"], world.conditions()["Suspended"]["reason"]) == ("Suspended", "Suspended")
+    assert world.status()["restarts"] == 0
+
+    world.later(seconds=10).update_spec(suspend=False)
+    await world.settle()
+
+    assert world.jobs() == ["churn-worker-1"]
+    assert world.conditions()["Suspended"]["reason"] == "Queued"

@@ -33,7 +33,7 @@ def wanted(count: int = 1, *, tolerations: Sequence[dict[str, Any]] = (), **labe
         ([], wanted(), "GpuNotOffered", "none of 0 does"),
         ([a_node(), a_node()], wanted(), "GpuNotOffered", "no node offers 1 nvidia.com/gpu (spec.roles.worker.gpus)"),
         ([a_node(4), a_node(2)], wanted(8), "GpuNotOffered", "the largest offer is 4"),
-        ([a_node(4, zone="a")], wanted(zone="b"), "NodesNotSelected", "has the labels zone=b of"),
+        ([a_node(4, zone="a")], wanted(zone="b"), "NodesNotSelected", "has zone=b, as spec.roles.worker asks"),
         ([a_node(1, taints=[TEAM])], wanted(), "TaintNotTolerated", "the taint 'team=vision:NoExecute'"),
         (
             [a_node(1, taints=[TEAM])],
