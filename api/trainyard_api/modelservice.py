@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from trainyard_api.checks import Check, KeyReference
 from trainyard_api.gate import GATE_RULES, GateRule
 from trainyard_api.meta import (
     LABEL_KEYS,
@@ -13,7 +14,6 @@ from trainyard_api.meta import (
     Duration,
     LabelKey,
     LabelValue,
-    Name,
     ResourceName,
     Time,
     rule,
@@ -42,13 +42,6 @@ class FromTraining(ApiModel):
     """The newest succeeded TrainingJob that matches."""
 
     selector: LabelSelector = Field(description="Which TrainingJobs, in the same namespace, to take models from.")
-
-
-class KeyReference(ApiModel):
-    """A key of a ConfigMap or Secret in the same namespace."""
-
-    name: Name = Field(description="Name of the ConfigMap or Secret.")
-    key: str = Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, description="Its key.")
 
 
 class PublicKey(ApiModel):
@@ -130,6 +123,10 @@ class Model(ApiModel):
         description="Serve a model whose graph may do more than compute, such as read files, with the rights of the "
         "server. Only for models whose makers you trust.",
     )
+    allow_signature_change: bool = Field(
+        default=False,
+        description="Let a version take over whose signatures do not fit the requests that clients send now.",
+    )
 
 
 class Server(ApiModel):
@@ -160,6 +157,13 @@ class ModelServiceSpec(ApiModel):
         max_length=16,
         description="What the metrics of a version of fromTraining must be like. One that does not pass all rules is "
         "not served, and the newest that passes is. What serves already goes on serving.",
+    )
+    checks: list[Check] = Field(
+        default=[],
+        max_length=16,
+        description="Requests that a pod of each new revision must answer as expected before the revision gets any "
+        "traffic.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     replicas: int = Field(
         default=1,

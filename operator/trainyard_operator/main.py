@@ -37,11 +37,14 @@ from trainyard_operator.runtime.queue import WorkQueue
 from trainyard_operator.runtime.resync import Resync
 from trainyard_operator.runtime.router import Router, owners_of
 from trainyard_operator.runtime.workers import Workers
+from trainyard_operator.serving.checks import CheckResult
 from trainyard_operator.serving.model_status import ModelReadiness
 from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader, PolledModelStatus, Served
 from trainyard_operator.serving.optional_children import OPTIONAL_KINDS
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
+from trainyard_operator.serving.revision_reader import Checked, GrpcSignatureReader, HttpCheckReader, PolledRevisions
+from trainyard_operator.serving.signatures import ModelSignatures
 from trainyard_operator.settings import Settings, load
 from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.progress import Snapshot
@@ -61,6 +64,8 @@ WATCHED: Mapping[Kind, Mapping[str, str]] = {kind: {MANAGED_BY_LABEL: MANAGED_BY
 """What is watched beside our own resources, by its labels: children, and the claims and quotas that pods wait for."""
 _RECHECK_SECONDS = 15.0
 """Most seconds between two questions to a model server that does not serve its model yet."""
+_PROVED_SECONDS = 3600.0
+"""Seconds until a pod is asked again that has answered as it should: what it serves does not change."""
 _WARM_UP = 60.0
 """Seconds after which what is in memory is taken to stay."""
 
@@ -128,6 +133,23 @@ async def run(settings: Settings) -> int:
             longest=_RECHECK_SECONDS,
             is_answer=lambda answer: answer.available,
         )
+        golden = await stack.enter_async_context(HttpCheckReader())
+        checked: Poller[Checked, CheckResult] = Poller(
+            golden.ask,
+            queue.add,
+            interval=_PROVED_SECONDS,
+            retry=1.0,
+            longest=_RECHECK_SECONDS,
+            is_answer=lambda result: result.passed,
+        )
+        described: Poller[Served, ModelSignatures] = Poller(
+            GrpcSignatureReader().ask,
+            queue.add,
+            interval=_PROVED_SECONDS,
+            retry=1.0,
+            longest=_RECHECK_SECONDS,
+            is_answer=lambda answer: not answer.problem,
+        )
         workers = Workers(
             queue=queue,
             reconcilers={
@@ -141,6 +163,7 @@ async def run(settings: Settings) -> int:
                 "ModelService": ModelServiceReconciler(
                     cluster=cluster,
                     model_status=PolledModelStatus(servers),
+                    revisions=PolledRevisions(checked, described),
                     fetch_images=FetchImages(volume=settings.operator_image, store=settings.trainer_image),
                     drain=timedelta(seconds=settings.drain),
                     delivered=delivered,
@@ -172,6 +195,8 @@ async def run(settings: Settings) -> int:
             asyncio.create_task(lag.run(), name="loop lag"),
             asyncio.create_task(trainers.run(), name="poller of trainers"),
             asyncio.create_task(servers.run(), name="poller of model servers"),
+            asyncio.create_task(checked.run(), name="poller of golden requests"),
+            asyncio.create_task(described.run(), name="poller of signatures"),
             *(asyncio.create_task(reflector.run(), name=f"watch of {reflector}") for reflector in reflectors),
         ]
         return await _supervise(asyncio.create_task(watches.run(), name="watches"), parts)

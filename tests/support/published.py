@@ -19,16 +19,18 @@ _PUBLISH = """
 import hashlib, json, pathlib, sys
 import tensorflow as tf
 
+dtype = sys.argv[1]
+
 class Line(tf.Module):
     def __init__(self, slope):
         super().__init__()
-        self.slope = tf.Variable(float(slope))
+        self.slope = tf.Variable(float(slope), dtype=dtype)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    @tf.function(input_signature=[tf.TensorSpec([None], dtype, name="x")])
     def predict(self, x):
         return {"y": self.slope * x}
 
-for version in map(int, sys.argv[1:]):
+for version in map(int, sys.argv[2:]):
     folder = pathlib.Path("/trainyard/store/line") / str(version)
     line = Line(version)
     tf.saved_model.save(line, str(folder), signatures={"serving_default": line.predict})
@@ -115,9 +117,9 @@ with urllib.request.urlopen(request, timeout=30) as answer:
 """
 
 
-def publish(api: Api, *versions: int) -> dict[int, str]:
+def publish(api: Api, *versions: int, dtype: str = "float32") -> dict[int, str]:
     """Write these versions of model `line`, which multiplies by its version, into the store; return their digests."""
-    pod = _a_pod("publisher", _PUBLISH, TRAINER_IMAGE, [str(version) for version in versions])
+    pod = _a_pod("publisher", _PUBLISH, TRAINER_IMAGE, [dtype, *map(str, versions)])
     pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "store", "mountPath": "/trainyard/store"}]
     pod["spec"]["volumes"] = [{"name": "store", "persistentVolumeClaim": {"claimName": STORE}}]
     api.apply(pod)

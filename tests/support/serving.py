@@ -12,10 +12,13 @@ from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import Key, Outcome
+from trainyard_operator.serving.checks import CheckResult, GoldenRequest
 from trainyard_operator.serving.model_status import ModelReadiness
 from trainyard_operator.serving.model_status_reader import Served
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
+from trainyard_operator.serving.revision_reader import Checked
+from trainyard_operator.serving.signatures import ModelSignatures
 from trainyard_operator.workloads.report import DeliveredEvents
 
 NAMESPACE = "team"
@@ -128,11 +131,28 @@ class FakeModelStatus:
 
 
 @dataclass
+class FakeRevisions:
+    """What pods of new revisions answer: the same for all pods of a version."""
+
+    results: dict[int, CheckResult] = field(default_factory=dict)
+    described: dict[int, ModelSignatures] = field(default_factory=dict)
+    asked: list[tuple[int, tuple[GoldenRequest, ...]]] = field(default_factory=list)
+
+    async def checks(self, key: Key, checked: Checked) -> CheckResult | None:
+        self.asked.append((checked.served.version, checked.requests))
+        return self.results.get(checked.served.version, CheckResult(True))
+
+    async def signatures(self, key: Key, served: Served) -> ModelSignatures | None:
+        return self.described.get(served.version, ModelSignatures())
+
+
+@dataclass
 class World:
     """A cluster with one namespace, in which tests say what Kubernetes' own controllers and the pods do."""
 
     cluster: FakeCluster = field(default_factory=FakeCluster)
     pods: FakeModelStatus = field(default_factory=FakeModelStatus)
+    revisions: FakeRevisions = field(default_factory=FakeRevisions)
     now: datetime = START
     fetch_images: FetchImages = field(default_factory=lambda: FetchImages("operator:test", "trainer:test"))
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
@@ -166,6 +186,7 @@ class World:
         reconciler = ModelServiceReconciler(
             cluster=self.port or self.cluster,
             model_status=self.pods,
+            revisions=self.revisions,
             fetch_images=self.fetch_images,
             drain=DRAIN,
             delivered=self.delivered,

@@ -7,11 +7,16 @@ from datetime import datetime
 from trainyard_api.modelservice import HistoryEntry, ModelServiceStatus, RevisionStatus
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.serving.checks import CHECK_FAILED
+from trainyard_operator.serving.conditions import DEGRADED
 from trainyard_operator.serving.gate import Gated, Refusal
 from trainyard_operator.serving.rollout import Plan
+from trainyard_operator.serving.signatures import SIGNATURE_CHANGED
 from trainyard_operator.workloads.text import clean
 
 MOST_ENTRIES = 20
+_FAILURES = (CHECK_FAILED, SIGNATURE_CHANGED)
+"""What is wrong with a model, and not with the cluster."""
 _MOST_REFUSED = 5
 """Refused versions that are noted at a time: they must not push out what served."""
 
@@ -38,7 +43,7 @@ def record(
         _refuse(entries, refusal, time)
     given_up = before.next
     if given_up and given_up.revision not in {found.revision for found in (after.current, after.next) if found}:
-        entries.insert(0, _of(given_up, "Superseded", time, "before it took the traffic"))
+        entries.insert(0, _given_up(given_up, before, time))
     current = after.current
     serving = next((entry for entry in entries if entry.outcome == "Promoted"), None)
     if current and (serving is None or serving.revision != current.revision):
@@ -94,6 +99,14 @@ def _refuse(entries: list[HistoryEntry], refusal: Refusal, time: str) -> None:
 
 def _refused(entries: Sequence[HistoryEntry]) -> Iterator[HistoryEntry]:
     return (entry for entry in entries if entry.outcome == "Refused")
+
+
+def _given_up(revision: RevisionStatus, before: ModelServiceStatus, time: str) -> HistoryEntry:
+    """Return what became of a revision that never took the traffic."""
+    for condition in before.conditions:
+        if condition.type == DEGRADED and condition.status == "True" and condition.reason in _FAILURES:
+            return _of(revision, "RolledBack", time, clean(condition.message, 300))
+    return _of(revision, "Superseded", time, "before it took the traffic")
 
 
 def _superseded(entry: HistoryEntry, time: str) -> HistoryEntry:

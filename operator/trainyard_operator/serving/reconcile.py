@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from trainyard_api.modelservice import ModelServiceStatus
+from trainyard_api.modelservice import ModelService, ModelServiceStatus
 from trainyard_api.times import Clock, utc_now
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import MODEL_SERVICE
@@ -18,9 +18,12 @@ from trainyard_operator.serving.observe import observe
 from trainyard_operator.serving.observed import ObservedService, replicas_of, route_of
 from trainyard_operator.serving.optional_children import bring_optional_children, hand_over
 from trainyard_operator.serving.pod import FetchImages
+from trainyard_operator.serving.proving import Proving, Server, oldest
 from trainyard_operator.serving.revision import Revision
+from trainyard_operator.serving.revision_reader import RevisionSource
 from trainyard_operator.serving.rollout import Plan, Rollout, Route
 from trainyard_operator.serving.situation import Result, Situation, result, serving_revision, versions_held
+from trainyard_operator.serving.source import Held
 from trainyard_operator.serving.spec import parse, parse_status
 from trainyard_operator.serving.status import compute
 from trainyard_operator.serving.target import find_target, missing_store
@@ -47,6 +50,7 @@ class ModelServiceReconciler:
 
     cluster: Cluster
     model_status: ModelStatusSource
+    revisions: RevisionSource
     fetch_images: FetchImages
     drain: timedelta = timedelta(seconds=15)
     clock: Clock = utc_now
@@ -96,6 +100,7 @@ class ModelServiceReconciler:
             replicas=situation.replicas,
             answering=situation.answering,
             stable_answers=serving is not None and situation.ready(serving) > 0,
+            guarded=situation.guarded,
             strangers=situation.observed.others_ready(target or "", serving or ""),
         )
         keep = kept(before.history, situation.history, observed.deployments)
@@ -107,10 +112,18 @@ class ModelServiceReconciler:
         """Find out what shall be served, and ask the pods that have not proved themselves yet."""
         service = parse(manifest)
         route = route_of(observed, before, now)
-        target = await find_target(self.cluster, service, versions_held(observed, before, route))
+        held = versions_held(observed, before, route)
+        target = await find_target(self.cluster, service, held)
         revision, namespace = target.revision, manifest["metadata"]["namespace"]
         ready = observed.ready(revision.id) if revision else []
         replicas = replicas_of(observed, route) if isinstance(service, Blocker) else service.spec.replicas
+        not_serving = await self._ask(manifest, ready, revision, route) if revision else {}
+        able = [pod for pod in ready if pod["metadata"]["name"] not in not_serving]
+        unproven = None
+        if not isinstance(service, Blocker) and revision and revision.id != serving_revision(route):
+            unproven = await self._unproven(
+                service, able, revision, observed.ready(serving_revision(route) or ""), held
+            )
         return Situation(
             owner=manifest,
             replicas=replicas,
@@ -118,12 +131,27 @@ class ModelServiceReconciler:
             observed=observed,
             route=route,
             target=target,
-            not_serving=await self._ask(manifest, ready, revision, route) if revision else {},
+            not_serving=not_serving,
             missing_store=await missing_store(self.cluster, namespace, revision.model)
             if revision and replicas and not ready
             else None,
             now=now,
             steps=() if isinstance(service, Blocker) else canary_steps(service.spec.rollout.steps),
+            unproven=unproven,
+            guarded=not isinstance(service, Blocker) and bool(service.spec.checks),
+        )
+
+    async def _unproven(
+        self, service: ModelService, new: list[Manifest], target: Revision, serving: list[Manifest], held: Held
+    ) -> Blocker | None:
+        """Return what a revision has to prove yet whose pods have their model; nothing of one that has no such pod."""
+        pod, other = oldest(new), oldest(serving)
+        if pod is None:
+            return None
+        key = Key(MODEL_SERVICE.name, service.metadata["namespace"], service.metadata["name"])
+        proving = Proving(self.cluster, self.revisions, key)
+        return await proving.unproven(
+            service, Server(pod, target.model), Server(other, held.serving) if other and held.serving else None
         )
 
     async def _ask(

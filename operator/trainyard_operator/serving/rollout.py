@@ -83,6 +83,7 @@ class Rollout:
         answering: How many pods of the target answer.
         stable_answers: Whether the revision that has the traffic answers at all. Nobody waits for steps beside one that
             does not.
+        guarded: Whether the target must prove itself before any request: else the Service may point to its pods early.
         strangers: Whether pods of any third revision are ready: a Service that sends to two revisions would find them.
     """
 
@@ -96,6 +97,7 @@ class Rollout:
     replicas: int = 1
     answering: int = 0
     stable_answers: bool = True
+    guarded: bool = False
     strangers: bool = False
 
     def plan(self) -> Plan:
@@ -116,7 +118,7 @@ class Rollout:
         """Nothing has ever answered: the Service follows the target, and the target before makes room."""
         if self.answers:
             return Plan(Step.PROMOTING, Route(target, self.now), self._all_but(target))
-        return Plan(Step.STAGING, Route(target), self._all_but(target))
+        return Plan(Step.STAGING, self.route if self.guarded else Route(target), self._all_but(target))
 
     def _promote(self, target: str, route: Route) -> Plan:
         promoted = Route(target, self.now, previous=route.revision)

@@ -27,6 +27,8 @@ class Situation:
         not_serving: Pods of the target that are ready but do not answer for its model, with what they say instead.
         missing_store: That the store of the target does not exist.
         steps: The shares of the requests that the target gets before it takes all.
+        unproven: What else the target has to prove before it gets any request.
+        guarded: Whether there is such a thing, so that no request may reach it before.
     """
 
     owner: Manifest
@@ -39,6 +41,8 @@ class Situation:
     missing_store: Blocker | None
     now: datetime
     steps: Sequence[CanaryStep] = ()
+    unproven: Blocker | None = None
+    guarded: bool = False
 
     @property
     def revision(self) -> Revision | None:
@@ -47,8 +51,16 @@ class Situation:
 
     @property
     def answering(self) -> int:
-        """How many pods of the target answer for its model."""
-        return self.ready(self.revision.id) - len(self.not_serving) if self.revision else 0
+        """How many pods of the target answer for its model, and as they should."""
+        if self.revision is None or self.unproven is not None:
+            return 0
+        return self.ready(self.revision.id) - len(self.not_serving)
+
+    @property
+    def waiting(self) -> Blocker | None:
+        """What is being waited for. Nothing is wrong."""
+        unproven = self.unproven if self.unproven and self.unproven.transient else None
+        return self.target.waiting or unproven
 
     @property
     def may_take_over(self) -> bool:
@@ -76,6 +88,8 @@ class Situation:
         revision = self.revision
         if revision is None or self.answering >= (self.replicas if wanted is None else wanted):
             return self.target.blocker
+        if self.unproven is not None and not self.unproven.transient:
+            return self.unproven
         found = self.missing_store or blockers.of_revision(
             self.observed.deployments.get(revision.id),
             self.observed.pods.get(revision.id, []),
@@ -124,7 +138,7 @@ def versions_held(observed: ObservedService, before: ModelServiceStatus, route: 
 
 def result(situation: Situation, plan: Plan, refused: Blocker | None) -> Result:
     """Return what came of a plan, given what kept it from being carried out."""
-    waiting, blocker = situation.target.waiting, situation.blocker(plan.replicas)
+    waiting, blocker = situation.waiting, situation.blocker(plan.replicas)
     wanted = situation.replicas if plan.replicas is None else plan.replicas
     if refused is None:
         return Result(plan.route, waiting, blocker, wanted)

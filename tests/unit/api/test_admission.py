@@ -433,6 +433,14 @@ def test_good_input_is_accepted(resource):
         (a_model_service(gate=[{"metric": "loss", "atMost": 1}]), "set model.fromTraining, or remove the gate"),
         (a_model_service(model={"uri": "pvc://m/churn/3", "version": 3}), "a uri names its version itself"),
         (a_model_service(history=11), "11 is greater than the maximum of 10"),
+        (a_model_service(checks=[{"name": "a"}]), "set request and expect, or configMapKeyRef"),
+        (a_model_service(checks=[{"name": "a", "request": {}}]), "set request and expect, or configMapKeyRef"),
+        (
+            a_model_service(
+                checks=[{"name": "a", "request": {}, "expect": {}, "configMapKeyRef": {"name": "a", "key": "b"}}]
+            ),
+            "set request and expect, or configMapKeyRef",
+        ),
         (gated(metric="loss"), "set at least one of atLeast, atMost and noWorseThanServing"),
         (gated(metric="loss", atLeast=2, atMost=1), "make atLeast the smaller one"),
         (gated(metric="lift", noWorseThanServing=0), "say with direction (min or max)"),
