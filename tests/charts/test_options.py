@@ -119,7 +119,7 @@ def test_the_network_policy_lets_the_operator_reach_what_it_asks_and_nothing_els
     }
     assert ports == {
         (8080,): {"app.kubernetes.io/name": "trainyard-training"},
-        (8500,): {"app.kubernetes.io/name": "trainyard-serving"},
+        (8500, 8501): {"app.kubernetes.io/name": "trainyard-serving"},
     }
     anywhere = [[port["port"] for port in rule["ports"]] for rule in policy["egress"] if "to" not in rule]
     assert anywhere == [[443, 6443], [53, 53]]
