@@ -24,6 +24,8 @@ def _objects(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
     """Yield every object that has fields, each before what is inside it."""
     yield path, schema
     for name, field in schema["properties"].items():
+        if name == "metadata":  # Kubernetes describes it
+            continue
         inner, suffix = (field["items"], "[]") if field.get("type") == "array" else (field, "")
         if "properties" in inner:
             described = {**inner, "description": field["description"]}
@@ -65,6 +67,8 @@ def _type(field: Schema) -> str:
             return f"map of {_type(values)}"
         case {"format": "date-time"}:
             return "time"
+        case {"type": "number", "x-kubernetes-validations": [{"message": message}, *_]} if message.endswith("as 0.2"):
+            return message.removeprefix("expected a ").partition(":")[0].replace("number ", "number, ")
         case {"minimum": low, "maximum": high}:
             above = "above " if field.get("exclusiveMinimum") else ""
             below = "below " if field.get("exclusiveMaximum") else ""

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
+from trainyard_api.forms import KEY_PATTERN
 from trainyard_api.meta import ApiModel, Label, Name, rule, rules
 
 
@@ -11,7 +12,7 @@ class KeyReference(ApiModel):
     """A key of a ConfigMap or Secret in the same namespace."""
 
     name: Name = Field(description="Name of the ConfigMap or Secret.")
-    key: str = Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, description="Its key.")
+    key: str = Field(pattern=KEY_PATTERN, max_length=253, description="Its key.")
 
 
 class Check(ApiModel):

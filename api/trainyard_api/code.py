@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from trainyard_api.audio import AudioReading
+from trainyard_api.forms import COMMIT_PATTERN, ENTRY_POINT_PATTERN, GIT_URL_PATTERN
 from trainyard_api.images import ImageReading
 from trainyard_api.meta import ApiModel, Name, RelativePath, rule, rules
 from trainyard_api.tasks import Task
@@ -21,12 +22,12 @@ class CodeGit(ApiModel):
     """Modules in a public git repository, at one commit: nothing that is pushed later changes the training."""
 
     url: str = Field(
-        pattern=r"^https://[^/@?#\s]+/[^@?#\s]+$",
+        pattern=GIT_URL_PATTERN,
         max_length=2048,
         description="Where the repository is, by https, without credentials.",
     )
     commit: str = Field(
-        pattern="^[0-9a-f]{40}$", max_length=40, description="The full SHA-1 of the commit; branches and tags can move."
+        pattern=COMMIT_PATTERN, max_length=40, description="The full SHA-1 of the commit; branches and tags can move."
     )
     path: RelativePath = Field(default="", description="Folder in the repository that modules are looked for in.")
 
@@ -61,7 +62,7 @@ class PythonProgram(ApiModel):
         )
     )
     entry_point: str = Field(
-        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
+        pattern=ENTRY_POINT_PATTERN,
         max_length=512,
         description='The function, as "module:function".',
     )

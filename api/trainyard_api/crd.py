@@ -127,7 +127,9 @@ def crd(resource: Resource) -> dict[str, Any]:
 
 
 def object_schema(model: type[BaseModel]) -> Schema:
-    """Return the schema without what the API server knows itself: it says what apiVersion, kind and metadata are."""
+    """Return the schema without what the API server knows itself: it says what apiVersion and kind are."""
     schema = structural_schema(model)
-    fields = {name: schema["properties"][name] for name in ("spec", "status")}
+    # Only with its name in the schema may a rule point there, and not at the whole object, which is printed as <nil>.
+    metadata = {"type": "object", "properties": {"name": {"type": "string", "description": "Its name."}}}
+    fields = {"metadata": metadata} | {name: schema["properties"][name] for name in ("spec", "status")}
     return schema | {"required": ["spec"], "properties": fields}

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from trainyard_api.forms import KEY_PATTERN
 from trainyard_api.meta import ApiModel, Column, Name, RelativePath, rule, rules
 from trainyard_api.stores import DataUri, SecretRef
 
@@ -17,7 +18,7 @@ class ConfigMapSource(ApiModel):
     name: Name = Field(description="Name of the ConfigMap.")
     key: str | None = Field(
         default=None,
-        pattern=r"^[-._a-zA-Z0-9]+$",
+        pattern=KEY_PATTERN,
         max_length=253,
         description="The one key to read; all keys, as files, where absent.",
     )

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
 from trainyard_api.meta import ApiModel, Column, Duration, rule, rules
 
@@ -26,19 +26,41 @@ METRICS = {
     ],
 }  # fmt: skip
 SVM_LOSSES = ["hinge", "squared_hinge"]
-Loss = Literal[
+# Lists of names of all tasks would be an answer to a wrong one; the rules of the spec tell those of its task.
+_NAME = WithJsonSchema({"type": "string", "maxLength": 64})
+Loss = Annotated[Literal[
     "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy", "categorical_focal_crossentropy",
     "hinge", "huber", "log_cosh", "mean_absolute_error", "mean_squared_error", "squared_hinge",
-]  # fmt: skip
-Metric = Literal[
+], _NAME]  # fmt: skip
+ALWAYS_REPORTED = (
+    "loss", "accuracy", "auc", "mae", "mean_absolute_error", "val_loss", "val_accuracy", "val_auc", "val_mae",
+)  # fmt: skip
+"""What nobody has to ask for: each task has those of them that it can."""
+Metric = Annotated[Literal[
     "f1_score", "mean_absolute_percentage_error", "mean_squared_error", "precision", "r2_score", "recall",
     "root_mean_squared_error", "top_k_categorical_accuracy",
-]  # fmt: skip
+], _NAME]  # fmt: skip
 # As Keras names its dtype policies: https://keras.io/api/mixed_precision/policy
 Precision = Literal["Auto", "float32", "mixed_bfloat16", "mixed_float16"]
 LEARNING_RATE = 0.001
 """Where neither the spec nor the family says anything."""
-BatchSize = Annotated[int, Field(ge=1, le=1048576)] | Annotated[str, Field(pattern=r"^Auto$", max_length=7)]
+_BATCH_SIZE = "expected a number of rows, or Auto"
+
+
+def _auto(text: str) -> str:
+    if text != "Auto":
+        raise ValueError(_BATCH_SIZE)
+    return text
+
+
+BatchSize = (
+    Annotated[int, Field(ge=1, le=1048576)]
+    | Annotated[
+        str,
+        Field(max_length=7, json_schema_extra=rules(rule("type(self) == int || self == 'Auto'", _BATCH_SIZE))),
+        AfterValidator(_auto),
+    ]
+)
 ClassWeight = Annotated[float, Field(ge=0, le=1000000)]
 
 
@@ -143,14 +165,24 @@ class Fit(ApiModel):
     optimizer: Optimizer = Field(default=Optimizer(), description="The optimizer.")
     loss: Loss | None = Field(
         default=None,
-        description="What is minimised, as in Keras. Where absent: cross-entropy for classes, hinge for an svm, "
+        description="What is minimised, as in Keras: binary_crossentropy, binary_focal_crossentropy, "
+        "categorical_crossentropy, categorical_focal_crossentropy, mean_squared_error, mean_absolute_error, huber, "
+        "log_cosh, hinge or squared_hinge. Where absent: cross-entropy for classes, hinge for an svm, "
         "mean_squared_error for numbers.",
     )
     metrics: list[Metric] = Field(
         default=[],
         max_length=16,
-        description="Metrics of the validation rows, as in Keras, beside those that a task always has.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
+        description="Metrics of the validation rows, as in Keras, beside those that a task always has: precision, "
+        "recall and f1_score of classes, top_k_categorical_accuracy of several of them; mean_squared_error, "
+        "root_mean_squared_error, mean_absolute_percentage_error and r2_score of numbers.",
+        json_schema_extra={"x-kubernetes-list-type": "set"}
+        | rules(
+            rule(
+                f"self.all(m, !(m in {list(ALWAYS_REPORTED)}))",
+                f"these are always reported, as far as the task has them: {', '.join(ALWAYS_REPORTED)}; remove them",
+            )
+        ),
     )
     class_weights: ClassWeights | None = Field(
         default=None, description="How much the rows of each class count; all alike where absent."

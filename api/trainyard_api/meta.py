@@ -6,13 +6,22 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from trainyard_api.quantities import QUANTITY_PATTERN, parse_quantity
+from trainyard_api.forms import (
+    DURATION_PATTERN,
+    LABEL_VALUE_PATTERN,
+    MESSAGES,
+    NAME_LENGTH,
+    NAME_PATTERN,
+    OBJECT_NAME_PATTERN,
+    RELATIVE_PATH_PATTERN,
+    RESOURCE_NAME_PATTERN,
+)
+from trainyard_api.quantities import EXPONENT_PATTERN, parse_quantity
 
 GROUP = "trainyard.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
-DURATION_PATTERN = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 
 
@@ -53,31 +62,35 @@ def parse_duration(text: str) -> int:
     return hours * 3600 + minutes * 60 + seconds
 
 
-NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
-NAME_LENGTH = 50
 # The names of Services and of a Job's pods are built from the resource's name, and those end at 63 characters.
 NAME_RULE = rule(
     f"self.metadata.name.size() <= {NAME_LENGTH} && self.metadata.name.matches('{NAME_PATTERN}')",
     f"metadata.name must be at most {NAME_LENGTH} lower case letters, digits and hyphens, starting with a letter",
+    ".metadata.name",
 )
 
 Duration = Annotated[
     str,
     Field(
         pattern=DURATION_PATTERN,
-        min_length=2,
         max_length=32,
-        json_schema_extra=rules(rule("duration(self) > duration('0s')", "the duration must be longer than 0s")),
+        # In one rule, so that a text that is no duration gets one answer, and not that of the parser.
+        json_schema_extra=rules(
+            rule(
+                f"self.size() > 1 && self.matches('{DURATION_PATTERN}') && duration(self) > duration('0s')",
+                MESSAGES[DURATION_PATTERN],
+            )
+        ),
     ),
 ]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
+Name = Annotated[str, Field(pattern=OBJECT_NAME_PATTERN, min_length=1, max_length=253)]
 Label = Annotated[str, Field(pattern=NAME_PATTERN, min_length=1, max_length=NAME_LENGTH)]
-LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)]
+LabelValue = Annotated[str, Field(pattern=LABEL_VALUE_PATTERN, max_length=63)]
 RelativePath = Annotated[
     str,
     Field(
-        pattern=r"^([^/].*)?$",
+        pattern=RELATIVE_PATH_PATTERN,
         max_length=1024,
         json_schema_extra=rules(
             rule("!('/' + self + '/').contains('/../')", "the path must stay inside the volume: remove '..'")
@@ -85,7 +98,7 @@ RelativePath = Annotated[
     ),
 ]
 Column = Annotated[str, Field(min_length=1, max_length=256)]
-ResourceName = Annotated[str, Field(pattern=r"^[-.a-z0-9]+/[-._A-Za-z0-9]+$", max_length=128)]
+ResourceName = Annotated[str, Field(pattern=RESOURCE_NAME_PATTERN, max_length=128)]
 
 # A structural schema says nothing of keys, so rules do; validators say the same where an older CRD is installed.
 _NAME_PART = "[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?"
@@ -134,11 +147,25 @@ def _quantity(value: int | str) -> int | str:
     return value
 
 
+def _one_of(characters: str, test: str) -> str:
+    return f"{[*characters.split()]}.exists(part, self.{test}(part))"
+
+
+# A pattern would be the answer to 16GB. How long the text is, the API server does not know of a number or text, so that
+# only what looks at its ends is cheap enough; the operator reads the whole.
+_QUANTITY_RULE = rule(
+    f"type(self) == int || {_one_of('. 0 1 2 3 4 5 6 7 8 9', 'startsWith')} && "
+    + _one_of("0 1 2 3 4 5 6 7 8 9 . n u m k M G T P E Ki Mi Gi Ti Pi Ei", "endsWith"),
+    "expected a quantity such as 500m, 2, 16G or 16Gi: one number and its unit, without a space or a B at the end",
+)
+
+
 Quantities = Annotated[
     dict[
         LabelKey,
         Annotated[
-            Annotated[int, Field(ge=0, le=10**15)] | Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)],
+            Annotated[int, Field(ge=0, le=10**15)]
+            | Annotated[str, Field(pattern=EXPONENT_PATTERN, max_length=32, json_schema_extra=rules(_QUANTITY_RULE))],
             AfterValidator(_quantity),
         ],
     ],

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from trainyard_api.checks import Check, KeyReference
+from trainyard_api.forms import DIGEST_PATTERN
 from trainyard_api.gate import GATE_RULES, GateRule
 from trainyard_api.meta import (
     LABEL_KEYS,
@@ -112,7 +113,7 @@ class Model(ApiModel):
     )
     digest: str | None = Field(
         default=None,
-        pattern="^sha256:[0-9a-f]{64}$",
+        pattern=DIGEST_PATTERN,
         max_length=71,
         description="SHA-256 of the version's trainyard.json, as in a TrainingJob's status.model.digest. Anything else "
         "at the uri is refused.",

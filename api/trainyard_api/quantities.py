@@ -7,6 +7,8 @@ from decimal import Decimal
 _NUMBER = r"([0-9]{1,19}(\.[0-9]{0,9})?|\.[0-9]{1,9})"
 _SUFFIX = r"([KMGTPE]i|[numkMGTPE]|[eE][-+]?(0?[0-9]|1[0-8]))"
 QUANTITY_PATTERN = f"^{_NUMBER}{_SUFFIX}?$"
+# Of texts that look like numbers, those with an exponent that nobody can hold; what else is wrong is told in words.
+EXPONENT_PATTERN = r"^(.*[^-+0-9]|[^eE]*|[^eE]*[eE][-+]?(0?[0-9]|1[0-8]))$"
 MOST = 2**63 - 1
 """The API server caps what is more."""
 

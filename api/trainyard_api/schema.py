@@ -12,6 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from trainyard_api.forms import in_words
+
 Schema = dict[str, Any]
 
 # Also the order in which they are written.
@@ -47,6 +49,7 @@ def structural_schema(model: type[BaseModel]) -> Schema:
 
 def _convert(node: Mapping[str, Any], definitions: Mapping[str, Any], path: str) -> Schema:
     node = _resolve({key: value for key, value in node.items() if key != "$defs"}, definitions, path)
+    node = in_words(node)
     unknown = node.keys() - set(_KEYWORDS) - _DROPPED
     if unknown:
         raise ValueError(f"{path}: {', '.join(sorted(unknown))} cannot be expressed in a structural schema")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from trainyard_api.forms import MODEL_URI_PATTERN, STORE_URI_PATTERN
 from trainyard_api.meta import ApiModel, Name, rule, rules
 
 _AUTHORITY = "^[a-z]+://[^/]*"
@@ -40,7 +41,7 @@ DataUri = Annotated[
 StoreUri = Annotated[
     str,
     Field(
-        pattern=r"^(s3|gs|abfss?|hdfs)://[^/?#]+(/[^?#]*)?$",
+        pattern=STORE_URI_PATTERN,
         min_length=1,
         max_length=900,
         json_schema_extra=rules(*_SAFE),
@@ -50,7 +51,7 @@ StoreUri = Annotated[
 ModelUri = Annotated[
     str,
     Field(
-        pattern=r"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?|(s3|gs|abfss?|hdfs)://[^/?#]+)/[^/?#][^?#]*[0-9]/?$",
+        pattern=MODEL_URI_PATTERN,
         max_length=1024,
         json_schema_extra=rules(*_SAFE),
     ),

@@ -7,7 +7,8 @@ from pydantic import ConfigDict, Field
 
 from trainyard_api.data import Data
 from trainyard_api.failure import Failure
-from trainyard_api.fit import LEARNING_RATE, LOSSES, METRICS, SVM_LOSSES, Checkpoint, Fit
+from trainyard_api.fit import ALWAYS_REPORTED, LEARNING_RATE, LOSSES, METRICS, SVM_LOSSES, Checkpoint, Fit
+from trainyard_api.forms import KEY_PATTERN
 from trainyard_api.meta import (
     NAME_RULE,
     ApiModel,
@@ -60,7 +61,7 @@ class SecretKeyRef(ApiModel):
     """One key of a Secret in the same namespace."""
 
     name: Name = Field(description="Name of the Secret.")
-    key: str = Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, description="The key to read.")
+    key: str = Field(pattern=KEY_PATTERN, max_length=253, description="The key to read.")
 
 
 class Signing(ApiModel):
@@ -115,7 +116,7 @@ class TrainingJobSpec(ApiModel):
                 ".fit.loss",
             ),
             rule(
-                "has(self.program.container) || self.fit.metrics.all(m, m in "
+                f"has(self.program.container) || self.fit.metrics.all(m, m in {list(ALWAYS_REPORTED)} || m in "
                 f"{METRICS}[has(self.program.keras) ? self.program.keras.task : self.program.python.task])",
                 f"a metric has to fit the task: {_by_task(METRICS)}",
                 ".fit.metrics",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from trainyard_api.forms import PARAMETER_PATTERN
 from trainyard_api.meta import ApiModel, rule, rules
 
 Algorithm = Literal["asha", "bayesian", "grid", "hyperband", "random"]
@@ -34,7 +35,7 @@ class Parameter(ApiModel):
         )
     )
     name: str = Field(
-        pattern=r"^(fit|program)(\.[A-Za-z0-9_]+)+$",
+        pattern=PARAMETER_PATTERN,
         max_length=256,
         description="The field, by its path below spec, for example fit.optimizer.learningRate.",
     )

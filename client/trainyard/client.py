@@ -12,7 +12,7 @@ from trainyard.cluster import MODEL_SERVICES, TRAINING_JOBS, Cluster, Manifest
 from trainyard.columns import Look, Task, look_at
 from trainyard.courier import Progress, no_progress
 from trainyard.delivery import Delivery, deliver, delivery_of, ensure_store, own
-from trainyard.errors import NotFound, Usage, did_you_mean, listed
+from trainyard.errors import NotFound, Usage
 from trainyard.fields import checked
 from trainyard.job import Job
 from trainyard.plan import DEFAULT_STORE, Options, model_name_of, named, plan_for_table, plan_for_uri
@@ -20,6 +20,7 @@ from trainyard.service import Service, deploy
 from trainyard.settings import with_fields, with_settings
 from trainyard.tables import open_table
 from trainyard_api.meta import API_VERSION
+from trainyard_api.suggestions import did_you_mean, listed
 
 if TYPE_CHECKING:
     from trainyard.screen.plots import Curves

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
-from trainyard.errors import Usage, did_you_mean, listed
+from trainyard.errors import Usage
 from trainyard.tables import Cell, Table
+from trainyard_api.suggestions import did_you_mean, listed
 
 Kind = Literal["number", "category", "text", "boolean"]
 Task = Literal["binaryClassification", "multiclassClassification", "regression"]

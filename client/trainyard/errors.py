@@ -1,7 +1,5 @@
 """What can go wrong, as exceptions. Each text says what is the matter and what to do; each type has an exit code."""
 
-import difflib
-from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -72,30 +70,3 @@ EXIT_CODES = {
     7: "not allowed",
     130: "interrupted; what runs in the cluster goes on",
 }
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the nearest known name, or nothing where none is near."""
-    nearest = closest(name, known)
-    return f"; did you mean {nearest!r}?" if nearest else ""
-
-
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the nearest known name, whatever its case and underscores; None where none is near."""
-    known = list(known)
-    if initials := [each for each in known if "".join(word[0] for word in each.split("_") if word) == name]:
-        return initials[0]  # mse: mean_squared_error
-    folded = {_folded(candidate): candidate for candidate in known}
-    nearest = difflib.get_close_matches(_folded(name), folded, n=1, cutoff=0.6)
-    return folded[nearest[0]] if nearest else None
-
-
-def listed(names: Iterable[str], limit: int = 8) -> str:
-    """Return names joined by commas, the first of them and how many more there are."""
-    every = list(names)
-    more = f" and {len(every) - limit} more" if len(every) > limit else ""
-    return ", ".join(every[:limit]) + more
-
-
-def _folded(name: str) -> str:
-    return name.replace("_", "").replace("-", "").casefold()

@@ -9,34 +9,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from trainyard.cluster import Manifest
-from trainyard.errors import Usage, did_you_mean, listed
-from trainyard_api.meta import (
-    API_VERSION,
-    DURATION_PATTERN,
-    NAME_LENGTH,
-    NAME_PATTERN,
-    ApiModel,
-)
+from trainyard.errors import Usage
+from trainyard_api.fit import ALWAYS_REPORTED
+from trainyard_api.forms import FORMS, NAME_LENGTH, NAME_PATTERN
+from trainyard_api.meta import API_VERSION, ApiModel
 from trainyard_api.modelservice import ModelService
-from trainyard_api.quantities import QUANTITY_PATTERN
+from trainyard_api.suggestions import did_you_mean, listed
 from trainyard_api.trainingjob import TrainingJob
 
 MOST_PROBLEMS = 5
 _MODELS: dict[str, type[ApiModel]] = {"TrainingJob": TrainingJob, "ModelService": ModelService}
-_FORMS = {
-    DURATION_PATTERN: "a duration such as 90s, 15m or 1h30m",
-    QUANTITY_PATTERN: "a quantity such as 500m, 16G or 16Gi",
-    NAME_PATTERN: "lower case letters, digits and hyphens, starting with a letter",
-    r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": "lower case letters, digits, hyphens and dots",
-    r"^Auto$": "a number, or Auto",
-    r"^[-._a-zA-Z0-9]+$": "a key without folders, such as rows.csv",
-    r"^[-.a-z0-9]+/[-._A-Za-z0-9]+$": "domain/name, such as nvidia.com/gpu",
-    r"^([^/].*)?$": "a path relative to the volume's root",
-}
-_URIS = {
-    "pvc": "a model version that ends with its number, such as pvc://models/penguins/1",
-    "s3": "a folder of a store, such as s3://bucket/models",
-}
 _TYPES = {
     "string_type": "a text: put it in quotes",
     "int_type": "a whole number",
@@ -51,7 +33,6 @@ _TYPES = {
     "model_type": "fields below it",
     "model_attributes_type": "fields below it",
 }
-_REPORTED_ALWAYS = {"loss", "accuracy", "auc", "mae", "val_loss", "val_accuracy", "val_auc", "val_mae"}
 _Model = TypeVar("_Model", bound=ApiModel)
 
 
@@ -89,7 +70,7 @@ def _check_name(manifest: Mapping[str, Any]) -> None:
     name = str((manifest.get("metadata") or {}).get("name") or "")
     if not re.fullmatch(NAME_PATTERN.strip("^$"), name) or len(name) > NAME_LENGTH:
         raise Usage(
-            f"metadata.name: expected at most {NAME_LENGTH} {_FORMS[NAME_PATTERN]}, got {name!r}"
+            f"metadata.name: expected {FORMS[NAME_PATTERN]}, got {name!r}"
             + (f"; write {better!r}" if (better := slug(name)) else "")
         )
 
@@ -114,9 +95,11 @@ def _problem(root: type[BaseModel], error: ErrorDetails) -> str:
         return f"{where}: unknown field {name!r}{_better(root, name, known)}"
     if kind == "missing":
         return f"{where} is missing"
-    if location[-2:-1] == ("metrics",) and error["input"] in _REPORTED_ALWAYS:
+    if location[-2:-1] == ("metrics",) and error["input"] in ALWAYS_REPORTED:
         return f"{where}: {error['input']} is reported always: remove it"
     got = f"got {json.dumps(error['input'], default=str)[:120]}"
+    if kind == "value_error":
+        return f"{where}: {error['msg'].removeprefix('Value error, ').partition(', got ')[0]}, {got}"
     known = list(_known_fields(root, location)) if kind in ("model_type", "model_attributes_type") else []
     expected = f"the fields {listed(known, 12)} below it" if known else _expected(root, error)
     return f"{where}: expected {expected}, {got}{_nearest(error)}"
@@ -149,23 +132,17 @@ def _nearest(error: ErrorDetails) -> str:
 def _expected(root: type[BaseModel], error: ErrorDetails) -> str:
     kind, context = error["type"], error.get("ctx") or {}
     if kind == "string_type" and (pattern := _pattern_at(root, error["loc"])):
-        return _form(pattern)
+        return FORMS[pattern]
     if kind in _TYPES:
         return _TYPES[kind]
     if kind == "string_pattern_mismatch":
-        return _form(str(context["pattern"]))
+        return FORMS.get(str(context["pattern"]), "a text of another form")
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", str(context["expected"]))
         return f"one of {', '.join(choices)}"
     return re.sub("^(be )?(greater|less)", r"a value \2", error["msg"].removeprefix("Input should ")).removeprefix(
         "have "
     )
-
-
-def _form(pattern: str) -> str:
-    if pattern in _FORMS:
-        return _FORMS[pattern]
-    return next((words for scheme, words in _URIS.items() if scheme in pattern), f"a text of the form {pattern}")
 
 
 def _path(location: tuple[int | str, ...]) -> str:

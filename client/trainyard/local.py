@@ -29,7 +29,7 @@ from rich.text import Text
 from trainyard.client import Training
 from trainyard.cluster import Manifest
 from trainyard.columns import look_at
-from trainyard.errors import Failed, TimedOut, Unreachable, Usage, listed
+from trainyard.errors import Failed, TimedOut, Unreachable, Usage
 from trainyard.fields import checked
 from trainyard.plan import Options, model_name_of, named, plan_for_table
 from trainyard.predictions import (
@@ -49,6 +49,7 @@ from trainyard.screen.words import duration, is_ascii, judge, metric
 from trainyard.settings import with_settings
 from trainyard.tables import open_table
 from trainyard_api.names import LOG_DIR_ENV, MANIFEST_FILE, MODEL_DIR_ENV, PORT_ENV, TERMINATION_MESSAGE_ENV
+from trainyard_api.suggestions import listed
 from trainyard_api.trainingjob import Progress, TrainingJobStatus
 
 OUTPUT_FOLDER = "trainyard-out"

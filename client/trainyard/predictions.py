@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from trainyard.errors import Refused, Unreachable, Usage, closest, did_you_mean, listed
+from trainyard.errors import Refused, Unreachable, Usage
 from trainyard.tables import MISSING, delimiter_of
 from trainyard_api.names import SIGNATURE
+from trainyard_api.suggestions import closest, did_you_mean, listed
 
 Instance: TypeAlias = dict[str, Any]
 Prediction: TypeAlias = dict[str, Any]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from trainyard.errors import Usage, did_you_mean
+from trainyard.errors import Usage
+from trainyard_api.suggestions import did_you_mean
 
 Cell: TypeAlias = str | float | bool | None
 """A value as the trainer sees it; None where it is missing."""

@@ -1,11 +1,11 @@
 """How a training can end badly. Each error knows its exit code, and says what was expected and what came."""
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import ClassVar
 
 from trainyard_api import names
+from trainyard_api.suggestions import did_you_mean as did_you_mean
 
 
 class TrainerError(Exception):
@@ -72,13 +72,6 @@ def _escaped(character: str) -> str:
 
 _ESCAPE_CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 """Colours and the like of terminals, which Keras puts into its messages."""
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the nearest known name, or nothing where none is near."""
-    by_fold = {candidate.casefold(): candidate for candidate in known}
-    nearest = difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.6)
-    return f"; did you mean {by_fold[nearest[0]]!r}?" if nearest else ""
 
 
 def listed(items: Iterable[str], limit: int = 20) -> str:

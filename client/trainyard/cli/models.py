@@ -25,7 +25,7 @@ from trainyard.cli.context import (
     print_document,
     print_objects,
 )
-from trainyard.errors import NotFound, Usage, listed
+from trainyard.errors import NotFound, Usage
 from trainyard.job import Job
 from trainyard.predictions import (
     Instance,
@@ -43,6 +43,7 @@ from trainyard.screen.story import next_steps
 from trainyard.screen.words import number
 from trainyard.service import Service
 from trainyard_api.names import REST_PORT
+from trainyard_api.suggestions import listed
 
 _SHORTEST_ROW, _LONGEST_ROW = 20, 100
 _READY_SECONDS = 600.0

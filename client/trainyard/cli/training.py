@@ -21,13 +21,14 @@ from trainyard.cli.context import (
 )
 from trainyard.client import Client, Training
 from trainyard.columns import Look, Task
-from trainyard.errors import Usage, did_you_mean, listed
+from trainyard.errors import Usage
 from trainyard.job import Job
 from trainyard.plan import Options
 from trainyard.screen.live import LABEL_WIDTH, follow_job, labelled, verdict
 from trainyard.screen.look import look_panel, plan_line, sending_line
 from trainyard.screen.story import next_steps
 from trainyard.screen.words import between
+from trainyard_api.suggestions import did_you_mean, listed
 
 
 def add_to(app: typer.Typer) -> None:

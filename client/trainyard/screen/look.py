@@ -6,9 +6,9 @@ from rich.text import Text
 from trainyard.client import Training
 from trainyard.cluster import Manifest
 from trainyard.columns import MOST_ROWS, Look, summary
-from trainyard.errors import listed
 from trainyard.screen.live import labelled
 from trainyard.screen.words import number, size
+from trainyard_api.suggestions import listed
 
 _MOST_NAMES = 24
 _INDENT = "  "

@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from trainyard.errors import Usage, did_you_mean, listed
+from trainyard.errors import Usage
 from trainyard.history import History
 from trainyard.screen.words import is_ascii, metric, number
+from trainyard_api.suggestions import did_you_mean, listed
 
 Histories: TypeAlias = Mapping[str, History]
 Series: TypeAlias = Mapping[str, Sequence[tuple[int, float]]]

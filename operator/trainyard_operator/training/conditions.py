@@ -49,7 +49,7 @@ def observations(state: TrainingState) -> list[Observation]:
     phase, reason, message = state.phase, state.reason, state.message
     final = phase in ("Succeeded", "Failed")
     return [
-        Observation(RUNNING, truth(phase in ("Running", "Exporting")), reason, message),
+        Observation(RUNNING, truth(phase in ("Running", "Exporting")), reason, "" if final else message),
         _suspended(state),
         _end(SUCCEEDED, state, final),
         _end(FAILED, state, final),
@@ -68,7 +68,9 @@ def _suspended(state: TrainingState) -> Observation:
 
 def _end(condition: Literal["Succeeded", "Failed"], state: TrainingState, final: bool) -> Observation:
     if final:
-        return Observation(condition, truth(state.phase == condition), state.reason, state.message)
+        # Once is enough in `kubectl describe`: the condition that holds has the message, and `Stalled` for kstatus.
+        holds = state.phase == condition
+        return Observation(condition, truth(holds), state.reason, state.message if holds else "")
     return Observation(condition, "False", "NotFinished")
 
 

@@ -49,18 +49,20 @@ def a_service(**spec: Any) -> dict[str, Any]:
         ),
         pytest.param(
             {"roles": {"worker": {"resources": {"requests": {"memory": "16GB"}}}}},
-            'expected a quantity such as 500m, 16G or 16Gi, got "16GB"',
+            'expected a quantity such as 500m, 2 or 16Gi, got "16GB"',
             id="a quantity",
         ),
         pytest.param(
             {"fit": {"stopWhen": {"timeLimit": "30 minutes"}}},
-            'expected a duration such as 90s, 15m or 1h30m, got "30 minutes"',
+            'expected a duration longer than 0s, such as 90s, 30m or 1h30m, got "30 minutes"',
             id="a duration in words",
         ),
         pytest.param(
-            {"fit": {"stopWhen": {"timeLimit": 3600}}}, "expected a duration such as", id="a duration as a number"
+            {"fit": {"stopWhen": {"timeLimit": 3600}}},
+            "expected a duration longer than 0s, such as",
+            id="a duration as a number",
         ),
-        pytest.param({"fit": {"batchSize": "auto"}}, 'expected a number, or Auto, got "auto"', id="a union"),
+        pytest.param({"fit": {"batchSize": "auto"}}, 'expected a number of rows, or Auto, got "auto"', id="a union"),
         pytest.param({"fit": {"optimizer": {"name": "Adam"}}}, "did you mean 'adam'?", id="a choice in another case"),
         pytest.param({"fit": {"loss": "mse"}}, "did you mean 'mean_squared_error'?", id="a choice by its initials"),
         pytest.param({"fit": {"metrics": ["accuracy"]}}, "accuracy is reported always: remove it", id="a usual metric"),
@@ -104,7 +106,7 @@ def test_a_name_that_cannot_be_is_refused_with_one_that_can(name: str, said: str
 
 
 def test_a_model_uri_without_its_version_says_how_one_ends() -> None:
-    with pytest.raises(Usage, match=r"ends with its number, such as pvc://models/penguins/1, got"):
+    with pytest.raises(Usage, match=r"ends with its number, such as pvc://models/penguins/1 or"):
         checked(a_service(model={"uri": "pvc://models/penguins"}))
 
 

@@ -15,7 +15,7 @@ OBJECTS = [
     pytest.param(kind, path.lstrip("."), node, id=kind + path)
     for kind, schema in SCHEMAS.items()
     for path, node in nodes(schema)
-    if path and "properties" in node
+    if path not in ("", ".metadata") and "properties" in node
 ]
 
 

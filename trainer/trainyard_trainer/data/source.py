@@ -148,7 +148,12 @@ def _info(filesystem: pa_fs.FileSystem, root: str, location: str) -> pa_fs.FileI
     if filesystem.type_name in ("gcs", "abfs") and filesystem.get_file_info(root.partition("/")[0]).type == info.type:
         raise BadInput(f"cannot use {location}: {NO_BUCKET}")
     near = did_you_mean(PurePosixPath(root).name, _beside(filesystem, PurePosixPath(root)))
-    where = "that it has been uploaded" if "://" in location else "that the volume holds it"
+    where = (
+        "that it has been uploaded"
+        if "://" in location
+        else "that the volume holds it. On a cluster this is a path in the pod: bring files of yours with "
+        "data.source.configMap or persistentVolumeClaim, or name a URI such as s3://bucket/rows.csv"
+    )
     raise BadInput(f"the data {location} does not exist{near or f': check the path, or {where}'}")
 
 
