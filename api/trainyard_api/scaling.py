@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from trainyard_api.meta import LABEL_KEYS, ApiModel, LabelKey, LabelValue, rule, rules
-from trainyard_api.quantities import QUANTITY_PATTERN, parse_quantity
+from trainyard_api.forms import MILLISECONDS_PATTERN
+from trainyard_api.meta import LABEL_KEYS, ApiModel, LabelKey, LabelValue, QuantityText, rule, rules
+from trainyard_api.quantities import parse_quantity
 
 MOST_REPLICAS = 1000
 
@@ -13,7 +14,7 @@ METRICS = ("cpu", "memory", "requestsPerSecond", "latency", "gpuDutyCycle", "pod
 """What a metric can be of; each entry of the list names one."""
 
 Percent = Annotated[int, Field(ge=1, le=1000)]
-Milliseconds = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}m?s$", max_length=8)]
+Milliseconds = Annotated[str, Field(pattern=MILLISECONDS_PATTERN, max_length=8)]
 
 
 def _amount(value: int | str) -> int | str:
@@ -23,7 +24,7 @@ def _amount(value: int | str) -> int | str:
 
 
 Amount = Annotated[
-    Annotated[int, Field(ge=1, le=10**15)] | Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)],
+    Annotated[int, Field(ge=1, le=10**15)] | QuantityText,
     AfterValidator(_amount),
 ]
 """A quantity of which an average makes sense: more than nothing."""

@@ -434,7 +434,7 @@ def test_good_input_is_accepted(resource):
         (scaling(metrics=[{"gpuDutyCycle": 50, "latency": "5ms"}]), "set exactly one of cpu, memory"),
         (scaling(metrics=[{"cpu": 50}]), "scaling by cpu needs server.resources.requests.cpu"),
         (scaling(metrics=[{"memory": 50}]), "scaling by memory needs server.resources.requests.memory"),
-        (scaling(metrics=[{"latency": "5"}]), "does not match"),
+        (scaling(metrics=[{"latency": "5"}]), "expected a time in milliseconds or seconds"),
         (scaling(metrics=[{"external": {"name": "lag"}}]), "set exactly one of average (for each replica) and value"),
         (a_model_service(gate=[{"metric": "loss", "atMost": 1}]), "set model.fromTraining, or remove the gate"),
         (a_model_service(model={"uri": "pvc://m/churn/3", "version": 3}), "a uri names its version itself"),
