@@ -68,7 +68,7 @@ def _type(field: Schema) -> str:
         case {"format": "date-time"}:
             return "time"
         case {"type": "number", "x-kubernetes-validations": [{"message": message}, *_]} if message.endswith("as 0.2"):
-            return message.removeprefix("expected a ").partition(":")[0].replace("number ", "number, ")
+            return str(message).removeprefix("expected a ").partition(":")[0].replace("number ", "number, ")
         case {"minimum": low, "maximum": high}:
             above = "above " if field.get("exclusiveMinimum") else ""
             below = "below " if field.get("exclusiveMaximum") else ""

@@ -2,7 +2,7 @@
 
 import re
 
-from trainyard_api.meta import NAME_LENGTH, NAME_PATTERN
+from trainyard_api.forms import NAME_LENGTH, NAME_PATTERN
 from trainyard_operator.cluster.children import owner_reference
 from trainyard_operator.cluster.kinds import Kind
 from trainyard_operator.cluster.port import Manifest

@@ -6,7 +6,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from trainyard_api.meta import NAME_LENGTH
+from trainyard_api.forms import NAME_LENGTH
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.workloads.blockers import (
     INVALID_NAME,
