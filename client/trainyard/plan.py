@@ -10,7 +10,8 @@ from trainyard.columns import Look, Task
 from trainyard.errors import Usage
 from trainyard.fields import checked, slug
 from trainyard.settings import with_settings
-from trainyard_api.meta import API_VERSION, NAME_LENGTH
+from trainyard_api.forms import NAME_LENGTH
+from trainyard_api.meta import API_VERSION
 
 MODEL_LABEL_KEY = "model"
 """The label that ties a ModelService to the trainings of its model, as in the quickstart."""
