@@ -24,7 +24,7 @@ def _objects(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
     """Yield every object that has fields, each before what is inside it."""
     yield path, schema
     for name, field in schema["properties"].items():
-        if name == "metadata":  # Kubernetes describes it
+        if not path and name == "metadata":  # Kubernetes describes it
             continue
         inner, suffix = (field["items"], "[]") if field.get("type") == "array" else (field, "")
         if "properties" in inner:
