@@ -61,13 +61,22 @@ class DataSource(ApiModel):
 
 
 class Validation(ApiModel):
-    """Which rows are held back to judge the model by; at most one of its fields."""
+    """Which rows are held back to judge the model by; at most one of its fields; fraction goes with the last two."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
                 "[has(self.fraction), has(self.uri), has(self.column)].filter(x, x).size() <= 1",
                 "set at most one of fraction, uri and column",
+            ),
+            rule(
+                "[has(self.uri), has(self.column), has(self.groupBy), has(self.timeColumn)].filter(x, x).size() <= 1",
+                "set at most one of uri, column, groupBy and timeColumn",
+            ),
+            rule(
+                "!has(self.fraction) || self.fraction > 0.0 || !has(self.groupBy) && !has(self.timeColumn)",
+                "groupBy and timeColumn hold rows back: set a fraction above 0, or remove them",
+                ".fraction",
             ),
         )
     )
@@ -84,13 +93,27 @@ class Validation(ApiModel):
         description="A column that says of each row whether it is held back: true or false, 1 or 0, validation or "
         "train. It is no feature then.",
     )
+    group_by: Column | None = Field(
+        default=None,
+        description="A column whose values are never parted: all rows of a value, such as a customer, are trained on, "
+        "or all are held back. fraction is the share of the values. It is no feature then.",
+    )
+    time_column: Column | None = Field(
+        default=None,
+        description="A column of dates, times or numbers: the latest rows are held back, fraction of them. It is no "
+        "feature then.",
+    )
 
     @property
     def share(self) -> float:
         """The share of the rows of data.source to hold back at random."""
-        if self.fraction is not None:
-            return self.fraction
-        return 0.1 if self.uri is None and self.column is None else 0.0
+        chosen = (self.uri, self.column, self.group_by, self.time_column)
+        return self.fraction_of_rows if all(way is None for way in chosen) else 0.0
+
+    @property
+    def fraction_of_rows(self) -> float:
+        """The share of the rows, or of their groups, to hold back."""
+        return 0.1 if self.fraction is None else self.fraction
 
     @property
     def wanted(self) -> bool:
@@ -174,6 +197,20 @@ class Data(ApiModel):
                 "(!has(self.features) || !(self.validation.column in self.features))",
                 "the column that chooses the validation rows can be neither the label nor one of the features",
                 ".validation.column",
+            ),
+            rule(
+                "[has(self.validation.groupBy) ? self.validation.groupBy : '', has(self.validation.timeColumn) ? "
+                "self.validation.timeColumn : ''].filter(x, x != '').all(x, (!has(self.label) || x != self.label) && "
+                "(!has(self.features) || !(x in self.features)))",
+                "the column that parts the rows can be neither the label nor one of the features",
+                ".validation",
+            ),
+            rule(
+                "!has(self.validation.groupBy) && !has(self.validation.timeColumn) || "
+                "!(self.format in ['npz', 'directory'])",
+                "groupBy and timeColumn name a column of a table: formats npz and directory have none; use uri or "
+                "fraction",
+                ".validation",
             ),
             rule(
                 "!has(self.validation.column) || self.format != 'directory'",

@@ -8,7 +8,7 @@ from trainyard_trainer.data.images import ImageReader, ImageShape
 from trainyard_trainer.data.inputs import analyzer_for
 from trainyard_trainer.data.modality import reading_of
 from trainyard_trainer.data.profile import Profile, profile
-from trainyard_trainer.data.reading import Reading
+from trainyard_trainer.data.reading import Reading, SplitBy
 from trainyard_trainer.data.schema import Column
 from trainyard_trainer.data.source import Source, find, validation_files
 from trainyard_trainer.devices import usable_memory
@@ -125,6 +125,7 @@ def _open(run: Run) -> DataSet:
     reading = Reading(
         validation=_validation_files(run, source),
         validation_column=data.validation.column,
+        split=_split(run),
         slices=data.slices or (),
         label_separator=data.label_separator if several_labels else None,
         label_as="number" if run.program.task == "regression" else "sets" if several_labels else "class",
@@ -137,6 +138,15 @@ def _open(run: Run) -> DataSet:
         keeps=tuple(data.hashing or ()),
     )
     return open_data_set(source, label=data.label_name, features=data.features, reading=reading)
+
+
+def _split(run: Run) -> SplitBy | None:
+    validation, seed = run.job.spec.data.validation, run.job.spec.fit.seed
+    if validation.group_by is not None:
+        return SplitBy("group", validation.group_by, validation.fraction_of_rows, seed)
+    if validation.time_column is not None:
+        return SplitBy("time", validation.time_column, validation.fraction_of_rows, seed)
+    return None
 
 
 def _validation_files(run: Run, source: Source) -> Source | None:

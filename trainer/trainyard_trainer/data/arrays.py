@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.decode import as_texts, told_apart, trimmed, unusable
+from trainyard_trainer.data.held_back import Split
 from trainyard_trainer.data.npy import ArrayReader, Header, read_header
 from trainyard_trainer.data.readers import Shard
 from trainyard_trainer.data.reading import Reading
@@ -49,6 +50,7 @@ class ArrayTable:
         reading = reading or Reading()
         self.source, self.validation = source, reading.validation
         self.bad_rows = BadRows(reading.max_bad_rows)
+        self.split: Split | None = None
         self._held_back = frozenset(self.validation.files if self.validation else ())
         self._files = (*source.files, *(self.validation.files if self.validation else ()))
         headers = {file.name: self._headers(file) for file in self._files}

@@ -6,6 +6,7 @@ from typing import Protocol
 from trainyard_trainer.data.arrays import ArrayTable
 from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.directory import DirectoryTable
+from trainyard_trainer.data.held_back import Split
 from trainyard_trainer.data.readers import Shard
 from trainyard_trainer.data.reading import Reading
 from trainyard_trainer.data.schema import Schema
@@ -23,6 +24,8 @@ class DataSet(Protocol):
     schema: Schema
     bad_rows: BadRows
     """The rows that are left out, as far as they have been read."""
+    split: Split | None
+    """What parts the rows by a column, where something does."""
 
     def shards(self) -> list[Shard]:
         """Return the pieces of the data set, in a fixed order."""
@@ -40,6 +43,11 @@ def open_data_set(
         BadInput: a file cannot be read as what it should be, or the columns do not fit the spec.
     """
     if source.format in ("npz", "directory"):
+        if reading and reading.split and reading.chooser:
+            raise BadInput(
+                f"{reading.chooser[0]} is for tables, not for format {source.format}: hold rows back with another "
+                "field of data.validation"
+            )
         if reading and reading.slices:
             raise BadInput(f"data.slices is for tables, not for format {source.format}: remove it")
         kinds = set(reading.columns.values()) if reading else set()

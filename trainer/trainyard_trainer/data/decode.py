@@ -70,7 +70,7 @@ class ColumnDecoder:
             return np.full((len(values), length), np.nan, np.float32)
         array, lengths = vectors.dense(values, length)
         for row in np.flatnonzero((lengths != length) & (lengths >= 0)):
-            self._refuse(row, f"column {column.name!r} holds {lengths[row]} numbers, expected {length}")
+            self.refuse(row, f"column {column.name!r} holds {lengths[row]} numbers, expected {length}")
         return array
 
     def label(self) -> pa.Array:
@@ -91,20 +91,20 @@ class ColumnDecoder:
         return labels
 
     def held_back(self) -> Mask | None:
-        """Return which rows are for validation, where there is a column that says it."""
+        """Return which rows are for validation, by the column that says it."""
         name = self._schema.validation
         if name is None:
             return None
         held_back, bad = told_apart(name, trimmed(self._decodable(name, as_texts(self.column(name)))))
         for row, why in bad.items():
-            self._refuse(row, why)
+            self.refuse(row, why)
         return held_back
 
     def _decodable(self, name: str, texts: pa.Array) -> pa.Array:
         """Return texts, null where one is not UTF-8, which makes a bad row: Parquet's texts are checked by nobody."""
         checked, odd = in_utf8(texts)
         for row in odd:
-            self._refuse(row, f"column {name!r}: {shown(texts[row : row + 1])} is not UTF-8")
+            self.refuse(row, f"column {name!r}: {shown(texts[row : row + 1])} is not UTF-8")
         return checked
 
     def _there(self, texts: pa.Array) -> pa.Array:
@@ -135,14 +135,14 @@ class ColumnDecoder:
         except CORRUPT:
             odd = misfits(texts, lambda some: to_numbers(some, column.notation))
         for row in odd:
-            self._refuse(row, f"column {column.name!r}: {one_line(repr(texts[row].as_py()), 50)} is not a number")
+            self.refuse(row, f"column {column.name!r}: {one_line(repr(texts[row].as_py()), 50)} is not a number")
         return to_numbers(pc.if_else(pa.array(np.isin(np.arange(len(texts)), odd)), None, texts), column.notation)
 
     def _of_dates(self, name: str) -> Floats:
         texts = self.dates(name)
         numbers, odd = moments.numbers(texts)
         for row in odd:
-            self._refuse(
+            self.refuse(
                 row,
                 f"column {name!r}: {one_line(repr(texts[row].as_py()), 50)} is no date: expected one such as "
                 "2026-01-31 or 2026-01-31T12:00:00",
@@ -158,7 +158,8 @@ class ColumnDecoder:
             )
         return f"the label {name!r} is {'missing' if raw is None or raw == '' else f'{raw!r}, not a finite number'}"
 
-    def _refuse(self, row: int | np.integer[Any], why: str) -> None:
+    def refuse(self, row: int | np.integer[Any], why: str) -> None:
+        """Take a row for a bad one; of several reasons the first counts."""
         self.bad.setdefault(int(row), why)
 
 

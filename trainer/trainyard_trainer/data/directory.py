@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainyard_trainer.data.bad_rows import BadRows
+from trainyard_trainer.data.held_back import Split
 from trainyard_trainer.data.labels import class_name
 from trainyard_trainer.data.numerals import is_number
 from trainyard_trainer.data.readers import Shard
@@ -55,6 +56,7 @@ class DirectoryTable:
         reading = reading or Reading()
         self.source, self.validation = source, reading.validation
         self.bad_rows = BadRows(reading.max_bad_rows)
+        self.split: Split | None = None
         self._held_back = frozenset(self.validation.files if self.validation else ())
         self._kind = _kind_of(source, self.validation)
         folders = {_folder(file) for file in (*source.files, *self._held_back)}

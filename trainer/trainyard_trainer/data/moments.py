@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainyard_trainer.tensors import Floats, Integers
+from trainyard_trainer.tensors import Doubles, Floats, Integers
 
 PARTS = ("elapsed", "year", "yearSin", "yearCos", "weekdaySin", "weekdayCos", "hourSin", "hourCos")
 """The numbers of a date: days since 1970, the year, and what comes again as sine and cosine."""
@@ -43,6 +43,17 @@ def as_texts(column: pa.Array) -> pa.Array:
 
 def numbers(texts: pa.Array) -> tuple[Floats, list[int]]:
     """Return the numbers of dates, float32 [rows, PARTS], NaN where missing, and which of the texts are no dates."""
+    found, odd = _numbers(texts)
+    return found.astype(np.float32), odd
+
+
+def elapsed(texts: pa.Array) -> tuple[Doubles, list[int]]:
+    """Return the days since 1970 of dates, float64, NaN where missing, and which of the texts are no dates."""
+    found, odd = _numbers(texts)
+    return found[:, PARTS.index("elapsed")], odd
+
+
+def _numbers(texts: pa.Array) -> tuple[Doubles, list[int]]:
     year_first, day_first = (_extracted(texts, pattern) for pattern in (YEAR_FIRST, DAY_FIRST))
     is_year_first = year_first["c"] > 0
     year = np.where(is_year_first, year_first["a"], day_first["c"])
@@ -54,7 +65,7 @@ def numbers(texts: pa.Array) -> tuple[Floats, list[int]]:
     given = pc.fill_null(pc.not_equal(texts, ""), False).to_numpy(zero_copy_only=False)
     moment = (year, month, day, hour, minute, second)
     columns = parts_of(moment, real=lambda whole: whole.astype(np.float64), waves=(np.sin, np.cos))
-    found = np.stack(columns, axis=1).astype(np.float32)
+    found = np.stack(columns, axis=1)
     found[~there] = np.nan
     return found, np.flatnonzero(given & ~there).tolist()
 

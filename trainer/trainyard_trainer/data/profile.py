@@ -146,7 +146,9 @@ class _Pass:
             raise BadInput(
                 f"data.validation.fraction {fraction:g} of {rows} rows is less than a row: use a larger fraction, or 0"
             )
-        column = self._table.schema.validation
+        column, split = self._table.schema.validation, self._table.split
+        if split and held_back in (0, rows):
+            raise BadInput(split.trouble)
         if column and held_back in (0, rows):
             raise BadInput(
                 f"column {column!r} chooses {'every' if held_back else 'no'} row for validation: expected both rows to "

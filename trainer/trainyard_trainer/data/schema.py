@@ -230,14 +230,13 @@ def choose(found: Found, reading: Reading, *, label: str, wanted: Sequence[str] 
     Raises:
         BadInput: one of them is not a column, or there is no feature left.
     """
-    kinds, validation = found.kinds, reading.validation_column
+    kinds, (field, validation) = found.kinds, reading.chooser or ("", None)
     _check_names(found, reading, label=label, wanted=wanted)
     if wanted is not None and label in wanted:
         raise BadInput(f"data.features lists the label {label!r} itself: take it out, or the model would only copy it")
     if wanted is not None and validation in wanted:
         raise BadInput(
-            f"data.features lists {validation!r}, which data.validation.column says chooses the validation rows: take "
-            "it out"
+            f"data.features lists {validation!r}, which {field} says chooses the validation rows: take it out"
         )
     left_out = [] if wanted is not None else _left_out(found, reading, label)
     gone = {column.name for column in left_out}
@@ -263,7 +262,7 @@ def choose(found: Found, reading: Reading, *, label: str, wanted: Sequence[str] 
 def _check_names(found: Found, reading: Reading, *, label: str, wanted: Sequence[str] | None) -> None:
     kinds = found.kinds
     named = [("data.label", label), *(("data.features", name) for name in wanted or ())]
-    named += [("data.validation.column", reading.validation_column)] if reading.validation_column else []
+    named += [reading.chooser] if reading.chooser else []
     named += [("data.slices", name) for name in reading.slices]
     named += [("data.exclude", name) for name in reading.exclude]
     named += [("data.columns", name) for name in reading.columns]
@@ -276,6 +275,13 @@ def _check_names(found: Found, reading: Reading, *, label: str, wanted: Sequence
                 f"data.slices names {name!r}, which holds {_described(kinds[name])}: expected a column of texts or "
                 "numbers"
             )
+    if reading.split and not (
+        kinds[reading.split.column] in _DECLARABLE or moments.is_moment_kind(kinds[reading.split.column])
+    ):
+        field, name = reading.chooser or ("", "")
+        raise BadInput(
+            f"{field} names {name!r}, which holds {_described(kinds[name])}: name a column of texts, numbers or dates"
+        )
     for name, declared in reading.columns.items():
         fine = kinds[name] in _DECLARABLE or (declared == "date" and moments.is_moment_kind(kinds[name]))
         if not fine or (declared == "text" and kinds[name] not in ("text", "empty")):
@@ -290,7 +296,7 @@ def _left_out(found: Found, reading: Reading, label: str) -> list[LeftOut]:
     def why(name: str) -> str | None:
         if name in reading.exclude:
             return "data.exclude names it"
-        if name in reading.columns or name in (label, reading.validation_column):
+        if name in reading.columns or name in (label, reading.chooser and reading.chooser[1]):
             return None
         if name in found.unnamed:
             return "it has no name, as the row numbers have that R and pandas write"

@@ -14,11 +14,12 @@ from trainyard_trainer.data.categories import empty_column
 from trainyard_trainer.data.csv_files import CsvReader
 from trainyard_trainer.data.decode import ColumnDecoder, as_texts, in_utf8, trimmed
 from trainyard_trainer.data.example_files import ExampleReader
+from trainyard_trainer.data.held_back import GroupSplit, Split, TimeSplit, beginning_of_latest, times_of
 from trainyard_trainer.data.identifiers import why_identifier
 from trainyard_trainer.data.numerals import PLAIN, Notation, alike, is_number, looks_like_number, notations
 from trainyard_trainer.data.parquet_files import ParquetReader
 from trainyard_trainer.data.readers import Reader, Shard, StoredBatch, blaming
-from trainyard_trainer.data.reading import Reading
+from trainyard_trainer.data.reading import Reading, SplitBy
 from trainyard_trainer.data.schema import (
     Column,
     Found,
@@ -32,7 +33,7 @@ from trainyard_trainer.data.schema import (
 )
 from trainyard_trainer.data.source import Source, SourceFile
 from trainyard_trainer.errors import BadInput, one_line
-from trainyard_trainer.tensors import Floats, Integers, Mask
+from trainyard_trainer.tensors import Doubles, Floats, Integers, Mask
 
 BATCH_ROWS = 16_384
 _INSPECTED_FILES = 200
@@ -146,6 +147,7 @@ class Table:
             missing=tuple(sorted(reader.missing)),
             features=tuple(self._with_length(self._with_notation(column)) for column in self.schema.features),
         )
+        self.split = self._splitter()
 
     def shards(self) -> list[Shard]:
         """Return the pieces of the table, in a fixed order."""
@@ -164,6 +166,27 @@ class Table:
             if len(raw):
                 yield raw
                 first_row += len(raw)
+
+    def _splitter(self) -> Split | None:
+        by = self._reading.split
+        if by is None:
+            return None
+        return GroupSplit(by) if by.kind == "group" else TimeSplit(by, self._beginning_of_latest(by))
+
+    def _beginning_of_latest(self, by: SplitBy) -> float:
+        """Return the time from which on rows are held back, for which that column is read once by itself."""
+
+        def times() -> Iterator[Doubles]:
+            for file, _ in self._files:
+                for shard in self._shards(file, held_back=False):
+                    for batch in self._batches(shard, [by.column], BATCH_ROWS):
+                        yield times_of(self._decoder(batch, file), by.column)
+
+        return beginning_of_latest(times(), by.fraction)
+
+    def _decoder(self, batch: StoredBatch, file: SourceFile, held_back: bool = False) -> ColumnDecoder:
+        separator, missing = self._reading.label_separator, self._readers[held_back].missing
+        return ColumnDecoder(batch, file, self.schema, separator=separator, missing=missing)
 
     def _reader(self, held_back: bool) -> Reader:
         source = self.validation if held_back and self.validation else self.source
@@ -285,10 +308,7 @@ class Table:
 
     def _raw(self, batch: StoredBatch, file: SourceFile, first_row: int, held_back: bool | None) -> RawBatch:
         self._check_kinds(batch, file)
-        reader = self._readers[bool(held_back)]
-        stored = ColumnDecoder(
-            batch, file, self.schema, separator=self._reading.label_separator, missing=reader.missing
-        )
+        stored = self._decoder(batch, file, bool(held_back))
         numbers = [stored.numbers(each) for each in self.schema.dense]
         raw = RawBatch(
             file=file.name,
@@ -298,7 +318,7 @@ class Table:
             label=stored.label(),
             media={name: stored.bytes(name) for name in self.schema.media},
             rows=batch.rows,
-            held_back=stored.held_back() if held_back is None else np.full(len(batch.rows), held_back),
+            held_back=self._chosen(stored) if held_back is None else np.full(len(batch.rows), held_back),
             slices={name: stored.texts(name) for name in self.schema.slices},
             words={name: stored.texts(name) for name in self.schema.words},
             dates={column.name: stored.dates(column.name) for column in self.schema.features if column.kind == "date"},
@@ -308,6 +328,10 @@ class Table:
             self.bad_rows.add_unlabelled(unlabelled[0], len(unlabelled))
         bad = {*stored.bad, *stored.unlabelled, *self.bad_rows.among(file.name, batch.rows)}
         return raw.without(bad) if bad else raw
+
+    def _chosen(self, stored: ColumnDecoder) -> Mask | None:
+        """Return which rows are for validation, where a column decides it."""
+        return self.split.held_back(stored) if self.split else stored.held_back()
 
     def _check_kinds(self, batch: StoredBatch, file: SourceFile) -> None:
         """Refuse a file that was not inspected at the beginning and holds something else."""
