@@ -21,7 +21,7 @@ from trainyard_api.meta import (
     rules,
 )
 from trainyard_api.pods import GPU_RULES, PodTemplate, Resources
-from trainyard_api.rollout import CanaryStatus, Rollout
+from trainyard_api.rollout import CanaryStatus, RollbackStatus, Rollout
 from trainyard_api.scaling import SCALING_RULES, Scaling
 from trainyard_api.stores import ModelUri, SecretRef
 
@@ -245,6 +245,7 @@ class ModelServiceStatus(ApiModel):
     current: RevisionStatus | None = Field(default=None, description="The revision that takes the traffic.")
     next: RevisionStatus | None = Field(default=None, description="The revision that is being brought up.")
     canary: CanaryStatus | None = Field(default=None, description="The revision that is tried on a share of requests.")
+    rolled_back: RollbackStatus | None = Field(default=None, description="The wanted revision, where it was sent back.")
     history: list[HistoryEntry] = Field(
         default=[], max_length=64, description="What became of revisions, the newest first; the last 20."
     )

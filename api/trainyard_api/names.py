@@ -20,6 +20,8 @@ PROMOTED_ANNOTATION = "trainyard.dev/promoted"
 PREVIOUS_ANNOTATION = "trainyard.dev/previous-revision"
 # The canary beside it: which revision, at which step, since when. As JSON; empty where there is none.
 CANARY_ANNOTATION = "trainyard.dev/canary"
+# The wanted revision, where it was sent back, with the reason. As JSON; empty where there is none.
+ROLLED_BACK_ANNOTATION = "trainyard.dev/rolled-back"
 # On the Deployment of a revision: which model it serves.
 MODEL_URI_ANNOTATION = "trainyard.dev/model-uri"
 MODEL_DIGEST_ANNOTATION = "trainyard.dev/model-digest"

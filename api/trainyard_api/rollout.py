@@ -1,6 +1,8 @@
 """How a new revision of a ModelService gets its requests: all at once, or step by step."""
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import ConfigDict, Field
 
 from trainyard_api.meta import ApiModel, Duration, Time, rule, rules
 
@@ -17,9 +19,60 @@ class RolloutStep(ApiModel):
     )
 
 
+class Analysis(ApiModel):
+    """What the requests of a canary must be like, by TensorFlow Serving's metrics in the pods of both revisions."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.maxErrorRate) || has(self.maxLatencyIncrease)",
+                "set at least one of maxErrorRate and maxLatencyIncrease",
+            ),
+            rule(
+                "!has(self.interval) || duration(self.interval) >= duration('5s')",
+                "make interval 5s or longer: the pods are read every 5s",
+                ".interval",
+            ),
+        )
+    )
+    max_error_rate: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Largest share of requests that may fail in the server, such as 0.01. A canary with a larger one, "
+        "which is also larger than that of the revision that serves, is rolled back. What clients did wrong does not "
+        "count.",
+    )
+    max_latency_increase: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="How much slower than the revision that serves the canary may answer, such as 0.5 for half as slow "
+        "again.",
+    )
+    quantile: Literal["p95", "p99"] = Field(default="p99", description="The latency that maxLatencyIncrease is about.")
+    min_requests: int = Field(
+        default=50, ge=1, le=10**6, description="With fewer requests at a step there is no verdict on the canary."
+    )
+    interval: Duration = Field(default="10s", description="How often to look; 5s or longer.")
+    on_no_traffic: Literal["Wait", "Promote"] = Field(
+        default="Wait",
+        description="What to do after a step with too few requests for a verdict: wait, or take the next step.",
+    )
+
+
 class Rollout(ApiModel):
     """How a new revision takes over."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.analysis) || size(self.steps) > 0",
+                "an analysis judges steps: add steps, or remove it",
+                ".analysis",
+            )
+        )
+    )
     steps: list[RolloutStep] = Field(
         default=[],
         max_length=MOST_STEPS,
@@ -32,6 +85,35 @@ class Rollout(ApiModel):
         description="Shares that the new revision gets one after the other, in ascending order; it then gets all "
         "requests. Without steps it gets all at once.",
     )
+    analysis: Analysis | None = Field(
+        default=None, description="What sends a canary back. Absent: only time takes it from step to step."
+    )
+
+
+class SampleStatus(ApiModel):
+    """The requests of one revision at a step, but for those that their clients did wrong."""
+
+    requests: int = Field(description="How many.")
+    errors: int = Field(description="How many of them failed in the server.")
+    latency: str | None = Field(default=None, description="The quantile of their latency, such as 4.2ms.")
+
+
+class AnalysisStatus(ApiModel):
+    """The numbers on which a canary is judged."""
+
+    verdict: Literal["Passed", "Failed", "NoTraffic", "Inconclusive"] = Field(description="What they amount to.")
+    message: str = Field(description="Why.")
+    canary: SampleStatus = Field(description="The canary's requests.")
+    stable: SampleStatus = Field(description="Those of the revision that serves, in the same time.")
+
+
+class RollbackStatus(ApiModel):
+    """A revision that was sent back. It is not tried again until it or the rollout changes."""
+
+    revision: str = Field(min_length=1, max_length=63, description="Suffix of its Deployment's name.")
+    rollout: str = Field(max_length=63, description="Fingerprint of spec.rollout at that time.")
+    time: Time = Field(max_length=40, description="When (RFC 3339).")
+    message: str = Field(max_length=1000, description="Why, with the numbers that decided.")
 
 
 class CanaryStatus(ApiModel):
@@ -47,3 +129,4 @@ class CanaryStatus(ApiModel):
     replicas: int = Field(default=0, description="Its replicas wanted at this step.")
     since: Time = Field(description="When the step began (RFC 3339).")
     until: Time | None = Field(default=None, description="When its hold ends, once its replicas answer (RFC 3339).")
+    analysis: AnalysisStatus | None = Field(default=None, description="The numbers on which it is judged.")

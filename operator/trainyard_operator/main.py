@@ -37,6 +37,7 @@ from trainyard_operator.runtime.queue import WorkQueue
 from trainyard_operator.runtime.resync import Resync
 from trainyard_operator.runtime.router import Router, owners_of
 from trainyard_operator.runtime.workers import Workers
+from trainyard_operator.serving.analyst import CanaryAnalyst
 from trainyard_operator.serving.checks import CheckResult
 from trainyard_operator.serving.model_status import ModelReadiness
 from trainyard_operator.serving.model_status_reader import GrpcModelStatusReader, PolledModelStatus, Served
@@ -44,6 +45,12 @@ from trainyard_operator.serving.optional_children import OPTIONAL_KINDS
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
 from trainyard_operator.serving.revision_reader import Checked, GrpcSignatureReader, HttpCheckReader, PolledRevisions
+from trainyard_operator.serving.server_metrics import ServerMetrics
+from trainyard_operator.serving.server_metrics_reader import (
+    HttpServerMetricsReader,
+    PolledServerMetrics,
+    ScrapedServer,
+)
 from trainyard_operator.serving.signatures import ModelSignatures
 from trainyard_operator.settings import Settings, load
 from trainyard_operator.training.pod import TrainerImages
@@ -66,6 +73,8 @@ _RECHECK_SECONDS = 15.0
 """Most seconds between two questions to a model server that does not serve its model yet."""
 _PROVED_SECONDS = 3600.0
 """Seconds until a pod is asked again that has answered as it should: what it serves does not change."""
+_SCRAPE_SECONDS = 5.0
+"""Seconds between two questions to a model server for its metrics, while a canary is judged."""
 _WARM_UP = 60.0
 """Seconds after which what is in memory is taken to stay."""
 
@@ -150,6 +159,11 @@ async def run(settings: Settings) -> int:
             longest=_RECHECK_SECONDS,
             is_answer=lambda answer: not answer.problem,
         )
+        metrics_reader = await stack.enter_async_context(HttpServerMetricsReader())
+        # Numbers change with each request: reconciles come for them when they need them.
+        scraped: Poller[ScrapedServer, ServerMetrics] = Poller(
+            metrics_reader.ask, lambda _: None, interval=_SCRAPE_SECONDS, retry=_SCRAPE_SECONDS
+        )
         workers = Workers(
             queue=queue,
             reconcilers={
@@ -165,6 +179,7 @@ async def run(settings: Settings) -> int:
                     model_status=PolledModelStatus(servers),
                     revisions=PolledRevisions(checked, described),
                     fetch_images=FetchImages(volume=settings.operator_image, store=settings.trainer_image),
+                    analyst=CanaryAnalyst(PolledServerMetrics(scraped)),
                     drain=timedelta(seconds=settings.drain),
                     delivered=delivered,
                 ),
@@ -197,6 +212,7 @@ async def run(settings: Settings) -> int:
             asyncio.create_task(servers.run(), name="poller of model servers"),
             asyncio.create_task(checked.run(), name="poller of golden requests"),
             asyncio.create_task(described.run(), name="poller of signatures"),
+            asyncio.create_task(scraped.run(), name="poller of model servers' metrics"),
             *(asyncio.create_task(reflector.run(), name=f"watch of {reflector}") for reflector in reflectors),
         ]
         return await _supervise(asyncio.create_task(watches.run(), name="watches"), parts)

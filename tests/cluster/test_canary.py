@@ -1,5 +1,6 @@
 """Canaries on a cluster: real pods, real clients, and the rollout of the page about them."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.test_modelservice import SECONDS, a_service, deployments, is_serving
 from support.kube_api import Api, Object
+from support.line_service import SECONDS, a_service, because, condition, deployments, is_serving
 from support.manifests import a_claim
 from support.operator_process import OperatorProcess
 from support.pages import blocks
@@ -24,9 +25,9 @@ def store(api: Api, default_class: str) -> None:
     api.apply(a_claim(STORE))
 
 
-def the_rollout(*, hold: str) -> Object:
-    """Return the first rollout that the page shows, with shorter times."""
-    service = yaml.safe_load(blocks(PAGE, "yaml")[0])
+def the_rollout(number: int = 0, *, hold: str) -> Object:
+    """Return one of the rollouts that the page shows, with shorter times."""
+    service = yaml.safe_load(blocks(PAGE, "yaml")[number])
     steps = [step | {"hold": hold} for step in service["spec"]["rollout"]["steps"]]
     rollout: Object = service["spec"]["rollout"] | {"steps": steps}
     return rollout
@@ -68,3 +69,39 @@ def test_a_canary_goes_step_by_step_to_all_requests_without_a_failed_one(api: Ap
         "step 1 of 2 asks for 25 % of the requests",
         "step 2 of 2 asks for 50 % of the requests",
     ]
+
+
+def test_a_canary_that_errs_is_sent_back_and_hurts_no_more_than_its_share(api: Api, operator: OperatorProcess) -> None:
+    publish(api, 1, 2, broken=[2])
+    rollout = the_rollout(1, hold="300s")
+    rollout["analysis"] |= {"interval": "5s"}
+    more = {"replicas": 3, "rollout": rollout}
+    first, second = (a_service(version, **more) for version in (1, 2))
+    for service in (first, second):
+        service["spec"]["model"]["allowAnyOperation"] = True
+    api.apply(first)
+    api.wait_for(first, is_serving(1, 3), timeout=SECONDS)
+    user = Client(api, "line", "rest")
+    user.wait_for(1.0)
+
+    api.apply(second)
+    api.wait_for(second, is_a_canary(2, step=1, achieved=25), timeout=SECONDS)
+    answered, _ = user.so_far()
+    sent_back = api.wait_for(second, because("RolledBack"), timeout=SECONDS)
+
+    assert condition(sent_back, "Available")["status"] == "True"
+    message = condition(sent_back, "Degraded")["message"]
+    assert "at step 1 of 2" in message
+    assert "spec.rollout.analysis.maxErrorRate is 1.00%" in message
+    api.wait_for_event("line", "RolledBack", containing="requests failed")
+    api.wait_for(second, lambda _: len(deployments(api)) == 1, timeout=SECONDS)
+    time.sleep(2)
+    count, errors = user.so_far()
+    assert errors
+    assert len(errors) / (count - answered + len(errors)) < 0.4
+    time.sleep(3)
+    more_answered, still = user.stop()
+    assert (len(still), more_answered > count) == (len(errors), True)
+
+    api.apply(first)
+    api.wait_for(first, is_serving(1, 3), timeout=SECONDS)

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Collection
 from importlib.metadata import version
 
 from support.kube_api import Api, Object
@@ -30,9 +31,16 @@ class Line(tf.Module):
     def predict(self, x):
         return {"y": self.slope * x}
 
-for version in map(int, sys.argv[2:]):
+# Fails in the server, as a model does whose files are damaged.
+class Broken(Line):
+    @tf.function(input_signature=[tf.TensorSpec([None], dtype, name="x")])
+    def predict(self, x):
+        lost = tf.io.decode_compressed(tf.strings.as_string(x), "GZIP")
+        return {"y": self.slope * x * tf.cast(tf.strings.length(lost), tf.float32)}
+
+for version in map(int, sys.argv[3:]):
     folder = pathlib.Path("/trainyard/store/line") / str(version)
-    line = Line(version)
+    line = (Broken if version in map(int, sys.argv[2].split()) else Line)(version)
     tf.saved_model.save(line, str(folder), signatures={"serving_default": line.predict})
     files = [
         {"path": str(path.relative_to(folder)), "size": path.stat().st_size,
@@ -117,9 +125,13 @@ with urllib.request.urlopen(request, timeout=30) as answer:
 """
 
 
-def publish(api: Api, *versions: int, dtype: str = "float32") -> dict[int, str]:
-    """Write these versions of model `line`, which multiplies by its version, into the store; return their digests."""
-    pod = _a_pod("publisher", _PUBLISH, TRAINER_IMAGE, [dtype, *map(str, versions)])
+def publish(api: Api, *versions: int, dtype: str = "float32", broken: Collection[int] = ()) -> dict[int, str]:
+    """Write these versions of model `line`, which multiplies by its version, into the store; return their digests.
+
+    Those that are broken load and answer no request.
+    """
+    arguments = [dtype, " ".join(map(str, broken)), *map(str, versions)]
+    pod = _a_pod("publisher", _PUBLISH, TRAINER_IMAGE, arguments)
     pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "store", "mountPath": "/trainyard/store"}]
     pod["spec"]["volumes"] = [{"name": "store", "persistentVolumeClaim": {"claimName": STORE}}]
     api.apply(pod)
@@ -166,8 +178,13 @@ class Client:
 
     def stop(self) -> tuple[int, list[str]]:
         """End it; return how many requests were answered, and the errors of those that were not."""
-        lines = self._lines()
+        found = self.so_far()
         self._api.delete(self._pod, grace_seconds=0)
+        return found
+
+    def so_far(self) -> tuple[int, list[str]]:
+        """Return how many requests were answered, and the errors of those that were not."""
+        lines = self._lines()
         counts = [int(line.removeprefix("count ")) for line in lines if line.startswith("count ")]
         return max(counts, default=0), [line for line in lines if line.startswith("error ")]
 

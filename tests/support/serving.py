@@ -1,6 +1,7 @@
 """Builds ModelServices for tests, and plays Kubernetes' part in their lives."""
 
 import copy
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,13 +12,17 @@ from trainyard_api.names import MODEL_VERSION_LABEL, REVISION_LABEL
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
+from trainyard_operator.runtime.poller import Reading
 from trainyard_operator.runtime.reconciler import Key, Outcome
+from trainyard_operator.serving.analyst import CanaryAnalyst
 from trainyard_operator.serving.checks import CheckResult, GoldenRequest
 from trainyard_operator.serving.model_status import ModelReadiness
 from trainyard_operator.serving.model_status_reader import Served
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.reconcile import ModelServiceReconciler
 from trainyard_operator.serving.revision_reader import Checked
+from trainyard_operator.serving.server_metrics import Buckets, ServerMetrics
+from trainyard_operator.serving.server_metrics_reader import ScrapedServer
 from trainyard_operator.serving.signatures import ModelSignatures
 from trainyard_operator.workloads.report import DeliveredEvents
 
@@ -147,6 +152,21 @@ class FakeRevisions:
 
 
 @dataclass
+class FakeServerMetrics:
+    """What model servers count of their requests, by the address of the pod."""
+
+    counts: dict[str, ServerMetrics] = field(default_factory=dict)
+
+    async def latest(self, key: Key, server: ScrapedServer) -> Reading[ServerMetrics]:
+        return Reading(self.counts.get(server.address, requests()), START)
+
+
+def requests(good: int = 0, bad: int = 0, *, slow: int = 0) -> ServerMetrics:
+    """Return the counters of a server: so many requests in up to 1 ms, so many in up to 10 ms, and so many failed."""
+    return ServerMetrics(Buckets((1000.0, 10000.0, float("inf")), (good, good + slow, good + slow)), bad)
+
+
+@dataclass
 class World:
     """A cluster with one namespace, in which tests say what Kubernetes' own controllers and the pods do."""
 
@@ -156,11 +176,13 @@ class World:
     now: datetime = START
     fetch_images: FetchImages = field(default_factory=lambda: FetchImages("operator:test", "trainer:test"))
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
+    requests: FakeServerMetrics = field(default_factory=lambda: FakeServerMetrics())
 
     port: Cluster | None = None
     """What the operator sees of the cluster, where it does not see it directly."""
 
     def __post_init__(self) -> None:
+        self.analyst = CanaryAnalyst(self.requests)
         self.cluster.put(CLAIM, {"metadata": {"name": "models", "namespace": NAMESPACE}, "spec": {}})
 
     def put(self, service: ModelServiceBuilder) -> "World":
@@ -179,7 +201,7 @@ class World:
 
     def restart(self) -> "World":
         """The operator is started anew: what it had in memory is lost."""
-        self.delivered = DeliveredEvents()
+        self.delivered, self.analyst = DeliveredEvents(), CanaryAnalyst(self.requests)
         return self
 
     async def reconcile(self, name: str = "churn") -> Outcome:
@@ -188,6 +210,7 @@ class World:
             model_status=self.pods,
             revisions=self.revisions,
             fetch_images=self.fetch_images,
+            analyst=self.analyst,
             drain=DRAIN,
             delivered=self.delivered,
             clock=lambda: self.now,
@@ -246,7 +269,9 @@ class World:
         for pod in self.cluster.peek(POD, NAMESPACE):
             if not _is_ready(pod) and pod["metadata"]["name"] in (names or [pod["metadata"]["name"]]):
                 ready = {"type": "Ready", "status": "True", "lastTransitionTime": to_rfc3339(self.now)}
-                address = f"10.0.0.{len(pod['metadata']['name'])}"
+                address = "10.0." + ".".join(
+                    map(str, divmod(zlib.crc32(pod["metadata"]["name"].encode()) % 62500, 250))
+                )
                 status = {"phase": "Running", "podIP": address, "conditions": [ready]}
                 self.cluster.set_status(POD, NAMESPACE, pod["metadata"]["name"], status)
         self.control()
@@ -294,6 +319,12 @@ class World:
             pod["metadata"]["labels"] for pod in self.cluster.peek(POD, NAMESPACE, labels=selector) if _is_ready(pod)
         ]
         return dict(sorted(Counter(int(labels[MODEL_VERSION_LABEL]) for labels in pods).items()))
+
+    def count(self, version: int, good: int = 0, bad: int = 0, *, slow: int = 0) -> "World":
+        """Each pod of a model version has counted so many requests since it started."""
+        for pod in self.cluster.peek(POD, NAMESPACE, labels={MODEL_VERSION_LABEL: str(version)}):
+            self.requests.counts[pod["status"]["podIP"]] = requests(good, bad, slow=slow)
+        return self
 
     def events(self) -> list[str]:
         return [f"{event.type} {event.reason}" for _, _, event in self.cluster.events]

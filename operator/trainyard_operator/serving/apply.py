@@ -9,7 +9,7 @@ from trainyard_operator.serving import build
 from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.revision import Revision
-from trainyard_operator.serving.rollout import Plan
+from trainyard_operator.serving.rollout import Plan, Step
 from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
 
 
@@ -34,7 +34,7 @@ class ServiceChildren:
         before the traffic has left it.
         """
         try:
-            if target is not None:
+            if target is not None and plan.step is not Step.ROLLED_BACK:
                 await self._bring_up(target, observed, replicas if plan.replicas is None else plan.replicas)
             if plan.route is not None:
                 if plan.route.promoted is not None and (target is None or plan.route.revision != target.id):

@@ -9,6 +9,7 @@ from trainyard_api.modelservice import Server
 from trainyard_api.names import REST_PORT
 from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.serving.canary import Rollback
 from trainyard_operator.serving.pod import FETCH, SERVER
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.workloads import pods
@@ -60,6 +61,16 @@ def held_by(deployment: Manifest | None, revision: str, server: Server) -> str:
     return (
         f". The {count} pods of revision {revision}, which serve, hold {what} until the new ones answer: free or add "
         "as much for the time of the rollout; or set spec.replicas to 0 and back, which is an outage"
+    )
+
+
+def rolled_back(rollback: Rollback, revision: Revision | None) -> Blocker:
+    """Return that the target was sent back, with the numbers that decided."""
+    what = f"{revision.model.title} (revision {rollback.revision})" if revision else f"revision {rollback.revision}"
+    return Blocker(
+        "RolledBack",
+        f"{what} was sent back {rollback.message}. It is not tried again until spec.model, spec.server or spec.rollout "
+        "changes, or a newer version comes",
     )
 
 

@@ -8,6 +8,7 @@ from trainyard_api.names import (
     PREVIOUS_ANNOTATION,
     PROMOTED_ANNOTATION,
     REST_PORT,
+    ROLLED_BACK_ANNOTATION,
 )
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE
@@ -63,8 +64,11 @@ def stable_service(owner: Manifest, route: Route) -> Manifest:
     }
     # An empty text where there is no canary: a key that is left out would stay on a Service that was created with it.
     beside = canary.write(route.revision, route.canary) if route.canary else ""
-    annotations = {key: value for key, value in marks.items() if value} | {CANARY_ANNOTATION: beside}
-    manifest["metadata"]["annotations"] = annotations
+    sent_back = route.rolled_back.status().model_dump_json(by_alias=True) if route.rolled_back else ""
+    manifest["metadata"]["annotations"] = {key: value for key, value in marks.items() if value} | {
+        CANARY_ANNOTATION: beside,
+        ROLLED_BACK_ANNOTATION: sent_back,
+    }
     return manifest | {
         "spec": {
             "selector": _selector(name, route),

@@ -4,6 +4,8 @@ The stable revision keeps all its replicas until the canary has taken over, so t
 So a canary gets half of the requests at most, until a step of 100 % gives it all of them.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -11,7 +13,9 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, ValidationError
 
 from trainyard_api.meta import ApiModel, parse_duration
-from trainyard_api.rollout import MOST_STEPS, RolloutStep
+from trainyard_api.rollout import MOST_STEPS, RollbackStatus, Rollout, RolloutStep
+from trainyard_api.times import from_rfc3339, to_rfc3339
+from trainyard_operator.workloads.text import clean
 
 ALL = 100
 _LONGEST = 63
@@ -46,6 +50,50 @@ class Canary:
     since: datetime
     reached: datetime | None = None
     alone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """A revision that was sent back.
+
+    Attributes:
+        rollout: Fingerprint of the rollout that it was tried with.
+        message: Why.
+    """
+
+    revision: str
+    rollout: str
+    time: datetime
+    message: str
+
+    def status(self) -> RollbackStatus:
+        """Return what status and Service say of it."""
+        return RollbackStatus(
+            revision=self.revision, rollout=self.rollout, time=to_rfc3339(self.time), message=clean(self.message)
+        )
+
+    @classmethod
+    def of(cls, said: RollbackStatus) -> "Rollback | None":
+        """Return what a status says, or None where it makes no sense."""
+        try:
+            time = from_rfc3339(said.time)
+        except ValueError:
+            return None
+        return cls(revision=said.revision, rollout=said.rollout, time=time, message=said.message)
+
+
+def fingerprint(rollout: Rollout) -> str:
+    """Return eight hex digits that change with the spec of a rollout; a field added later changes nothing."""
+    content = rollout.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def read_rollback(text: str | None) -> Rollback | None:
+    """Return what the annotation of a Service says was sent back."""
+    try:
+        return Rollback.of(RollbackStatus.model_validate_json(text)) if text else None
+    except ValidationError:
+        return None
 
 
 def canary_steps(steps: list[RolloutStep]) -> tuple[CanaryStep, ...]:

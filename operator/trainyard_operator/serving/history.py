@@ -43,7 +43,7 @@ def record(
         _refuse(entries, refusal, time)
     given_up = before.next
     if given_up and given_up.revision not in {found.revision for found in (after.current, after.next) if found}:
-        entries.insert(0, _given_up(given_up, before, time))
+        entries.insert(0, _given_up(given_up, before, after, time))
     current = after.current
     serving = next((entry for entry in entries if entry.outcome == "Promoted"), None)
     if current and (serving is None or serving.revision != current.revision):
@@ -101,8 +101,12 @@ def _refused(entries: Sequence[HistoryEntry]) -> Iterator[HistoryEntry]:
     return (entry for entry in entries if entry.outcome == "Refused")
 
 
-def _given_up(revision: RevisionStatus, before: ModelServiceStatus, time: str) -> HistoryEntry:
+def _given_up(
+    revision: RevisionStatus, before: ModelServiceStatus, after: ModelServiceStatus, time: str
+) -> HistoryEntry:
     """Return what became of a revision that never took the traffic."""
+    if after.rolled_back and after.rolled_back.revision == revision.revision:
+        return _of(revision, "RolledBack", time, after.rolled_back.message)
     for condition in before.conditions:
         if condition.type == DEGRADED and condition.status == "True" and condition.reason in _FAILURES:
             return _of(revision, "RolledBack", time, clean(condition.message, 300))

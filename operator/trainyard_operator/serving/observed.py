@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trainyard_api.modelservice import ModelServiceStatus
-from trainyard_api.names import CANARY_ANNOTATION, PREVIOUS_ANNOTATION, PROMOTED_ANNOTATION, REVISION_LABEL
+from trainyard_api.names import (
+    CANARY_ANNOTATION,
+    PREVIOUS_ANNOTATION,
+    PROMOTED_ANNOTATION,
+    REVISION_LABEL,
+    ROLLED_BACK_ANNOTATION,
+)
 from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.children import controlled_by
 from trainyard_operator.cluster.port import Manifest
@@ -72,9 +78,11 @@ def route_of(observed: ObservedService, status: ModelServiceStatus, now: datetim
     stable, beside = canary.read(annotations.get(CANARY_ANNOTATION)) or (selector.get(REVISION_LABEL, ""), None)
     revision, recorded = stable, status.current.revision if status.current else ""
     if revision not in observed.deployments:
-        return Route(recorded, now) if recorded in observed.deployments else None
+        sent_back = canary.Rollback.of(status.rolled_back) if status.rolled_back else None
+        return Route(recorded, now, rolled_back=sent_back) if recorded in observed.deployments else None
     promoted = _time(annotations.get(PROMOTED_ANNOTATION)) or (now if revision == recorded else None)
-    return Route(revision, promoted, annotations.get(PREVIOUS_ANNOTATION), beside)
+    sent_back = canary.read_rollback(annotations.get(ROLLED_BACK_ANNOTATION))
+    return Route(revision, promoted, annotations.get(PREVIOUS_ANNOTATION), beside, sent_back)
 
 
 def replicas_of(observed: ObservedService, route: Route | None) -> int:

@@ -3,14 +3,17 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from trainyard_api import rollout as api
+from trainyard_api.meta import parse_duration
 from trainyard_api.modelservice import ModelService, ModelServiceStatus
 from trainyard_api.times import Clock, utc_now
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import MODEL_SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
+from trainyard_operator.serving.analyst import CanaryAnalyst
 from trainyard_operator.serving.apply import ServiceChildren
-from trainyard_operator.serving.canary import canary_steps
+from trainyard_operator.serving.canary import canary_steps, fingerprint
 from trainyard_operator.serving.events import events, last_events
 from trainyard_operator.serving.history import MOST_ENTRIES, kept, park
 from trainyard_operator.serving.model_status_reader import ModelStatusSource, Served
@@ -45,6 +48,7 @@ class ModelServiceReconciler:
 
     Attributes:
         fetch_images: Images whose fetch commands bring models to their servers.
+        analyst: Reads and judges the requests of canaries.
         drain: How long a revision goes on after it lost the traffic.
     """
 
@@ -52,6 +56,7 @@ class ModelServiceReconciler:
     model_status: ModelStatusSource
     revisions: RevisionSource
     fetch_images: FetchImages
+    analyst: CanaryAnalyst
     drain: timedelta = timedelta(seconds=15)
     clock: Clock = utc_now
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
@@ -62,6 +67,7 @@ class ModelServiceReconciler:
             manifest = await self.cluster.get(MODEL_SERVICE, key.namespace, key.name)
         except NotFound:
             self.delivered.complete.discard(key)
+            self.analyst.forget(key)
             return DONE
         now, before = self.clock(), parse_status(manifest)
         if "deletionTimestamp" in manifest["metadata"]:
@@ -89,7 +95,7 @@ class ModelServiceReconciler:
     ) -> tuple[Situation, Plan]:
         situation = await self._look(manifest, before, observed, now)
         target, serving = situation.revision.id if situation.revision else None, serving_revision(situation.route)
-        rollout = Rollout(
+        planner = Rollout(
             target=target,
             route=situation.route,
             live=situation.observed.live,
@@ -97,6 +103,8 @@ class ModelServiceReconciler:
             drain=self.drain,
             now=situation.now,
             steps=situation.steps,
+            rollout=situation.rollout,
+            findings=situation.findings,
             replicas=situation.replicas,
             answering=situation.answering,
             stable_answers=serving is not None and situation.ready(serving) > 0,
@@ -104,7 +112,7 @@ class ModelServiceReconciler:
             strangers=situation.observed.others_ready(target or "", serving or ""),
         )
         keep = kept(before.history, situation.history, observed.deployments)
-        return situation, park(rollout.plan(), keep, observed.deployments)
+        return situation, park(planner.plan(), keep, observed.deployments)
 
     async def _look(
         self, manifest: Manifest, before: ModelServiceStatus, observed: ObservedService, now: datetime
@@ -117,6 +125,7 @@ class ModelServiceReconciler:
         revision, namespace = target.revision, manifest["metadata"]["namespace"]
         ready = observed.ready(revision.id) if revision else []
         replicas = replicas_of(observed, route) if isinstance(service, Blocker) else service.spec.replicas
+        rollout = api.Rollout() if isinstance(service, Blocker) else service.spec.rollout
         not_serving = await self._ask(manifest, ready, revision, route) if revision else {}
         able = [pod for pod in ready if pod["metadata"]["name"] not in not_serving]
         unproven = None
@@ -136,7 +145,14 @@ class ModelServiceReconciler:
             if revision and replicas and not ready
             else None,
             now=now,
-            steps=() if isinstance(service, Blocker) else canary_steps(service.spec.rollout.steps),
+            steps=canary_steps(rollout.steps),
+            rollout=fingerprint(rollout),
+            findings=await self.analyst.findings(
+                _key(manifest), rollout.analysis, observed, target=revision, route=route, now=now
+            )
+            if revision
+            else None,
+            analysis=rollout.analysis,
             unproven=unproven,
             guarded=not isinstance(service, Blocker) and bool(service.spec.checks),
         )
@@ -164,8 +180,7 @@ class ModelServiceReconciler:
         """
         if target.id == serving_revision(route):
             return {}
-        name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
-        key, not_serving = Key(MODEL_SERVICE.name, namespace, name), {}
+        key, name, not_serving = _key(manifest), manifest["metadata"]["name"], {}
         for pod in ready:
             answer = await self.model_status.latest(key, Served(pods.address(pod), name, target.model.version))
             if answer is None or not answer.available:
@@ -176,6 +191,10 @@ class ModelServiceReconciler:
         again = last_events(before, _promoted(before, situation.route), since=situation.now - EVENT_LIFE)
         change = Change(before, after, events(before, after), again)
         await report(self.cluster, MODEL_SERVICE, situation.owner, change, delivered=self.delivered)
+
+
+def _key(manifest: Manifest) -> Key:
+    return Key(MODEL_SERVICE.name, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
 
 
 def must_be_certain(plan: Plan, route: Route | None, before: ModelServiceStatus) -> bool:
@@ -203,6 +222,8 @@ def _requeue(plan: Plan, situation: Situation, result: Result, incomplete: Block
         situation.revision.id != serving_revision(result.route) or situation.answering < situation.replicas
     ):
         waits.append(_SAFETY)
+    if situation.analysis and plan.route and plan.route.canary:
+        waits.append(parse_duration(situation.analysis.interval))
     if incomplete:
         waits.append(_SAFETY)
     return Outcome(min(waits)) if waits else DONE

@@ -1,6 +1,7 @@
 """The rollout of a revision, as a pure state machine: from what is there to what is to be done next.
 
     Staging -> Canary (step by step) -> Promoting -> Draining -> Stable
+                                     -> RolledBack
 
 The state is never stored. It follows from the route, which is the stable Service with its selector and the time that
 was written in the same request, and from which revisions have children. So whoever dies anywhere, the next one goes on.
@@ -11,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from trainyard_operator.serving.canary import ALL, Canary, CanaryStep
+from trainyard_operator.serving.analysis import Findings, Verdict
+from trainyard_operator.serving.canary import ALL, Canary, CanaryStep, Rollback
 
 
 class Step(StrEnum):
@@ -27,6 +29,8 @@ class Step(StrEnum):
     """The target revision answers and takes the traffic now, or as soon as all its replicas do."""
     DRAINING = "Draining"
     """The revision before still answers those who have not noticed yet."""
+    ROLLED_BACK = "RolledBack"
+    """The target revision was sent back; it is not tried again."""
     STABLE = "Stable"
     """The target revision serves, alone."""
 
@@ -40,12 +44,14 @@ class Route:
             nothing to protect.
         previous: The revision that had the traffic before.
         canary: The revision that gets a share beside it.
+        rolled_back: The revision that was sent back last.
     """
 
     revision: str
     promoted: datetime | None = None
     previous: str | None = None
     canary: Canary | None = None
+    rolled_back: Rollback | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,8 @@ class Rollout:
         stable_answers: Whether the revision that has the traffic answers at all. Nobody waits for steps beside one that
             does not.
         guarded: Whether the target must prove itself before any request: else the Service may point to its pods early.
+        rollout: Fingerprint of the rollout that the spec asks for.
+        findings: What the requests of the canary are like; None where nobody asks.
         strangers: Whether pods of any third revision are ready: a Service that sends to two revisions would find them.
     """
 
@@ -98,6 +106,8 @@ class Rollout:
     answering: int = 0
     stable_answers: bool = True
     guarded: bool = False
+    rollout: str = ""
+    findings: Findings | None = None
     strangers: bool = False
 
     def plan(self) -> Plan:
@@ -108,7 +118,10 @@ class Rollout:
         if route is None or route.promoted is None:
             return self._first(target)
         if route.revision == target:
-            return self._settled(target, replace(route, canary=None))
+            return self._settled(target, replace(route, canary=None, rolled_back=None))
+        if route.rolled_back and (route.rolled_back.revision, route.rolled_back.rollout) == (target, self.rollout):
+            return self._rolled_back(replace(route, canary=None))
+        route = replace(route, rolled_back=None)
         canary = route.canary if route.canary and route.canary.revision == target else None
         if self.steps and self.stable_answers:
             return self._try(target, route, canary) if canary else self._stage(target, replace(route, canary=None))
@@ -135,7 +148,9 @@ class Rollout:
         return self._try(target, route, Canary(revision=target, step=0, since=self.now))
 
     def _try(self, target: str, route: Route, canary: Canary) -> Plan:
-        """Go on with a canary: wait for its pods, keep its share for a while, take the next step."""
+        """Go on with a canary: wait for its pods, keep its share for a while, take the next step, or send it back."""
+        if self.findings and self.findings.verdict is Verdict.FAILED:
+            return self._send_back(target, route, f"{self._place(canary)}: {self.findings.message}")
         if self._is_over(canary):
             canary = Canary(revision=target, step=canary.step + 1, since=self.now)
         if canary.step >= len(self.steps):
@@ -148,10 +163,11 @@ class Rollout:
             canary = replace(canary, reached=self.now)
         # All requests only as long as its pods answer: else the others are there for them.
         canary = replace(canary, alone=answer and step.weight == ALL)
+        ends = canary.reached + step.hold if canary.reached else None
         return replace(
             self._beside(Step.CANARY, route, canary),
             replicas=step.replicas(self.replicas),
-            wake_at=canary.reached + step.hold if canary.reached else None,
+            wake_at=ends if ends and ends > self.now else None,
         )
 
     def _is_over(self, canary: Canary) -> bool:
@@ -159,7 +175,23 @@ class Rollout:
         if canary.step >= len(self.steps) or canary.reached is None:
             return False
         step = self.steps[canary.step]
-        return self.now >= canary.reached + step.hold and self.answering >= step.replicas(self.replicas)
+        return (
+            self.now >= canary.reached + step.hold
+            and self.answering >= step.replicas(self.replicas)
+            and (self.findings is None or self.findings.allows(step.hold))
+        )
+
+    def _place(self, canary: Canary) -> str:
+        count = len(self.steps)
+        return f"at step {canary.step + 1} of {count}" if canary.step < count else "after its last step"
+
+    def _send_back(self, target: str, route: Route, message: str) -> Plan:
+        rollback = Rollback(revision=target, rollout=self.rollout, time=self.now, message=message)
+        return self._rolled_back(replace(route, canary=None, rolled_back=rollback))
+
+    def _rolled_back(self, route: Route) -> Plan:
+        """Keep what serves. The pods that were sent back go on for a while after they are told to end."""
+        return self._with_draining(Step.ROLLED_BACK, route, route.revision)
 
     def _beside(self, step: Step, route: Route, canary: Canary) -> Plan:
         return Plan(step, replace(route, canary=canary), self._all_but(canary.revision, route.revision))

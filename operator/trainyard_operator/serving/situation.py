@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from trainyard_api.modelservice import ModelServiceStatus
+from trainyard_api.rollout import Analysis
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import blockers
+from trainyard_operator.serving.analysis import Findings
 from trainyard_operator.serving.canary import CanaryStep
 from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.revision import Revision, Target
-from trainyard_operator.serving.rollout import Plan, Route
+from trainyard_operator.serving.rollout import Plan, Route, Step
 from trainyard_operator.serving.source import Held, from_annotations, from_history, from_status
 from trainyard_operator.workloads.blockers import Blocker
 
@@ -29,6 +31,9 @@ class Situation:
         steps: The shares of the requests that the target gets before it takes all.
         unproven: What else the target has to prove before it gets any request.
         guarded: Whether there is such a thing, so that no request may reach it before.
+        rollout: Fingerprint of the rollout that the spec asks for.
+        findings: What the requests of the canary are like; None where nobody asks.
+        analysis: What is asked of a canary.
     """
 
     owner: Manifest
@@ -43,6 +48,9 @@ class Situation:
     steps: Sequence[CanaryStep] = ()
     unproven: Blocker | None = None
     guarded: bool = False
+    rollout: str = ""
+    findings: Findings | None = None
+    analysis: Analysis | None = None
 
     @property
     def revision(self) -> Revision | None:
@@ -139,6 +147,8 @@ def versions_held(observed: ObservedService, before: ModelServiceStatus, route: 
 def result(situation: Situation, plan: Plan, refused: Blocker | None) -> Result:
     """Return what came of a plan, given what kept it from being carried out."""
     waiting, blocker = situation.waiting, situation.blocker(plan.replicas)
+    if plan.step is Step.ROLLED_BACK and plan.route and plan.route.rolled_back:
+        blocker = blockers.rolled_back(plan.route.rolled_back, situation.revision)
     wanted = situation.replicas if plan.replicas is None else plan.replicas
     if refused is None:
         return Result(plan.route, waiting, blocker, wanted)

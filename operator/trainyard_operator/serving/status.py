@@ -6,7 +6,7 @@ from trainyard_api.names import (
     GRPC_PORT,
     REST_PORT,
 )
-from trainyard_api.rollout import CanaryStatus
+from trainyard_api.rollout import CanaryStatus, RollbackStatus
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.serving import conditions, gate, history, identity
 from trainyard_operator.serving.canary import ALL, achieved
@@ -25,7 +25,7 @@ def compute(
     serving = serving_revision(result.route)
     shown = serving or (situation.revision.id if situation.revision else None)
     current = _current(before, situation, serving)
-    canary = _canary(situation, result)
+    canary, sent_back = _canary(situation, result), _rolled_back(situation, result)
     state = _state(situation, result, current, canary)
     observed = [*conditions.observations(state), *conditions.incomplete(incomplete)]
     host = f"{name}.{owner['namespace']}.svc" if result.route else None
@@ -38,8 +38,9 @@ def compute(
         url=f"http://{host}:{REST_PORT}/v1/models/{name}" if host else None,
         grpc=f"{host}:{GRPC_PORT}" if host else None,
         current=current,
-        next=_next(situation, serving),
+        next=_next(situation, serving, sent_back=sent_back is not None),
         canary=canary,
+        rolled_back=sent_back,
         replicas=len(situation.observed.pods.get(shown, [])) if shown else 0,
         ready=f"{_ready(situation, shown)}/{situation.replicas}",
         selector=_selector(name, shown) if shown else "",
@@ -62,11 +63,18 @@ def _current(before: ModelServiceStatus, situation: Situation, revision: str | N
     return _of(revision, model, ready) if model else None
 
 
-def _next(situation: Situation, serving: str | None) -> RevisionStatus | None:
+def _next(situation: Situation, serving: str | None, *, sent_back: bool) -> RevisionStatus | None:
     target = situation.revision
-    if target is None or target.id == serving:
+    if target is None or target.id == serving or sent_back:
         return None
     return _of(target.id, target.model, situation.answering)
+
+
+def _rolled_back(situation: Situation, result: Result) -> RollbackStatus | None:
+    rollback = result.route.rolled_back if result.route else None
+    if rollback is None or situation.revision is None or rollback.revision != situation.revision.id:
+        return None
+    return rollback.status()
 
 
 def _canary(situation: Situation, result: Result) -> CanaryStatus | None:
@@ -87,6 +95,7 @@ def _canary(situation: Situation, result: Result) -> CanaryStatus | None:
         replicas=result.wanted,
         since=to_rfc3339(canary.since),
         until=to_rfc3339(canary.reached + step.hold) if step and canary.reached else None,
+        analysis=situation.findings.status() if situation.findings else None,
     )
 
 
@@ -159,4 +168,5 @@ def _of_canary(canary: CanaryStatus, which: str, other: str) -> str:
         return f"{share}; {canary.ready} of {canary.replicas} pods answer, then it gets all"
     asked = f"step {canary.step} of {canary.steps} asks for {canary.weight} %"
     until = f"until {canary.until}" if canary.until else f"{canary.ready} of {canary.replicas} pods answer"
-    return f"{share}; {asked}, {until}"
+    judged = f"; {canary.analysis.verdict}: {canary.analysis.message}" if canary.analysis else ""
+    return f"{share}; {asked}, {until}{judged}"

@@ -131,8 +131,12 @@ def test_when_the_traffic_was_earned_is_written_together_with_where_it_goes() ->
         "trainyard.dev/promoted": "2026-11-23T10:00:00Z",
         "trainyard.dev/previous-revision": "a",
         "trainyard.dev/canary": "",
+        "trainyard.dev/rolled-back": "",
     }
-    assert stable_service(OWNER, Route("a"))["metadata"]["annotations"] == {"trainyard.dev/canary": ""}
+    assert stable_service(OWNER, Route("a"))["metadata"]["annotations"] == {
+        "trainyard.dev/canary": "",
+        "trainyard.dev/rolled-back": "",
+    }
 
 
 @pytest.mark.parametrize(
@@ -155,6 +159,7 @@ def test_a_service_of_an_operator_that_knew_no_canary_is_left_as_it_is() -> None
     service = stable_service(OWNER, Route("b", START, "a"))
     older = copy.deepcopy(service)
     del older["metadata"]["annotations"]["trainyard.dev/canary"]
+    del older["metadata"]["annotations"]["trainyard.dev/rolled-back"]
 
     assert covers(older, service)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from support.serving import LABELS, NAMESPACE, ModelServiceBuilder, World, a_model_service, a_succeeded_job
-from trainyard_operator.cluster.kinds import DEPLOYMENT, POD, SERVICE, Kind
+from trainyard_operator.cluster.kinds import DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, Kind
 
 STEPPING = a_model_service().following(**LABELS).with_replicas(4).with_steps((20, "1m"), (50, "2m"))
 
@@ -184,3 +184,105 @@ async def test_a_new_operator_tells_of_the_step_it_finds() -> None:
     await world.restart().reconcile()
 
     assert world.events()[-1] == "Normal CanaryStep"
+
+
+JUDGED = STEPPING.with_rollout(analysis={"maxErrorRate": 0.01, "minRequests": 50})
+
+
+async def test_a_canary_that_errs_is_sent_back_at_once_and_not_tried_again() -> None:
+    world = await a_canary(JUDGED)
+    assert (await world.reconcile()).requeue_after == 10
+    world.count(1, 1000).count(2, 40, 9)
+    await world.later(seconds=10).reconcile()
+    assert world.versions() == {1: 4, 2: 1}
+    assert world.status()["canary"]["analysis"]["verdict"] == "NoTraffic"
+
+    world.count(2, 40, 10)
+    await world.later(seconds=10).reconcile()
+
+    assert world.versions() == {1: 4}
+    assert world.status()["phase"] == "Degraded"
+    assert world.condition("Degraded") == ("True", "RolledBack")
+    assert world.condition("Available") == ("True", "Answering")
+    assert "at step 1 of 2: 10 of its 50 requests failed (20.00%), and 0 of 4000 (0.00%)" in world.message("Degraded")
+    assert "version 1 of churn keeps serving" in world.message("Ready")
+    assert "canary" not in world.status()
+    assert "next" not in world.status()
+    assert world.events()[-1] == "Warning RolledBack"
+    assert world.status()["history"][0]["outcome"] == "RolledBack"
+
+    await world.run()
+    assert len(world.deployments()) == 1
+    calls = world.cluster.version
+    await world.restart().later(hours=1).run()
+    await world.update(JUDGED.with_replicas(5)).run()
+    assert world.cluster.version > calls
+    assert world.versions() == {1: 5}
+    assert world.condition("Degraded") == ("True", "RolledBack")
+
+
+async def a_rollback() -> World:
+    world = await a_canary(JUDGED)
+    await world.reconcile()
+    await world.count(2, 40, 10).later(seconds=10).run()
+    assert world.versions() == {1: 4}
+    return world
+
+
+async def test_a_newer_version_is_tried_after_a_rollback() -> None:
+    world = await a_rollback()
+
+    await world.put_job(a_succeeded_job(3)).run()
+
+    assert world.versions() == {1: 4, 3: 1}
+    assert "rolledBack" not in world.status()
+    assert world.condition("Degraded") == ("False", "AsExpected")
+
+
+async def test_another_rollout_tries_the_version_again() -> None:
+    world = await a_rollback()
+
+    await world.update(JUDGED.with_steps((50, "1m"))).run()
+
+    assert world.versions() == {1: 4, 2: 4}
+
+
+async def test_a_rollback_is_remembered_without_the_service_and_without_the_status() -> None:
+    world = await a_rollback()
+    world.cluster.remove(SERVICE, NAMESPACE, "churn")
+    await world.run()
+    assert world.versions() == {1: 4}
+
+    world.cluster.set_status(MODEL_SERVICE, NAMESPACE, "churn", {})
+    await world.restart().run()
+
+    assert world.versions() == {1: 4}
+    assert world.condition("Degraded") == ("True", "RolledBack")
+
+
+async def test_a_canary_goes_on_when_its_numbers_are_good_and_waits_while_there_are_none() -> None:
+    world = await a_canary(JUDGED)
+    await world.later(seconds=300).run()
+    assert world.versions() == {1: 4, 2: 1}
+    assert "NoTraffic: 0 of at least 50 requests so far" in world.message("Ready")
+
+    await world.count(1, 100).count(2, 100).later(seconds=10).run()
+
+    assert world.versions() == {1: 4, 2: 4}
+
+
+async def test_a_canary_without_traffic_goes_on_where_that_is_wanted() -> None:
+    world = await a_canary(JUDGED.with_rollout(analysis={"maxErrorRate": 0.01, "onNoTraffic": "Promote"}))
+
+    await world.later(seconds=60).run()
+
+    assert world.versions() == {1: 4, 2: 4}
+
+
+async def test_an_operator_that_starts_anew_in_a_step_counts_anew() -> None:
+    world = await a_canary(JUDGED)
+    await world.count(1, 100).count(2, 100).run()
+    await world.restart().later(seconds=60).reconcile()
+
+    assert world.status()["canary"]["analysis"]["verdict"] == "NoTraffic"
+    assert world.versions() == {1: 4, 2: 1}
