@@ -9,6 +9,7 @@ NAME_LENGTH = 50
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$"
+RERUN_PATTERN = r"^[A-Za-z0-9]([-A-Za-z0-9_.:+]*[A-Za-z0-9])?$"
 KEY_PATTERN = r"^[-._a-zA-Z0-9]+$"
 RESOURCE_NAME_PATTERN = r"^[-.a-z0-9]+/[-._A-Za-z0-9]+$"
 RELATIVE_PATH_PATTERN = r"^([^/].*)?$"
@@ -26,6 +27,7 @@ FORMS: Mapping[str, str] = {
     NAME_PATTERN: f"at most {NAME_LENGTH} lower case letters, digits and hyphens, starting with a letter",
     OBJECT_NAME_PATTERN: "the name of an object: lower case letters, digits, hyphens and dots",
     LABEL_VALUE_PATTERN: "the value of a label: at most 63 letters, digits, '-', '_' and '.', without spaces",
+    RERUN_PATTERN: "a word without spaces, such as 2026-12-01 or build-17: letters, digits, '-', '_', '.', ':' and '+'",
     KEY_PATTERN: "a key, such as rows.csv: letters, digits, '-', '_' and '.'; keys have no folders",
     RESOURCE_NAME_PATTERN: "domain/name, such as nvidia.com/gpu",
     RELATIVE_PATH_PATTERN: "a path relative to the root, without / in front, such as rows/2026.csv",

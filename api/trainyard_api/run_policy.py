@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from trainyard_api.meta import ApiModel, Duration, rule, rules
 from trainyard_api.queueing import QueueName
+from trainyard_api.rerun import RerunToken
 
 SHORTEST_STALL = 30
 """Seconds: the operator asks a trainer every 10 s, and a shorter silence says nothing."""
@@ -68,4 +69,9 @@ class RunPolicy(ApiModel):
         default=None,
         description="Time after the end of the training until all that was made for it is deleted, for example 24h: "
         "Jobs, pods and their logs. The TrainingJob stays as a record, and so do model versions. Never where absent.",
+    )
+    rerun: RerunToken | None = Field(
+        default=None,
+        description="A word of yours, such as a date. When you change it, the training trains again under its name "
+        "once it has ended: attempts count anew, and the model gets its next version.",
     )

@@ -22,6 +22,7 @@ from trainyard_api.meta import (
 from trainyard_api.privacy import PRIVACY_RULES, Privacy
 from trainyard_api.program import TREE_FAMILIES, Program
 from trainyard_api.queueing import ChildMetadata
+from trainyard_api.rerun import KEPT_RUNS, FormerRun
 from trainyard_api.roles import Roles
 from trainyard_api.run_policy import RunPolicy
 from trainyard_api.stores import SecretRef, StoreUri
@@ -265,8 +266,11 @@ class ModelStatus(ApiModel):
     digest: str = Field(description="Digest of its manifest trainyard.json, as sha256:<hex>.")
     size_bytes: int = Field(default=0, description="Size of its files together.")
     created: Time | None = Field(
-        default=None, description="When it was made, where output.reuse took a version of before (RFC 3339)."
+        default=None,
+        description="When it was made, where that was before this run: output.reuse took it, or a rerun has made none "
+        "yet (RFC 3339).",
     )
+    data_fingerprint: str | None = Field(default=None, description="Fingerprint of the data it was trained on.")
     metrics: dict[str, str] = Field(default={}, description="Final metrics, as decimal numbers.")
 
 
@@ -293,6 +297,10 @@ class TrainingJobStatus(ApiModel):
     start_time: Time | None = Field(default=None, description="When the operator started the training (RFC 3339).")
     completion_time: Time | None = Field(default=None, description="When the training ended (RFC 3339).")
     gpus: int = Field(default=0, description="GPUs of all pods together.")
+    run: int = Field(default=0, description="Number of the run, from 0; each rerun begins one.")
+    rerun: str | None = Field(default=None, description="The runPolicy.rerun that this run is for.")
+    first_attempt: int = Field(default=0, description="Number of the first attempt of this run.")
+    runs: list[FormerRun] = Field(default=[], max_length=KEPT_RUNS, description="The runs before, newest last.")
 
     def minimal(self, why: str) -> "TrainingJobStatus":
         """Return the status without anything that a program had a say in, and with `why` in its conditions."""
@@ -307,6 +315,10 @@ class TrainingJobStatus(ApiModel):
             start_time=self.start_time,
             completion_time=self.completion_time,
             gpus=self.gpus,
+            run=self.run,
+            rerun=self.rerun,
+            first_attempt=self.first_attempt,
+            runs=self.runs,
         )
 
 

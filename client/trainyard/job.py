@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from trainyard.models import ModelVersion
 from trainyard.plan import again, next_name
 from trainyard_api.meta import Condition
 from trainyard_api.names import JOB_LABEL
+from trainyard_api.rerun import training_id
 from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 
 if TYPE_CHECKING:
@@ -212,7 +214,7 @@ class Job:
             found = from_log(self.logs())
         if whole and self.status.model and self.is_done and len(found.epochs) < self._epochs_done():
             with contextlib.suppress(NotFound, Usage):
-                found = from_csv(self.model.history(self.uid))
+                found = from_csv(self.model.history(training_id(self.uid, self.status.run)))
         return found
 
     def _epochs_done(self) -> int:
@@ -254,6 +256,16 @@ class Job:
     def resume(self) -> "Job":
         """Go on from the last checkpoint."""
         return self._set_suspend(False)
+
+    def train_again(self, token: str | None = None) -> "Job":
+        """Train again under the same name, once it has ended: the model gets its next version.
+
+        Args:
+            token: What asks for it; the time where absent. The same token asks for nothing twice.
+        """
+        change = {"spec": {"runPolicy": {"rerun": token or f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}}}
+        self.manifest = self._cluster.patch(TRAINING_JOBS, self.namespace, self.name, change)
+        return self
 
     def rerun(self, *, name: str | None = None, settings: Sequence[str] = ()) -> "Job":
         """Train again with the same spec, but for `settings` such as fit.epochs=50; returns the new job."""

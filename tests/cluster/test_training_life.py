@@ -8,7 +8,7 @@ from kubernetes import client
 from support.kube_api import Api
 from support.manifests import a_claim, a_config_map
 from support.operator_process import OperatorProcess
-from support.submitted import a_program, in_phase, jobs_of, says_result, the_job
+from support.submitted import a_job, a_program, in_phase, jobs_of, says_result, the_job
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
@@ -109,3 +109,21 @@ def test_a_failed_training_says_where_why_and_in_which_words(
         each["name"]: cell for each, cell in zip(table["columnDefinitions"], table["rows"][0]["cells"], strict=True)
     }
     assert (shown["State"], shown["Reason"]) == ("Failed", "Error")
+
+
+def test_a_training_trains_again_under_its_name_to_the_next_version(api: Api, operator: OperatorProcess) -> None:
+    api.apply(a_config_map("rows", **{"rows.csv": "x,y\n" + "".join(f"{n % 9},{n % 9 + 1}\n" for n in range(99))}))
+    job = a_job(fit={"epochs": 2, "batchSize": 32})
+    api.apply(job)
+    first = api.wait_for(job, in_phase("Succeeded", "Failed"), timeout=180)["status"]
+    assert (first["phase"], first["model"]["version"]) == ("Succeeded", 1)
+
+    api.patch(job, {"spec": {"runPolicy": {"rerun": "monday"}}})
+    again = api.wait_for(job, lambda each: each["status"].get("run") == 1, description="it trains again")
+    assert again["status"]["model"]["version"] == 1
+    second = api.wait_for(job, in_phase("Succeeded", "Failed"), timeout=180)["status"]
+
+    assert (second["phase"], second["model"]["version"], second["rerun"]) == ("Succeeded", 2, "monday")
+    assert [(former["outcome"], former["version"]) for former in second["runs"]] == [("Succeeded", 1)]
+    assert {each["type"]: each["status"] for each in second["conditions"]}["DataChanged"] == "False"
+    api.wait_for_event("line", "RerunStarted", containing="'monday'")

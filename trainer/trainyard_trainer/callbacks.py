@@ -12,6 +12,7 @@ import keras
 
 from trainyard_api import names
 from trainyard_api.meta import API_VERSION
+from trainyard_api.rerun import training_id
 from trainyard_trainer.export.keras_model import write_verified
 from trainyard_trainer.export.signing import sign
 from trainyard_trainer.export.verify import Verifier
@@ -107,6 +108,11 @@ class Progress(keras.callbacks.Callback):
         self._report(f"trained {version.name} version {version.version}", version)
         return version
 
+    @property
+    def _run(self) -> int:
+        number = self._env.get(names.RUN_ENV, "0")
+        return int(number) if number.isdecimal() else 0
+
     def _store(self, document: Mapping[str, Any], folder: Path) -> ModelStore:
         secret = self._env.get(names.STORE_SECRET_DIR_ENV)
         return open_store(
@@ -114,7 +120,7 @@ class Progress(keras.callbacks.Callback):
             Access(self._env, Path(secret) if secret else None),
             folder=folder,
             name=folder.name,
-            origin=Origin(document["metadata"]["uid"]),
+            origin=Origin(training_id(document["metadata"]["uid"], self._run)),
         )
 
     def _publish(
@@ -129,7 +135,8 @@ class Progress(keras.callbacks.Callback):
             "kind": "ModelManifest",
             "name": name,
             "created": rfc3339(),
-            "trainingJob": {field: job.get(field, "") for field in ("name", "namespace", "uid")},
+            "trainingJob": {field: job.get(field, "") for field in ("name", "namespace", "uid")}
+            | ({"run": self._run} if self._run else {}),
             "files": list_files(staging),
             "signatures": signatures,
             "metrics": dict(now.metrics),

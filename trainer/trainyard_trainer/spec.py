@@ -15,6 +15,7 @@ from trainyard_api import names
 from trainyard_api.code import PythonProgram
 from trainyard_api.fit import Fit, StopWhen
 from trainyard_api.program import KerasProgram, ModelProgram
+from trainyard_api.rerun import training_id
 from trainyard_api.trainingjob import KIND, TrainingJob
 from trainyard_trainer.errors import BadInput, did_you_mean, one_line
 from trainyard_trainer.programs.code import UserCode, find_code
@@ -57,6 +58,12 @@ class Run:
     code: UserCode | None = None
     cluster: Cluster = field(default_factory=Cluster)
     startup_seconds: float = 900.0
+    number: int = 0
+
+    @property
+    def training_id(self) -> str:
+        """By what the store knows it: a TrainingJob that trains again begins another training."""
+        return training_id(self.uid, self.number)
 
     @property
     def name(self) -> str:
@@ -85,6 +92,7 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         raise BadInput(f"expected the path of a TrainingJob as the argument or in ${names.SPEC_ENV}, got neither")
     job = parse_job(read_document(Path(path)))
     uid = str(job.metadata.get("uid") or local_uid(job))
+    number = _number(names.RUN_ENV, env, most=1 << 31) or 0
     asked_for = fingerprint(job)
     cluster = cluster_for(job.spec, _program(job), env)
     job = _with_family(job, alone=cluster.count == 1)
@@ -97,7 +105,7 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         data_location=_data_location(job, env),
         data_access=_access(names.DATA_SECRET_DIR_ENV, env),
         store_access=_access(names.STORE_SECRET_DIR_ENV, env),
-        folders=_folders(job.model_name, uid, env),
+        folders=_folders(job.model_name, training_id(uid, number), env),
         port=_number(names.PORT_ENV, env, most=65535),
         cache_bytes=_number(CACHE_ENV, env, most=1 << 50),
         image=env.get(names.IMAGE_ENV),
@@ -105,6 +113,7 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         code=find_code(program, env) if isinstance(program, PythonProgram) else None,
         cluster=cluster,
         startup_seconds=_number(names.STARTUP_TIMEOUT_ENV, env, most=7 * 86400) or 900,
+        number=number,
     )
 
 
@@ -286,9 +295,9 @@ def _signing_key(job: TrainingJob, env: Mapping[str, str]) -> Path | None:
     return Path(mounted)
 
 
-def _folders(model_name: str, uid: str, env: Mapping[str, str]) -> Folders:
+def _folders(model_name: str, identity: str, env: Mapping[str, str]) -> Folders:
     model = Path(env.get(names.MODEL_DIR_ENV) or Path(LOCAL_STORE) / model_name).absolute()
-    work = model / ".training" / uid
+    work = model / ".training" / identity
     return Folders(
         model=model,
         checkpoints=Path(env.get(names.CHECKPOINT_DIR_ENV) or work / "checkpoints").absolute(),

@@ -273,12 +273,14 @@ def _summary(version: ModelVersion, trained: "Trained", prepared: Prepared, tuni
 
 def _model_store(run: Run, *, local: bool = False) -> ModelStore:
     """Return the store that the spec names; the model folder alone for a volume, or where it has to be `local`."""
+    # Who asks for another run does not ask for what is there.
+    takes_others = run.job.spec.output.reuse and not local and run.number == 0
     return open_store(
         None if local else run.job.spec.output.store.uri,
         run.store_access,
         folder=run.folders.model,
         name=run.job.model_name,
-        origin=Origin(run.uid, run.fingerprint if run.job.spec.output.reuse and not local else None),
+        origin=Origin(run.training_id, run.fingerprint if takes_others else None),
     )
 
 

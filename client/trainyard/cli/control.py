@@ -44,18 +44,28 @@ def resume(
 def rerun(
     context: typer.Context,
     training: Annotated[str, typer.Argument(help="A training, in whatever state.")],
-    name: Annotated[str | None, typer.Option(help="Name of the new one; the next number where absent.")] = None,
+    name: Annotated[str | None, typer.Option(help="Train under another name, as a new training.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="FIELD=VALUE", help="A field that is to be different, such as fit.epochs=50; repeatable."
+            "--set",
+            metavar="FIELD=VALUE",
+            help="A field that is to be different, such as fit.epochs=50, in a new training; repeatable.",
         ),
     ] = None,
     namespace: NamespaceOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Train once more with the same spec, but for what --set changes; the model gets a new version."""
+    """Train once more under the same name, or as a new training with what --set changes, to a new version."""
     shared = of(context)
+    if name is None and not settings:
+        again = shared.client(namespace).job(training).train_again()
+        if is_data(output):
+            print_objects(shared, output, [again.manifest], several=False)
+        else:
+            when = "now" if again.is_done else "once it has ended"
+            shared.say(Text(f"{training} trains again {when}; follow it with: trainyard watch {training}"))
+        return
     made = shared.client(namespace).job(training).rerun(name=name, settings=settings or ())
     if is_data(output):
         print_objects(shared, output, [made.manifest], several=False)

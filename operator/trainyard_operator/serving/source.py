@@ -168,9 +168,9 @@ def annotations(model: ModelVersion) -> dict[str, str]:
 
 
 def offer(job: Manifest, selector: str | None = None) -> ModelVersion | None:
-    """Return the model version a TrainingJob offers, once it succeeded."""
+    """Return the model version a TrainingJob offers, once it succeeded; while it trains again, that of before."""
     status = _status(job)
-    if status.model is None or not is_true(status.conditions, "Succeeded"):
+    if status.model is None or not (status.run or is_true(status.conditions, "Succeeded")):
         return None
     metadata = job["metadata"]
     version = parse_uri(status.model.uri, digest=status.model.digest, training_job=metadata["name"])
@@ -246,9 +246,9 @@ def _metrics(text: str) -> dict[str, str]:
 
 def _trained(status: TrainingJobStatus) -> str | None:
     """Return when the model was trained: jobs that reuse versions complete in any order."""
-    completed, created = status.completion_time, status.model and status.model.created
+    completed, created = status.completion_time, status.model.created if status.model else None
     # The trainer says when, and nothing it says makes a model newer.
-    return min(completed, created) if completed and created else completed
+    return min(completed, created) if completed and created else (completed or created)
 
 
 def _age(job: Manifest) -> tuple[str, str, str]:

@@ -164,16 +164,19 @@ def disruptions(attempts: Sequence[Attempt]) -> int:
     return count
 
 
-def plan(ledger: Ledger, policy: RunPolicy, *, leaving: bool, now: datetime, expired: Timer | None = None) -> Next:
+def plan(
+    ledger: Ledger, policy: RunPolicy, *, leaving: bool, now: datetime, expired: Timer | None = None, first: int = 0
+) -> Next:
     """Decide what comes next.
 
     Args:
+        first: Number of the first attempt.
         leaving: A pod of an attempt that is over still runs.
         expired: The timer that is over; one of the whole training leaves no time for another attempt.
     """
     last, news = ledger.last, ledger.news
     if last is None:
-        return Next("wait" if leaving or policy.suspend else "start")
+        return Next("wait" if leaving or policy.suspend else "start", first)
     if last.outcome == "Running":
         return Next("continue", last.n)
     if last.outcome == "Succeeded":
@@ -190,13 +193,13 @@ def plan(ledger: Ledger, policy: RunPolicy, *, leaving: bool, now: datetime, exp
     return Next("start" if ready else "wait", last.n + 1, at)
 
 
-def must_be_certain(ledger: Ledger, recorded: Sequence[Attempt], step: Next) -> bool:
+def must_be_certain(ledger: Ledger, step: Next) -> bool:
     """Return whether a step cannot be taken back: an end is recorded, or an attempt starts in place of another.
 
     Then what is there has to be read from the API server. A cached Job may have ended while its cached pod still runs,
     and what no list has need not be gone.
     """
-    return ledger.news is not None or (step.step == "start" and bool(recorded))
+    return ledger.news is not None or (step.step == "start" and step.n > 0)
 
 
 def delay(attempts: Sequence[Attempt]) -> timedelta:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainyard_api.conditions import Observation
-from trainyard_api.trainingjob import Phase
+from trainyard_api.trainingjob import ModelStatus, Phase
 from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.conditions import RECONCILING, STALLED, truth
 
@@ -19,6 +19,8 @@ SUSPENDED_BY_OTHER = "SuspendedByOther"
 QUEUED = "Queued"
 """Reason of a training that its queue has not admitted yet, or not any more."""
 RUNNING, SUSPENDED = "Running", "Suspended"
+DATA_CHANGED = "DataChanged"
+"""Condition of a training that has trained again: whether its data was other than before."""
 MAY_NOT_START = "MayNotStart"
 """There only while something was found, before the pods exist, that may keep them from running."""
 SUCCEEDED: Literal["Succeeded"] = "Succeeded"
@@ -77,3 +79,14 @@ def _end(condition: Literal["Succeeded", "Failed"], state: TrainingState, final:
 def _under_way(state: TrainingState, final: bool) -> bool:
     # A suspended job is as its spec wants it: nothing is under way.
     return not final and not state.stalled and state.phase != "Suspended"
+
+
+def new_data(before: ModelStatus | None, after: ModelStatus | None) -> list[Observation]:
+    """Return whether a rerun has found other data; nothing where one of both versions does not say what it had."""
+    if before is None or after is None or not (before.data_fingerprint and after.data_fingerprint):
+        return []
+    now, then = f"version {after.version} was trained on", f"version {before.version}"
+    if before.data_fingerprint == after.data_fingerprint:
+        return [Observation(DATA_CHANGED, "False", "SameData", f"{now} the same data as {then}")]
+    message = f"{now} other data ({after.data_fingerprint}) than {then} ({before.data_fingerprint})"
+    return [Observation(DATA_CHANGED, "True", DATA_CHANGED, message)]

@@ -7,12 +7,14 @@ from trainyard_api.times import from_rfc3339
 from trainyard_api.trainingjob import Attempt, TrainingJobStatus
 from trainyard_operator.cluster.port import Event
 from trainyard_operator.training.conditions import (
+    DATA_CHANGED,
     FAILED,
     MAY_NOT_START,
     POD_UNREACHABLE,
     PROGRESS_STALE,
     QUEUED,
     RUNNING,
+    SUCCEEDED,
     SUSPENDED,
     SUSPENDED_BY_OTHER,
 )
@@ -56,7 +58,9 @@ def last_events(status: TrainingJobStatus, *, since: datetime) -> Iterator[Event
         if changed.get(status.phase, since) >= since:
             yield from _end(status)
         return
-    yield from _last_attempt(status, min(changed.values(), default=since), since)
+    # A rerun begins when the end of the run before no longer holds.
+    ends = [changed[kind] for kind in (SUCCEEDED, FAILED) if status.run and kind in changed]
+    yield from _last_attempt(status, max(ends, default=min(changed.values(), default=since)), since)
     suspended = changed.get(SUSPENDED, since)
     if suspended >= since and suspended == max(changed.values(), default=None):
         if status.phase == "Suspended":
@@ -93,6 +97,9 @@ def _end(status: TrainingJobStatus) -> Iterator[Event]:
     if status.phase == "Succeeded" and status.model:
         metrics = ", ".join(f"{name} {value}" for name, value in sorted(status.model.metrics.items()))
         yield Event("Normal", "Succeeded", f"Trained {status.model.uri}" + (f" ({metrics})" if metrics else ""))
+        changed = next((one for one in status.conditions if one.type == DATA_CHANGED and one.status == "True"), None)
+        if changed is not None:
+            yield Event("Normal", DATA_CHANGED, changed.message)
     elif status.phase == "Failed" and status.failure:
         yield Event("Warning", "Failed", f"{status.failure.reason}: {status.failure.message}")
 
@@ -110,8 +117,10 @@ def _attempts(before: TrainingJobStatus, after: TrainingJobStatus) -> Iterator[E
 
 
 def _started(attempt: Attempt, after: TrainingJobStatus) -> Event:
-    if attempt.n == 0:
+    if attempt.n == after.first_attempt and after.run == 0:
         return Event("Normal", "TrainingStarted", "Started the training")
+    if attempt.n == after.first_attempt:
+        return Event("Normal", "RerunStarted", f"Started to train again (run {after.run}, for {after.rerun!r})")
     where = f" from step {after.last_checkpoint.step}" if after.last_checkpoint else ""
     return Event("Normal", "TrainingRestarted", f"Started attempt {attempt.n}{where}")
 

@@ -12,6 +12,7 @@ from trainyard_api.names import (
     LOG_DIR_ENV,
     MODEL_DIR_ENV,
     PORT_ENV,
+    RUN_ENV,
     SPEC_ENV,
     SPEC_FILE,
     SPEC_MOUNT,
@@ -24,6 +25,7 @@ from trainyard_api.names import (
     WORKER_PORT,
 )
 from trainyard_api.queueing import ChildMetadata
+from trainyard_api.rerun import training_id
 from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
@@ -114,7 +116,8 @@ def ports(job: TrainingJob) -> dict[str, int]:
 def environment(job: TrainingJob, image: str, attempt: int) -> list[Manifest]:
     """Return the variables of the container: defaults, over them the user's, over both the trainer's contract."""
     store = f"{STORE_MOUNT}/{job.model_name}"
-    work = f"{store}/.training/{job.metadata['uid']}"
+    run = job.status.run if job.status else 0
+    work = f"{store}/.training/{training_id(job.metadata['uid'], run)}"
     defaults = {"HOME": "/tmp", "KERAS_HOME": "/tmp/keras"}  # noqa: S108 (an emptyDir of the pod's own)
     if not job.spec.roles.worker.gpus and not job.spec.roles.worker.template.resource_claims:
         # On some nodes every container sees every GPU: a job that asked for none shall take none.
@@ -131,6 +134,8 @@ def environment(job: TrainingJob, image: str, attempt: int) -> list[Manifest]:
     contract |= {secret.variable: secret.path for secret in secrets(job)}
     if code_config_map(job):
         contract[CODE_DIR_ENV] = CODE_MOUNT
+    if run:
+        contract[RUN_ENV] = str(run)
     ours = variables(contract) | _cluster(job, attempt)
     own = {
         variable["name"]: variable

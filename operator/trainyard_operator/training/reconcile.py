@@ -1,5 +1,6 @@
 """Makes the cluster match a TrainingJob: observe, parse, plan, apply, compute, report."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
-from trainyard_operator.training import cleanup, timeouts
+from trainyard_operator.training import cleanup, rerun, timeouts
 from trainyard_operator.training.apply import TrainingChildren, end, remove_rest
 from trainyard_operator.training.attempt_pods import LINGER, has_trained, is_training
 from trainyard_operator.training.attempts import Ledger, Next, lingering, must_be_certain, plan, tally
@@ -73,21 +74,34 @@ class TrainingJobReconciler:
         if "deletionTimestamp" in manifest["metadata"]:
             return DONE
         # What has ended stays so, whatever becomes of its Jobs.
-        if before.completion_time:
+        policy = parse_run_policy(manifest)
+        if before.completion_time and not rerun.is_wanted(policy, before):
             await self._report(manifest, before, seen(before, manifest["metadata"].get("generation", 0)), now)
             return await self._clean_up(key, manifest, before, now)
-        observed = await observe(self.cluster, manifest)
+        recorded, begins = before, rerun.is_wanted(policy, before)
+        if begins:
+            before = rerun.begin(before, policy.rerun)
+            self.cleaned.pop(key, None)
+        observed = await self._observe(manifest, before)
         job = parse(manifest, before)
         if isinstance(job, Blocker):
             after = rejected(manifest, before, job, running=observed.running, now=now)
-            await self._report(manifest, before, after, now)
+            await self._report(manifest, recorded, after, now)
             return DONE
         facts = await self._step(job, manifest, observed, now)
         after = compute(job, facts)
-        await self._report(manifest, before, after, now)
+        await self._report(manifest, recorded, after, now)
         again = self._outcome(facts, after, job.spec.run_policy)
         left = timeouts.seconds_left(timeouts.timers(job, after, facts.observed, facts.heard, now=now), now)
         return again if left is None or after.completion_time else again.within(max(left, _SOON))
+
+    async def _observe(
+        self, manifest: Manifest, before: TrainingJobStatus, *, live: bool = False, expected: Collection[int] = ()
+    ) -> ObservedTraining:
+        """Look at the children of this run, and end what is left of former ones."""
+        observed = await observe(self.cluster, manifest, live=live, expected=expected)
+        await end(self.cluster, rerun.outdated(observed, before))
+        return rerun.of_this_run(observed, before)
 
     async def _clean_up(self, key: Key, manifest: Manifest, before: TrainingJobStatus, now: datetime) -> Outcome:
         """Delete what is to be gone of a training that is over: its GPUs are for others."""
@@ -118,12 +132,13 @@ class TrainingJobReconciler:
             over = timeouts.expired(timeouts.timers(job, before, observed, heard, now=now), now)
             checkpoint = before.last_checkpoint.step if before.last_checkpoint else None
             ledger = tally(recorded, observed, now=now, checkpoint=checkpoint, expired=over)
-            return ledger, plan(ledger, policy, leaving=leaving, now=now, expired=over), over
+            first = before.first_attempt
+            return ledger, plan(ledger, policy, leaving=leaving, now=now, expired=over, first=first), over
 
         ledger, planned, _ = decide(observed, leaving=leaving)
-        if must_be_certain(ledger, recorded, planned):
+        if must_be_certain(ledger, planned):
             expected = {attempt.n for attempt in recorded if attempt.outcome == "Running"}
-            observed = await observe(self.cluster, manifest, live=True, expected=expected)
+            observed = await self._observe(manifest, before, live=True, expected=expected)
             leaving = observed.leaving or bool(lingering(recorded, observed))
             _, planned, _ = decide(observed, leaving=leaving)
         children = TrainingChildren(

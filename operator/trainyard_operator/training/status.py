@@ -88,17 +88,23 @@ def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
     return TrainingJobStatus(
         observed_generation=int(job.metadata.get("generation", 0)),
         phase=state.phase,
-        conditions=_conditions(job, before, state, facts),
+        conditions=_conditions(job, facts, state, model),
         progress=_progress(before, facts, state),
         attempts=list(ledger.attempts),
         restarts=ledger.restarts,
         disruptions=ledger.disruptions,
         failure=_failure(before, facts, state),
         last_checkpoint=_checkpoint(before, facts),
-        model=model if isinstance(model, ModelStatus) else None,
+        # A run that has made nothing yet, or never will, takes nothing away from who serves what is there.
+        model=model if isinstance(model, ModelStatus) else before.model,
         start_time=before.start_time or _first_creation(facts.observed),
         completion_time=((last and last.ended) or to_rfc3339(facts.now)) if ended else None,
         gpus=job.spec.roles.worker.gpus * job.spec.roles.worker.replicas,
+        run=before.run,
+        # A word that is there from the start asks for nothing more, nor does one that comes before the start.
+        rerun=before.rerun if before.run or before.start_time else job.spec.run_policy.rerun,
+        first_attempt=before.first_attempt,
+        runs=before.runs,
     )
 
 
@@ -148,10 +154,16 @@ def stalled_for(status: TrainingJobStatus, now: datetime) -> float:
 
 
 def _conditions(
-    job: TrainingJob, before: TrainingJobStatus, state: TrainingState, facts: TrainingFacts
+    job: TrainingJob, facts: TrainingFacts, state: TrainingState, model: ModelStatus | str | None
 ) -> list[Condition]:
+    before = job.status or TrainingJobStatus()
     generation = int(job.metadata.get("generation", 0))
-    observed = [*conditions.observations(state), *_concern(job, before, facts)]
+    made = model if isinstance(model, ModelStatus) else None
+    observed = [
+        *conditions.observations(state),
+        *_concern(job, before, facts),
+        *conditions.new_data(before.model, made),
+    ]
     return merge(before.conditions, observed, now=facts.now, generation=generation)
 
 

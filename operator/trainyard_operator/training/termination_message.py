@@ -106,6 +106,9 @@ class ReportedModel(TrainerMessage):
     digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
     size_bytes: int = Field(ge=0, le=2**63 - 1)
     created: Annotated[Annotated[datetime, BeforeValidator(_time)] | None, WrapValidator(or_none)] = None
+    data_fingerprint: Annotated[
+        Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None, WrapValidator(or_none)
+    ] = None
 
 
 class Report(TrainerMessage):
@@ -172,5 +175,6 @@ def model_status(job: TrainingJob, report: Report) -> ModelStatus | str:
         digest=model.digest,
         size_bytes=model.size_bytes,
         created=model.created and to_rfc3339(model.created),
+        data_fingerprint=model.data_fingerprint,
         metrics={name: decimal(value) for name, value in report.metrics.items()},
     )

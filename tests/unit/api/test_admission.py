@@ -140,6 +140,7 @@ def test_every_example_is_accepted(document):
         a_training_job(modelName="other", fit={"stopWhen": {"lossBelow": 0.1}}),
         a_training_job(program={"container": {"image": "me/train:1", "args": ["--fast"]}}),
         a_training_job(runPolicy={"activeDeadline": "1h30m", "suspend": True}),
+        a_training_job(runPolicy={"rerun": "2026-12-01T00:00:00Z", "ttlAfterFinished": "1h", "cleanPods": "All"}),
         a_training_job(runPolicy={"startupTimeout": "15m", "stallTimeout": "30s", "attemptDeadline": "12h"}),
         a_training_job(runPolicy={"queueName": "gpu"}, metadata={"labels": {"kueue.x-k8s.io/priority-class": "high"}}),
         a_training_job(metadata={"annotations": {"karpenter.sh/do-not-disrupt": ""}, "labels": {"a/b": "c"}}),
@@ -200,7 +201,7 @@ def test_good_input_is_accepted(resource):
 @pytest.mark.parametrize(
     ("resource", "words"),
     [
-        (a_training_job(runPolicy={"queueName": "Gpu!"}), "spec.runPolicy.queueName"),
+        (a_training_job(runPolicy={"queueName": "Gpu!"}), "expected the name of an object"),
         (a_training_job(metadata={"labels": {"trainyard.dev/role": "x"}}), "use a domain of your own"),
         (a_training_job(metadata={"labels": {"kueue.x-k8s.io/queue-name": "x"}}), "runPolicy.queueName for a queue"),
         (a_training_job(metadata={"labels": {"app.kubernetes.io/managed-by": "x"}}), "use a domain of your own"),
@@ -285,6 +286,8 @@ def test_good_input_is_accepted(resource):
         (a_training_job(runPolicy={"activeDeadline": "1 hour"}), "such as 90s, 30m or 1h30m"),
         (a_training_job(runPolicy={"startupTimeout": "0s"}), "expected a duration longer than 0s"),
         (a_training_job(runPolicy={"attemptDeadline": "0s"}), "expected a duration longer than 0s"),
+        (a_training_job(runPolicy={"rerun": "a b"}), "expected a word without spaces, such as 2026-12-01"),
+        (a_training_job(runPolicy={"cleanPods": "Some"}), "runPolicy.cleanPods"),
         (a_training_job(runPolicy={"stallTimeout": "29s"}), "stallTimeout must be 30s or longer"),
         (a_training_job() | {"metadata": {"name": "1st"}}, "metadata.name must be at most 50"),
         (a_training_job() | {"metadata": {"name": "a.b"}}, "metadata.name must be at most 50"),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -274,6 +275,16 @@ def test_suspend_resume_rerun_and_delete(shell: Terminal, cluster: MemoryCluster
     assert again.out.startswith("penguins-2 trains as penguins-1 did, but for fit.epochs=3")
     assert gone.code == 0
     assert [key[2] for key in cluster.objects if key[0] == "trainingjobs"] == ["penguins-2"]
+
+
+def test_rerun_trains_again_under_the_same_name(shell: Terminal, cluster: MemoryCluster) -> None:
+    cluster.put(a_training())
+
+    said = shell.run("rerun", "penguins-1")
+
+    (job,) = (found for key, found in cluster.objects.items() if key[0] == "trainingjobs")
+    assert said.out.startswith("penguins-1 trains again now; follow it with: trainyard watch penguins-1")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", job["spec"]["runPolicy"]["rerun"])
 
 
 def test_delete_asks_which_where_there_are_both(shell: Terminal, cluster: MemoryCluster) -> None:

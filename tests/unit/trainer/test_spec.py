@@ -46,6 +46,13 @@ def test_a_laptop_needs_nothing_but_the_spec(tmp_path: Path, monkeypatch: pytest
     assert run.port is None
 
 
+def test_another_run_has_folders_of_its_own(tmp_path: Path) -> None:
+    run = read_run(str(SPEC.write(tmp_path)), {names.RUN_ENV: "2"})
+
+    assert (run.uid, run.number, run.training_id) == ("uid-of-sample", 2, "uid-of-sample-2")
+    assert run.folders.checkpoints.parent.name == "uid-of-sample-2"
+
+
 def test_a_spec_without_a_uid_gets_the_same_one_each_time_and_another_when_it_changes(tmp_path: Path) -> None:
     def uid(spec: SpecBuilder) -> str:
         anonymous = SpecBuilder(spec.manifest | {"metadata": {"name": "sample"}})

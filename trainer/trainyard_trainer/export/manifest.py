@@ -41,6 +41,7 @@ def describe(
             "namespace": run.namespace,
             "uid": run.uid,
             "fingerprint": run.fingerprint,
+            **({"run": run.number} if run.number else {}),
         },
         "signatures": signatures,
         "metrics": dict(metrics),

@@ -23,6 +23,7 @@ class ModelVersion:
     digest: str
     size_bytes: int
     created: str | None = None
+    data_fingerprint: str | None = None
 
     @property
     def path(self) -> str:
@@ -36,7 +37,11 @@ class ModelVersion:
             "path": self.path,
             "digest": self.digest,
             "sizeBytes": self.size_bytes,
-        } | ({"created": self.created} if self.created else {})
+        } | {
+            name: value
+            for name, value in {"created": self.created, "dataFingerprint": self.data_fingerprint}.items()
+            if value
+        }
 
 
 def termination_message(

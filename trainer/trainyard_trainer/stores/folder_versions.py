@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard_api.names import MANIFEST_FILE, SIGNATURE_FILE
+from trainyard_api.rerun import training_id
 from trainyard_trainer.files import sync, sync_tree, write_atomically
 from trainyard_trainer.reporting.result import ModelVersion
 
@@ -26,7 +27,10 @@ class CompleteVersion:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """By what a training knows its versions: its uid; and the fingerprint of its spec, if it takes those of others."""
+    """By what a training knows its versions; and the fingerprint of its spec, if it takes those of others.
+
+    The uid is that of the TrainingJob, followed by the number of the run where it has trained before.
+    """
 
     uid: str
     fingerprint: str | None = None
@@ -45,13 +49,18 @@ def newest(manifests: Iterable[tuple[int, bytes | None]], origin: Origin) -> Com
         if found is None:
             continue
         maker = found.manifest["trainingJob"]
-        if maker["uid"] == origin.uid:
+        if _training_id(maker) == origin.uid:
             return found
         # A copy may lie under another number, where nobody would find what is reported.
         is_alike = origin.fingerprint is not None and maker.get("fingerprint") == origin.fingerprint
         if alike is None and is_alike and found.version.version == number:
             alike = found
     return alike
+
+
+def _training_id(maker: Mapping[str, Any]) -> str:
+    run = maker.get("run")
+    return training_id(maker["uid"], run if isinstance(run, int) else 0)
 
 
 def complete(content: bytes) -> CompleteVersion | None:
@@ -123,4 +132,10 @@ def _version(manifest: Mapping[str, Any], content: bytes) -> ModelVersion:
         version=int(manifest["version"]),
         digest="sha256:" + hashlib.sha256(content).hexdigest(),
         size_bytes=sum(int(file["size"]) for file in manifest["files"]),
+        data_fingerprint=_fingerprint(manifest.get("data")),
     )
+
+
+def _fingerprint(described: object) -> str | None:
+    found = described.get("fingerprint") if isinstance(described, Mapping) else None
+    return found if isinstance(found, str) else None

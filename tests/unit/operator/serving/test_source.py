@@ -174,3 +174,16 @@ def test_the_latest_job_says_what_is_waited_for(status: dict[str, Any], reason: 
     assert found.reason == reason
     assert "'churn-2'" in found.message
     assert said in found.message
+
+
+def test_a_job_that_trains_again_offers_what_it_made_before() -> None:
+    job = a_succeeded_job(1)
+    completed = job["status"].pop("completionTime")
+    job["status"]["conditions"][0]["status"] = "False"
+    job["status"]["model"]["created"] = completed
+    assert offer(job) is None
+
+    job["status"] |= {"phase": "Running", "run": 1}
+
+    assert offer(job) == offer(a_succeeded_job(1))
+    assert offers([a_succeeded_job(2, completed="2026-11-23T08:00:00Z"), job])[0] == offer(job)

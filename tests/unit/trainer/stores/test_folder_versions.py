@@ -61,6 +61,24 @@ def test_only_complete_versions_of_the_same_training_are_found(tmp_path: Path) -
     assert found.version.version == 1
 
 
+def test_another_run_of_a_training_finds_its_own_version_only(tmp_path: Path) -> None:
+    staging = stage(tmp_path, "a")
+    manifest = a_manifest("a", staging)
+    publish(staging, tmp_path, manifest)
+    assert find(tmp_path, Origin("a-1")) is None
+
+    staging = stage(tmp_path, "a-1")
+    again = manifest | {"trainingJob": {"uid": "a", "run": 1}, "data": {"fingerprint": "sha256:" + "a" * 64}}
+    publish(staging, tmp_path, again)
+
+    found = find(tmp_path, Origin("a-1"))
+    assert found is not None
+    assert (found.version.version, found.version.data_fingerprint) == (2, "sha256:" + "a" * 64)
+    first = find(tmp_path, Origin("a"))
+    assert first is not None
+    assert first.version.version == 1
+
+
 @pytest.mark.parametrize(
     ("origin", "expected"),
     [
