@@ -20,10 +20,12 @@ from trainyard_api.meta import (
     rule,
     rules,
 )
+from trainyard_api.monitoring import Monitoring
 from trainyard_api.pods import GPU_RULES, PodTemplate, Resources
 from trainyard_api.rollout import CanaryStatus, RollbackStatus, Rollout
-from trainyard_api.scaling import SCALING_RULES, Scaling
+from trainyard_api.scaling import SCALING_RULES, Disruption, Scaling
 from trainyard_api.stores import ModelUri, SecretRef
+from trainyard_api.traffic import Traffic
 
 KIND, PLURAL, SINGULAR, SHORT = "ModelService", "modelservices", "modelservice", "ms"
 
@@ -176,6 +178,13 @@ class ModelServiceSpec(ApiModel):
     scaling: Scaling | None = Field(
         default=None, description="Let the number of replicas follow the load. Absent: nothing writes spec.replicas."
     )
+    disruption: Disruption = Field(
+        default=Disruption(), description="How many replicas may be taken away at once, when nodes are drained."
+    )
+    monitoring: Monitoring = Field(
+        default=Monitoring(), description="What Prometheus reads of the servers, and when it alerts."
+    )
+    traffic: Traffic = Field(default=Traffic(), description="Who reaches the servers.")
     history: int = Field(
         default=0,
         ge=0,

@@ -72,6 +72,35 @@ Toleration = Annotated[
     ),
 ]
 
+TopologySpreadConstraint = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "required": ["maxSkew", "topologyKey", "whenUnsatisfiable"],
+            "properties": {
+                "maxSkew": {"type": "integer", "minimum": 1, "description": "How uneven the pods may be spread."},
+                "topologyKey": _field("Label of nodes that tells the domains apart.", minLength=1, maxLength=317),
+                "whenUnsatisfiable": _field("What to do otherwise.", enum=["DoNotSchedule", "ScheduleAnyway"]),
+                "labelSelector": {
+                    "type": "object",
+                    "additionalProperties": True,
+                    "description": "Which pods are counted (meta/v1 LabelSelector).",
+                },
+                "matchLabelKeys": {
+                    "type": "array",
+                    "maxItems": 16,
+                    "items": {"type": "string", "maxLength": 317},
+                    "description": "Labels whose values a counted pod must share.",
+                },
+                "minDomains": {"type": "integer", "minimum": 1, "description": "Fewest domains to spread over."},
+                "nodeAffinityPolicy": _field("Whether node affinity counts.", enum=["Honor", "Ignore"]),
+                "nodeTaintsPolicy": _field("Whether taints count.", enum=["Honor", "Ignore"]),
+            },
+        }
+    ),
+]
+
 SecretReference = Annotated[
     dict[str, Any],
     WithJsonSchema(
@@ -157,6 +186,12 @@ class PodTemplate(ApiModel):
         default=None, max_length=50, description="Taints the pods accept (core/v1 Toleration)."
     )
     affinity: dict[str, Any] | None = Field(default=None, description="Scheduling constraints (core/v1 Affinity).")
+    topology_spread_constraints: list[TopologySpreadConstraint] | None = Field(
+        default=None,
+        max_length=16,
+        description="How to spread the pods (core/v1 TopologySpreadConstraint). Absent: servers are spread over nodes "
+        "and zones where that is possible. An empty list spreads nothing.",
+    )
     priority_class_name: Name | None = Field(default=None, description="PriorityClass of the pods.")
     runtime_class_name: Name | None = Field(default=None, description="RuntimeClass of the pods, for example nvidia.")
     scheduler_name: Name | None = Field(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from trainyard_api.forms import MILLISECONDS_PATTERN
-from trainyard_api.meta import LABEL_KEYS, ApiModel, LabelKey, LabelValue, QuantityText, rule, rules
+from trainyard_api.meta import LABEL_KEYS, ApiModel, Duration, LabelKey, LabelValue, QuantityText, rule, rules
 from trainyard_api.quantities import parse_quantity
 
 MOST_REPLICAS = 1000
@@ -119,17 +119,80 @@ class ScalingBehavior(ApiModel):
     scale_down: ScalingRules | None = Field(default=None, description="How fast to remove replicas.")
 
 
+class PrometheusQuery(ApiModel):
+    """A number that Prometheus is asked for."""
+
+    query: str = Field(min_length=1, max_length=2048, description="PromQL with a single number as its result.")
+    average: Amount = Field(description="Target for the number divided by the replicas, for example 20.")
+
+
+class Keda(ApiModel):
+    """A ScaledObject of KEDA in place of the HorizontalPodAutoscaler."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!self.scaleToZero || size(self.queries) > 0",
+                "scaleToZero needs queries that say when to start: a server that does not run reports no requests",
+                ".scaleToZero",
+            )
+        )
+    )
+    prometheus: str = Field(
+        pattern=r"^https?://[^\s@?#]+$",
+        max_length=512,
+        description="Address of Prometheus, for example http://prometheus.monitoring:9090.",
+    )
+    queries: list[PrometheusQuery] = Field(
+        default=[], max_length=10, description="Numbers to scale by, beside those of metrics."
+    )
+    scale_to_zero: bool = Field(default=False, description="Run no server while all queries say 0.")
+    cooldown: Duration = Field(default="5m", description="How long all is quiet before the last replica goes.")
+    fallback: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_REPLICAS,
+        description="Replicas while Prometheus does not answer. Absent: as many as max.",
+    )
+
+
 class Scaling(ApiModel):
     """Replicas that follow the load: a HorizontalPodAutoscaler that lives through all revisions."""
 
-    model_config = ConfigDict(json_schema_extra=rules(rule("self.min <= self.max", "min must be at most max", ".min")))
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("self.min <= self.max", "min must be at most max", ".min"),
+            rule(
+                "!has(self.keda) || !self.metrics.exists(one, has(one.pods) || has(one.external))",
+                "with keda write pods and external metrics as queries",
+                ".metrics",
+            ),
+            rule(
+                "size(self.metrics) > 0 || (has(self.keda) && size(self.keda.queries) > 0)",
+                "set at least one metric to scale by, such as cpu: 70",
+                ".metrics",
+            ),
+        )
+    )
     min: int = Field(default=1, ge=1, le=MOST_REPLICAS, description="Fewest replicas.")
     max: int = Field(ge=1, le=MOST_REPLICAS, description="Most replicas.")
     metrics: list[ScalingMetric] = Field(
-        min_length=1, max_length=10, description="What to scale by. The metric that wants most replicas decides."
+        default=[], max_length=10, description="What to scale by. The metric that wants most replicas decides."
     )
     behavior: ScalingBehavior | None = Field(
         default=None, description="How fast to scale. Absent: up at once, down after five minutes."
+    )
+    keda: Keda | None = Field(default=None, description="Let KEDA scale, which can also stop the last replica.")
+
+
+class Disruption(ApiModel):
+    """How many replicas may be taken away at once, when nodes are drained."""
+
+    max_unavailable: (
+        Annotated[int, Field(ge=1, le=MOST_REPLICAS)] | Annotated[str, Field(pattern=r"^([1-9][0-9]?|100)%$")]
+    ) = Field(
+        default=1,
+        description="Replicas, or percent of them, that may be away: 1 or 25%. 0 would block every drain for good.",
     )
 
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 from trainyard_api.names import MANAGED_BY, MANAGED_BY_LABEL
 from trainyard_operator.cluster.cached import Cache, CachedCluster, Feed
@@ -69,6 +70,9 @@ WATCHED: Mapping[Kind, Mapping[str, str]] = {kind: {MANAGED_BY_LABEL: MANAGED_BY
     QUOTA: {},
 }
 """What is watched beside our own resources, by its labels: children, and the claims and quotas that pods wait for."""
+_OPTIONAL = frozenset(optional.kind for optional in OPTIONAL_KINDS if optional.comes_with)
+"""Kinds that not every cluster has."""
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _RECHECK_SECONDS = 15.0
 """Most seconds between two questions to a model server that does not serve its model yet."""
 _PROVED_SECONDS = 3600.0
@@ -120,9 +124,9 @@ async def run(settings: Settings) -> int:
                 labels,
                 on_change=lambda _, change: router.child(change.manifest),
                 on_relist=resync.soon,
+                optional=kind in _OPTIONAL,
             )
             for kind, labels in WATCHED.items()
-            if kind != NETWORK_POLICY or settings.network_policies == "on"
             for namespace in namespaces
         ]
         _measure(metrics, watches, reflectors)
@@ -181,6 +185,8 @@ async def run(settings: Settings) -> int:
                     fetch_images=FetchImages(volume=settings.operator_image, store=settings.trainer_image),
                     analyst=CanaryAnalyst(PolledServerMetrics(scraped)),
                     drain=timedelta(seconds=settings.drain),
+                    observe=metrics.services.observe,
+                    operator_namespace=own_namespace(),
                     delivered=delivered,
                 ),
             },
@@ -216,6 +222,14 @@ async def run(settings: Settings) -> int:
             *(asyncio.create_task(reflector.run(), name=f"watch of {reflector}") for reflector in reflectors),
         ]
         return await _supervise(asyncio.create_task(watches.run(), name="watches"), parts)
+
+
+def own_namespace(file: Path = _OWN_NAMESPACE) -> str | None:
+    """Return the namespace that the operator runs in; None outside of a cluster."""
+    try:
+        return file.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None
 
 
 async def _work(workers: Workers, count: int, reflectors: Sequence[Reflector]) -> None:

@@ -16,6 +16,7 @@ from trainyard_operator.runtime.poller import Reading
 from trainyard_operator.runtime.reconciler import Key, Outcome
 from trainyard_operator.serving.analyst import CanaryAnalyst
 from trainyard_operator.serving.checks import CheckResult, GoldenRequest
+from trainyard_operator.runtime.service_metrics import Measures
 from trainyard_operator.serving.model_status import ModelReadiness
 from trainyard_operator.serving.model_status_reader import Served
 from trainyard_operator.serving.pod import FetchImages
@@ -55,7 +56,15 @@ class ModelServiceBuilder:
 
     def with_optional_children(self) -> "ModelServiceBuilder":
         """Ask for every child that a service has only where its spec asks for it."""
-        return self.scaling(min=3)
+        monitoring = {"podMonitor": True, "prometheusRule": True, "maxModelAge": 30, "labels": {"release": "p"}}
+        return (
+            self.scaling(min=3)
+            ._with("spec", {"monitoring": monitoring})
+            ._with("spec", {"traffic": {"networkPolicy": True, "allowFrom": [{"podLabels": {"app": "shop"}}]}})
+        )
+
+    def with_keda(self, **fields: Any) -> "ModelServiceBuilder":
+        return self.scaling(keda={"prometheus": "http://prometheus:9090"} | fields)
 
     def with_server(self, **fields: Any) -> "ModelServiceBuilder":
         return self._with("spec", {"server": self.manifest["spec"].get("server", {}) | fields})
@@ -178,6 +187,8 @@ class World:
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
     requests: FakeServerMetrics = field(default_factory=lambda: FakeServerMetrics())
 
+    measured: dict[Key, Measures | None] = field(default_factory=dict)
+    """What was measured last of each service."""
     port: Cluster | None = None
     """What the operator sees of the cluster, where it does not see it directly."""
 
@@ -213,6 +224,7 @@ class World:
             analyst=self.analyst,
             drain=DRAIN,
             delivered=self.delivered,
+            observe=self.measured.__setitem__,
             clock=lambda: self.now,
         )
         return await reconciler.reconcile(Key("ModelService", NAMESPACE, name))

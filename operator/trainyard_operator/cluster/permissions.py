@@ -46,6 +46,11 @@ PERMISSIONS = (
     Permission("", "configmaps", (*_WATCH, "create", "patch", "delete")),
     Permission("networking.k8s.io", "networkpolicies", (*_WATCH, "create", "patch", "delete")),
     Permission("autoscaling", "horizontalpodautoscalers", (*_WATCH, "create", "patch", "delete")),
+    Permission("policy", "poddisruptionbudgets", (*_WATCH, "create", "patch", "delete")),
+    # Of these kinds a cluster may have none.
+    Permission("keda.sh", "scaledobjects", (*_WATCH, "create", "patch", "delete")),
+    Permission("monitoring.coreos.com", "podmonitors", (*_WATCH, "create", "patch", "delete")),
+    Permission("monitoring.coreos.com", "prometheusrules", (*_WATCH, "create", "patch", "delete")),
     Permission("", "pods", ("list", "watch")),
     # Programs of users' own may print their progress instead of serving it.
     Permission("", "pods/log", ("get",)),

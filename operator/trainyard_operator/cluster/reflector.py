@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from trainyard_operator.cluster.errors import ApiError, ConnectionLost, Unavailable
+from trainyard_operator.cluster.errors import ApiError, ConnectionLost, NotFound, Unavailable
 from trainyard_operator.cluster.kinds import Kind
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.cluster.store import Store, StoreChange
@@ -54,6 +54,7 @@ class Reflector:
         on_relist: Told of every list after the first.
         problem: Why the store cannot be relied on; None while it can.
         tried: Set once the first list came, or failed.
+        optional: Whether the API server may not know the kind, and then there are none of it.
     """
 
     source: Source
@@ -66,6 +67,7 @@ class Reflector:
     store: Store = field(default_factory=Store)
     problem: str | None = "it has not been listed yet"
     tried: asyncio.Event = field(default_factory=asyncio.Event)
+    optional: bool = False
     _version: str = ""
     _failures: int = 0
     _lost: bool = False
@@ -84,15 +86,23 @@ class Reflector:
             try:
                 if not self._version:
                     await self._list()
-                await self._follow()
+                if self._version:
+                    await self._follow()
+                else:  # there is no such kind, so far
+                    await self.sleep(_LONGEST_PAUSE)
             except ApiError as error:
                 self.tried.set()
                 await self.sleep(self._fail(error) * (0.5 + random.random() / 2))  # noqa: S311
 
     async def _list(self) -> None:
-        manifests, version = await self.source.snapshot(self.kind, self.namespace, labels=self.labels)
+        try:
+            manifests, version = await self.source.snapshot(self.kind, self.namespace, labels=self.labels)
+        except NotFound:
+            if not self.optional:
+                raise
+            manifests, version = [], ""
         changes, first = self.store.listed(manifests, version), not self._listed
-        self._version, self._listed = version, True
+        self._version, self._listed = version, bool(version)
         self._recover()
         self.tried.set()
         if not first:

@@ -1,6 +1,7 @@
 """The operator's metrics, under the names controller-runtime and client-go use where they have one.
 
-Dashboards for Go operators then fit. Labels are bounded: kinds, results, verbs and codes, never names of objects.
+Dashboards for Go operators then fit. Labels are bounded: kinds, results, verbs and codes. Names of objects are in
+`service_metrics` only.
 """
 
 import time
@@ -13,6 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from trainyard_operator.cluster.port import Event
 from trainyard_operator.runtime.reconciler import Key
+from trainyard_operator.runtime.service_metrics import ServiceMetrics
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -92,6 +94,7 @@ class Metrics:
             ["kind", "type", "reason"],
             registry=registry,
         )
+        self.services = ServiceMetrics(registry)
         self.loop_lag = Gauge(
             "trainyard_loop_lag_seconds", "How late the event loop last woke a sleeper", registry=registry
         )

@@ -38,6 +38,11 @@ def pod_selector(service: str, revision: str) -> dict[str, str]:
     return {SERVICE_LABEL: service, REVISION_LABEL: revision}
 
 
+def service_pods(service: str) -> dict[str, str]:
+    """Return the labels that choose the pods of all revisions."""
+    return {SERVICE_LABEL: service}
+
+
 def labels(service: str) -> dict[str, str]:
     return selector(service) | {NAME_LABEL: "trainyard-serving", COMPONENT_LABEL: "serving"}
 

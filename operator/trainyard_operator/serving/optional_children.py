@@ -6,14 +6,25 @@ None of them keeps a model from being served: what cannot be made is told, and e
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from trainyard_api.modelservice import ModelService, ModelServiceStatus
+from trainyard_api.modelservice import ModelServiceSpec, ModelServiceStatus
 from trainyard_operator.cluster.children import controlled_by, ensure
 from trainyard_operator.cluster.errors import Forbidden, NotFound
-from trainyard_operator.cluster.kinds import HORIZONTAL_POD_AUTOSCALER, MODEL_SERVICE, Kind
+from trainyard_operator.cluster.kinds import (
+    HORIZONTAL_POD_AUTOSCALER,
+    MODEL_SERVICE,
+    NETWORK_POLICY,
+    POD_DISRUPTION_BUDGET,
+    POD_MONITOR,
+    PROMETHEUS_RULE,
+    SCALED_OBJECT,
+    Kind,
+)
 from trainyard_operator.cluster.port import Cluster, Manifest
-from trainyard_operator.serving import identity
+from trainyard_operator.serving import disruption, identity
 from trainyard_operator.serving.conditions import is_incomplete
-from trainyard_operator.serving.scaling import autoscaler, replicas_before_autoscaler
+from trainyard_operator.serving.monitoring import pod_monitor, prometheus_rule
+from trainyard_operator.serving.network import network_policy
+from trainyard_operator.serving.scaling import autoscaler, replicas_before_autoscaler, scaled_object
 from trainyard_operator.serving.spec import parse
 from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
 
@@ -34,23 +45,60 @@ class OptionalKind:
     comes_with: str = ""
 
 
-OPTIONAL_KINDS = (OptionalKind(HORIZONTAL_POD_AUTOSCALER, "spec.scaling"),)
+_PROMETHEUS_OPERATOR = "the Prometheus Operator"
+OPTIONAL_KINDS = (
+    OptionalKind(HORIZONTAL_POD_AUTOSCALER, "spec.scaling"),
+    # After the autoscaler, which KEDA takes for a rival as long as it is there.
+    OptionalKind(SCALED_OBJECT, "spec.scaling.keda", "KEDA"),
+    OptionalKind(POD_DISRUPTION_BUDGET, "spec.disruption"),
+    OptionalKind(NETWORK_POLICY, "spec.traffic.networkPolicy"),
+    OptionalKind(POD_MONITOR, "spec.monitoring.podMonitor", _PROMETHEUS_OPERATOR),
+    OptionalKind(PROMETHEUS_RULE, "spec.monitoring.prometheusRule", _PROMETHEUS_OPERATOR),
+)
 
 
-def wanted(owner: Manifest, service: ModelService) -> Sequence[tuple[Kind, Manifest]]:
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What of a service's state its optional children depend on.
+
+    Attributes:
+        revision: The revision that has the traffic; empty where none has.
+        replicas: How many pods it shall have.
+        operator_namespace: Where the operator runs, where it knows.
+    """
+
+    revision: str
+    replicas: int
+    operator_namespace: str | None = None
+
+
+def wanted(owner: Manifest, spec: ModelServiceSpec, serving: Serving) -> Sequence[tuple[Kind, Manifest]]:
     """Return the optional children that a spec asks for."""
-    scaling = service.spec.scaling
-    return [(HORIZONTAL_POD_AUTOSCALER, autoscaler(owner, scaling))] if scaling else []
+    scaling, monitoring, traffic = spec.scaling, spec.monitoring, spec.traffic
+    budget = disruption.budget(owner, spec.disruption, revision=serving.revision, replicas=serving.replicas)
+    children: list[tuple[Kind, Manifest]] = [(POD_DISRUPTION_BUDGET, budget)] if budget else []
+    if scaling and scaling.keda:
+        children.append((SCALED_OBJECT, scaled_object(owner, scaling, scaling.keda)))
+    elif scaling:
+        children.append((HORIZONTAL_POD_AUTOSCALER, autoscaler(owner, scaling)))
+    if traffic.network_policy:
+        policy = network_policy(owner, traffic, operator_namespace=serving.operator_namespace)
+        children.append((NETWORK_POLICY, policy))
+    if monitoring.pod_monitor:
+        children.append((POD_MONITOR, pod_monitor(owner, monitoring)))
+    if monitoring.prometheus_rule:
+        children.append((PROMETHEUS_RULE, prometheus_rule(owner, monitoring)))
+    return children
 
 
-async def bring_optional_children(cluster: Cluster, owner: Manifest) -> Blocker | None:
+async def bring_optional_children(cluster: Cluster, owner: Manifest, serving: Serving) -> Blocker | None:
     """Make, change and remove the optional children of a ModelService; return what could not be made."""
     service = parse(owner)
     if isinstance(service, Blocker):  # which is told already
         return None
     try:
         with spec_errors():
-            children = wanted(owner, service)
+            children = wanted(owner, service.spec, serving)
     except REFUSALS as error:
         return of_refusal(error, "the service")
     problems = [await _bring(cluster, owner, optional, children) for optional in OPTIONAL_KINDS]
@@ -103,15 +151,17 @@ async def hand_over(cluster: Cluster, owner: Manifest, before: ModelServiceStatu
 
 
 async def _is_free(cluster: Cluster, owner: Manifest) -> bool:
-    """Return whether there is no autoscaler with the name of ours."""
+    """Return whether there is no autoscaler with the name of ours, of either kind."""
     metadata = owner["metadata"]
-    try:
-        await cluster.get(HORIZONTAL_POD_AUTOSCALER, metadata["namespace"], metadata["name"])
-    except NotFound:
-        return True
-    except Forbidden:
-        pass
-    return False
+    for kind in (HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT):
+        try:
+            await cluster.get(kind, metadata["namespace"], metadata["name"])
+        except NotFound:
+            continue
+        except Forbidden:
+            pass
+        return False
+    return True
 
 
 def _missing(optional: OptionalKind) -> Blocker:

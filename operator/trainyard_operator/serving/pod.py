@@ -64,11 +64,24 @@ def pod_template(service: str, revision: Revision, *, fetch_images: FetchImages)
         ],
     }
     scrape = {"prometheus.io/scrape": "true", "prometheus.io/port": str(REST_PORT), "prometheus.io/path": METRICS_PATH}
+    if template.topology_spread_constraints is None:
+        spec["topologySpreadConstraints"] = _spread(service, revision)
     metadata = {
         "labels": (template.labels or {}) | identity.revision_labels(service, revision),
         "annotations": scrape | (template.annotations or {}),
     }
     return {"metadata": metadata, "spec": spec}
+
+
+def _spread(service: str, revision: Revision) -> list[Manifest]:
+    """Return what spreads the replicas of a revision: the loss of a node or a zone takes few of them.
+
+    Only new pods learn of it: the Deployment of a revision is written once.
+    """
+    own = {"labelSelector": {"matchLabels": identity.pod_selector(service, revision.id)}}
+    rules = {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}
+    keys = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+    return [rules | {"topologyKey": key} | own for key in keys]
 
 
 def server_image(server: Server) -> str:

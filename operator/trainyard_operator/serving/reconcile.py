@@ -1,5 +1,6 @@
 """Makes the cluster match a ModelService: observe, parse, plan, apply, compute, report."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,14 +13,16 @@ from trainyard_operator.cluster.kinds import MODEL_SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
 from trainyard_operator.serving.analyst import CanaryAnalyst
+from trainyard_operator.runtime.service_metrics import Measures
 from trainyard_operator.serving.apply import ServiceChildren
 from trainyard_operator.serving.canary import canary_steps, fingerprint
 from trainyard_operator.serving.events import events, last_events
 from trainyard_operator.serving.history import MOST_ENTRIES, kept, park
+from trainyard_operator.serving.measures import measures
 from trainyard_operator.serving.model_status_reader import ModelStatusSource, Served
 from trainyard_operator.serving.observe import observe
 from trainyard_operator.serving.observed import ObservedService, replicas_of, route_of
-from trainyard_operator.serving.optional_children import bring_optional_children, hand_over
+from trainyard_operator.serving.optional_children import Serving, bring_optional_children, hand_over
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.proving import Proving, Server, oldest
 from trainyard_operator.serving.revision import Revision
@@ -50,6 +53,8 @@ class ModelServiceReconciler:
         fetch_images: Images whose fetch commands bring models to their servers.
         analyst: Reads and judges the requests of canaries.
         drain: How long a revision goes on after it lost the traffic.
+        observe: Told what is measured of a service, and None where it is gone.
+        operator_namespace: Where the operator runs; None where it does not know.
     """
 
     cluster: Cluster
@@ -58,6 +63,8 @@ class ModelServiceReconciler:
     fetch_images: FetchImages
     analyst: CanaryAnalyst
     drain: timedelta = timedelta(seconds=15)
+    observe: Callable[[Key, Measures | None], None] = lambda *_: None
+    operator_namespace: str | None = None
     clock: Clock = utc_now
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
 
@@ -68,6 +75,7 @@ class ModelServiceReconciler:
         except NotFound:
             self.delivered.complete.discard(key)
             self.analyst.forget(key)
+            self.observe(key, None)
             return DONE
         now, before = self.clock(), parse_status(manifest)
         if "deletionTimestamp" in manifest["metadata"]:
@@ -86,8 +94,11 @@ class ModelServiceReconciler:
             plan, situation.observed, target=situation.revision, replicas=situation.replicas
         )
         outcome = result(situation, plan, refused)
-        incomplete = await bring_optional_children(self.cluster, manifest)
-        await self._report(situation, before, compute(before, situation, outcome, incomplete))
+        serving = Serving(serving_revision(outcome.route) or "", situation.replicas, self.operator_namespace)
+        incomplete = await bring_optional_children(self.cluster, manifest, serving)
+        after = compute(before, situation, outcome, incomplete)
+        await self._report(situation, before, after)
+        self.observe(key, measures(before, after, situation))
         return _requeue(plan, situation, outcome, incomplete)
 
     async def _plan(

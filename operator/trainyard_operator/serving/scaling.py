@@ -7,11 +7,13 @@ would stop most pods until the autoscaler has measured again. So the number that
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 
+from trainyard_api.meta import parse_duration
 from trainyard_api.modelservice import ModelServiceSpec
 from trainyard_api.quantities import parse_quantity
-from trainyard_api.scaling import ExternalMetric, PodsMetric, Scaling, ScalingMetric
-from trainyard_operator.cluster.kinds import HORIZONTAL_POD_AUTOSCALER
+from trainyard_api.scaling import ExternalMetric, Keda, PodsMetric, Scaling, ScalingMetric
+from trainyard_operator.cluster.kinds import HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
 from trainyard_operator.workloads.identity import child
@@ -38,6 +40,63 @@ def autoscaler(owner: Manifest, scaling: Scaling) -> Manifest:
         }
         | present(behavior=scaling.behavior.to_wire() if scaling.behavior else None)
     }
+
+
+def scaled_object(owner: Manifest, scaling: Scaling, keda: Keda) -> Manifest:
+    """Return the ScaledObject of KEDA in place of the autoscaler.
+
+    What Prometheus does not answer is an error, not a 0 as by default: then KEDA keeps the fallback's replicas.
+    """
+    metadata = owner["metadata"]
+    name = metadata["name"]
+    resources = [_resource_trigger(metric) for metric in scaling.metrics if metric.cpu or metric.memory]
+    asked = [_built_in_query(metadata, metric) for metric in scaling.metrics if not (metric.cpu or metric.memory)]
+    asked += [(query.query, parse_quantity(query.average)) for query in keda.queries]
+    fallback = {"failureThreshold": 3, "replicas": keda.fallback or scaling.max} if asked else None
+    behavior = scaling.behavior.to_wire() if scaling.behavior else None
+    return child(SCALED_OBJECT, name, owner, identity.labels(name)) | {
+        "spec": {
+            "scaleTargetRef": {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": name},
+            "minReplicaCount": 0 if keda.scale_to_zero else scaling.min,
+            "maxReplicaCount": scaling.max,
+            "cooldownPeriod": parse_duration(keda.cooldown),
+            "triggers": [*resources, *(_prometheus_trigger(keda.prometheus, *query) for query in asked)],
+        }
+        | present(
+            fallback=fallback,
+            advanced={"horizontalPodAutoscalerConfig": {"behavior": behavior}} if behavior else None,
+        )
+    }
+
+
+def _resource_trigger(metric: ScalingMetric) -> Manifest:
+    resource, percent = ("cpu", metric.cpu) if metric.cpu else ("memory", metric.memory)
+    return {"type": resource, "metricType": "Utilization", "metadata": {"value": str(percent)}}
+
+
+def _prometheus_trigger(address: str, query: str, average: Decimal) -> Manifest:
+    metadata = {"serverAddress": address, "query": query, "threshold": f"{average:f}", "ignoreNullValues": "false"}
+    return {"type": "prometheus", "metricType": "AverageValue", "metadata": metadata}
+
+
+def _built_in_query(metadata: Manifest, metric: ScalingMetric) -> tuple[str, Decimal]:
+    """Return what to ask Prometheus for, summed over the replicas, since KEDA divides by their number."""
+    own = _pods_of(metadata)
+    if metric.requests_per_second is not None:
+        query = f'sum(rate({{__name__=~":?tensorflow[:_]serving[:_]request_count",{own}}}[1m]))'
+        return query, parse_quantity(metric.requests_per_second)
+    if metric.latency is not None:
+        buckets = f'rate({{__name__=~":?tensorflow[:_]serving[:_]request_latency_bucket",{own}}}[2m])'
+        query = f"sum(histogram_quantile(0.95, sum by (le, pod) ({buckets})))"
+        return query, Decimal(_microseconds(metric.latency))
+    # NVIDIA's exporter has the pod that uses a GPU under names of its own.
+    query = f"sum(DCGM_FI_DEV_GPU_UTIL{{{_pods_of(metadata, 'exported_')}}})"
+    return query, Decimal(metric.gpu_duty_cycle or 1)
+
+
+def _pods_of(metadata: Manifest, prefix: str = "") -> str:
+    revision = "[0-9a-f]{8}"
+    return f'{prefix}namespace="{metadata["namespace"]}",{prefix}pod=~"{metadata["name"]}-{revision}-.+"'
 
 
 def replicas_before_autoscaler(spec: ModelServiceSpec, running: int) -> int:

@@ -42,6 +42,7 @@ def pod_spec(template: PodTemplate, *, grace_period: int, gpu_resource: str | No
         nodeSelector=template.node_selector,
         tolerations=tolerations,
         affinity=template.affinity,
+        topologySpreadConstraints=template.topology_spread_constraints or None,
         priorityClassName=template.priority_class_name,
         runtimeClassName=template.runtime_class_name,
         schedulerName=template.scheduler_name,

@@ -44,6 +44,13 @@ def scaling(**fields):
     return a_model_service(scaling={"max": 5, "metrics": [{"requestsPerSecond": 20}]} | fields)
 
 
+KEDA = {"prometheus": "http://prometheus:9090"}
+
+
+def keda(**fields):
+    return scaling(keda=KEDA | fields)
+
+
 ASKING_FOR_CPU = {"server": {"resources": {"limits": {"cpu": 2}}}}
 
 
@@ -189,6 +196,9 @@ def test_every_example_is_accepted(document):
         a_model_service(),
         a_model_service(model={"uri": "s3://models/prod/churn/3", "secretRef": {"name": "models"}}),
         a_model_service(model={"fromTraining": {"selector": {"matchLabels": {"model": "churn"}}}}, replicas=0),
+        keda(queries=[{"query": "sum(depth)", "average": 5}], scaleToZero=True),
+        a_model_service(disruption={"maxUnavailable": "25%"}, monitoring={"podMonitor": True, "prometheusRule": True}),
+        a_model_service(traffic={"networkPolicy": True, "allowFrom": [{"podLabels": {"a": "b"}, "ports": ["rest"]}]}),
         scaling(behavior={"scaleDown": {"selectPolicy": "Disabled"}}),
         scaling(metrics=[{"cpu": 70}]) | {"spec": scaling(metrics=[{"cpu": 70}])["spec"] | ASKING_FOR_CPU},
         a_model_service(server={"template": {"labels": {"team": "a"}, "nodeSelector": {"gpu": "yes"}}}),
@@ -432,7 +442,16 @@ def test_good_input_is_accepted(resource):
         ),
         (scaling(min=3, max=2), "min must be at most max"),
         (scaling(min=0), "0 is less than the minimum of 1"),
-        (scaling(metrics=[]), "should be non-empty"),
+        (scaling(metrics=[]), "set at least one metric to scale by"),
+        (scaling(keda={"prometheus": "prometheus:9090"}), "does not match"),
+        (keda(scaleToZero=True), "scaleToZero needs queries"),
+        (scaling(metrics=[{"pods": {"name": "a", "average": 1}}], keda=KEDA), "write pods and external metrics as"),
+        (a_model_service(disruption={"maxUnavailable": 0}), "0 is less than the minimum of 1"),
+        (a_model_service(disruption={"maxUnavailable": "0%"}), "does not match"),
+        (a_model_service(monitoring={"prometheusRule": True}), "prometheusRule needs podMonitor: true"),
+        (a_model_service(monitoring={"objective": 100}), "greater than the maximum"),
+        (a_model_service(traffic={"allowFrom": [{"podLabels": {"a": "b"}}]}), "allowFrom needs networkPolicy: true"),
+        (a_model_service(traffic={"networkPolicy": True, "allowFrom": [{}]}), "set namespaceLabels, podLabels or both"),
         (scaling(metrics=[{}]), "set exactly one of cpu, memory"),
         (scaling(metrics=[{"gpuDutyCycle": 50, "latency": "5ms"}]), "set exactly one of cpu, memory"),
         (scaling(metrics=[{"cpu": 50}]), "scaling by cpu needs server.resources.requests.cpu"),

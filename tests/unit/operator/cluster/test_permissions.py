@@ -12,6 +12,7 @@ from trainyard_operator.cluster.kinds import (
     NODE,
     PRIORITY_CLASS,
     RUNTIME_CLASS,
+    SCALED_OBJECT,
     SERVICE,
     SERVICE_ACCOUNT,
     TRAINING_JOB,
@@ -134,6 +135,10 @@ async def a_life_with_everything_optional() -> FakeCluster:
         for child in world.cluster.peek(optional.kind):
             bend(world.cluster, optional.kind, child)
     await world.run()
+    await world.update(a_model_service().with_replicas(2).with_keda()).run()
+    (scaled,) = world.cluster.peek(SCALED_OBJECT)
+    bend(world.cluster, SCALED_OBJECT, scaled)
+    await world.run()
     await world.update(a_model_service()).run()
     assert not [child for optional in OPTIONAL_KINDS for child in world.cluster.peek(optional.kind)]
     return world.cluster
@@ -159,6 +164,7 @@ async def test_all_that_is_called_is_granted_and_nothing_else() -> None:
     watched = {(kind.group, kind.plural, verb) for kind in (*PARENTS, *WATCHED) for verb in ("list", "watch")}
     # A name that is taken is looked up, to see whose it is.
     looked_up = {(kind.group, kind.plural, "get") for kind in (CONFIG_MAP, DEPLOYMENT, JOB, SERVICE)}
+    looked_up |= {(optional.kind.group, optional.kind.plural, "get") for optional in OPTIONAL_KINDS}
     owned = {(kind.group, f"{kind.plural}/finalizers", "update") for kind in PARENTS}
 
     assert called | watched | looked_up | owned == GRANTED

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from trainyard_operator.cluster.errors import ApiError, ConnectionLost, Forbidden, Unavailable
+from trainyard_operator.cluster.errors import ApiError, ConnectionLost, Forbidden, NotFound, Unavailable
 from trainyard_operator.cluster.kinds import JOB, Kind
 from trainyard_operator.cluster.reflector import Reflector
 from trainyard_operator.cluster.store import StoreChange
@@ -207,3 +207,20 @@ async def test_while_it_is_away_its_store_is_not_to_be_relied_on() -> None:
 async def test_an_answer_410_to_the_watch_itself_is_a_new_list_too() -> None:
     script = Script(lists=[([a_job("a")], "2"), ([], "5")], watches=[[ApiError("too old resource version", code=410)]])
     assert (await watched(script)).names == []
+
+
+async def test_a_kind_that_the_cluster_may_lack_has_no_objects_until_there_is_one() -> None:
+    async def sleep(_: float) -> None:
+        await asyncio.sleep(0)
+
+    script = Script(lists=[NotFound("no such kind", code=404)] * 2 + [([a_job("a")], "5")])
+    reflector = Reflector(script, JOB, "team", LABELS, sleep=sleep, optional=True)
+    task = asyncio.create_task(reflector.run())
+    await reflector.tried.wait()
+    assert (reflector.is_reliable(), len(reflector.store)) == (True, 0)
+
+    await script.at_rest.wait()
+    task.cancel()
+
+    assert script.asked == ["list", "list", "list", "watch from 5"]
+    assert (reflector.is_reliable(), len(reflector.store)) == (True, 1)

@@ -5,12 +5,14 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from support.fake_cluster import FakeCluster
 from support.serving import LABELS, NAMESPACE, ModelServiceBuilder, World, a_model_service, a_succeeded_job
 from trainyard_api.modelservice import ModelServiceSpec
 from trainyard_api.scaling import Scaling
-from trainyard_operator.cluster.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, MODEL_SERVICE
+from trainyard_operator.cluster.errors import NotFound
+from trainyard_operator.cluster.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, MODEL_SERVICE, SCALED_OBJECT, Kind
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.serving.scaling import autoscaler, canonical, replicas_before_autoscaler
+from trainyard_operator.serving.scaling import autoscaler, canonical, replicas_before_autoscaler, scaled_object
 
 OWNER = a_model_service().build()
 
@@ -109,6 +111,75 @@ def test_an_autoscaler_begins_with(replicas: int, running: int, begins: int) -> 
     spec = a_model_service().with_replicas(replicas).scaling(min=2).build()["spec"]
 
     assert replicas_before_autoscaler(ModelServiceSpec.model_validate(spec), running) == begins
+
+
+def a_scaled_object(*metrics: Manifest, keda: Manifest, **fields: Any) -> Manifest:
+    scaling = Scaling.model_validate(
+        {"max": 10, "metrics": list(metrics), "keda": {"prometheus": "http://prometheus:9090"} | keda} | fields
+    )
+    assert scaling.keda
+    made: Manifest = scaled_object(OWNER, scaling, scaling.keda)["spec"]
+    return made
+
+
+def test_keda_takes_silence_of_prometheus_for_an_error_and_keeps_all_replicas() -> None:
+    spec = a_scaled_object({"cpu": 70}, {"requestsPerSecond": "0.5"}, {"latency": "50ms"}, keda={}, min=2)
+
+    resource, *asked = spec["triggers"]
+    assert resource == {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "70"}}
+    assert [(each["type"], each["metricType"]) for each in asked] == [("prometheus", "AverageValue")] * 2
+    assert {each["metadata"]["ignoreNullValues"] for each in asked} == {"false"}
+    assert [each["metadata"]["threshold"] for each in asked] == ["0.5", "50000"]
+    assert all('namespace="team",pod=~"churn-[0-9a-f]{8}-.+"' in each["metadata"]["query"] for each in asked)
+    assert spec["fallback"] == {"failureThreshold": 3, "replicas": 10}
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (2, 10)
+    assert spec["scaleTargetRef"]["kind"] == "ModelService"
+
+
+def test_keda_stops_the_last_replica_only_where_it_is_asked_to() -> None:
+    queries = [{"query": "sum(queue_depth)", "average": 5}]
+
+    kept = a_scaled_object(keda={"queries": queries})
+    stopped = a_scaled_object(keda={"queries": queries, "scaleToZero": True, "cooldown": "10m", "fallback": 2})
+
+    assert kept["minReplicaCount"] == 1
+    assert (stopped["minReplicaCount"], stopped["cooldownPeriod"]) == (0, 600)
+    assert stopped["fallback"]["replicas"] == 2
+    assert "fallback" not in a_scaled_object({"cpu": 70}, keda={})
+
+
+async def test_keda_takes_the_place_of_the_autoscaler_and_back() -> None:
+    world = await a_world_with(a_model_service().with_replicas(5).scaling())
+    await world.update(a_model_service().with_replicas(5).with_keda()).run()
+    assert not world.cluster.peek(HORIZONTAL_POD_AUTOSCALER)
+    assert len(world.cluster.peek(SCALED_OBJECT)) == 1
+
+    await world.update(a_model_service().with_replicas(5).scaling()).run()
+    assert len(world.cluster.peek(HORIZONTAL_POD_AUTOSCALER)) == 1
+    assert not world.cluster.peek(SCALED_OBJECT)
+    assert replicas(world) == (5, [5])
+
+
+class WithoutKeda(FakeCluster):
+    """A cluster that has never heard of ScaledObjects."""
+
+    async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
+        if kind == SCALED_OBJECT:
+            raise NotFound("the server could not find the requested resource", code=404)
+        return await super().create(kind, manifest)
+
+
+async def test_a_kind_that_the_cluster_lacks_is_told_and_the_model_is_served() -> None:
+    world = World(cluster=WithoutKeda()).put(a_model_service().with_replicas(3).with_keda())
+    await world.run()
+
+    assert world.status()["phase"] == "Ready"
+    assert world.condition("Incomplete") == ("True", "KindMissing")
+    assert "ScaledObject (keda.sh/v1alpha1)" in world.message("Incomplete")
+    assert "install KEDA" in world.message("Incomplete")
+    assert world.events().count("Warning KindMissing") == 1
+    await scale(world, 1).run()
+    assert replicas(world) == (1, [1])
 
 
 async def a_world_with(service: ModelServiceBuilder) -> World:
