@@ -141,7 +141,7 @@ class Keda(ApiModel):
     prometheus: str = Field(
         pattern=r"^https?://[^\s@?#]+$",
         max_length=512,
-        description="Address of Prometheus, for example http://prometheus.monitoring:9090.",
+        description="Address of Prometheus: http or https, host and port.",
     )
     queries: list[PrometheusQuery] = Field(
         default=[], max_length=10, description="Numbers to scale by, beside those of metrics."
