@@ -14,9 +14,9 @@ from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, P
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.poller import Reading
 from trainyard_operator.runtime.reconciler import Key, Outcome
+from trainyard_operator.runtime.service_metrics import Measures
 from trainyard_operator.serving.analyst import CanaryAnalyst
 from trainyard_operator.serving.checks import CheckResult, GoldenRequest
-from trainyard_operator.runtime.service_metrics import Measures
 from trainyard_operator.serving.model_status import ModelReadiness
 from trainyard_operator.serving.model_status_reader import Served
 from trainyard_operator.serving.pod import FetchImages

@@ -57,13 +57,8 @@ class ServiceMetrics:
     def observe(self, key: Key, measures: Measures | None) -> None:
         """Take what is measured of a service; None where it is gone."""
         labels = (key.namespace, key.name)
-        for gauge, value in (
-            (self._wanted, measures and measures.wanted),
-            (self._ready, measures and measures.ready),
-            (self._started, measures and measures.rollout_started),
-            (self._model, measures and measures.model_timestamp),
-            (self._canary, measures and measures.canary_weight),
-        ):
+        gauges = (self._wanted, self._ready, self._started, self._model, self._canary)
+        for gauge, value in zip(gauges, _values(measures), strict=True):
             if value is None:
                 gauge.remove(*labels)
             else:
@@ -73,3 +68,10 @@ class ServiceMetrics:
                 self._rollouts.remove(*labels, outcome)
             else:
                 self._rollouts.labels(*labels, outcome).inc(measures.outcomes.count(outcome))
+
+
+def _values(measures: Measures | None) -> tuple[float | None, ...]:
+    if measures is None:
+        return (None,) * 5
+    times = (measures.rollout_started, measures.model_timestamp)
+    return (measures.wanted, measures.ready, *times, measures.canary_weight)

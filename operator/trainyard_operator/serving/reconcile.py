@@ -12,8 +12,8 @@ from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import MODEL_SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
-from trainyard_operator.serving.analyst import CanaryAnalyst
 from trainyard_operator.runtime.service_metrics import Measures
+from trainyard_operator.serving.analyst import CanaryAnalyst
 from trainyard_operator.serving.apply import ServiceChildren
 from trainyard_operator.serving.canary import canary_steps, fingerprint
 from trainyard_operator.serving.events import events, last_events
