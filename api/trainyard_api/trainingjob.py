@@ -9,6 +9,7 @@ from trainyard_api.data import Data
 from trainyard_api.failure import Failure
 from trainyard_api.fit import ALWAYS_REPORTED, LEARNING_RATE, LOSSES, METRICS, SVM_LOSSES, Checkpoint, Fit
 from trainyard_api.forms import KEY_PATTERN
+from trainyard_api.gpu_seconds import GpuSeconds
 from trainyard_api.meta import (
     NAME_RULE,
     ApiModel,
@@ -237,6 +238,7 @@ class Attempt(ApiModel):
     """One run of the training from start, or checkpoint, to end."""
 
     n: int = Field(description="Number of the attempt, from 0.")
+    queued: Time | None = Field(default=None, description="When its Job started to wait for pods (RFC 3339).")
     started: Time | None = Field(default=None, description="When its pod started (RFC 3339).")
     ended: Time | None = Field(default=None, description="When it ended (RFC 3339).")
     outcome: Literal["Running", "Succeeded", "Failed", "Stopped"] = Field(description="How it ended, or Running.")
@@ -297,6 +299,7 @@ class TrainingJobStatus(ApiModel):
     start_time: Time | None = Field(default=None, description="When the operator started the training (RFC 3339).")
     completion_time: Time | None = Field(default=None, description="When the training ended (RFC 3339).")
     gpus: int = Field(default=0, description="GPUs of all pods together.")
+    gpu_seconds: GpuSeconds | None = Field(default=None, description="What the training has cost; none without GPUs.")
     run: int = Field(default=0, description="Number of the run, from 0; each rerun begins one.")
     rerun: str | None = Field(default=None, description="The runPolicy.rerun that this run is for.")
     first_attempt: int = Field(default=0, description="Number of the first attempt of this run.")
@@ -315,6 +318,7 @@ class TrainingJobStatus(ApiModel):
             start_time=self.start_time,
             completion_time=self.completion_time,
             gpus=self.gpus,
+            gpu_seconds=self.gpu_seconds,
             run=self.run,
             rerun=self.rerun,
             first_attempt=self.first_attempt,

@@ -54,6 +54,7 @@ from trainyard_operator.serving.server_metrics_reader import (
 )
 from trainyard_operator.serving.signatures import ModelSignatures
 from trainyard_operator.settings import Settings, load
+from trainyard_operator.training.metrics import TrainingMetrics
 from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.progress import Snapshot
 from trainyard_operator.training.progress_reader import HttpProgressReader, PolledProgress, Trainer, TrainerReader
@@ -177,6 +178,7 @@ async def run(settings: Settings) -> int:
                     trainer_images=TrainerImages(cpu=settings.trainer_image, cuda=settings.trainer_gpu_image),
                     network_policies=settings.network_policies == "on",
                     delivered=delivered,
+                    metrics=TrainingMetrics(metrics.registry),
                 ),
                 "ModelService": ModelServiceReconciler(
                     cluster=cluster,

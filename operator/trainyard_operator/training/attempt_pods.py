@@ -82,11 +82,16 @@ def _lingers(pod: Manifest, now: datetime) -> bool:
     return finished is None or now - from_rfc3339(finished) >= LINGER
 
 
-def started(job: Manifest, pods: Workers) -> str | None:
-    """Return when the first worker started, or at least its Job."""
+def queued(job: Manifest) -> str | None:
+    """Return when the Job began to wait for its pods."""
+    return str(time) if (time := job.get("status", {}).get("startTime")) else None
+
+
+def started(pods: Workers) -> str | None:
+    """Return when the trainer of the first worker started."""
     state = _state(pods.get(0))
     begun = (state.get("running") or state.get("terminated") or {}).get("startedAt")
-    return str(time) if (time := begun or job.get("status", {}).get("startTime")) else None
+    return str(begun) if begun else None
 
 
 def node_of(pod: Manifest | None) -> str | None:

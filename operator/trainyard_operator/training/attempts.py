@@ -21,6 +21,7 @@ from trainyard_operator.training.attempt_pods import (
     is_disrupted,
     is_out_of_memory,
     node_of,
+    queued,
     started,
     terminated,
     trainers_ended,
@@ -223,7 +224,8 @@ def _look(n: int, known: Attempt | None, observed: ObservedTraining, now: dateti
     attempt = Attempt(
         n=n,
         outcome="Running",
-        started=started(job, pods) or (known.started if known else None),
+        queued=queued(job) or (known.queued if known else None),
+        started=started(pods) or (known.started if known else None),
         node=node_of(pods.get(0)) or (known.node if known else None),
     )
     condition = ended_with(job) or trainers_ended(job, pods, now=now)

@@ -83,7 +83,12 @@ def _last_attempt(status: TrainingJobStatus, created: datetime, since: datetime)
     if not status.attempts:
         return
     attempt, checkpoint = status.attempts[-1], status.last_checkpoint
-    time = attempt.ended or attempt.started or (status.attempts[-2].ended if len(status.attempts) > 1 else None)
+    time = (
+        attempt.ended
+        or attempt.started
+        or attempt.queued
+        or (status.attempts[-2].ended if len(status.attempts) > 1 else None)
+    )
     if (from_rfc3339(time) if time else created) < since:
         return
     if attempt.outcome in ("Failed", "Stopped"):

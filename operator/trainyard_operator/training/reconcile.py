@@ -18,6 +18,7 @@ from trainyard_operator.training.attempts import Ledger, Next, lingering, must_b
 from trainyard_operator.training.conditions import QUEUED, SUSPENDED_BY_OTHER
 from trainyard_operator.training.events import events, last_events
 from trainyard_operator.training.log_reader import last_lines
+from trainyard_operator.training.metrics import TrainingMetrics
 from trainyard_operator.training.observe import observe
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.pod import TrainerImages
@@ -58,6 +59,7 @@ class TrainingJobReconciler:
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
     cleaned: dict[Key, cleanup.Scope] = field(default_factory=dict)
     asked: dict[Key, datetime] = field(default_factory=dict)
+    metrics: TrainingMetrics = field(default_factory=TrainingMetrics)
     nodes: NodeOffers = field(default_factory=NodeOffers)
 
     async def reconcile(self, key: Key) -> Outcome:
@@ -68,6 +70,7 @@ class TrainingJobReconciler:
             self.delivered.complete.discard(key)
             self.cleaned.pop(key, None)
             self.asked.pop(key, None)
+            self.metrics.gone(key)
             return DONE
         now, before = self.clock(), parse_status(manifest)
         # What is being deleted takes its children along.
@@ -181,6 +184,10 @@ class TrainingJobReconciler:
     ) -> None:
         change = Change(before, after, events(before, after), last_events(before, since=now - EVENT_LIFE))
         await report(self.cluster, TRAINING_JOB, manifest, change, delivered=self.delivered)
+        metadata = manifest["metadata"]
+        created = from_rfc3339(metadata.get("creationTimestamp") or to_rfc3339(now))
+        key = Key(TRAINING_JOB.name, metadata["namespace"], metadata["name"])
+        self.metrics.observe(key, before, after, created=created, now=now)
 
     def _outcome(self, facts: TrainingFacts, after: TrainingJobStatus, policy: RunPolicy) -> Outcome:
         """Return when to look again without being woken."""

@@ -36,6 +36,7 @@ def begin(status: TrainingJobStatus, token: str | None) -> TrainingJobStatus:
         observed_generation=status.observed_generation,
         conditions=status.conditions,
         model=status.model and _dated(status.model, status.completion_time),
+        gpu_seconds=status.gpu_seconds,
         run=status.run + 1,
         rerun=token,
         first_attempt=max((attempt.n + 1 for attempt in status.attempts), default=status.first_attempt),

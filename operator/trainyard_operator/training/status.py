@@ -18,7 +18,7 @@ from trainyard_api.trainingjob import (
     TrainingJobStatus,
 )
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.training import blockers, conditions, identity
+from trainyard_operator.training import accounting, blockers, conditions, identity
 from trainyard_operator.training.attempt_pods import (
     Workers,
     has_trained,
@@ -84,7 +84,8 @@ def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
     state = _state(job, before, facts, model)
     ledger = facts.ledger
     ended = state.phase in ("Succeeded", "Failed")
-    last = ledger.last
+    last, checkpoint = ledger.last, _checkpoint(before, facts)
+    gpus = job.spec.roles.worker.gpus * job.spec.roles.worker.replicas
     return TrainingJobStatus(
         observed_generation=int(job.metadata.get("generation", 0)),
         phase=state.phase,
@@ -94,12 +95,18 @@ def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
         restarts=ledger.restarts,
         disruptions=ledger.disruptions,
         failure=_failure(before, facts, state),
-        last_checkpoint=_checkpoint(before, facts),
+        last_checkpoint=checkpoint,
         # A run that has made nothing yet, or never will, takes nothing away from who serves what is there.
         model=model if isinstance(model, ModelStatus) else before.model,
         start_time=before.start_time or _first_creation(facts.observed),
         completion_time=((last and last.ended) or to_rfc3339(facts.now)) if ended else None,
-        gpus=job.spec.roles.worker.gpus * job.spec.roles.worker.replicas,
+        gpus=gpus,
+        gpu_seconds=accounting.add(
+            before.gpu_seconds,
+            accounting.newly_ended(before.attempts, ledger.attempts),
+            gpus=gpus,
+            checkpoint=checkpoint.time if checkpoint else None,
+        ),
         run=before.run,
         # A word that is there from the start asks for nothing more, nor does one that comes before the start.
         rerun=before.rerun if before.run or before.start_time else job.spec.run_policy.rerun,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trainyard_operator.runtime.metrics import Metrics
 from trainyard_operator.settings import Settings
+from trainyard_operator.training.metrics import TrainingMetrics
 
 TEXT = (Path(__file__).parents[3] / "docs" / "reference/operator.md").read_text()
 
@@ -17,12 +18,14 @@ def test_every_setting_is_explained() -> None:
 
 
 def test_every_metric_of_ours_is_explained() -> None:
+    registry = Metrics("test").registry
+    TrainingMetrics(registry)
     explained = {
         name for row in re.findall(r"^\| (`[^|]+`) \|", TEXT, re.MULTILINE) for name in re.findall("[a-z_]+", row)
     }
     ours = {
         each.name + ("_total" if each.type == "counter" else "")
-        for each in Metrics("test").registry.collect()
+        for each in registry.collect()
         if not each.name.startswith(("python_", "process_"))
     }
 

@@ -211,7 +211,7 @@ def test_what_is_recorded_as_ended_stays_so() -> None:
 def test_a_job_without_a_record_is_an_attempt_of_a_predecessor() -> None:
     ledger = tally((), observed(a_job()), now=START)
 
-    assert [(attempt.n, attempt.outcome, attempt.started) for attempt in ledger.attempts] == [(0, "Running", ENDED)]
+    assert [(attempt.n, attempt.outcome, attempt.queued) for attempt in ledger.attempts] == [(0, "Running", ENDED)]
 
 
 @pytest.mark.parametrize(
