@@ -11,6 +11,8 @@ ROLE_LABEL = "trainyard.dev/role"
 ATTEMPT_LABEL = "trainyard.dev/attempt"
 SERVICE_LABEL = "trainyard.dev/model-service"
 REVISION_LABEL = "trainyard.dev/revision"
+BACKEND = "backend"
+"""The role of a Service that routes of a Gateway send to."""
 MODEL_LABEL = "trainyard.dev/model"
 MODEL_VERSION_LABEL = "trainyard.dev/model-version"
 

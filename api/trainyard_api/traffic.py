@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from trainyard_api.meta import LABEL_KEYS, ApiModel, LabelKey, LabelValue, rule, rules
+from trainyard_api.meta import LABEL_KEYS, ApiModel, Label, LabelKey, LabelValue, Name, rule, rules
 
 PeerLabels = Annotated[
     dict[LabelKey, LabelValue], Field(min_length=1, max_length=16, json_schema_extra=rules(LABEL_KEYS))
@@ -33,6 +33,38 @@ class Peer(ApiModel):
     )
 
 
+Hostname = Annotated[
+    str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", max_length=253)
+]
+
+
+class Gateway(ApiModel):
+    """A Gateway (gateway.networking.k8s.io) through which clients outside reach the model."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.grpcSectionName) || has(self.grpcHostname)",
+                "grpcSectionName needs grpcHostname",
+                ".grpcSectionName",
+            ),
+            rule(
+                "!has(self.grpcHostname) || self.grpcHostname != self.hostname",
+                "grpcHostname must differ from hostname: a listener takes one kind of route for a host",
+                ".grpcHostname",
+            ),
+        )
+    )
+    name: Name = Field(description="Name of the Gateway.")
+    namespace: Label | None = Field(default=None, description="Its namespace; absent: that of the service.")
+    hostname: Hostname = Field(description="Host for REST, such as models.example.com.")
+    section_name: Label | None = Field(default=None, description="Listener for REST; absent: all that fit.")
+    grpc_hostname: Hostname | None = Field(
+        default=None, description="Host for gRPC, one for each service. Absent: no gRPC through the Gateway."
+    )
+    grpc_section_name: Label | None = Field(default=None, description="Listener for gRPC; absent: all that fit.")
+
+
 class Traffic(ApiModel):
     """Who reaches the servers."""
 
@@ -44,6 +76,10 @@ class Traffic(ApiModel):
                 ".allowFrom",
             )
         )
+    )
+    gateway: Gateway | None = Field(
+        default=None,
+        description="Let clients in through a Gateway, which also gives a canary its exact share of the requests.",
     )
     network_policy: bool = Field(
         default=False,

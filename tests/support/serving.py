@@ -31,6 +31,7 @@ NAMESPACE = "team"
 START = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
 DRAIN = timedelta(seconds=15)
 LABELS = {"model": "churn"}
+GATEWAY = {"name": "edge", "namespace": "infra", "hostname": "models.example.com"}
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,16 @@ class ModelServiceBuilder:
     def scaling(self, **fields: Any) -> "ModelServiceBuilder":
         return self._with("spec", {"scaling": {"max": 10, "metrics": [{"requestsPerSecond": 20}]} | fields})
 
+    def through_gateway(self, **fields: Any) -> "ModelServiceBuilder":
+        return self._with("spec", {"traffic": {"gateway": GATEWAY | fields}})
+
     def with_optional_children(self) -> "ModelServiceBuilder":
         """Ask for every child that a service has only where its spec asks for it."""
         monitoring = {"podMonitor": True, "prometheusRule": True, "maxModelAge": 30, "labels": {"release": "p"}}
         return (
             self.scaling(min=3)
             ._with("spec", {"monitoring": monitoring})
-            ._with("spec", {"traffic": {"networkPolicy": True, "allowFrom": [{"podLabels": {"app": "shop"}}]}})
+            ._with("spec", {"traffic": {"networkPolicy": True, "gateway": GATEWAY | {"grpcHostname": "g.example.com"}}})
         )
 
     def with_keda(self, **fields: Any) -> "ModelServiceBuilder":

@@ -51,6 +51,8 @@ PERMISSIONS = (
     Permission("keda.sh", "scaledobjects", (*_WATCH, "create", "patch", "delete")),
     Permission("monitoring.coreos.com", "podmonitors", (*_WATCH, "create", "patch", "delete")),
     Permission("monitoring.coreos.com", "prometheusrules", (*_WATCH, "create", "patch", "delete")),
+    Permission("gateway.networking.k8s.io", "httproutes", (*_WATCH, "create", "patch", "delete")),
+    Permission("gateway.networking.k8s.io", "grpcroutes", (*_WATCH, "create", "patch", "delete")),
     Permission("", "pods", ("list", "watch")),
     # Programs of users' own may print their progress instead of serving it.
     Permission("", "pods/log", ("get",)),

@@ -3,25 +3,32 @@
 None of them keeps a model from being served: what cannot be made is told, and everything else goes on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from trainyard_api.modelservice import ModelServiceSpec, ModelServiceStatus
+from trainyard_api.names import BACKEND, ROLE_LABEL
+from trainyard_api.traffic import Gateway
 from trainyard_operator.cluster.children import controlled_by, ensure
 from trainyard_operator.cluster.errors import Forbidden, NotFound
 from trainyard_operator.cluster.kinds import (
+    GRPC_ROUTE,
     HORIZONTAL_POD_AUTOSCALER,
+    HTTP_ROUTE,
     MODEL_SERVICE,
     NETWORK_POLICY,
     POD_DISRUPTION_BUDGET,
     POD_MONITOR,
     PROMETHEUS_RULE,
     SCALED_OBJECT,
+    SERVICE,
     Kind,
 )
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.serving import disruption, identity
 from trainyard_operator.serving.conditions import is_incomplete
+from trainyard_operator.serving.gateway import Share, backends, grpc_route, http_route
 from trainyard_operator.serving.monitoring import pod_monitor, prometheus_rule
 from trainyard_operator.serving.network import network_policy
 from trainyard_operator.serving.scaling import autoscaler, replicas_before_autoscaler, scaled_object
@@ -38,13 +45,19 @@ class OptionalKind:
     Attributes:
         asked_by: The field that asks for it.
         comes_with: What brings the kind to a cluster; empty where every cluster has it.
+        role: The role that tells optional children from others of their kind; empty where there are no others.
+        does: Whether they are made here, removed here, or both. What others point to is made before them, and removed
+            after them.
     """
 
     kind: Kind
     asked_by: str
     comes_with: str = ""
+    role: str = ""
+    does: Literal["both", "make", "remove"] = "both"
 
 
+_GATEWAY, _GATEWAY_API = "spec.traffic.gateway", "the Gateway API and one of its implementations"
 _PROMETHEUS_OPERATOR = "the Prometheus Operator"
 OPTIONAL_KINDS = (
     OptionalKind(HORIZONTAL_POD_AUTOSCALER, "spec.scaling"),
@@ -54,6 +67,10 @@ OPTIONAL_KINDS = (
     OptionalKind(NETWORK_POLICY, "spec.traffic.networkPolicy"),
     OptionalKind(POD_MONITOR, "spec.monitoring.podMonitor", _PROMETHEUS_OPERATOR),
     OptionalKind(PROMETHEUS_RULE, "spec.monitoring.prometheusRule", _PROMETHEUS_OPERATOR),
+    OptionalKind(SERVICE, _GATEWAY, role=BACKEND, does="make"),
+    OptionalKind(HTTP_ROUTE, _GATEWAY, _GATEWAY_API),
+    OptionalKind(GRPC_ROUTE, f"{_GATEWAY}.grpcHostname", _GATEWAY_API),
+    OptionalKind(SERVICE, _GATEWAY, role=BACKEND, does="remove"),
 )
 
 
@@ -65,11 +82,13 @@ class Serving:
         revision: The revision that has the traffic; empty where none has.
         replicas: How many pods it shall have.
         operator_namespace: Where the operator runs, where it knows.
+        shares: Which revision gets which share of the requests.
     """
 
     revision: str
     replicas: int
     operator_namespace: str | None = None
+    shares: tuple[Share, ...] = ()
 
 
 def wanted(owner: Manifest, spec: ModelServiceSpec, serving: Serving) -> Sequence[tuple[Kind, Manifest]]:
@@ -84,11 +103,20 @@ def wanted(owner: Manifest, spec: ModelServiceSpec, serving: Serving) -> Sequenc
     if traffic.network_policy:
         policy = network_policy(owner, traffic, operator_namespace=serving.operator_namespace)
         children.append((NETWORK_POLICY, policy))
+    if traffic.gateway and serving.shares:
+        children += _routed(owner, traffic.gateway, serving.shares)
     if monitoring.pod_monitor:
         children.append((POD_MONITOR, pod_monitor(owner, monitoring)))
     if monitoring.prometheus_rule:
         children.append((PROMETHEUS_RULE, prometheus_rule(owner, monitoring)))
     return children
+
+
+def _routed(owner: Manifest, gateway: Gateway, shares: Sequence[Share]) -> Iterator[tuple[Kind, Manifest]]:
+    yield from ((SERVICE, backend) for backend in backends(owner, shares))
+    yield HTTP_ROUTE, http_route(owner, gateway, shares)
+    if gateway.grpc_hostname:
+        yield GRPC_ROUTE, grpc_route(owner, gateway, gateway.grpc_hostname, shares)
 
 
 async def bring_optional_children(cluster: Cluster, owner: Manifest, serving: Serving) -> Blocker | None:
@@ -111,11 +139,11 @@ async def _bring(
     kind, metadata = optional.kind, owner["metadata"]
     mine = {child["metadata"]["name"]: child for of, child in children if of == kind}
     try:
-        found = await cluster.select(kind, metadata["namespace"], labels=identity.selector(metadata["name"]))
-        there = controlled_by(owner, found)
-        for name, child in mine.items():
+        labels = identity.selector(metadata["name"]) | ({ROLE_LABEL: optional.role} if optional.role else {})
+        there = controlled_by(owner, await cluster.select(kind, metadata["namespace"], labels=labels))
+        for name, child in mine.items() if optional.does != "remove" else ():
             await ensure(cluster, kind, child, there.get(name))
-        for name in there.keys() - mine.keys():
+        for name in there.keys() - mine.keys() if optional.does != "make" else ():
             await _remove(cluster, kind, there[name])
     except NotFound:
         return _missing(optional) if mine else None

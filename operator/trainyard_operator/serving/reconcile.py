@@ -17,6 +17,7 @@ from trainyard_operator.serving.analyst import CanaryAnalyst
 from trainyard_operator.serving.apply import ServiceChildren
 from trainyard_operator.serving.canary import canary_steps, fingerprint
 from trainyard_operator.serving.events import events, last_events
+from trainyard_operator.serving.gateway import shares
 from trainyard_operator.serving.history import MOST_ENTRIES, kept, park
 from trainyard_operator.serving.measures import measures
 from trainyard_operator.serving.model_status_reader import ModelStatusSource, Served
@@ -94,7 +95,7 @@ class ModelServiceReconciler:
             plan, situation.observed, target=situation.revision, replicas=situation.replicas
         )
         outcome = result(situation, plan, refused)
-        serving = Serving(serving_revision(outcome.route) or "", situation.replicas, self.operator_namespace)
+        serving = serving_of(situation, outcome, self.operator_namespace)
         incomplete = await bring_optional_children(self.cluster, manifest, serving)
         after = compute(before, situation, outcome, incomplete)
         await self._report(situation, before, after)
@@ -206,6 +207,16 @@ class ModelServiceReconciler:
 
 def _key(manifest: Manifest) -> Key:
     return Key(MODEL_SERVICE.name, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+
+
+def serving_of(situation: Situation, outcome: Result, operator_namespace: str | None) -> Serving:
+    """Return what the optional children depend on."""
+    return Serving(
+        revision=serving_revision(outcome.route) or "",
+        replicas=situation.replicas,
+        operator_namespace=operator_namespace,
+        shares=shares(outcome.route, situation.steps, situation.answering_revisions),
+    )
 
 
 def must_be_certain(plan: Plan, route: Route | None, before: ModelServiceStatus) -> bool:

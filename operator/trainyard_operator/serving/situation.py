@@ -87,6 +87,11 @@ class Situation:
             and not self.not_serving
         )
 
+    @property
+    def answering_revisions(self) -> set[str]:
+        """The revisions of which pods are ready."""
+        return {revision for revision in self.observed.pods if self.ready(revision)}
+
     def ready(self, revision: str) -> int:
         """How many pods of a revision requests are sent to."""
         return len(self.observed.ready(revision))

@@ -11,6 +11,7 @@ from trainyard_api.times import to_rfc3339
 from trainyard_operator.serving import conditions, gate, history, identity
 from trainyard_operator.serving.canary import ALL, achieved
 from trainyard_operator.serving.conditions import ServiceState
+from trainyard_operator.serving.gateway import achieved_share, shares
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.situation import Result, Situation, serving_revision
 from trainyard_operator.serving.source import ModelVersion, from_annotations, from_status
@@ -84,13 +85,14 @@ def _canary(situation: Situation, result: Result) -> CanaryStatus | None:
     canary, target = route.canary, situation.revision
     step = steps[canary.step] if canary.step < len(steps) else None
     ready = _ready(situation, canary.revision)
+    exact = achieved_share(situation.owner, shares(route, steps, situation.answering_revisions))
     return CanaryStatus(
         revision=canary.revision,
         model_version=target.model.version if target and target.id == canary.revision else None,
         step=min(canary.step + 1, len(steps)),
         steps=len(steps),
         weight=step.weight if step else ALL,
-        achieved=achieved(ready, situation.ready(route.revision), alone=canary.alone),
+        achieved=achieved(ready, situation.ready(route.revision), alone=canary.alone) if exact is None else exact,
         ready=ready,
         replicas=result.wanted,
         since=to_rfc3339(canary.since),

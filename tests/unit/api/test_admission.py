@@ -44,6 +44,10 @@ def scaling(**fields):
     return a_model_service(scaling={"max": 5, "metrics": [{"requestsPerSecond": 20}]} | fields)
 
 
+def through(**gateway):
+    return a_model_service(traffic={"gateway": {"name": "edge", "hostname": "models.example.com"} | gateway})
+
+
 KEDA = {"prometheus": "http://prometheus:9090"}
 
 
@@ -196,6 +200,7 @@ def test_every_example_is_accepted(document):
         a_model_service(),
         a_model_service(model={"uri": "s3://models/prod/churn/3", "secretRef": {"name": "models"}}),
         a_model_service(model={"fromTraining": {"selector": {"matchLabels": {"model": "churn"}}}}, replicas=0),
+        through(namespace="infra", sectionName="https", grpcHostname="grpc.example.com"),
         keda(queries=[{"query": "sum(depth)", "average": 5}], scaleToZero=True),
         a_model_service(disruption={"maxUnavailable": "25%"}, monitoring={"podMonitor": True, "prometheusRule": True}),
         a_model_service(traffic={"networkPolicy": True, "allowFrom": [{"podLabels": {"a": "b"}, "ports": ["rest"]}]}),
@@ -448,6 +453,9 @@ def test_good_input_is_accepted(resource):
         (scaling(metrics=[{"pods": {"name": "a", "average": 1}}], keda=KEDA), "write pods and external metrics as"),
         (a_model_service(disruption={"maxUnavailable": 0}), "0 is less than the minimum of 1"),
         (a_model_service(disruption={"maxUnavailable": "0%"}), "does not match"),
+        (through(grpcHostname="models.example.com"), "grpcHostname must differ from hostname"),
+        (through(grpcSectionName="grpc"), "grpcSectionName needs grpcHostname"),
+        (through(hostname="https://models.example.com"), "does not match"),
         (a_model_service(monitoring={"prometheusRule": True}), "prometheusRule needs podMonitor: true"),
         (a_model_service(monitoring={"objective": 100}), "greater than the maximum"),
         (a_model_service(traffic={"allowFrom": [{"podLabels": {"a": "b"}}]}), "allowFrom needs networkPolicy: true"),

@@ -4,6 +4,7 @@ from support.fake_cluster import FakeCluster
 from support.serving import LABELS, a_model_service, a_succeeded_job
 from support.serving import World as ServingWorld
 from support.training import NAMESPACE, World, a_training_job
+from trainyard_api.names import ROLE_LABEL
 from trainyard_operator.cluster.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -132,7 +133,7 @@ async def a_life_with_everything_optional() -> FakeCluster:
     world = ServingWorld().put(everything)
     await world.run()
     for optional in OPTIONAL_KINDS:
-        for child in world.cluster.peek(optional.kind):
+        for child in world.cluster.peek(optional.kind, labels={ROLE_LABEL: optional.role} if optional.role else {}):
             bend(world.cluster, optional.kind, child)
     await world.run()
     await world.update(a_model_service().with_replicas(2).with_keda()).run()
@@ -140,7 +141,9 @@ async def a_life_with_everything_optional() -> FakeCluster:
     bend(world.cluster, SCALED_OBJECT, scaled)
     await world.run()
     await world.update(a_model_service()).run()
-    assert not [child for optional in OPTIONAL_KINDS for child in world.cluster.peek(optional.kind)]
+    left = [child for optional in OPTIONAL_KINDS for child in world.cluster.peek(optional.kind)]
+    assert {child["metadata"]["name"] for child in left} == {"churn"}, "the stable Service alone is left"
+    assert {child["kind"] for child in left} == {"Service"}
     return world.cluster
 
 
