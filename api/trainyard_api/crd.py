@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from trainyard_api import modelservice, trainingjob
+from trainyard_api import modelservice, profile, trainingjob
 from trainyard_api.meta import GROUP, VERSION
 from trainyard_api.schema import Schema, structural_schema
 
@@ -37,6 +37,12 @@ class Resource:
     short: str
     columns: tuple[Column, ...]
     scale: Mapping[str, str] | None = None
+    namespaced: bool = True
+
+    @property
+    def has_status(self) -> bool:
+        """Whether the operator reports on its objects."""
+        return "status" in self.model.model_fields
 
 
 def _reason(condition: str) -> str:
@@ -91,6 +97,19 @@ RESOURCES = (
             "labelSelectorPath": ".status.selector",
         },
     ),
+    Resource(
+        model=profile.TrainingProfile,
+        plural=profile.PLURAL,
+        singular=profile.SINGULAR,
+        short=profile.SHORT,
+        namespaced=False,
+        columns=(
+            Column("Default", ".spec.default", "Whether resources get it that name none.", "boolean"),
+            Column("Max GPUs", ".spec.limits.maxGpus", "Most GPUs of a training.", "integer"),
+            _AGE,
+            Column("Trainer", ".spec.images.trainer", "Image of training pods.", wide=True),
+        ),
+    ),
 )
 
 
@@ -103,7 +122,7 @@ def crd(resource: Resource) -> dict[str, Any]:
         "metadata": {"name": f"{resource.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced",
+            "scope": "Namespaced" if resource.namespaced else "Cluster",
             "names": {
                 "kind": kind,
                 "listKind": f"{kind}List",
@@ -118,7 +137,8 @@ def crd(resource: Resource) -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "schema": {"openAPIV3Schema": object_schema(resource.model)},
-                    "subresources": {"status": {}} | ({"scale": dict(resource.scale)} if resource.scale else {}),
+                    "subresources": ({"status": {}} if resource.has_status else {})
+                    | ({"scale": dict(resource.scale)} if resource.scale else {}),
                     "additionalPrinterColumns": [column.to_wire() for column in resource.columns],
                 }
             ],
@@ -131,5 +151,6 @@ def object_schema(model: type[BaseModel]) -> Schema:
     schema = structural_schema(model)
     # Only with its name in the schema may a rule point there, and not at the whole object, which is printed as <nil>.
     metadata = {"type": "object", "properties": {"name": {"type": "string", "description": "Its name."}}}
-    fields = {"metadata": metadata} | {name: schema["properties"][name] for name in ("spec", "status")}
+    parts = {name: schema["properties"][name] for name in ("spec", "status") if name in schema["properties"]}
+    fields = {"metadata": metadata} | parts
     return schema | {"required": ["spec"], "properties": fields}

@@ -15,6 +15,7 @@ from trainyard_api.meta import (
     Duration,
     LabelKey,
     LabelValue,
+    Name,
     ResourceName,
     Time,
     rule,
@@ -22,6 +23,7 @@ from trainyard_api.meta import (
 )
 from trainyard_api.monitoring import Monitoring
 from trainyard_api.pods import GPU_RULES, PodTemplate, Resources
+from trainyard_api.profile import ProfileStatus
 from trainyard_api.rollout import CanaryStatus, RollbackStatus, Rollout
 from trainyard_api.scaling import SCALING_RULES, Disruption, Scaling
 from trainyard_api.stores import ModelUri, SecretRef
@@ -154,6 +156,11 @@ class ModelServiceSpec(ApiModel):
     """Which model to serve, and how."""
 
     model_config = ConfigDict(json_schema_extra=rules(*SCALING_RULES, *GATE_RULES))
+    profile: Name | None = Field(
+        default=None,
+        description="TrainingProfile with defaults and limits of the platform, for revisions to come; the default "
+        "profile where absent.",
+    )
     model: Model = Field(description="Which model to serve.")
     gate: list[GateRule] = Field(
         default=[],
@@ -261,6 +268,9 @@ class ModelServiceStatus(ApiModel):
     replicas: int = Field(default=0, description="Serving pods, for the scale subresource.")
     ready: str = Field(default="0/0", description="Replicas that answer of replicas wanted, for kubectl get.")
     selector: str = Field(default="", description="Label selector of the serving pods, for the scale subresource.")
+    profile: ProfileStatus | None = Field(
+        default=None, description="The profile that the pods of the current revision were made by."
+    )
 
     def minimal(self, why: str) -> "ModelServiceStatus":
         """Return the status without any text from elsewhere, and with `why` in its conditions."""

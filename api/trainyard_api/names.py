@@ -16,6 +16,9 @@ BACKEND = "backend"
 MODEL_LABEL = "trainyard.dev/model"
 MODEL_VERSION_LABEL = "trainyard.dev/model-version"
 
+PROFILE_ANNOTATION = "trainyard.dev/profile"
+"""On a Job or Deployment: name and generation of the TrainingProfile that its pods were made by."""
+
 # On the stable Service: since when its revision has earned the traffic, and who had it before. Written together with
 # its selector, so that whoever reads one reads all.
 PROMOTED_ANNOTATION = "trainyard.dev/promoted"

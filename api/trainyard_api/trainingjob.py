@@ -21,6 +21,7 @@ from trainyard_api.meta import (
     rules,
 )
 from trainyard_api.privacy import PRIVACY_RULES, Privacy
+from trainyard_api.profile import ProfileStatus
 from trainyard_api.program import TREE_FAMILIES, Program
 from trainyard_api.queueing import ChildMetadata
 from trainyard_api.rerun import KEPT_RUNS, FormerRun
@@ -160,7 +161,7 @@ class TrainingJobSpec(ApiModel):
                     _FIXED.format(field),
                     f".{field}",
                 )
-                for field in ("modelName", "tuning", "privacy", "metadata")
+                for field in ("modelName", "profile", "tuning", "privacy", "metadata")
             ),
             rule(
                 "has(self.runPolicy.queueName) == has(oldSelf.runPolicy.queueName) && "
@@ -201,6 +202,10 @@ class TrainingJobSpec(ApiModel):
     model_name: Label | None = Field(default=None, description="Name in the store; metadata.name if absent.")
     metadata: ChildMetadata | None = Field(
         default=None, description="Labels and annotations of all that is made for the training: Jobs, pods and others."
+    )
+    profile: Name | None = Field(
+        default=None,
+        description="TrainingProfile with defaults and limits of the platform; the default profile where absent.",
     )
     program: Program = Field(description="What to train.")
     data: Data = Field(description="The data set.")
@@ -304,6 +309,9 @@ class TrainingJobStatus(ApiModel):
     rerun: str | None = Field(default=None, description="The runPolicy.rerun that this run is for.")
     first_attempt: int = Field(default=0, description="Number of the first attempt of this run.")
     runs: list[FormerRun] = Field(default=[], max_length=KEPT_RUNS, description="The runs before, newest last.")
+    profile: ProfileStatus | None = Field(
+        default=None, description="The profile that the pods of the newest attempt were made by."
+    )
 
     def minimal(self, why: str) -> "TrainingJobStatus":
         """Return the status without anything that a program had a say in, and with `why` in its conditions."""
@@ -323,6 +331,7 @@ class TrainingJobStatus(ApiModel):
             rerun=self.rerun,
             first_attempt=self.first_attempt,
             runs=self.runs,
+            profile=self.profile,
         )
 
 

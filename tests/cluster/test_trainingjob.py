@@ -77,6 +77,48 @@ def test_what_is_missing_is_said_before_any_pod_exists(api: Api, operator: Opera
     assert jobs_of(api) == ["greedy-worker-0"]
 
 
+def test_an_attempt_has_what_its_profile_says_and_a_changed_profile_restarts_nothing(
+    api: Api, operator: OperatorProcess
+) -> None:
+    profile: Object = {
+        "apiVersion": "trainyard.dev/v1alpha1",
+        "kind": "TrainingProfile",
+        "metadata": {"name": api.namespace},
+        "spec": {"pods": {"tolerations": [{"key": "team", "operator": "Exists"}], "resources": {"limits": {"cpu": 1}}}},
+    }
+    job = a_program("sleep 600")
+    job["spec"]["profile"] = api.namespace
+    try:
+        api.apply(job)
+        api.wait_for(job, because("ProfileNotFound", "Stalled"))
+        api.apply(profile)
+        running = api.wait_for(job, in_phase("Running"))
+        assert running["status"]["profile"] == {"name": api.namespace, "generation": 1}
+        before = api.wait_for(the_job(), bool, description="it has its Job")
+        pod = before["spec"]["template"]["spec"]
+        assert {"key": "team", "operator": "Exists"} in pod["tolerations"]
+        assert pod["containers"][0]["resources"]["limits"] == {"cpu": "1"}
+
+        profile["spec"]["limits"] = {"maxGpus": 0, "maxActiveDeadline": "1s"}
+        api.apply(profile)
+        operator.kill()
+        operator.start()
+        greedy = a_program("true", "greedy")
+        greedy["spec"] |= {"profile": api.namespace, "roles": {"worker": {"gpus": 1}}}
+        api.apply(greedy)
+        api.wait_for(greedy, because("ProfileLimit", "Stalled"))
+
+        after = api.get(the_job())
+        assert after is not None
+        assert after["metadata"]["generation"] == before["metadata"]["generation"]
+        still = api.get(job)
+        assert still is not None
+        assert still["status"]["phase"] == "Running"
+        assert [each["outcome"] for each in still["status"]["attempts"]] == ["Running"]
+    finally:
+        api.delete(profile)
+
+
 @pytest.mark.thorough
 def test_killing_the_operator_over_and_over_changes_nothing(api: Api, operator: OperatorProcess) -> None:
     # What the trainer would choose by measuring may differ from one job to the next.

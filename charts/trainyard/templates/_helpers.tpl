@@ -145,6 +145,9 @@ app.kubernetes.io/component: operator
 
 {{- /* What has no namespace: left out where the operator serves some namespaces only. */ -}}
 {{- define "trainyard.operatorClusterRules" -}}
+- apiGroups: [trainyard.dev]
+  resources: [trainingprofiles]
+  verbs: [list]
 - apiGroups: [""]
   resources: [nodes]
   verbs: [list]

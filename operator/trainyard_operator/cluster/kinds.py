@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainyard_api import modelservice, trainingjob
+from trainyard_api import modelservice, profile, trainingjob
 from trainyard_api.meta import GROUP, VERSION
 
 
@@ -26,6 +26,7 @@ class Kind:
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
+TRAINING_PROFILE = Kind(GROUP, VERSION, profile.KIND, profile.PLURAL, namespaced=False)
 TRAINING_JOB = Kind(GROUP, VERSION, trainingjob.KIND, trainingjob.PLURAL)
 MODEL_SERVICE = Kind(GROUP, VERSION, modelservice.KIND, modelservice.PLURAL)
 JOB = Kind("batch", "v1", "Job", "jobs")

@@ -5,7 +5,7 @@ A test compares it with the calls a whole life of each resource makes.
 
 from dataclasses import dataclass
 
-from trainyard_api import modelservice, trainingjob
+from trainyard_api import modelservice, profile, trainingjob
 from trainyard_api.meta import GROUP
 
 _WATCH = ("get", "list", "watch")
@@ -62,6 +62,7 @@ PERMISSIONS = (
     Permission("", "resourcequotas", ("list", "watch")),
     Permission("", "serviceaccounts", ("get",)),
     Permission("", "nodes", ("list",), of_cluster=True),
+    Permission(GROUP, profile.PLURAL, ("list",), of_cluster=True),
     Permission("scheduling.k8s.io", "priorityclasses", ("list",), of_cluster=True),
     Permission("node.k8s.io", "runtimeclasses", ("list",), of_cluster=True),
 )

@@ -1,16 +1,21 @@
 """Brings the children of a ModelService to what the plan says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
+from trainyard_api.profile import TrainingProfile
+from trainyard_api.times import utc_now
 from trainyard_operator.cluster.children import ensure
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.serving import build
 from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.pod import FetchImages
+from trainyard_operator.serving.profile import over_limit, with_profile
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Plan, Step
 from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
+from trainyard_operator.workloads.profiles import Profiles, noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,8 @@ class ServiceChildren:
     cluster: Cluster
     owner: Manifest
     fetch_images: FetchImages
+    profiles: Profiles = field(default_factory=Profiles)
+    now: datetime = field(default_factory=utc_now)
 
     async def carry_out(
         self, plan: Plan, observed: ObservedService, *, target: Revision | None, replicas: int
@@ -35,7 +42,9 @@ class ServiceChildren:
         """
         try:
             if target is not None and plan.step is not Step.ROLLED_BACK:
-                await self._bring_up(target, observed, replicas if plan.replicas is None else plan.replicas)
+                blocker = await self._bring_up(target, observed, replicas if plan.replicas is None else plan.replicas)
+                if blocker is not None:
+                    return blocker
             if plan.route is not None:
                 if plan.route.promoted is not None and (target is None or plan.route.revision != target.id):
                     await self._scale(observed.deployments[plan.route.revision], replicas)
@@ -49,17 +58,28 @@ class ServiceChildren:
             await self._remove(CONFIG_MAP, observed.config_maps.get(revision))
         return None
 
-    async def _bring_up(self, target: Revision, observed: ObservedService, replicas: int) -> None:
-        # A revision's children are written once: an operator that would build others leaves them as they are.
+    async def _bring_up(self, target: Revision, observed: ObservedService, replicas: int) -> Blocker | None:
+        # A revision's children are written once: an operator, or a profile, that would make others leaves them alone.
+        profile: TrainingProfile | None = None
+        if target.id not in observed.deployments:
+            choice = await self.profiles.choose(self.cluster, target.profile, self.now)
+            profile, blocker = choice.profile, choice.blocker
+            if profile is not None:
+                blocker, target = over_limit(target, profile), with_profile(target, profile)
+            if blocker is not None:
+                return blocker
         with spec_errors():
             config_map = build.config_map(self.owner, target)
             deployment = build.deployment(self.owner, target, replicas=replicas, fetch_images=self.fetch_images)
+        if profile is not None:
+            deployment["metadata"]["annotations"] |= noted(profile)
         if target.id not in observed.config_maps:
             await ensure(self.cluster, CONFIG_MAP, config_map, None)
         if target.id in observed.deployments:
             await self._scale(observed.deployments[target.id], replicas)
         else:
             await ensure(self.cluster, DEPLOYMENT, deployment, None)
+        return None
 
     async def _scale(self, live: Manifest, replicas: int) -> None:
         await ensure(self.cluster, DEPLOYMENT, build.scale(live, replicas), live)

@@ -36,6 +36,7 @@ from trainyard_operator.serving.status import compute
 from trainyard_operator.serving.target import find_target, missing_store
 from trainyard_operator.workloads import pods
 from trainyard_operator.workloads.blockers import Blocker
+from trainyard_operator.workloads.profiles import Profiles
 from trainyard_operator.workloads.report import EVENT_LIFE, Change, DeliveredEvents, report
 
 _SOON = 1.0
@@ -56,6 +57,7 @@ class ModelServiceReconciler:
         drain: How long a revision goes on after it lost the traffic.
         observe: Told what is measured of a service, and None where it is gone.
         operator_namespace: Where the operator runs; None where it does not know.
+        profiles: The profiles of the cluster.
     """
 
     cluster: Cluster
@@ -68,6 +70,7 @@ class ModelServiceReconciler:
     operator_namespace: str | None = None
     clock: Clock = utc_now
     delivered: DeliveredEvents = field(default_factory=DeliveredEvents)
+    profiles: Profiles = field(default_factory=Profiles)
 
     async def reconcile(self, key: Key) -> Outcome:
         """Observe, parse, plan, apply, compute, report."""
@@ -90,7 +93,7 @@ class ModelServiceReconciler:
             expected = {before.current.revision} if before.current else set()
             observed = await observe(self.cluster, manifest, live=True, expected=expected)
             situation, plan = await self._plan(manifest, before, observed, now)
-        children = ServiceChildren(self.cluster, manifest, self.fetch_images)
+        children = ServiceChildren(self.cluster, manifest, self.fetch_images, self.profiles, now)
         refused = await children.carry_out(
             plan, situation.observed, target=situation.revision, replicas=situation.replicas
         )

@@ -30,11 +30,18 @@ class Fetching:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What the pods of one revision run."""
+    """What the pods of one revision run.
+
+    Attributes:
+        profile: The TrainingProfile that the spec names.
+        known_as: Its id, where a profile has filled in what the id is not made of.
+    """
 
     model: ModelVersion
     server: Server
     fetching: Fetching = field(default_factory=Fetching)
+    profile: str | None = None
+    known_as: str | None = None
 
     @property
     def id(self) -> str:
@@ -44,6 +51,8 @@ class Revision:
         their defaults, so that a field added later changes no id; except the image, whose default moves on with the
         releases while the API server keeps what it filled in.
         """
+        if self.known_as is not None:
+            return self.known_as
         server = self.server.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"image"})
         content: dict[str, object] = {
             "uri": self.model.uri,
@@ -52,6 +61,7 @@ class Revision:
             "server": server,
         }
         fetching = self.fetching
+        content |= {"profile": self.profile} if self.profile else {}
         content |= {"secret": fetching.secret} if fetching.secret else {}
         content |= {"anyOperation": True} if fetching.any_operation else {}
         content |= {"publicKey": fetching.public_key.to_wire()} if fetching.public_key else {}

@@ -16,6 +16,7 @@ from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.situation import Result, Situation, serving_revision
 from trainyard_operator.serving.source import ModelVersion, from_annotations, from_status
 from trainyard_operator.workloads.blockers import Blocker
+from trainyard_operator.workloads.profiles import status_of
 
 
 def compute(
@@ -45,6 +46,7 @@ def compute(
         replicas=len(situation.observed.pods.get(shown, [])) if shown else 0,
         ready=f"{_ready(situation, shown)}/{situation.replicas}",
         selector=_selector(name, shown) if shown else "",
+        profile=status_of(situation.observed.deployments.get(shown)) if shown else None,
     )
     promoted = result.route.promoted if result.route else None
     past = history.record(before, after, situation.target.gated, promoted=promoted, now=situation.now)

@@ -81,7 +81,7 @@ def _revision(service: ModelService, model: ModelVersion) -> Revision:
         public_key=wish.verify.public_key if wish.verify else None,
         resources=service.spec.fetch.resources,
     )
-    return Revision(model, service.spec.server, fetching)
+    return Revision(model, service.spec.server, fetching, service.spec.profile)
 
 
 async def _is_gone(cluster: Cluster, namespace: str, model: ModelVersion) -> bool:

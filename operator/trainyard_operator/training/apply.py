@@ -14,9 +14,11 @@ from trainyard_operator.training.attempts import Next
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.preflight import Preflight, preflight
+from trainyard_operator.training.profile import images, over_limit, with_profile
 from trainyard_operator.training.suspension import Suspension, decide, queued
 from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
 from trainyard_operator.workloads.nodes import NodeOffers
+from trainyard_operator.workloads.profiles import Profiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class TrainingChildren:
     network_policies: bool = True
     now: datetime = field(default_factory=utc_now)
     nodes: NodeOffers = field(default_factory=NodeOffers)
+    profiles: Profiles = field(default_factory=Profiles)
 
     async def carry_out(self, step: Next, observed: ObservedTraining) -> StepTaken:
         """Take the next step; return what is there then, and what kept the step from being taken."""
@@ -57,10 +60,8 @@ class TrainingChildren:
         found: Preflight | None = None
         try:
             if step.step == "start":
-                found = await preflight(self.cluster, self.job, nodes=self.nodes, now=self.now)
-                if found.blocker is not None:
-                    return StepTaken(observed, found.blocker, found)
-            elif self._leaves_its_queue():
+                return await self._start(step, observed)
+            if self._leaves_its_queue():
                 await end(self.cluster, [observed.jobs[step.n]])
                 return StepTaken(observed)
             suspension = await self._suspension(step, observed)
@@ -69,6 +70,32 @@ class TrainingChildren:
             return StepTaken(await self._ensure(observed, step.n, *children), suspension.blocker, found)
         except REFUSALS as error:
             return StepTaken(observed, of_refusal(error, "the job"), found)
+
+    async def _start(self, step: Next, observed: ObservedTraining) -> StepTaken:
+        """Start an attempt with what the profile says now: its Job never changes afterwards."""
+        choice = await self.profiles.choose(self.cluster, self.job.spec.profile, self.now)
+        children, profile = self, choice.profile
+        blocker = choice.blocker
+        if profile is not None:
+            first = self.job.status.first_attempt if self.job.status else 0
+            blocker = over_limit(self.job, profile) if step.n == first else None
+            children = replace(
+                self, job=with_profile(self.job, profile), trainer_images=images(self.trainer_images, profile)
+            )
+        if blocker is not None:
+            return StepTaken(observed, blocker, Preflight(blocker))
+        found = await preflight(self.cluster, children.job, nodes=self.nodes, now=self.now)
+        if found.blocker is not None:
+            return StepTaken(observed, found.blocker, found)
+        if choice.concern is not None:
+            found = Preflight(concern=choice.concern)
+        suspension = await self._suspension(step, observed)
+        with spec_errors():
+            job = build.attempt_job(
+                children.job, self.owner, step.n, trainer_images=children.trainer_images, profile=profile
+            )
+            shared = build.spec_config_map(self.job, self.owner), build.headless_service(self.job, self.owner)
+        return StepTaken(await self._ensure(observed, step.n, *shared, job), suspension.blocker, found)
 
     async def _suspension(self, step: Next, observed: ObservedTraining) -> Suspension:
         target, queue = self.job.spec.run_policy.suspend, self.job.spec.run_policy.queue_name
@@ -89,12 +116,8 @@ class TrainingChildren:
     def _build(
         self, step: Next, observed: ObservedTraining, suspension: Suspension
     ) -> tuple[Manifest, Manifest, Manifest]:
-        """Return the ConfigMap, the Service and the Job."""
-        job = (
-            build.attempt_job(self.job, self.owner, step.n, trainer_images=self.trainer_images)
-            if step.step == "start"
-            else build.running_job(self.job, observed.jobs[step.n], suspend=suspension.suspend)
-        )
+        """Return the ConfigMap, the Service and the Job of an attempt that goes on."""
+        job = build.running_job(self.job, observed.jobs[step.n], suspend=suspension.suspend)
         return build.spec_config_map(self.job, self.owner), build.headless_service(self.job, self.owner), job
 
     async def _ensure(

@@ -4,6 +4,7 @@ import json
 
 from trainyard_api.meta import parse_duration
 from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, SPEC_FILE, TRAINER_PORT
+from trainyard_api.profile import TrainingProfile
 from trainyard_api.queueing import QUEUE_LABEL, ChildMetadata
 from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, NETWORK_POLICY, SERVICE, Kind
@@ -11,8 +12,9 @@ from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
 from trainyard_operator.training.pod import CONTAINER, TrainerImages, pod_template, ports
 from trainyard_operator.workloads.identity import child, patch
+from trainyard_operator.workloads.profiles import noted
 
-_NOT_THE_TRAINERS = ("runPolicy", "metadata")
+_NOT_THE_TRAINERS = ("runPolicy", "metadata", "profile")
 """Fields of the spec that say how pods are run."""
 
 
@@ -65,7 +67,14 @@ def network_policy(job: TrainingJob, owner: Manifest) -> Manifest:
     }
 
 
-def attempt_job(job: TrainingJob, owner: Manifest, attempt: int, *, trainer_images: TrainerImages) -> Manifest:
+def attempt_job(
+    job: TrainingJob,
+    owner: Manifest,
+    attempt: int,
+    *,
+    trainer_images: TrainerImages,
+    profile: TrainingProfile | None = None,
+) -> Manifest:
     """Return the Job of one attempt. It never restarts a failed program itself: each try is an attempt of ours."""
     deadline = job.spec.run_policy.attempt_deadline
     spec: Manifest = {
@@ -101,6 +110,8 @@ def attempt_job(job: TrainingJob, owner: Manifest, attempt: int, *, trainer_imag
     found = _child(JOB, name, owner, job, attempt) | {"spec": spec}
     if (queue := job.spec.run_policy.queue_name) is not None:
         found["metadata"]["labels"][QUEUE_LABEL] = queue
+    if profile is not None:
+        found["metadata"]["annotations"] = found["metadata"].get("annotations", {}) | noted(profile)
     return found
 
 

@@ -30,6 +30,7 @@ from trainyard_operator.training.timeouts import Timer
 from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.nodes import NodeOffers
 from trainyard_operator.workloads.pods import address
+from trainyard_operator.workloads.profiles import Profiles
 from trainyard_operator.workloads.report import EVENT_LIFE, Change, DeliveredEvents, report
 
 _RECHECK = 15.0
@@ -49,6 +50,7 @@ class TrainingJobReconciler:
         cleaned: Trainings that are over, and what of them is gone.
         asked: Since when this process asks a trainer how far it is.
         nodes: What the nodes of the cluster offer.
+        profiles: The profiles of the cluster.
     """
 
     cluster: Cluster
@@ -61,6 +63,7 @@ class TrainingJobReconciler:
     asked: dict[Key, datetime] = field(default_factory=dict)
     metrics: TrainingMetrics = field(default_factory=TrainingMetrics)
     nodes: NodeOffers = field(default_factory=NodeOffers)
+    profiles: Profiles = field(default_factory=Profiles)
 
     async def reconcile(self, key: Key) -> Outcome:
         """Observe, parse, plan, apply, compute, report."""
@@ -145,7 +148,7 @@ class TrainingJobReconciler:
             leaving = observed.leaving or bool(lingering(recorded, observed))
             _, planned, _ = decide(observed, leaving=leaving)
         children = TrainingChildren(
-            self.cluster, job, manifest, self.trainer_images, self.network_policies, now, self.nodes
+            self.cluster, job, manifest, self.trainer_images, self.network_policies, now, self.nodes, self.profiles
         )
         taken = await children.carry_out(planned, observed)
         observed = taken.observed

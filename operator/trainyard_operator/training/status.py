@@ -8,6 +8,7 @@ from trainyard_api.conditions import Observation, merge
 from trainyard_api.failure import Failure
 from trainyard_api.meta import Condition
 from trainyard_api.names import TRAINER_PORT
+from trainyard_api.profile import ProfileStatus
 from trainyard_api.times import from_rfc3339, to_rfc3339
 from trainyard_api.trainingjob import (
     CheckpointStatus,
@@ -46,6 +47,7 @@ from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.conditions import STALLED
 from trainyard_operator.workloads.diagnosis import PATIENCE
 from trainyard_operator.workloads.pods import address
+from trainyard_operator.workloads.profiles import status_of
 from trainyard_operator.workloads.text import clean, reason_word
 
 
@@ -107,12 +109,20 @@ def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
             gpus=gpus,
             checkpoint=checkpoint.time if checkpoint else None,
         ),
+        profile=_profile(before, facts.observed),
         run=before.run,
         # A word that is there from the start asks for nothing more, nor does one that comes before the start.
         rerun=before.rerun if before.run or before.start_time else job.spec.run_policy.rerun,
         first_attempt=before.first_attempt,
         runs=before.runs,
     )
+
+
+def _profile(before: TrainingJobStatus, observed: ObservedTraining) -> ProfileStatus | None:
+    """Return the profile of the newest attempt whose Job is there, or else the last one that was known."""
+    if not observed.jobs:
+        return before.profile
+    return status_of(observed.jobs[max(observed.jobs)])
 
 
 def rejected(

@@ -40,6 +40,10 @@ def a_model_service(**spec):
     return _resource("ModelService", {"model": {"uri": "pvc://models/churn/3"}} | spec)
 
 
+def profile(**spec):
+    return _resource("TrainingProfile", spec)
+
+
 def scaling(**fields):
     return a_model_service(scaling={"max": 5, "metrics": [{"requestsPerSecond": 20}]} | fields)
 
@@ -155,6 +159,10 @@ def test_every_example_is_accepted(document):
         a_training_job(runPolicy={"startupTimeout": "15m", "stallTimeout": "30s", "attemptDeadline": "12h"}),
         a_training_job(runPolicy={"queueName": "gpu"}, metadata={"labels": {"kueue.x-k8s.io/priority-class": "high"}}),
         a_training_job(metadata={"annotations": {"karpenter.sh/do-not-disrupt": ""}, "labels": {"a/b": "c"}}),
+        a_training_job(profile="gpu"),
+        a_model_service(profile="gpu"),
+        profile(default=True, limits={"maxGpus": 8, "maxActiveDeadline": "48h"}),
+        profile(gpuPods={"runtimeClassName": "nvidia", "resources": {"limits": {"memory": "32Gi"}}}),
         worker(gpus=1, gpuProduct="NVIDIA-H200", topologyKey="topology.kubernetes.io/zone", sharedMemory="8Gi"),
         worker(template={"resourceClaims": [{"name": "gpu", "resourceClaimName": "one"}], "schedulerName": "volcano"}),
         a_training_job(fit={"loss": "huber", "metrics": ["r2_score", "root_mean_squared_error"]}),
@@ -221,6 +229,9 @@ def test_good_input_is_accepted(resource):
         (a_training_job(metadata={"labels": {"kueue.x-k8s.io/queue-name": "x"}}), "runPolicy.queueName for a queue"),
         (a_training_job(metadata={"labels": {"app.kubernetes.io/managed-by": "x"}}), "use a domain of your own"),
         (a_training_job(metadata={"annotations": {"batch.kubernetes.io/x": "x"}}), "use a domain of your own"),
+        (profile(image="a"), "unknown field .spec.image"),
+        (profile(limits={"maxGpus": -1}), "-1 is less than the minimum of 0"),
+        (profile(limits={"maxActiveDeadline": "0s"}), "the duration must be longer than 0s"),
         (worker(gpuProduct="NVIDIA-H200"), "gpuProduct chooses among NVIDIA GPUs"),
         (worker(gpus=1, gpuResource="amd.com/gpu", gpuProduct="MI300"), "gpuProduct chooses among NVIDIA GPUs"),
         (worker(sharedMemory="0"), "one such as 512Mi or 8Gi"),
@@ -548,6 +559,7 @@ def test_reuse_may_be_set_before_a_backup():
         ({}, {"runPolicy": {"queueName": "gpu"}}, "runPolicy.queueName"),
         ({"runPolicy": {"queueName": "gpu"}}, {"runPolicy": {"queueName": "cpu"}}, "runPolicy.queueName"),
         ({"metadata": {"labels": {"a": "b"}}}, {}, "metadata"),
+        ({"profile": "a"}, {"profile": "b"}, "profile"),
     ],
 )
 def test_what_children_have_got_cannot_change_later(old, new, field):

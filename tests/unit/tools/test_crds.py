@@ -32,7 +32,7 @@ def test_the_written_manifest_reads_back_as_the_crd(kind):
     assert "&id" not in text
 
 
-@pytest.mark.parametrize(("kind", "short"), [("ModelService", "ms"), ("TrainingJob", "tj")])
+@pytest.mark.parametrize(("kind", "short"), [("ModelService", "ms"), ("TrainingJob", "tj"), ("TrainingProfile", "tp")])
 def test_names_are_what_people_type(kind, short):
     names = CRDS[kind]["spec"]["names"]
     assert (names["kind"], names["singular"], names["plural"]) == (kind, kind.lower(), f"{kind.lower()}s")
@@ -45,6 +45,7 @@ def test_names_are_what_people_type(kind, short):
     [
         ("TrainingJob", ["State", "Progress", "Epoch", "Loss", "ETA", "Restarts", "GPUs", "Reason", "Age"]),
         ("ModelService", ["Ready", "Version", "Replicas", "State", "Canary", "URL", "Age"]),
+        ("TrainingProfile", ["Default", "Max GPUs", "Age"]),
     ],
 )
 def test_kubectl_get_shows_the_columns_of_the_design(kind, narrow):
@@ -74,8 +75,9 @@ def test_a_model_service_scales_by_fields_of_its_schema():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_status_is_a_subresource(kind):
-    assert _version(kind)["subresources"]["status"] == {}
+def test_status_is_a_subresource_where_there_is_one(kind):
+    assert _version(kind)["subresources"].get("status") == ({} if "status" in SCHEMAS[kind]["properties"] else None)
+    assert CRDS[kind]["spec"]["scope"] == ("Cluster" if kind == "TrainingProfile" else "Namespaced")
 
 
 def _version(kind):

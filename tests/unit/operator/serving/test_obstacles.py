@@ -9,7 +9,7 @@ from trainyard_operator.cluster.errors import Conflict, Forbidden, Invalid, NotF
 from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
 from trainyard_operator.serving.optional_children import OPTIONAL_KINDS
 
-FIRST_WRITE = 6
+FIRST_WRITE = 7
 """Number of the call that creates the first child: before it come the looks at what is there."""
 FOLLOWING = a_model_service().following(**LABELS)
 

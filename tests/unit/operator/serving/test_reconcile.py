@@ -18,6 +18,7 @@ async def test_a_new_service_gets_its_children_and_a_status_in_one_pass() -> Non
     assert world.cluster.calls == [
         *LOOK,
         ("get", "persistentvolumeclaims"),
+        ("list", "trainingprofiles"),
         ("create", "configmaps"),
         ("create", "deployments"),
         ("create", "services"),

@@ -19,6 +19,8 @@ def watched(world: World) -> Watching:
 async def test_up_to_its_pod_a_job_costs_three_calls() -> None:
     world = World().put(a_training_job())
     watched(world)
+    await world.reconciler.profiles.choose(world.cluster, None, world.now)  # as for any job of the last seconds
+    world.cluster.calls.clear()
 
     await world.reconcile()
 

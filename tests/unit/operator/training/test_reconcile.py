@@ -18,6 +18,7 @@ async def test_a_new_job_gets_its_children_and_a_status_in_one_pass() -> None:
 
     assert world.cluster.calls == [
         *STEADY,
+        ("list", "trainingprofiles"),
         ("get", "persistentvolumeclaims"),
         ("get", "configmaps"),
         ("list", "resourcequotas"),
@@ -442,18 +443,18 @@ async def test_a_job_that_is_being_deleted_is_left_alone() -> None:
 @pytest.mark.parametrize("error", [Invalid("tolerations[0].key: bad", code=422), Forbidden("exceeded quota", code=403)])
 async def test_what_the_api_server_rejects_is_said_in_a_condition(error: Exception) -> None:
     world = World().put(a_training_job())
-    world.cluster.fail_at, world.cluster.failure = 9, error
+    world.cluster.fail_at, world.cluster.failure = 10, error
 
     await world.reconcile()
 
-    assert world.cluster.calls[9] == ("create", "jobs")
+    assert world.cluster.calls[10] == ("create", "jobs")
     assert world.conditions()["Stalled"]["reason"] == "Rejected"
     assert str(error) in world.conditions()["Stalled"]["message"]
 
 
 async def test_an_api_server_that_does_not_answer_is_tried_again_later() -> None:
     world = World().put(a_training_job())
-    world.cluster.fail_at, world.cluster.failure = 9, Unavailable("HTTP 503", code=503)
+    world.cluster.fail_at, world.cluster.failure = 10, Unavailable("HTTP 503", code=503)
 
     with pytest.raises(Unavailable):
         await world.reconcile()

@@ -1,0 +1,45 @@
+"""What a TrainingJob gets from a profile, and what the profile does not allow."""
+
+from trainyard_api.meta import parse_duration
+from trainyard_api.profile import TrainingProfile
+from trainyard_api.trainingjob import TrainingJob
+from trainyard_operator.training.pod import TrainerImages
+from trainyard_operator.workloads.blockers import Blocker
+from trainyard_operator.workloads.profiles import PROFILE_LIMIT, filled
+
+
+def with_profile(job: TrainingJob, profile: TrainingProfile) -> TrainingJob:
+    """Return the TrainingJob with the profile's defaults for its pods filled in."""
+    worker = job.spec.roles.worker
+    gpus = worker.gpus > 0 or bool(worker.template.resource_claims)
+    template, resources = filled(worker.template, worker.resources, profile, gpus=gpus)
+    worker = worker.model_copy(update={"template": template, "resources": resources})
+    roles = job.spec.roles.model_copy(update={"worker": worker})
+    return job.model_copy(update={"spec": job.spec.model_copy(update={"roles": roles})})
+
+
+def images(own: TrainerImages, profile: TrainingProfile) -> TrainerImages:
+    """Return the trainer's images, those of the profile before the operator's."""
+    chosen = profile.spec.images
+    return TrainerImages(cpu=chosen.trainer or own.cpu, cuda=chosen.trainer_gpu or own.cuda)
+
+
+def over_limit(job: TrainingJob, profile: TrainingProfile) -> Blocker | None:
+    """Return which limit of the profile the TrainingJob is beyond."""
+    limits, whose = profile.spec.limits, f"TrainingProfile {profile.name!r} allows"
+    worker, deadline = job.spec.roles.worker, job.spec.run_policy.active_deadline
+    gpus = worker.gpus * worker.replicas
+    if limits.max_gpus is not None and gpus > limits.max_gpus:
+        return Blocker(
+            PROFILE_LIMIT,
+            f"{whose} {limits.max_gpus} GPUs, and all pods together ask for {gpus}: create the job anew with less in "
+            "spec.roles, or with another spec.profile",
+        )
+    longest = limits.max_active_deadline
+    if longest is not None and (deadline is None or parse_duration(deadline) > parse_duration(longest)):
+        return Blocker(
+            PROFILE_LIMIT,
+            f"{whose} trainings of {longest} at most: set spec.runPolicy.activeDeadline to that or less "
+            f"(it is {deadline or 'not set'})",
+        )
+    return None
