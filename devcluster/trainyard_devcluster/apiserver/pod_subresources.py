@@ -59,7 +59,8 @@ def evict(cluster: Cluster, resource: Resource, stored: Stored, eviction: Object
     pod = stored.obj
     metadata = pod["metadata"]
     budget = next((each for each in _budgets(cluster, pod)), None)
-    if budget is not None and dig(pod, "status", "phase") == "Running" and not metadata.get("deletionTimestamp"):
+    runs = dig(pod, "status", "phase") == "Running" and not metadata.get("deletionTimestamp")
+    if budget is not None and runs and not _may_go_anyway(pod, budget):
         left = dig(budget, "status", "disruptionsAllowed") or 0
         if left <= 0:
             cause = {
@@ -70,10 +71,25 @@ def evict(cluster: Cluster, resource: Resource, stored: Stored, eviction: Object
             raise errors.ApiError(429, "TooManyRequests", why, {"causes": [cause]})
         taken = clone(budget)
         taken["status"]["disruptionsAllowed"] = left - 1
+        # Until the controller has seen that the pod is going, this tells it.
+        taken["status"]["disruptedPods"] = (taken["status"].get("disruptedPods") or {}) | {
+            metadata["name"]: cluster.now
+        }
         key = (metadata["namespace"], budget["metadata"]["name"])
         cluster.store.put("poddisruptionbudgets.policy", key, taken)
     delete(cluster, resource, stored, DeleteOptions.of(eviction.get("deleteOptions"), {}))
     return success()
+
+
+def _may_go_anyway(pod: Object, budget: Object) -> bool:
+    """Return whether a pod that is not ready may go, whatever is left of its budget."""
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in dig(pod, "status", "conditions") or ())
+    if ready:
+        return False
+    if dig(budget, "spec", "unhealthyPodEvictionPolicy") == "AlwaysAllow":
+        return True
+    healthy, desired = dig(budget, "status", "currentHealthy") or 0, dig(budget, "status", "desiredHealthy") or 0
+    return bool(healthy >= desired > 0)
 
 
 def _budgets(cluster: Cluster, pod: Object) -> list[Object]:

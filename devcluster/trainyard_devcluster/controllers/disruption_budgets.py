@@ -1,12 +1,13 @@
 """PodDisruptionBudgets (policy/v1): how many of their pods may be evicted now."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from trainyard_devcluster import pods
 from trainyard_devcluster.controllers.conditions import a_condition, with_condition
 from trainyard_devcluster.controllers.context import Context, enqueue
 from trainyard_devcluster.controllers.deployment.spec import resolve
+from trainyard_devcluster.events import parse_timestamp
 from trainyard_devcluster.informer import Informer, Key
 from trainyard_devcluster.resources import (
     POD_DISRUPTION_BUDGETS,
@@ -14,16 +15,21 @@ from trainyard_devcluster.resources import (
     REPLICA_SETS,
     Object,
     controller_of,
+    name_of,
     namespace_of,
 )
 from trainyard_devcluster.selectors import matches
 from trainyard_devcluster.workqueue import WorkQueue
 
+EVICTION = timedelta(minutes=2)
+"""How long a pod that was evicted may take to be deleted; after that the eviction is taken to have failed."""
+
 
 def status_of(budget: Object, own: Sequence[Object], expected: int, now: datetime) -> Object:
     """The budget's status, from its pods and from how many of them there should be."""
     spec = budget["spec"]
-    healthy = sum(pods.is_ready(pod) and not pods.is_terminating(pod) for pod in own)
+    leaving = disrupted(budget, own, now)
+    healthy = sum(pods.is_ready(pod) and not pods.is_terminating(pod) and name_of(pod) not in leaving for pod in own)
     if spec.get("maxUnavailable") is not None:
         desired = max(0, expected - resolve(spec["maxUnavailable"], expected, up=True))
     else:
@@ -38,8 +44,16 @@ def status_of(budget: Object, own: Sequence[Object], expected: int, now: datetim
         "expectedPods": expected,
         "disruptionsAllowed": allowed,
         "observedGeneration": budget["metadata"].get("generation", 0),
+        "disruptedPods": leaving,
         "conditions": with_condition(budget.get("status", {}).get("conditions") or (), condition, now),
     }
+
+
+def disrupted(budget: Object, own: Sequence[Object], now: datetime) -> dict[str, str]:
+    """The pods that the API server has evicted, of which it is not to be seen yet that they are going."""
+    there = {name_of(pod) for pod in own if not pods.is_terminating(pod)}
+    noted = (budget.get("status") or {}).get("disruptedPods") or {}
+    return {name: at for name, at in noted.items() if name in there and parse_timestamp(at) + EVICTION > now}
 
 
 def expected_pods(budget: Object, own: Sequence[Object], scale: Callable[[Object], int | None]) -> int:
@@ -79,7 +93,6 @@ class DisruptionBudgetController:
         ]
         expected = expected_pods(budget, own, lambda owner: self._scale(key[0], owner))
         before = budget.get("status", {})
-        # What the API server noted down about evictions under way is its own.
         status = before | status_of(budget, own, expected, self._context.now())
         if status != before:
             written = await self._client.update_status(POD_DISRUPTION_BUDGETS, budget | {"status": status})

@@ -1,7 +1,10 @@
+from datetime import timedelta
+
 import pytest
 
 from support.workloads import NOW, Object, a_pod, a_replica_set, metadata
 from trainyard_devcluster.controllers.disruption_budgets import expected_pods, status_of
+from trainyard_devcluster.events import timestamp
 
 OWNER = a_replica_set("web", 4)
 
@@ -43,3 +46,28 @@ def test_what_a_share_is_taken_of_is_what_the_controllers_ask_for() -> None:
     assert expected_pods(a_budget(maxUnavailable=1), own, lambda owner: 4) == 5
     assert expected_pods(a_budget(maxUnavailable=1), own, lambda owner: None) == 3
     assert expected_pods(a_budget(minAvailable=1), own, lambda owner: 4) == 3
+
+
+@pytest.mark.parametrize(
+    ("noted", "allowed", "kept"),
+    [
+        pytest.param({}, 1, [], id="nobody was evicted"),
+        pytest.param({"a": 1}, 0, ["a"], id="evicted just now, which the pod does not show yet"),
+        pytest.param({"a": 121}, 1, [], id="an eviction that came to nothing"),
+        pytest.param({"gone": 1}, 1, [], id="a pod that is gone"),
+        pytest.param({"leaving": 1}, 1, [], id="a pod that is seen to go counts by itself"),
+    ],
+)
+def test_evictions_count_before_their_pods_are_seen_to_go(
+    noted: dict[str, float], allowed: int, kept: list[str]
+) -> None:
+    own = [a_pod("a"), a_pod("b"), a_pod("leaving", deleted=True)]
+    budget = a_budget(maxUnavailable=1)
+    budget["status"] = {
+        "disruptedPods": {name: timestamp(NOW - timedelta(seconds=seconds)) for name, seconds in noted.items()}
+    }
+
+    status = status_of(budget, own, 2, NOW)
+
+    assert status["disruptionsAllowed"] == allowed
+    assert list(status["disruptedPods"]) == kept
