@@ -8,11 +8,14 @@ from dataclasses import fields
 import helm_python
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
 from support.install import CHART, ROOT, by_name, hooks, rendered
 from support.pod_security import violations
 from tools.chart_values import camel_case, settings_schema
 from trainyard_operator.runtime.metrics import Metrics
+from trainyard_operator.runtime.reconciler import Key
+from trainyard_operator.runtime.service_metrics import Measures, ServiceMetrics
 from trainyard_operator.settings import Settings, load
 
 SWITCHES = {
@@ -180,6 +183,22 @@ def test_every_panel_of_the_dashboard_asks_for_metrics_that_the_operator_has():
     assert config_map["metadata"]["labels"]["grafana_dashboard"] == "1"
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
     assert len(set(places)) == len(places)
+
+
+def test_the_dashboard_of_models_asks_for_metrics_that_servers_and_operator_have():
+    config_map = only({"metrics": {"dashboard": {"enabled": True}}}, "ConfigMap")
+    dashboard = json.loads(config_map["data"]["trainyard-models.json"])
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    servers = {"tensorflow_serving_request_count", "tensorflow_serving_request_latency_bucket"}
+    asked = {name for expression in expressions for name in re.findall(r"(?:tensorflow|trainyard)_\w+", expression)}
+    services = ServiceMetrics(registry := CollectorRegistry())
+    services.observe(Key("ModelService", "a", "b"), Measures(1, 1, 1.0, 1.0, 1, ()))
+    told = {sample.name for family in registry.collect() for sample in family.samples}
+    assert asked <= servers | told
+    assert told <= asked | {"trainyard_model_service_rollouts_created"}, "each of the operator's metrics is shown"
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
+    assert len(set(places)) == len(places) == 12
+    assert dashboard["uid"] != json.loads(config_map["data"]["trainyard.json"])["uid"]
 
 
 def test_helm_test_asks_the_operator_with_a_restricted_pod():
