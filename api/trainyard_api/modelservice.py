@@ -65,11 +65,22 @@ class PublicKey(ApiModel):
 
 
 class Verify(ApiModel):
-    """What a model version must prove before it is served."""
+    """What a model version must prove before it is served: exactly one of its fields."""
 
-    public_key: PublicKey = Field(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("has(self.publicKey) != self.structure", "set publicKey, or structure: true for a model without one")
+        )
+    )
+    public_key: PublicKey | None = Field(
+        default=None,
         description="The version must be signed with the private key of this pair, as output.signing of a TrainingJob "
-        "does. One that is unsigned, or changed since, is refused."
+        "does. One that is unsigned, or changed since, is refused.",
+    )
+    structure: bool = Field(
+        default=False,
+        description="Take a SavedModel without trainyard.json, which Trainyard has not made: all that its graph and the "
+        "index of its variables name must be there. Nobody can tell whether its files are those that were exported.",
     )
 
 
@@ -92,6 +103,11 @@ class Model(ApiModel):
                 "!has(self.secretRef) || !has(self.uri) || !self.uri.startsWith('pvc://')",
                 "a PersistentVolumeClaim takes no secretRef",
                 ".secretRef",
+            ),
+            rule(
+                "!has(self.verify) || !self.verify.structure || (has(self.uri) && !has(self.digest))",
+                "structure is for a uri without a digest: trainings bring a manifest",
+                ".verify.structure",
             ),
             rule("!has(self.version) || has(self.fromTraining)", "a uri names its version itself", ".version"),
             rule("!has(self.digest) || has(self.uri)", "a digest goes with a uri; trainings bring one", ".digest"),

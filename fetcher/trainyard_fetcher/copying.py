@@ -12,12 +12,14 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
 from trainyard_api.names import MANIFEST_FILE, SIGNATURE_FILE, TERMINATION_MESSAGE_ENV
+from trainyard_fetcher import structure
 from trainyard_fetcher.operations import refused_operations
 
 MANIFEST_LIMIT = 4 * 2**20
@@ -76,11 +78,13 @@ class Demands:
 
     Attributes:
         digest: `sha256:<hex>` that its manifest must have.
+        structure: Whether a SavedModel without a manifest will do, as long as all that it names is there.
         any_operation: Whether the model may read files and do whatever else TensorFlow's operations do.
         verify: Raises FetchError unless the files in a folder are those that the signature file there signs.
     """
 
     digest: str | None = None
+    structure: bool = False
     any_operation: bool = False
     verify: Callable[[Path], None] | None = None
 
@@ -98,15 +102,18 @@ def fetch(origin: Origin, target: Path, demands: Demands = Demands(), *, wait: f
         FetchError: the version is absent, incomplete, altered or unsafe.
         OSError: the store cannot be read or the target not be written.
     """
-    content = _read_manifest(origin, wait)
-    _check_digest(origin, content, demands.digest)
-    files = parse_manifest(content, where=f"{origin}/{MANIFEST_FILE}")
     staging = target.parent / f".staging-{target.name}"
     for leftover in (staging, target):
         shutil.rmtree(leftover, ignore_errors=True)
-    for file in files:
-        _copy(origin, staging, file)
-    (staging / MANIFEST_FILE).write_bytes(content)
+    content = origin.manifest() if demands.structure else _read_manifest(origin, wait)
+    if content is None:
+        files = _copy_all_that_is_named(origin, staging, wait)
+    else:
+        _check_digest(origin, content, demands.digest)
+        files = parse_manifest(content, where=f"{origin}/{MANIFEST_FILE}")
+        for file in files:
+            _copy(origin, staging, file)
+        (staging / MANIFEST_FILE).write_bytes(content)
     if demands.verify:
         _copy_signature(origin, staging)
         demands.verify(staging)
@@ -223,6 +230,71 @@ def _copy(origin: Origin, target: Path, file: File) -> None:
         )
 
 
+def _copy_all_that_is_named(origin: Origin, staging: Path, wait: float) -> list[File]:
+    """Copy a SavedModel that has no manifest: all that its graph and the index of its variables name."""
+    deadline = time.monotonic() + wait
+    while (graph := _copy_whole(origin, staging, structure.GRAPH)) is None:
+        if time.monotonic() >= deadline:
+            raise FetchError("ModelNotFound", f"{origin} has no {structure.GRAPH}; is it the folder of a SavedModel?")
+        time.sleep(_POLL)
+    files = [graph]
+    with _damage(origin, structure.GRAPH):
+        parts = list(structure.parts(_content(staging, structure.GRAPH, structure.MOST_GRAPH_BYTES)))
+    files += [_named(origin, staging, path, by=structure.GRAPH) for path in parts]
+    if structure.INDEX in parts:
+        with _damage(origin, structure.INDEX):
+            shards = structure.shards(_content(staging, structure.INDEX, structure.MOST_INDEX_BYTES))
+        for path, size in shards.items():
+            shard = _named(origin, staging, path, by=structure.INDEX)
+            files.append(shard)
+            if shard.size < size:
+                raise FetchError(
+                    "IncompleteModel",
+                    f"{origin}/{path} has {shard.size} bytes, and {structure.INDEX} says that it has at least {size}: "
+                    "wait for its upload, or export the model again",
+                )
+    return [*files, *filter(None, (_copy_whole(origin, staging, path) for path in structure.OPTIONAL))]
+
+
+def _named(origin: Origin, staging: Path, path: PurePosixPath, *, by: PurePosixPath) -> File:
+    file = _copy_whole(origin, staging, path)
+    if file is None:
+        raise FetchError(
+            "IncompleteModel",
+            f"{origin}/{path} is missing, which {by} names: wait for its upload, or export the model again",
+        )
+    return file
+
+
+def _copy_whole(origin: Origin, target: Path, path: PurePosixPath) -> File | None:
+    """Copy a file that nobody has told the size of; None where there is none."""
+    try:
+        reader = origin.open(path)
+    except FileNotFoundError:
+        return None
+    checksum, size = hashlib.sha256(), 0
+    with reader, _new(target / path) as writer:
+        while chunk := reader.read(_CHUNK):
+            checksum.update(chunk)
+            writer.write(chunk)
+            size += len(chunk)
+    return File(path, size, checksum.hexdigest())
+
+
+def _content(staging: Path, path: PurePosixPath, most: int) -> bytes:
+    if (staging / path).stat().st_size > most:
+        raise ValueError(f"it is larger than {most} bytes")
+    return (staging / path).read_bytes()
+
+
+@contextmanager
+def _damage(origin: Origin, path: PurePosixPath) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise FetchError("CorruptModel", f"{origin}/{path}: {error}; export the model again") from error
+
+
 def _new(path: Path) -> BinaryIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("wb")
@@ -248,6 +320,7 @@ def command(
     parser.add_argument("--target", type=Path, required=True, help="folder to create")
     parser.add_argument("--digest", help="sha256:<hex> that the version's trainyard.json must have")
     parser.add_argument("--wait", type=float, default=10.0, help="seconds to wait for the version to appear")
+    parser.add_argument("--structure", action="store_true", help="take a complete SavedModel without a trainyard.json")
     parser.add_argument("--allow-any-operation", action="store_true", help="serve a model that may do anything")
     if verifier:
         parser.add_argument("--public-key", type=Path, help="file of the key that the version's signature must fit")
@@ -255,7 +328,7 @@ def command(
     started = time.monotonic()
     try:
         verify = verifier(options.public_key) if verifier and options.public_key else None
-        demands = Demands(options.digest, options.allow_any_operation, verify)
+        demands = Demands(options.digest, options.structure, options.allow_any_operation, verify)
         files = fetch(find(options.source), options.target, demands, wait=options.wait)
     except FetchError as error:
         return _fail(f"{error.reason}: {error}")

@@ -132,6 +132,7 @@ def _fetch(service: str, revision: Revision, images: FetchImages) -> Manifest:
         "command": ["python", "-m", "trainyard_trainer.fetch" if large else "trainyard_fetcher"],
         "args": [
             *(word for pair in arguments.items() if pair[1] for word in pair),
+            *(["--structure"] if fetching.structure else []),
             *(["--allow-any-operation"] if fetching.any_operation else []),
         ],
         "env": list(variables(environment).values()),

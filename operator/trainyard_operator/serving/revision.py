@@ -18,12 +18,14 @@ class Fetching:
     Attributes:
         secret: Opens the store that the model comes from.
         any_operation: Whether the model's graph may do more than compute.
+        structure: Whether a complete SavedModel without a manifest will do.
         public_key: Whose signature the version must have.
         resources: Those of the init container; the operator's defaults where it names none.
     """
 
     secret: str | None = None
     any_operation: bool = False
+    structure: bool = False
     public_key: PublicKey | None = None
     resources: Resources = field(default_factory=Resources)
 
@@ -64,6 +66,7 @@ class Revision:
         content |= {"profile": self.profile} if self.profile else {}
         content |= {"secret": fetching.secret} if fetching.secret else {}
         content |= {"anyOperation": True} if fetching.any_operation else {}
+        content |= {"structure": True} if fetching.structure else {}
         content |= {"publicKey": fetching.public_key.to_wire()} if fetching.public_key else {}
         content |= {"fetch": fetching.resources.to_wire()} if fetching.resources != Resources() else {}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -78,6 +78,7 @@ def _revision(service: ModelService, model: ModelVersion) -> Revision:
     fetching = Fetching(
         secret=wish.secret_ref.name if wish.secret_ref and model.claim is None else None,
         any_operation=wish.allow_any_operation,
+        structure=wish.verify.structure if wish.verify else False,
         public_key=wish.verify.public_key if wish.verify else None,
         resources=service.spec.fetch.resources,
     )

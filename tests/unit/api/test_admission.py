@@ -62,8 +62,13 @@ def keda(**fields):
 ASKING_FOR_CPU = {"server": {"resources": {"limits": {"cpu": 2}}}}
 
 
+def following(**model):
+    return a_model_service(model={"fromTraining": {"selector": {"matchLabels": {"model": "churn"}}}} | model)
+
+
 def gated(**rule):
-    return a_model_service(model={"fromTraining": {"selector": {"matchLabels": {"model": "churn"}}}}, gate=[rule])
+    service = following()
+    return service | {"spec": service["spec"] | {"gate": [rule]}}
 
 
 def rollout(**fields):
@@ -488,6 +493,8 @@ def test_good_input_is_accepted(resource):
             ),
             "set request and expect, or configMapKeyRef",
         ),
+        (a_model_service(model={"uri": "pvc://m/churn/3", "verify": {}}), "set publicKey, or structure: true"),
+        (following(verify={"structure": True}), "structure is for a uri without a digest"),
         (gated(metric="loss"), "set at least one of atLeast, atMost and noWorseThanServing"),
         (gated(metric="loss", atLeast=2, atMost=1), "make atLeast the smaller one"),
         (gated(metric="lift", noWorseThanServing=0), "say with direction (min or max)"),

@@ -323,6 +323,16 @@ def test_a_signature_is_verified_by_the_image_that_can_with_the_key(reference: s
     assert source[kind]["items"] == [{"key": "team.pem", "path": path.rpartition("/")[2]}]
 
 
+def test_a_model_without_a_manifest_is_fetched_by_its_structure() -> None:
+    revision = Revision(MODEL, Server(), Fetching(structure=True))
+    made = deployment(OWNER, revision, replicas=1, fetch_images=FetchImages("operator:1", "trainer:1"))
+    (fetch,) = made["spec"]["template"]["spec"]["initContainers"]
+
+    assert "--structure" in fetch["args"]
+    assert fetch["image"] == "operator:1"
+    assert "--structure" not in the_pod()["spec"]["initContainers"][0]["args"]
+
+
 def test_the_init_container_has_the_limits_that_a_quota_asks_for_or_those_of_the_spec() -> None:
     def fetch_of(revision: Revision) -> dict[str, Any]:
         found = deployment(OWNER, revision, replicas=1, fetch_images=FetchImages("operator:1", "trainer:1"))

@@ -74,6 +74,7 @@ def test_the_order_of_fields_changes_nothing() -> None:
     "fetching",
     [
         pytest.param({"any_operation": True}, id="leave to run any operation"),
+        pytest.param({"structure": True}, id="no manifest"),
         pytest.param({"public_key": PUBLIC_KEY}, id="a signature"),
         pytest.param({"resources": Resources(limits={"memory": "2Gi"})}, id="resources of the init container"),
     ],
