@@ -80,7 +80,7 @@ class Verify(ApiModel):
     structure: bool = Field(
         default=False,
         description="Take a SavedModel without trainyard.json, which Trainyard has not made: all that its graph and "
-        "the index of its variables name must be there. Nobody can tell whether its files are those that were exported.",
+        "the index of its variables name must be there. Whether these files are those that were exported stays open.",
     )
 
 
