@@ -277,6 +277,9 @@ class ModelServiceStatus(ApiModel):
     current: RevisionStatus | None = Field(default=None, description="The revision that takes the traffic.")
     next: RevisionStatus | None = Field(default=None, description="The revision that is being brought up.")
     canary: CanaryStatus | None = Field(default=None, description="The revision that is tried on a share of requests.")
+    obeyed: str | None = Field(
+        default=None, max_length=128, description="The last command in the annotation trainyard.dev/rollout."
+    )
     rolled_back: RollbackStatus | None = Field(default=None, description="The wanted revision, where it was sent back.")
     history: list[HistoryEntry] = Field(
         default=[], max_length=64, description="What became of revisions, the newest first; the last 20."

@@ -27,6 +27,11 @@ PREVIOUS_ANNOTATION = "trainyard.dev/previous-revision"
 CANARY_ANNOTATION = "trainyard.dev/canary"
 # The wanted revision, where it was sent back, with the reason. As JSON; empty where there is none.
 ROLLED_BACK_ANNOTATION = "trainyard.dev/rolled-back"
+# What a person ordered, `pause` or `promote`, and of which revision; and the last command that was obeyed.
+ORDER_ANNOTATION = "trainyard.dev/rollout-order"
+OBEYED_ANNOTATION = "trainyard.dev/rollout-obeyed"
+# On a ModelService: a command to its rollout, by a person.
+COMMAND_ANNOTATION = "trainyard.dev/rollout"
 # On the Deployment of a revision: which model it serves.
 MODEL_URI_ANNOTATION = "trainyard.dev/model-uri"
 MODEL_DIGEST_ANNOTATION = "trainyard.dev/model-digest"

@@ -22,7 +22,8 @@ from trainyard.predictions import (
 from trainyard.tables import open_text
 from trainyard_api.meta import API_VERSION, Condition
 from trainyard_api.modelservice import ModelService, ModelServiceStatus
-from trainyard_api.names import REST_PORT
+from trainyard_api.names import COMMAND_ANNOTATION, REST_PORT
+from trainyard_api.times import to_rfc3339, utc_now
 
 if TYPE_CHECKING:
     from trainyard.job import Job
@@ -208,6 +209,32 @@ class Service:
     def delete(self) -> None:
         """Take the model out of service; it stays in the store."""
         self._cluster.delete(MODEL_SERVICES, self.namespace, self.name)
+
+    def command_rollout(self, word: str) -> None:
+        """Tell the rollout to `promote`, `abort`, `pause`, `resume` or `retry`; the same word twice acts twice."""
+        command = f"{word}:{to_rfc3339(utc_now())}"
+        change = {"metadata": {"annotations": {COMMAND_ANNOTATION: command}}}
+        self.manifest = self._cluster.patch(MODEL_SERVICES, self.namespace, self.name, change)
+
+    def roll_back(self) -> int | None:
+        """Go back to the version that served before, and stay with it; return it.
+
+        None where a new version was about to take over: then that is sent back.
+
+        Raises:
+            Usage: no other version is known to have served.
+        """
+        if self.status.next or self.status.canary:
+            self.command_rollout("abort")
+            return None
+        former = next((entry for entry in self.status.history if entry.promoted and entry.outcome != "Promoted"), None)
+        if former is None:
+            raise Usage(f"status.history of service {self.name} has no other version that has served")
+        follows = self.resource.spec.model.from_training is not None
+        model = {"version": former.model_version} if follows else {"uri": former.uri, "digest": former.digest}
+        change = {"spec": {"model": model}}
+        self.manifest = self._cluster.patch(MODEL_SERVICES, self.namespace, self.name, change)
+        return former.model_version
 
     def _trained_row(self) -> Mapping[str, Any] | None:
         current = self.status.current

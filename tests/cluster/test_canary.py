@@ -105,3 +105,37 @@ def test_a_canary_that_errs_is_sent_back_and_hurts_no_more_than_its_share(api: A
 
     api.apply(first)
     api.wait_for(first, is_serving(1, 3), timeout=SECONDS)
+
+
+def test_a_person_aborts_retries_and_promotes_a_canary(api: Api, operator: OperatorProcess) -> None:
+    publish(api, 1, 2)
+    more = {"replicas": 1, "rollout": the_rollout(hold="300s")}
+    api.apply(a_service(1, **more))
+    api.wait_for(a_service(), is_serving(1), timeout=SECONDS)
+    service = a_service(2, **more)
+    api.apply(service)
+    api.wait_for(service, is_a_canary(2, step=1, weight=25, achieved=50), timeout=SECONDS)
+    user = Client(api, "line", "rest")
+    user.wait_for(2.0)
+
+    def say(command: str) -> None:
+        service["metadata"]["annotations"] = {"trainyard.dev/rollout": command}
+        api.apply(service)
+
+    say("abort")
+    operator.kill()  # before or after it has obeyed: the next one does what is left
+    operator.start()
+    sent_back = api.wait_for(service, because("RolledBack"), timeout=SECONDS)
+    assert "a person said abort" in condition(sent_back, "Degraded")["message"]
+    api.wait_for(service, lambda _: len(deployments(api)) == 1, timeout=SECONDS)
+
+    say("retry")
+    api.wait_for(service, is_a_canary(2, step=1), timeout=SECONDS)
+    say("promote")
+    promoted = api.wait_for(service, is_serving(2), timeout=SECONDS)
+
+    assert promoted["status"]["obeyed"] == "promote"
+    assert promoted["metadata"]["annotations"]["trainyard.dev/rollout"] == "promote"
+    count, errors = user.stop()
+    assert errors == []
+    assert count > 50

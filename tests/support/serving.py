@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from support.fake_cluster import FakeCluster, Killed
-from trainyard_api.names import MODEL_VERSION_LABEL, REVISION_LABEL
+from trainyard_api.names import COMMAND_ANNOTATION, MODEL_VERSION_LABEL, REVISION_LABEL
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CLAIM, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE, TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
@@ -212,6 +212,13 @@ class World:
         """A user applies another spec."""
         live = self.cluster.peek(MODEL_SERVICE, NAMESPACE)[0]
         self.cluster.put(MODEL_SERVICE, live | {"spec": service.build()["spec"]})
+        return self
+
+    def order(self, text: str | None) -> "World":
+        """A person annotates the ModelService with a command, or takes the annotation away."""
+        live = self.cluster.peek(MODEL_SERVICE, NAMESPACE)[0]
+        annotations = {COMMAND_ANNOTATION: text} if text else {}
+        self.cluster.put(MODEL_SERVICE, live | {"metadata": live["metadata"] | {"annotations": annotations}})
         return self
 
     def restart(self) -> "World":

@@ -70,7 +70,7 @@ def rolled_back(rollback: Rollback, revision: Revision | None) -> Blocker:
     return Blocker(
         "RolledBack",
         f"{what} was sent back {rollback.message}. It is not tried again until spec.model, spec.server or spec.rollout "
-        "changes, or a newer version comes",
+        "changes, a newer version comes, or a person writes retry into the annotation trainyard.dev/rollout",
     )
 
 

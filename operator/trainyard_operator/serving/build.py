@@ -5,6 +5,8 @@ from trainyard_api.names import (
     CANARY_ANNOTATION,
     GRPC_PORT,
     MONITORING_CONFIG_FILE,
+    OBEYED_ANNOTATION,
+    ORDER_ANNOTATION,
     PREVIOUS_ANNOTATION,
     PROMOTED_ANNOTATION,
     REST_PORT,
@@ -68,6 +70,8 @@ def stable_service(owner: Manifest, route: Route) -> Manifest:
     manifest["metadata"]["annotations"] = {key: value for key, value in marks.items() if value} | {
         CANARY_ANNOTATION: beside,
         ROLLED_BACK_ANNOTATION: sent_back,
+        ORDER_ANNOTATION: str(route.order) if route.order else "",
+        OBEYED_ANNOTATION: route.obeyed,
     }
     return manifest | {
         "spec": {

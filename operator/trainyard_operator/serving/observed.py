@@ -7,6 +7,8 @@ from datetime import datetime
 from trainyard_api.modelservice import ModelServiceStatus
 from trainyard_api.names import (
     CANARY_ANNOTATION,
+    OBEYED_ANNOTATION,
+    ORDER_ANNOTATION,
     PREVIOUS_ANNOTATION,
     PROMOTED_ANNOTATION,
     REVISION_LABEL,
@@ -16,6 +18,7 @@ from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.children import controlled_by
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import canary, identity
+from trainyard_operator.serving.commands import order_in
 from trainyard_operator.serving.rollout import Route
 from trainyard_operator.workloads.pods import is_leaving, is_ready
 
@@ -79,10 +82,19 @@ def route_of(observed: ObservedService, status: ModelServiceStatus, now: datetim
     revision, recorded = stable, status.current.revision if status.current else ""
     if revision not in observed.deployments:
         sent_back = canary.Rollback.of(status.rolled_back) if status.rolled_back else None
-        return Route(recorded, now, rolled_back=sent_back) if recorded in observed.deployments else None
+        told = Route(recorded, now, rolled_back=sent_back, obeyed=status.obeyed or "")
+        return told if recorded in observed.deployments else None
     promoted = _time(annotations.get(PROMOTED_ANNOTATION)) or (now if revision == recorded else None)
     sent_back = canary.read_rollback(annotations.get(ROLLED_BACK_ANNOTATION))
-    return Route(revision, promoted, annotations.get(PREVIOUS_ANNOTATION), beside, sent_back)
+    return Route(
+        revision,
+        promoted,
+        annotations.get(PREVIOUS_ANNOTATION),
+        canary=beside,
+        rolled_back=sent_back,
+        order=order_in(annotations.get(ORDER_ANNOTATION)),
+        obeyed=annotations.get(OBEYED_ANNOTATION, ""),
+    )
 
 
 def replicas_of(observed: ObservedService, route: Route | None) -> int:

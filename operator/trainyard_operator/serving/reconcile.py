@@ -13,6 +13,7 @@ from trainyard_operator.cluster.kinds import MODEL_SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
 from trainyard_operator.runtime.service_metrics import Measures
+from trainyard_operator.serving import commands
 from trainyard_operator.serving.analyst import CanaryAnalyst
 from trainyard_operator.serving.apply import ServiceChildren
 from trainyard_operator.serving.canary import canary_steps, fingerprint
@@ -120,6 +121,7 @@ class ModelServiceReconciler:
             steps=situation.steps,
             rollout=situation.rollout,
             findings=situation.findings,
+            command=situation.command,
             replicas=situation.replicas,
             answering=situation.answering,
             stable_answers=serving is not None and situation.ready(serving) > 0,
@@ -168,6 +170,7 @@ class ModelServiceReconciler:
             if revision
             else None,
             analysis=rollout.analysis,
+            command=commands.text_of(manifest["metadata"].get("annotations") or {}),
             unproven=unproven,
             guarded=not isinstance(service, Blocker) and bool(service.spec.checks),
         )

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from trainyard_operator.serving.analysis import Findings, Verdict
 from trainyard_operator.serving.canary import ALL, Canary, CanaryStep, Rollback
+from trainyard_operator.serving.commands import Command, Order, command_in
 
 
 class Step(StrEnum):
@@ -45,6 +46,8 @@ class Route:
         previous: The revision that had the traffic before.
         canary: The revision that gets a share beside it.
         rolled_back: The revision that was sent back last.
+        order: What a person ordered of a revision, and holds still.
+        obeyed: The last command of a person, which is not obeyed again.
     """
 
     revision: str
@@ -52,6 +55,8 @@ class Route:
     previous: str | None = None
     canary: Canary | None = None
     rolled_back: Rollback | None = None
+    order: Order | None = None
+    obeyed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class Rollout:
         guarded: Whether the target must prove itself before any request: else the Service may point to its pods early.
         rollout: Fingerprint of the rollout that the spec asks for.
         findings: What the requests of the canary are like; None where nobody asks.
+        command: What a person wrote into the annotation; empty for nothing.
         strangers: Whether pods of any third revision are ready: a Service that sends to two revisions would find them.
     """
 
@@ -108,6 +114,7 @@ class Rollout:
     guarded: bool = False
     rollout: str = ""
     findings: Findings | None = None
+    command: str = ""
     strangers: bool = False
 
     def plan(self) -> Plan:
@@ -117,15 +124,29 @@ class Rollout:
             return Plan(Step.IDLE, route)
         if route is None or route.promoted is None:
             return self._first(target)
+        command = command_in(self.command) if self.command != route.obeyed else None
+        route = _ordered(replace(route, obeyed=self.command), target, command)
         if route.revision == target:
             return self._settled(target, replace(route, canary=None, rolled_back=None))
         if route.rolled_back and (route.rolled_back.revision, route.rolled_back.rollout) == (target, self.rollout):
             return self._rolled_back(replace(route, canary=None))
         route = replace(route, rolled_back=None)
+        if command is Command.ABORT:
+            return self._send_back(target, route, "because a person said abort")
+        return self._go_on(target, route)
+
+    def _go_on(self, target: str, route: Route) -> Plan:
+        """Bring a rollout one step further."""
         canary = route.canary if route.canary and route.canary.revision == target else None
-        if self.steps and self.stable_answers:
+        if self.steps and self.stable_answers and not self._is_ordered(route, Command.PROMOTE):
             return self._try(target, route, canary) if canary else self._stage(target, replace(route, canary=None))
-        return self._promote(target, route) if self.answers else self._staging(target, replace(route, canary=canary))
+        paused = self._is_ordered(route, Command.PAUSE) and self.stable_answers
+        if self.answers and not paused:
+            return self._promote(target, route)
+        return self._staging(target, replace(route, canary=canary))
+
+    def _is_ordered(self, route: Route, command: Command) -> bool:
+        return route.order is not None and route.order.command is command
 
     def _first(self, target: str) -> Plan:
         """Nothing has ever answered: the Service follows the target, and the target before makes room."""
@@ -134,7 +155,7 @@ class Rollout:
         return Plan(Step.STAGING, self.route if self.guarded else Route(target), self._all_but(target))
 
     def _promote(self, target: str, route: Route) -> Plan:
-        promoted = Route(target, self.now, previous=route.revision)
+        promoted = Route(target, self.now, previous=route.revision, obeyed=route.obeyed)
         return Plan(Step.PROMOTING, promoted, self._all_but(target, route.revision), wake_at=self.now + self.drain)
 
     def _staging(self, target: str, route: Route) -> Plan:
@@ -143,7 +164,7 @@ class Rollout:
     def _stage(self, target: str, route: Route) -> Plan:
         """Bring up the pods of the first step; the Service sends them nothing before they answer."""
         wanted = self.steps[0].replicas(self.replicas)
-        if self.answering < wanted or self.strangers:
+        if self.answering < wanted or self.strangers or self._is_ordered(route, Command.PAUSE):
             return replace(self._staging(target, route), replicas=wanted)
         return self._try(target, route, Canary(revision=target, step=0, since=self.now))
 
@@ -151,10 +172,11 @@ class Rollout:
         """Go on with a canary: wait for its pods, keep its share for a while, take the next step, or send it back."""
         if self.findings and self.findings.verdict is Verdict.FAILED:
             return self._send_back(target, route, f"{self._place(canary)}: {self.findings.message}")
-        if self._is_over(canary):
+        paused = self._is_ordered(route, Command.PAUSE)
+        if self._is_over(canary) and not paused:
             canary = Canary(revision=target, step=canary.step + 1, since=self.now)
         if canary.step >= len(self.steps):
-            if self.answers:
+            if self.answers and not paused:
                 return self._promote(target, route)
             return self._beside(Step.PROMOTING, route, replace(canary, alone=False))
         step = self.steps[canary.step]
@@ -208,3 +230,14 @@ class Rollout:
 
     def _all_but(self, *keep: str | None) -> tuple[str, ...]:
         return tuple(sorted(set(self.live) - set(keep)))
+
+
+def _ordered(route: Route, target: str, command: Command | None) -> Route:
+    """Return the route with what a command orders of the target; an order for any other revision has had its time."""
+    order = route.order if route.order and route.order.revision == target != route.revision else None
+    if command in (Command.PAUSE, Command.PROMOTE):
+        order = Order(command, target) if target != route.revision else None
+    if command in (Command.RESUME, Command.ABORT, Command.RETRY):
+        order = None
+    sent_back = None if command in (Command.PROMOTE, Command.RETRY) else route.rolled_back
+    return replace(route, order=order, rolled_back=sent_back)

@@ -8,7 +8,7 @@ from trainyard_api.modelservice import ModelServiceStatus
 from trainyard_api.rollout import Analysis
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.serving import blockers
+from trainyard_operator.serving import blockers, commands
 from trainyard_operator.serving.analysis import Findings
 from trainyard_operator.serving.canary import CanaryStep
 from trainyard_operator.serving.observed import ObservedService
@@ -34,6 +34,7 @@ class Situation:
         rollout: Fingerprint of the rollout that the spec asks for.
         findings: What the requests of the canary are like; None where nobody asks.
         analysis: What is asked of a canary.
+        command: What a person tells the rollout to do.
     """
 
     owner: Manifest
@@ -51,6 +52,7 @@ class Situation:
     rollout: str = ""
     findings: Findings | None = None
     analysis: Analysis | None = None
+    command: str = ""
 
     @property
     def revision(self) -> Revision | None:
@@ -154,6 +156,7 @@ def result(situation: Situation, plan: Plan, refused: Blocker | None) -> Result:
     waiting, blocker = situation.waiting, situation.blocker(plan.replicas)
     if plan.step is Step.ROLLED_BACK and plan.route and plan.route.rolled_back:
         blocker = blockers.rolled_back(plan.route.rolled_back, situation.revision)
+    blocker = blocker or commands.unknown(situation.command)
     wanted = situation.replicas if plan.replicas is None else plan.replicas
     if refused is None:
         return Result(plan.route, waiting, blocker, wanted)

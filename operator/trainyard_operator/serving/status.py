@@ -10,6 +10,7 @@ from trainyard_api.rollout import CanaryStatus, RollbackStatus
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.serving import conditions, gate, history, identity
 from trainyard_operator.serving.canary import ALL, achieved
+from trainyard_operator.serving.commands import Command
 from trainyard_operator.serving.conditions import ServiceState
 from trainyard_operator.serving.gateway import achieved_share, shares
 from trainyard_operator.serving.revision import Revision
@@ -42,6 +43,7 @@ def compute(
         current=current,
         next=_next(situation, serving, sent_back=sent_back is not None),
         canary=canary,
+        obeyed=(result.route.obeyed if result.route else "") or None,
         rolled_back=sent_back,
         replicas=len(situation.observed.pods.get(shown, [])) if shown else 0,
         ready=f"{_ready(situation, shown)}/{situation.replicas}",
@@ -144,6 +146,8 @@ def _state(
     answering, count, target = current.ready if current else 0, situation.replicas, situation.revision
     rolling = target is not None and target.id != serving_revision(result.route)
     which, other = _titles(target, current)
+    order = result.route.order if result.route else None
+    paused = order is not None and order.command is Command.PAUSE
     keeps = f"; {other} keeps serving" if answering and rolling else ""
     if blocker := result.blocker:
         return ServiceState("Degraded", blocker.reason, blocker.message + keeps, answering, blocker)
@@ -153,10 +157,13 @@ def _state(
     if target is None:
         return ServiceState("Pending", "Unknown", "no model is known", answering)
     if canary and canary.revision == target.id:
-        return ServiceState("Progressing", "Canary", _of_canary(canary, which, other), answering)
+        message = ("paused: " if paused else "") + _of_canary(canary, which, other)
+        return ServiceState("Progressing", "Paused" if paused else "Canary", message, answering)
     if rolling:
         said = f" ({min(situation.not_serving.items())[1]})" if situation.not_serving else ""
         message = f"{situation.answering} of {result.wanted} pods of {which} answer{said}{keeps}"
+        if paused:
+            return ServiceState("Progressing", "Paused", f"paused: {message}", answering)
         return ServiceState("Progressing", "RollingOut", message, answering)
     if count == 0:
         return ServiceState("Stopped", "Stopped", "spec.replicas is 0", answering)

@@ -277,6 +277,56 @@ def test_suspend_resume_rerun_and_delete(shell: Terminal, cluster: MemoryCluster
     assert [key[2] for key in cluster.objects if key[0] == "trainingjobs"] == ["penguins-2"]
 
 
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["promote", "penguins"], "promote"),
+        (["abort", "penguins"], "abort"),
+        (["pause", "penguins"], "pause"),
+        (["pause", "penguins", "--end"], "resume"),
+    ],
+)
+def test_a_rollout_is_told_what_to_do(shell: Terminal, cluster: MemoryCluster, words: list[str], command: str) -> None:
+    cluster.put(a_ready_service("penguins"))
+
+    told = shell.run(*words)
+
+    (_, _, change) = cluster.sent[-1]
+    assert told.code == 0
+    assert re.fullmatch(rf"{command}:\d{{4}}-.*Z", change["metadata"]["annotations"]["trainyard.dev/rollout"])
+
+
+def test_rollback_goes_to_the_version_that_served_before(shell: Terminal, cluster: MemoryCluster) -> None:
+    service = a_ready_service("penguins")
+    entry = {"modelVersion": 2, "uri": "pvc://models/penguins/2", "time": "2026-11-23T10:00:00Z"}
+    service["status"]["history"] = [
+        entry | {"outcome": "Promoted", "promoted": entry["time"]},
+        entry | {"modelVersion": 9, "outcome": "RolledBack"},
+        entry | {"modelVersion": 1, "outcome": "Superseded", "promoted": entry["time"]},
+    ]
+    cluster.put(service)
+
+    told = shell.run("rollback", "penguins")
+
+    assert "goes back to version 1 and stays with it" in told.out, told.err
+    (_, _, change) = cluster.sent[-1]
+    assert change["spec"]["model"] in ({"version": 1}, {"uri": "pvc://models/penguins/2"})
+
+
+def test_rollback_sends_back_what_is_about_to_take_over(shell: Terminal, cluster: MemoryCluster) -> None:
+    service = a_ready_service("penguins")
+    service["status"]["next"] = {"revision": "b", "modelVersion": 2, "uri": "pvc://models/penguins/2"}
+    cluster.put(service)
+
+    assert "the new version is sent back" in shell.run("rollback", "penguins").out
+
+
+def test_rollback_says_where_there_is_nothing_to_go_back_to(shell: Terminal, cluster: MemoryCluster) -> None:
+    cluster.put(a_ready_service("penguins"))
+
+    assert "has no other version that has served" in shell.run("rollback", "penguins").err
+
+
 def test_rerun_trains_again_under_the_same_name(shell: Terminal, cluster: MemoryCluster) -> None:
     cluster.put(a_training())
 
@@ -341,6 +391,7 @@ def test_doctor_ends_with_code_3_where_something_is_to_be_fixed(shell: Terminal,
 
 
 COMMANDS = [
+    "abort",
     "card",
     "compare",
     "curve",
@@ -351,9 +402,12 @@ COMMANDS = [
     "import",
     "list",
     "logs",
+    "pause",
     "predict",
+    "promote",
     "rerun",
     "resume",
+    "rollback",
     "serve",
     "show",
     "suspend",
