@@ -5,7 +5,7 @@ import sys
 
 from trainyard_devcluster import up
 
-PARTS = ("apiserver", "controllers", "scheduler", "node")
+PARTS = ("apiserver", "controllers", "scheduler", "node", "gateway")
 USAGE = f"""usage: python -m trainyard_devcluster up --dir DIR [--gpus N] [--cpu N] [--memory QUANTITY]
        python -m trainyard_devcluster {{{",".join(PARTS)}}} [--help]"""
 
