@@ -12,20 +12,19 @@ from trainyard_api.meta import (
     NAME_RULE,
     ApiModel,
     Conditions,
-    Duration,
     LabelKey,
     LabelValue,
     Name,
-    ResourceName,
     Time,
     rule,
     rules,
 )
 from trainyard_api.monitoring import Monitoring
-from trainyard_api.pods import GPU_RULES, PodTemplate, Resources
+from trainyard_api.pods import Resources
 from trainyard_api.profile import ProfileStatus
 from trainyard_api.rollout import CanaryStatus, RollbackStatus, Rollout
 from trainyard_api.scaling import SCALING_RULES, Disruption, Scaling
+from trainyard_api.server import Server
 from trainyard_api.stores import ModelUri, SecretRef
 from trainyard_api.traffic import Traffic
 
@@ -148,24 +147,6 @@ class Model(ApiModel):
         default=False,
         description="Let a version take over whose signatures do not fit the requests that clients send now.",
     )
-
-
-class Server(ApiModel):
-    """The TensorFlow Serving container."""
-
-    model_config = ConfigDict(json_schema_extra=rules(*GPU_RULES))
-    image: str = Field(
-        default="tensorflow/serving:2.20.0", min_length=1, max_length=512, description="A TensorFlow Serving image."
-    )
-    gpus: int = Field(default=0, ge=0, le=64, description="GPUs of each replica.")
-    gpu_resource: ResourceName = Field(
-        default="nvidia.com/gpu", description="Name of the extended resource that counts as a GPU."
-    )
-    resources: Resources = Field(default=Resources(), description="Resources of each replica, without its GPUs.")
-    startup_timeout: Duration = Field(
-        default="30m", description="How long a pod may take to fetch its model and to load it, for example 5m."
-    )
-    template: PodTemplate = Field(default=PodTemplate(), description="What else to set on the pods.")
 
 
 class ModelServiceSpec(ApiModel):

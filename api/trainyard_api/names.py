@@ -73,6 +73,7 @@ STORE_MOUNT = "/trainyard/store"
 SERVING_MODELS_MOUNT = "/models"
 SERVING_CONFIG_MOUNT = "/etc/trainyard/serving"
 MONITORING_CONFIG_FILE = "monitoring.config"
+BATCHING_FILE = "batching.config"
 TERMINATION_MESSAGE_PATH = "/dev/termination-log"
 
 TRAINER_PORT = 8080

@@ -30,7 +30,7 @@ class Options:
     rest_api_num_threads: int = _flag(INT32, 0, "No effect: each connection has a thread here.")
     rest_api_timeout_in_ms: int = _flag(INT32, 30000, "Time limit of one REST computation.")
     rest_api_enable_cors_support: bool = _flag(BOOL, False, "Send CORS headers and answer preflight requests.")
-    enable_batching: bool = _flag(BOOL, False, "Batch requests (refused here).")
+    enable_batching: bool = _flag(BOOL, False, "Compute requests together that come together.")
     allow_version_labels_for_unavailable_models: bool = _flag(BOOL, False, "Let a new label name an absent version.")
     batching_parameters_file: str = _flag(STRING, "", "Text BatchingParameters; needs --enable_batching.")
     model_config_file: str = _flag(STRING, "", "Text ModelServerConfig. Takes the place of name and base path.")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .batching import Batcher
 from .errors import Code, ServingError, invalid_argument
 from .metrics import Metrics
 from .model import DEFAULT_SIGNATURE, Model
@@ -24,8 +25,9 @@ class Prediction:
 class Predictor:
     """Runs signatures and measures the runs."""
 
-    def __init__(self, metrics: Metrics, *, check_method_name: bool = False) -> None:
+    def __init__(self, metrics: Metrics, *, check_method_name: bool = False, batcher: Batcher | None = None) -> None:
         self._metrics = metrics
+        self._batcher = batcher
         self._check_method_name = check_method_name
 
     def predict(
@@ -58,7 +60,12 @@ class Predictor:
         fetched = _outputs(signature, output_filter)
         feeds = {signature.inputs[alias].name: array for alias, array in arrays.items()}
         started = time.perf_counter_ns()
-        results = model.run(feeds, [signature.outputs[alias].name for alias in fetched], timed=timed)
+        names = [signature.outputs[alias].name for alias in fetched]
+        # A choice of outputs is no signature, and those alone are batched.
+        if self._batcher is not None and len(fetched) == len(signature.outputs):
+            results = self._batcher.run(model, feeds, names, timed=timed)
+        else:
+            results = model.run(feeds, names, timed=timed)
         spent = (time.perf_counter_ns() - started) // 1000
         self._metrics.runtime_latency.add(spent, model_name, "Predict", "TF1")
         self._metrics.graph_runs.add()

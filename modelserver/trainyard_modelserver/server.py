@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from . import warmup
+from .batching import Batcher, read_parameters
 from .config import metrics_path, read_model_config, single_model
 from .core import Core, cpus
 from .errors import ServingError, invalid_argument, unimplemented
@@ -22,7 +23,6 @@ from .rest import RestApi
 _log = logging.getLogger(__name__)
 
 _REFUSED = (
-    "enable_batching",
     "enable_per_model_batching_parameters",
     "mixed_precision",
     "platform_config_file",
@@ -62,7 +62,13 @@ class Server:
         self._session_config = session_config(options)
         self.metrics = Metrics()
         self._core: Core[Model] = Core(options, self._load)
-        self._predictor = Predictor(self.metrics, check_method_name=options.enable_signature_method_name_check)
+        self._predictor = Predictor(
+            self.metrics,
+            check_method_name=options.enable_signature_method_name_check,
+            batcher=Batcher(read_parameters(options.batching_parameters_file, cpus=cpus()))
+            if options.enable_batching
+            else None,
+        )
         self._messages = Messages(
             self._core, self._predictor, as_content=options.enable_serialization_as_tensor_content
         )

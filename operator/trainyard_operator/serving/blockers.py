@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from trainyard_api.modelservice import Server
 from trainyard_api.names import REST_PORT
+from trainyard_api.server import Server
 from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.canary import Rollback

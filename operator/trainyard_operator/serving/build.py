@@ -2,6 +2,7 @@
 
 from trainyard_api.meta import parse_duration
 from trainyard_api.names import (
+    BATCHING_FILE,
     CANARY_ANNOTATION,
     GRPC_PORT,
     MONITORING_CONFIG_FILE,
@@ -12,6 +13,7 @@ from trainyard_api.names import (
     REST_PORT,
     ROLLED_BACK_ANNOTATION,
 )
+from trainyard_api.server import Batching
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE
 from trainyard_operator.cluster.port import Manifest
@@ -27,7 +29,23 @@ def config_map(owner: Manifest, revision: Revision) -> Manifest:
     """Return the ConfigMap of a revision: without a monitoring file TensorFlow Serving has no metrics at all."""
     text = f'prometheus_config {{ enable: true, path: "{METRICS_PATH}" }}\n'
     manifest = child(CONFIG_MAP, _revision_name(owner, revision), owner, _revision_labels(owner, revision))
-    return manifest | {"immutable": True, "data": {MONITORING_CONFIG_FILE: text}}
+    files = {MONITORING_CONFIG_FILE: text}
+    if (batching := revision.server.batching) is not None:
+        files[BATCHING_FILE] = batching_parameters(batching)
+    return manifest | {"immutable": True, "data": files}
+
+
+def batching_parameters(batching: Batching) -> str:
+    """Return the text that TensorFlow Serving's `batching_parameters_file` has."""
+    values = {
+        "max_batch_size": batching.max_batch_size,
+        "batch_timeout_micros": batching.timeout_micros,
+        "num_batch_threads": batching.threads,
+        "max_enqueued_batches": batching.queue_length,
+    }
+    lines = [f"{name} {{ value: {value} }}\n" for name, value in values.items() if value is not None]
+    # In ascending order, or the server does not start.
+    return "".join([*lines, *(f"allowed_batch_sizes: {size}\n" for size in sorted({*(batching.allowed_sizes or ())}))])
 
 
 def deployment(owner: Manifest, revision: Revision, *, replicas: int, fetch_images: FetchImages) -> Manifest:

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 from trainyard_api.meta import parse_duration
-from trainyard_api.modelservice import Server
 from trainyard_api.names import (
+    BATCHING_FILE,
     GRPC_PORT,
     MONITORING_CONFIG_FILE,
     PUBLIC_KEY_FILE,
@@ -21,6 +21,7 @@ from trainyard_api.names import (
 )
 from trainyard_api.pods import Resources
 from trainyard_api.quantities import parse_quantity
+from trainyard_api.server import Server, ServerThreads, flag_name
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
 from trainyard_operator.serving.revision import Revision
@@ -214,7 +215,23 @@ def _flags(revision: Revision) -> list[str]:
             "rest_api_num_threads": 4 * cores,
             "grpc_max_threads": 4 * cores,
         }
-    return [f"--{name}={value}" for name, value in flags.items()]
+    flags |= _fields(revision.server)
+    given = {flag_name(argument) for argument in revision.server.extra_args}
+    return [*(f"--{name}={value}" for name, value in flags.items() if name not in given), *revision.server.extra_args]
+
+
+def _fields(server: Server) -> dict[str, object]:
+    """Return the flags that fields of the spec stand for."""
+    threads = server.threads or ServerThreads()
+    wanted = {
+        "tensorflow_intra_op_parallelism": threads.intra,
+        "tensorflow_inter_op_parallelism": threads.inter,
+        "num_request_iterations_for_warmup": server.warmup_iterations,
+        "per_process_gpu_memory_fraction": server.gpu_memory_fraction,
+        "enable_batching": "true" if server.batching else None,
+        "batching_parameters_file": f"{SERVING_CONFIG_MOUNT}/{BATCHING_FILE}" if server.batching else None,
+    }
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def _cores(revision: Revision) -> int | None:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from trainyard_api.modelservice import Server
 from trainyard_api.profile import TrainingProfile
+from trainyard_api.server import Server
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.profiles import PROFILE_LIMIT, filled

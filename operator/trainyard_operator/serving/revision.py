@@ -4,8 +4,9 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
-from trainyard_api.modelservice import PublicKey, Server
+from trainyard_api.modelservice import PublicKey
 from trainyard_api.pods import Resources
+from trainyard_api.server import Server
 from trainyard_operator.serving.gate import Gated
 from trainyard_operator.serving.source import ModelVersion
 from trainyard_operator.workloads.blockers import Blocker

@@ -62,6 +62,10 @@ def keda(**fields):
 ASKING_FOR_CPU = {"server": {"resources": {"limits": {"cpu": 2}}}}
 
 
+def server(**fields):
+    return a_model_service(server=fields)
+
+
 def following(**model):
     return a_model_service(model={"fromTraining": {"selector": {"matchLabels": {"model": "churn"}}}} | model)
 
@@ -495,6 +499,16 @@ def test_good_input_is_accepted(resource):
         ),
         (a_model_service(model={"uri": "pvc://m/churn/3", "verify": {}}), "set publicKey, or structure: true"),
         (following(verify={"structure": True}), "structure is for a uri without a digest"),
+        (server(batching={}), "maxBatchSize"),
+        (server(batching={"maxBatchSize": 8, "allowedSizes": [2, 4]}), "largest of allowedSizes must be maxBatchSize"),
+        (server(batching={"maxBatchSize": 8, "allowedSizes": [8, 9]}), "largest of allowedSizes must be maxBatchSize"),
+        (server(batching={"maxBatchSize": 8, "timeout": "1m"}), "such as 2ms"),
+        (server(gpuMemoryFraction=0), "expected a number above 0 to 1"),
+        (server(gpuMemoryFraction=1.5), "expected a number above 0 to 1"),
+        (server(extraArgs=["--port=1"]), "these flags are set by the operator and by other fields"),
+        (server(extraArgs=["--enable_batching"]), "these flags are set by the operator and by other fields"),
+        (server(extraArgs=["--enable_profilers=1"]), "a flag that TensorFlow Serving 2.20 has"),
+        (server(extraArgs=["enable_profiler"]), "a flag that TensorFlow Serving 2.20 has"),
         (gated(metric="loss"), "set at least one of atLeast, atMost and noWorseThanServing"),
         (gated(metric="loss", atLeast=2, atMost=1), "make atLeast the smaller one"),
         (gated(metric="lift", noWorseThanServing=0), "say with direction (min or max)"),

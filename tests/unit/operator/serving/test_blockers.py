@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from support.serving import START
-from trainyard_api.modelservice import Server
+from trainyard_api.server import Server
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.blockers import of_revision
 from trainyard_operator.serving.revision import Revision

@@ -9,8 +9,9 @@ import pytest
 
 from support.pod_security import violations
 from support.serving import START, a_model_service
-from trainyard_api.modelservice import PublicKey, Server
+from trainyard_api.modelservice import PublicKey
 from trainyard_api.pods import Resources
+from trainyard_api.server import Server
 from trainyard_operator.cluster.compare import covers
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import canary
@@ -253,6 +254,61 @@ def test_thread_pools_are_sized_by_the_cpu_limit(limit: str | int, cores: str) -
 @pytest.mark.parametrize("resources", [{}, {"requests": {"cpu": "2"}}, {"limits": {"memory": "1Gi"}}])
 def test_without_a_cpu_limit_the_server_decides(resources: dict[str, Any]) -> None:
     assert not any("threads" in name or "parallelism" in name for name in the_flags(resources=resources))
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags"),
+    [
+        ({"warmupIterations": 3}, {"num_request_iterations_for_warmup": "3"}),
+        ({"gpuMemoryFraction": 0.25}, {"per_process_gpu_memory_fraction": "0.25"}),
+        ({"threads": {"intra": 2}}, {"tensorflow_intra_op_parallelism": "2"}),
+        (
+            {"threads": {"inter": 3}, "resources": {"limits": {"cpu": "2"}}},
+            {"tensorflow_inter_op_parallelism": "3", "tensorflow_intra_op_parallelism": "2"},
+        ),
+        (
+            {"extraArgs": ["--rest_api_num_threads=7"], "resources": {"limits": {"cpu": "2"}}},
+            {"rest_api_num_threads": "7", "grpc_max_threads": "8"},
+        ),
+        (
+            {"batching": {"maxBatchSize": 8}},
+            {"enable_batching": "true", "batching_parameters_file": "/etc/trainyard/serving/batching.config"},
+        ),
+    ],
+)
+def test_fields_of_the_server_are_flags(fields: dict[str, Any], flags: dict[str, str]) -> None:
+    assert flags.items() <= the_flags(**fields).items()
+    args = the_server(**fields)["args"]
+    assert len({arg.partition("=")[0] for arg in args}) == len(args)
+
+
+def test_fields_that_are_not_set_are_no_flags() -> None:
+    assert not {"enable_batching", "num_request_iterations_for_warmup", "per_process_gpu_memory_fraction"} & set(
+        the_flags()
+    )
+
+
+def test_how_to_batch_is_in_the_config_map_of_the_revision() -> None:
+    batching = {"maxBatchSize": 8, "timeout": "2ms", "threads": 3, "allowedSizes": [8, 2], "queueLength": 5}
+    made = config_map(OWNER, Revision(MODEL, Server.model_validate({"batching": batching})))
+
+    assert made["data"]["batching.config"] == (
+        "max_batch_size { value: 8 }\n"
+        "batch_timeout_micros { value: 2000 }\n"
+        "num_batch_threads { value: 3 }\n"
+        "max_enqueued_batches { value: 5 }\n"
+        "allowed_batch_sizes: 2\n"
+        "allowed_batch_sizes: 8\n"
+    )
+    assert list(config_map(OWNER, Revision(MODEL, Server()))["data"]) == ["monitoring.config"]
+
+
+@pytest.mark.parametrize(("timeout", "micros"), [("0ms", 0), ("15us", 15), ("2ms", 2000), ("3s", 3_000_000)])
+def test_timeouts_of_batches_are_in_microseconds(timeout: str, micros: int) -> None:
+    server = Server.model_validate({"batching": {"maxBatchSize": 1, "timeout": timeout}})
+    made = config_map(OWNER, Revision(MODEL, server))
+
+    assert f"batch_timeout_micros {{ value: {micros} }}" in made["data"]["batching.config"]
 
 
 def test_gpus_are_requested_and_limited_alike() -> None:

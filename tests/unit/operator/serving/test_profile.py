@@ -4,8 +4,8 @@ from typing import Any
 
 from support.profiles import a_profile, put_profile
 from support.serving import LABELS, World, a_model_service, a_succeeded_job
-from trainyard_api.modelservice import Server
 from trainyard_api.profile import TrainingProfile
+from trainyard_api.server import Server
 from trainyard_operator.cluster.kinds import DEPLOYMENT
 from trainyard_operator.serving.profile import over_limit, with_profile
 from trainyard_operator.serving.revision import Revision

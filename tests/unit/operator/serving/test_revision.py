@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from trainyard_api.modelservice import PublicKey, Server
+from trainyard_api.modelservice import PublicKey
 from trainyard_api.pods import Resources
+from trainyard_api.server import Server
 from trainyard_operator.serving.revision import Fetching, Revision
 from trainyard_operator.serving.source import ModelVersion
 
@@ -38,6 +39,11 @@ def test_another_model_is_another_revision(model: ModelVersion) -> None:
     [
         {"image": "tensorflow/serving:2.20.1"},
         {"gpus": 1},
+        {"batching": {"maxBatchSize": 8}},
+        {"warmupIterations": 1},
+        {"threads": {"intra": 1}},
+        {"gpuMemoryFraction": 0.5},
+        {"extraArgs": ["--enable_profiler=false"]},
         {"resources": {"limits": {"cpu": "2"}}},
         {"template": {"nodeSelector": {"disk": "fast"}}},
         {"template": {"env": [{"name": "A", "value": "1"}]}},

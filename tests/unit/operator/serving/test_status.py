@@ -5,7 +5,8 @@ import pytest
 
 from support.serving import START, a_model_service
 from trainyard_api.conditions import is_true
-from trainyard_api.modelservice import ModelServiceStatus, Server
+from trainyard_api.modelservice import ModelServiceStatus
+from trainyard_api.server import Server
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.revision import Revision, Target
