@@ -34,7 +34,9 @@ from trainyard_operator.workloads.profiles import Profiles
 from trainyard_operator.workloads.report import EVENT_LIFE, Change, DeliveredEvents, report
 
 _RECHECK = 15.0
-"""Most seconds until something that is in the way is looked at again; sooner while it is new."""
+"""Seconds until something that is in the way is looked at again; sooner while it is new, later when it is old."""
+_LONGEST_RECHECK = 300.0
+"""Most seconds between two looks at what has been in the way for long."""
 _SOON = 1.0
 """Seconds until something that goes away by itself is looked at again."""
 _SAFETY = 60.0
@@ -203,7 +205,7 @@ class TrainingJobReconciler:
             case _ if facts.blocker is not None and facts.blocker.transient and facts.next.step == "start":
                 return Outcome(_RECHECK)
             case _ if facts.blocker is not None:
-                return Outcome(min(_RECHECK, max(_SOON, stalled_for(after, facts.now))))
+                return Outcome(pause(stalled_for(after, facts.now)))
             case _ if policy.suspend:
                 # Somebody may have resumed its Job, which is not to be undone at once.
                 job = facts.observed.jobs.get(facts.next.n)
@@ -218,3 +220,11 @@ class TrainingJobReconciler:
                 if any(map(has_trained, pods.values())):
                     return Outcome(LINGER.total_seconds())
                 return Outcome(_SAFETY)
+
+
+def pause(waited: float) -> float:
+    """Return the seconds until something in the way is looked at again that has been there for so long.
+
+    As long as it has been there, 15 s at most; of what has been there for minutes a tenth of the time, 5 min at most.
+    """
+    return max(min(_RECHECK, max(_SOON, waited)), min(_LONGEST_RECHECK, waited / 10))

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -6,6 +7,7 @@ from support.training import NAMESPACE, World, a_report, a_training_job
 from trainyard_operator.cluster.errors import Forbidden, Invalid, Unavailable
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, SERVICE, TRAINING_JOB
 from trainyard_operator.training.progress import Snapshot
+from trainyard_operator.training.reconcile import pause
 
 LISTS = [("list", "configmaps"), ("list", "services"), ("list", "jobs"), ("list", "pods")]
 STEADY = [("get", "trainingjobs"), *LISTS]
@@ -489,3 +491,31 @@ async def test_a_pod_that_replaced_a_disrupted_one_is_the_one_that_counts() -> N
     assert set(world.progress.asked) == {"10.0.0.7"}
     assert world.status()["restarts"] == 0
     assert world.status()["attempts"][0]["outcome"] == "Running"
+
+
+@pytest.mark.parametrize(
+    ("waited", "expected"),
+    [
+        pytest.param(0, 1, id="at once"),
+        pytest.param(4, 4, id="as long as it has waited"),
+        pytest.param(60, 15, id="15 s at most"),
+        pytest.param(600, 60, id="a tenth of a long wait"),
+        pytest.param(86400, 300, id="5 min at most"),
+    ],
+)
+def test_what_is_in_the_way_is_looked_at_ever_more_rarely(waited: float, expected: float) -> None:
+    assert pause(waited) == expected
+
+
+async def test_a_claim_that_is_missing_for_an_hour_costs_few_reads() -> None:
+    world = World().put(a_training_job().with_data(configMap={"name": "nowhere"}))
+    await world.settle()
+    end, reads = world.now + timedelta(hours=1), 0
+    while world.now < end:
+        world.cluster.calls.clear()
+        outcome = await world.reconcile()
+        reads += sum(verb == "get" for verb, plural in world.cluster.calls if plural == "configmaps")
+        assert outcome.requeue_after is not None
+        world.later(seconds=outcome.requeue_after)
+
+    assert 10 < reads < 60  # once in 15 s would be 240

@@ -124,7 +124,7 @@ async def test_what_is_missing_is_named_and_waited_for(builder: TrainingJobBuild
     assert world.jobs() == []
 
     assert (await world.later(seconds=9).settle()).requeue_after == 9.0
-    assert (await world.later(hours=1).settle()).requeue_after == 15.0
+    assert (await world.later(hours=1).settle()).requeue_after == 300.0
 
     world.put_config_map("nothing", {"a": "b"})
     world.put_config_map("rows", {"rows.csv": "a", "wrong.csv": "a"})
