@@ -11,6 +11,10 @@ NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$"
 RERUN_PATTERN = r"^[A-Za-z0-9]([-A-Za-z0-9_.:+]*[A-Za-z0-9])?$"
+CRON_PATTERN = (
+    r"^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|([-*/,0-9A-Za-z]{1,64} +){4}[-*/,0-9A-Za-z]{1,64})$"
+)
+TIME_ZONE_PATTERN = r"^[A-Za-z][-+_A-Za-z0-9]*(/[-+_A-Za-z0-9]+)*$"
 KEY_PATTERN = r"^[-._a-zA-Z0-9]+$"
 RESOURCE_NAME_PATTERN = r"^[-.a-z0-9]+/[-._A-Za-z0-9]+$"
 RELATIVE_PATH_PATTERN = r"^([^/].*)?$"
@@ -30,6 +34,8 @@ FORMS: Mapping[str, str] = {
     OBJECT_NAME_PATTERN: "the name of an object: lower case letters, digits, hyphens and dots",
     LABEL_VALUE_PATTERN: "the value of a label: at most 63 letters, digits, '-', '_' and '.', without spaces",
     RERUN_PATTERN: "a word without spaces, such as 2026-12-01 or build-17: letters, digits, '-', '_', '.', ':' and '+'",
+    CRON_PATTERN: "minute, hour, day of the month, month and day of the week, such as 0 3 * * MON, or @daily",
+    TIME_ZONE_PATTERN: "a time zone, such as Europe/Berlin",
     KEY_PATTERN: "a key, such as rows.csv: letters, digits, '-', '_' and '.'; keys have no folders",
     RESOURCE_NAME_PATTERN: "domain/name, such as nvidia.com/gpu",
     RELATIVE_PATH_PATTERN: "a path relative to the root, without / in front, such as rows/2026.csv",

@@ -21,7 +21,7 @@ class FormerRun(ApiModel):
     attempts: int = Field(default=0, description="How many attempts it took.")
     started: Time | None = Field(default=None, description="When it was started (RFC 3339).")
     ended: Time | None = Field(default=None, description="When it ended (RFC 3339).")
-    outcome: Literal["Succeeded", "Failed"] = Field(description="How it ended.")
+    outcome: Literal["Succeeded", "Failed", "Replaced"] = Field(description="How it ended.")
     reason: str | None = Field(default=None, description="Why it ended, as one CamelCase word.")
     version: int | None = Field(default=None, description="The model version that it made.")
 

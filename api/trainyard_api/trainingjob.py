@@ -307,6 +307,10 @@ class TrainingJobStatus(ApiModel):
     gpu_seconds: GpuSeconds | None = Field(default=None, description="What the training has cost; none without GPUs.")
     run: int = Field(default=0, description="Number of the run, from 0; each rerun begins one.")
     rerun: str | None = Field(default=None, description="The runPolicy.rerun that this run is for.")
+    last_schedule_time: Time | None = Field(
+        default=None, description="The last time of runPolicy.schedule that has come (RFC 3339)."
+    )
+    next_schedule_time: Time | None = Field(default=None, description="When the next run begins (RFC 3339).")
     first_attempt: int = Field(default=0, description="Number of the first attempt of this run.")
     runs: list[FormerRun] = Field(default=[], max_length=KEPT_RUNS, description="The runs before, newest last.")
     profile: ProfileStatus | None = Field(
@@ -329,6 +333,8 @@ class TrainingJobStatus(ApiModel):
             gpu_seconds=self.gpu_seconds,
             run=self.run,
             rerun=self.rerun,
+            last_schedule_time=self.last_schedule_time,
+            next_schedule_time=self.next_schedule_time,
             first_attempt=self.first_attempt,
             runs=self.runs,
             profile=self.profile,

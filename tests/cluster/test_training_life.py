@@ -127,3 +127,15 @@ def test_a_training_trains_again_under_its_name_to_the_next_version(api: Api, op
     assert [(former["outcome"], former["version"]) for former in second["runs"]] == [("Succeeded", 1)]
     assert {each["type"]: each["status"] for each in second["conditions"]}["DataChanged"] == "False"
     api.wait_for_event("line", "RerunStarted", containing="'monday'")
+
+
+def test_a_training_with_a_schedule_trains_again_by_itself(api: Api, operator: OperatorProcess) -> None:
+    job = a_program(says_result(), schedule={"cron": "* * * * *", "timeZone": "Europe/Berlin"})
+    api.apply(job)
+    first = api.wait_for(job, in_phase("Succeeded"))["status"]
+
+    again = api.wait_for(job, lambda each: each["status"].get("run"), timeout=100, description="it trains again")
+
+    assert again["status"]["lastScheduleTime"] > first["startTime"]
+    assert again["status"]["nextScheduleTime"] > again["status"]["lastScheduleTime"]
+    api.wait_for_event("own", "RerunStarted", containing="scheduled for")

@@ -28,6 +28,9 @@ _RESUMED = Event("Normal", "Resumed", "Resumed")
 def events(before: TrainingJobStatus, after: TrainingJobStatus) -> Iterator[Event]:
     """Return the events of a transition, in the order in which they happened."""
     yield from _attempts(before, after)
+    if after.last_schedule_time != before.last_schedule_time and after.run == before.run:
+        skipped = f"Not started at {after.last_schedule_time}: the run before has not ended"
+        yield Event("Normal", "ScheduleSkipped", skipped)
     # What has ended is told once, however often its spec is edited.
     if after.phase == before.phase and after.phase in ("Succeeded", "Failed"):
         return
@@ -125,7 +128,9 @@ def _started(attempt: Attempt, after: TrainingJobStatus) -> Event:
     if attempt.n == after.first_attempt and after.run == 0:
         return Event("Normal", "TrainingStarted", "Started the training")
     if attempt.n == after.first_attempt:
-        return Event("Normal", "RerunStarted", f"Started to train again (run {after.run}, for {after.rerun!r})")
+        former = after.runs[-1].rerun if after.runs else None
+        why = f"for {after.rerun!r}" if after.rerun != former else f"scheduled for {after.last_schedule_time}"
+        return Event("Normal", "RerunStarted", f"Started to train again (run {after.run}, {why})")
     where = f" from step {after.last_checkpoint.step}" if after.last_checkpoint else ""
     return Event("Normal", "TrainingRestarted", f"Started attempt {attempt.n}{where}")
 

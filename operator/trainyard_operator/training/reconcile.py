@@ -11,7 +11,7 @@ from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
-from trainyard_operator.training import cleanup, rerun, timeouts
+from trainyard_operator.training import cleanup, rerun, scheduling, timeouts
 from trainyard_operator.training.apply import TrainingChildren, end, remove_rest
 from trainyard_operator.training.attempt_pods import LINGER, has_trained, is_training
 from trainyard_operator.training.attempts import Ledger, Next, lingering, must_be_certain, plan, tally
@@ -82,13 +82,17 @@ class TrainingJobReconciler:
         if "deletionTimestamp" in manifest["metadata"]:
             return DONE
         # What has ended stays so, whatever becomes of its Jobs.
-        policy = parse_run_policy(manifest)
-        if before.completion_time and not rerun.is_wanted(policy, before):
-            await self._report(manifest, before, seen(before, manifest["metadata"].get("generation", 0)), now)
-            return await self._clean_up(key, manifest, before, now)
-        recorded, begins = before, rerun.is_wanted(policy, before)
+        policy, recorded = parse_run_policy(manifest), before
+        changed = before.observed_generation != manifest["metadata"].get("generation", 0)
+        scheduled = None if changed else scheduling.due(policy, before, now)
+        begins = rerun.is_wanted(policy, before) or (scheduled is not None and scheduled.begins)
+        before = scheduling.noted(before, policy, now, changed=changed)
+        if before.completion_time and not begins:
+            await self._report(manifest, recorded, seen(before, manifest["metadata"].get("generation", 0)), now)
+            again = await self._clean_up(key, manifest, before, now)
+            return _until(before.next_schedule_time, again, now)
         if begins:
-            before = rerun.begin(before, policy.rerun)
+            before = rerun.begin(before, policy.rerun, now=now)
             self.cleaned.pop(key, None)
         observed = await self._observe(manifest, before)
         job = parse(manifest, before)
@@ -101,7 +105,8 @@ class TrainingJobReconciler:
         await self._report(manifest, recorded, after, now)
         again = self._outcome(facts, after, job.spec.run_policy)
         left = timeouts.seconds_left(timeouts.timers(job, after, facts.observed, facts.heard, now=now), now)
-        return again if left is None or after.completion_time else again.within(max(left, _SOON))
+        again = again if left is None or after.completion_time else again.within(max(left, _SOON))
+        return _until(after.next_schedule_time, again, now)
 
     async def _observe(
         self, manifest: Manifest, before: TrainingJobStatus, *, live: bool = False, expected: Collection[int] = ()
@@ -220,6 +225,11 @@ class TrainingJobReconciler:
                 if any(map(has_trained, pods.values())):
                     return Outcome(LINGER.total_seconds())
                 return Outcome(_SAFETY)
+
+
+def _until(time: str | None, outcome: Outcome, now: datetime) -> Outcome:
+    """Return the outcome, but look again at this time at the latest."""
+    return outcome.within(max(_SOON, (from_rfc3339(time) - now).total_seconds())) if time else outcome
 
 
 def pause(waited: float) -> float:

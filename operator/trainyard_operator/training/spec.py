@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from trainyard_api.run_policy import RunPolicy
 from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
+from trainyard_operator.training import cron
 from trainyard_operator.workloads.blockers import INVALID_SPEC, Blocker
 from trainyard_operator.workloads.spec import parse_as, parse_status_as
 
@@ -21,7 +22,12 @@ def parse(manifest: Manifest, status: TrainingJobStatus) -> TrainingJob | Blocke
 
 
 def _contradiction(job: TrainingJob) -> Blocker | None:
-    """Return which of the rules across fields is broken that only the API server enforces."""
+    """Return which of the rules across fields is broken that only the API server enforces, or that it cannot know."""
+    if schedule := job.spec.run_policy.schedule:
+        try:
+            cron.parse(schedule.cron, schedule.time_zone)
+        except ValueError as error:
+            return Blocker(INVALID_SPEC, f"spec.runPolicy.schedule: {error}")
     program, source = job.spec.program, job.spec.data.source
     if sum(choice is not None for choice in (program.keras, program.python, program.container)) != 1:
         return Blocker(INVALID_SPEC, "spec.program: set exactly one of keras, python and container")

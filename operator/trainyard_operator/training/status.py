@@ -113,6 +113,8 @@ def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
         run=before.run,
         # A word that is there from the start asks for nothing more, nor does one that comes before the start.
         rerun=before.rerun if before.run or before.start_time else job.spec.run_policy.rerun,
+        last_schedule_time=before.last_schedule_time,
+        next_schedule_time=before.next_schedule_time,
         first_attempt=before.first_attempt,
         runs=before.runs,
     )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from support.fake_cluster import Killed
-from support.training import NAMESPACE, World, a_report, a_training_job
+from support.training import NAMESPACE, START, World, a_report, a_training_job
 from trainyard_api.run_policy import RunPolicy
 from trainyard_api.trainingjob import TrainingJobStatus
 from trainyard_operator.cluster.kinds import POD
@@ -31,9 +31,10 @@ def test_when_a_training_trains_again(policy: dict[str, Any], status: dict[str, 
 def test_ten_former_runs_are_kept() -> None:
     status = TrainingJobStatus(phase="Failed", completion_time="2026-11-23T10:00:00Z")
     for number in range(14):
-        status = begin(status, str(number))
+        status = begin(status, str(number), now=START)
 
     assert (status.run, [former.run for former in status.runs]) == (14, list(range(4, 14)))
+    assert status.runs[-1].outcome == "Replaced"
 
 
 def report(version: int, data: str | None = DATA[0]) -> dict[str, Any]:

@@ -119,7 +119,12 @@ async def test_every_field_of_the_run_policy_acts_on_a_running_job() -> None:
 
     assert world.status()["phase"] == "Failed"
     timers = {"startup_timeout", "stall_timeout", "active_deadline"}  # tests/unit/operator/training/test_timeouts.py
-    after_the_end = {"clean_pods", "ttl_after_finished", "rerun"}  # test_cleanup.py, test_rerun.py
+    after_the_end = {
+        "clean_pods",
+        "ttl_after_finished",
+        "rerun",
+        "schedule",
+    }  # test_cleanup.py, test_rerun.py, test_scheduling.py
     here = {"suspend", "max_restarts", "max_disruptions", "attempt_deadline"}
     fixed = {"queue_name"}  # below
     assert set(RunPolicy.model_fields) == here | timers | after_the_end | fixed
