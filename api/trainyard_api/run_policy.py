@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from trainyard_api.meta import ApiModel, Duration, rule, rules
 from trainyard_api.queueing import QueueName
 from trainyard_api.rerun import RerunToken
-from trainyard_api.schedule import Schedule
+from trainyard_api.schedule import CronSchedule
 
 SHORTEST_STALL = 30
 """Seconds: the operator asks a trainer every 10 s, and a shorter silence says nothing."""
@@ -76,7 +76,7 @@ class RunPolicy(ApiModel):
         description="A word of yours, such as a date. When you change it, the training trains again under its name "
         "once it has ended: attempts count anew, and the model gets its next version.",
     )
-    schedule: Schedule | None = Field(
+    schedule: CronSchedule | None = Field(
         default=None,
         description="When the training trains again by itself, under its name. The first run starts at once.",
     )

@@ -8,7 +8,7 @@ from trainyard_api.forms import CRON_PATTERN, TIME_ZONE_PATTERN
 from trainyard_api.meta import ApiModel
 
 
-class Schedule(ApiModel):
+class CronSchedule(ApiModel):
     """When a training trains again by itself, as a CronJob does."""
 
     cron: str = Field(
