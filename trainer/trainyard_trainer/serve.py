@@ -28,7 +28,7 @@ def serve_chief(cluster: Cluster, addresses: Sequence[str], group: FollowerGroup
         )
         spec = tf.train.ClusterSpec(jobs(addresses, cluster.servers))
         # It serves as long as somebody knows it.
-        server = tf.distribute.FollowerGroup(spec, job_name=job, task_index=index, config=config)
+        server = tf.distribute.Server(spec, job_name=job, task_index=index, config=config)
     stop.install()
     try:
         group.serve()

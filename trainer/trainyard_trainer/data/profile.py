@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -33,6 +33,11 @@ class KeptRows:
 
     training: EncodedBatch | None
     validation: EncodedBatch | None
+    streamed: bool = field(init=False)
+    """Whether the rows to train on are read anew for each epoch; handing them over does not change that."""
+
+    def __post_init__(self) -> None:
+        self.streamed = self.training is None
 
     def take_training(self) -> EncodedBatch | None:
         """Hand over the rows for training, so that their memory is free once they have been prepared."""

@@ -337,6 +337,6 @@ def plan_digest(run: Run, facts: Profile) -> str:
     settings = [spec.program.to_wire(), code, spec.data.to_wire(), spec.fit.to_wire()]
     if spec.privacy:
         settings.append(spec.privacy.to_wire())
-    if run.cluster.count > 1 and facts.kept.training is None:
+    if run.cluster.count > 1 and facts.kept.streamed:
         settings.append({"workers": run.cluster.count})  # the order of streamed rows depends on it
     return hashlib.sha256((json.dumps(settings, sort_keys=True) + facts.digest).encode()).hexdigest()
