@@ -1,7 +1,7 @@
 """The groups of pods of a training, and where they run."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
@@ -73,7 +73,144 @@ class Worker(ApiModel):
     template: PodTemplate = Field(default=PodTemplate(), description="What else to set on the pods.")
 
 
+class Chief(ApiModel):
+    """The pod that hands out the steps to workers, and validates, saves and exports."""
+
+    image: str | None = Field(
+        default=None, min_length=1, max_length=512, description="Overrides the operator's trainer image."
+    )
+    resources: Resources = Field(default=Resources(), description="Resources of the pod.")
+    template: PodTemplate = Field(default=PodTemplate(), description="What else to set on the pod.")
+
+
+class ParameterServer(ApiModel):
+    """The pods that hold the weights."""
+
+    replicas: int = Field(default=1, ge=1, le=64, description="Number of pods that share the weights.")
+    image: str | None = Field(
+        default=None, min_length=1, max_length=512, description="Overrides the operator's trainer image."
+    )
+    resources: Resources = Field(default=Resources(), description="Resources of each pod.")
+    template: PodTemplate = Field(default=PodTemplate(), description="What else to set on the pods.")
+
+
+RoleName = Literal["worker", "chief", "ps"]
+Strategy = Literal["Auto", "Single", "Mirrored", "MultiWorkerMirrored", "ParameterServer"]
+ResolvedStrategy = Literal["Single", "Mirrored", "MultiWorkerMirrored", "ParameterServer"]
+
+
 class Roles(ApiModel):
     """The groups of pods of a training."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.chief) || has(self.ps)",
+                "a chief of its own goes with parameter servers: set ps too, or leave chief out, and worker 0 is the "
+                "chief",
+                ".chief",
+            )
+        )
+    )
     worker: Worker = Field(default=Worker(), description="The pods that train.")
+    chief: Chief | None = Field(
+        default=None, description="The pod that leads a training with parameter servers; it always has one."
+    )
+    ps: ParameterServer | None = Field(
+        default=None, description="Parameter servers; with them workers train without waiting for each other."
+    )
+
+    @property
+    def lead(self) -> RoleName:
+        """The role whose pod 0 saves, reports and exports, and whose end is the end of an attempt."""
+        return "chief" if self.ps is not None else "worker"
+
+    @property
+    def followers(self) -> tuple[RoleName, ...]:
+        """The other roles, in the order in which they are started."""
+        return ("ps", "worker") if self.ps is not None else ()
+
+    @property
+    def are_several(self) -> bool:
+        """Whether more than one pod trains one model."""
+        return self.ps is not None or self.worker.replicas > 1
+
+    def of(self, role: RoleName) -> Worker:
+        """Return the pods of a role; a chief and parameter servers have no GPUs."""
+        if role == "worker":
+            return self.worker
+        pods = (self.chief or Chief()) if role == "chief" else (self.ps or ParameterServer())
+        count = pods.replicas if isinstance(pods, ParameterServer) else 1
+        return Worker(replicas=count, image=pods.image, resources=pods.resources, template=pods.template)
+
+    def strategy(self) -> ResolvedStrategy:
+        """Return the strategy of TensorFlow's that these roles make."""
+        if self.ps is not None:
+            return "ParameterServer"
+        if self.worker.replicas > 1:
+            return "MultiWorkerMirrored"
+        return "Mirrored" if self.worker.gpus > 1 else "Single"
+
+
+_R = "self.roles"
+STRATEGY_RULES = [
+    rule(
+        f"!has(self.strategy) || self.strategy in ['Auto', 'ParameterServer'] || !has({_R}.ps)",
+        "only strategy ParameterServer, or Auto, has parameter servers: change strategy, or remove roles.ps",
+        ".strategy",
+    ),
+    rule(
+        f"!has(self.strategy) || self.strategy != 'ParameterServer' || has({_R}.ps)",
+        "strategy ParameterServer needs parameter servers: set roles.ps, for example {replicas: 1}",
+        ".strategy",
+    ),
+    rule(
+        "!has(self.strategy) || !(self.strategy in ['Single', 'Mirrored']) || "
+        f"!has({_R}.worker) || {_R}.worker.replicas == 1",
+        "strategies Single and Mirrored run in one pod: set roles.worker.replicas to 1, or use MultiWorkerMirrored",
+        ".strategy",
+    ),
+    rule(
+        f"!has(self.strategy) || self.strategy != 'Single' || !has({_R}.worker) || {_R}.worker.gpus <= 1",
+        "strategy Single uses one GPU: set roles.worker.gpus to 1, or use Mirrored",
+        ".strategy",
+    ),
+    rule(
+        f"!has(self.strategy) || self.strategy != 'Mirrored' || (has({_R}.worker) && {_R}.worker.gpus > 1)",
+        "strategy Mirrored shares batches among the GPUs of one pod: set roles.worker.gpus to 2 or more",
+        ".strategy",
+    ),
+    rule(
+        "!has(self.strategy) || self.strategy != 'MultiWorkerMirrored' || "
+        f"(has({_R}.worker) && {_R}.worker.replicas > 1)",
+        "strategy MultiWorkerMirrored needs several pods: set roles.worker.replicas to 2 or more",
+        ".strategy",
+    ),
+    rule(
+        f"!has({_R}.ps) || !has(self.tuning)",
+        "a search runs its trials in one pod: remove tuning, or roles.ps",
+        ".roles.ps",
+    ),
+    rule(
+        f"!has({_R}.ps) || !has(self.privacy)",
+        "private training draws its rows for one device: remove privacy, or roles.ps",
+        ".roles.ps",
+    ),
+    rule(
+        f"!has({_R}.ps) || has(self.program.container) || self.fit.precision != 'mixed_float16'",
+        "workers with parameter servers cannot share the scale of the loss of mixed_float16: set fit.precision to "
+        "Auto, float32 or mixed_bfloat16",
+        ".fit.precision",
+    ),
+    rule(
+        f"!has({_R}.ps) || has(self.program.container) || !has(self.fit.jitCompile) || !self.fit.jitCompile",
+        "XLA cannot compile steps whose weights are on parameter servers: remove fit.jitCompile",
+        ".fit.jitCompile",
+    ),
+    rule(
+        f"!has({_R}.ps) || !has(self.runPolicy.queueName)",
+        "a queue admits one Job, and a training with parameter servers has one for each role: remove "
+        "runPolicy.queueName, or train with several workers and no ps",
+        ".runPolicy.queueName",
+    ),
+]

@@ -25,7 +25,7 @@ from trainyard_api.profile import ProfileStatus
 from trainyard_api.program import TREE_FAMILIES, Program
 from trainyard_api.queueing import ChildMetadata
 from trainyard_api.rerun import KEPT_RUNS, FormerRun
-from trainyard_api.roles import Roles
+from trainyard_api.roles import STRATEGY_RULES, ResolvedStrategy, Roles, Strategy
 from trainyard_api.run_policy import RunPolicy
 from trainyard_api.stores import SecretRef, StoreUri
 from trainyard_api.tuning import Tuning
@@ -143,9 +143,9 @@ class TrainingJobSpec(ApiModel):
                 ".tuning",
             ),
             rule(
-                "self.roles.worker.replicas == 1 || !has(self.program.keras) || "
+                "(self.roles.worker.replicas == 1 && !has(self.roles.ps)) || !has(self.program.keras) || "
                 f"!(self.program.keras.family in {list(TREE_FAMILIES)})",
-                "trees are grown in one pod: set roles.worker.replicas to 1",
+                "trees are grown in one pod: set roles.worker.replicas to 1, and remove roles.ps",
                 ".roles",
             ),
             rule(
@@ -169,6 +169,7 @@ class TrainingJobSpec(ApiModel):
                 _FIXED.format("runPolicy.queueName"),
                 ".runPolicy.queueName",
             ),
+            *STRATEGY_RULES,
             *PRIVACY_RULES,
             rule(
                 "!has(self.fit.timeLimit) || (has(self.program.keras) && self.program.keras.family == 'auto')",
@@ -183,7 +184,7 @@ class TrainingJobSpec(ApiModel):
             ),
             *(
                 rule(f"self.{field} == oldSelf.{field}", _FIXED.format(field), f".{field}")
-                for field in ("program", "data", "fit", "checkpoint", "roles")
+                for field in ("program", "data", "fit", "checkpoint", "strategy", "roles")
             ),
             rule(  # reuse may change, so that it can be set before a backup
                 "self.output.store == oldSelf.output.store && "
@@ -215,6 +216,10 @@ class TrainingJobSpec(ApiModel):
         default=None, description="Differentially private training, with a bound on what the weights tell of a row."
     )
     checkpoint: Checkpoint = Field(default=Checkpoint(), description="How often work is saved.")
+    strategy: Strategy = Field(
+        default="Auto",
+        description="How TensorFlow spreads the training; Auto follows from roles. status.strategy has what it is.",
+    )
     roles: Roles = Field(default=Roles(), description="The pods.")
     run_policy: RunPolicy = Field(default=RunPolicy(), description="How the training is run.")
     output: Output = Field(description="Where the model goes.")
@@ -304,6 +309,7 @@ class TrainingJobStatus(ApiModel):
     start_time: Time | None = Field(default=None, description="When the operator started the training (RFC 3339).")
     completion_time: Time | None = Field(default=None, description="When the training ended (RFC 3339).")
     gpus: int = Field(default=0, description="GPUs of all pods together.")
+    strategy: ResolvedStrategy | None = Field(default=None, description="How TensorFlow spreads the training.")
     gpu_seconds: GpuSeconds | None = Field(default=None, description="What the training has cost; none without GPUs.")
     run: int = Field(default=0, description="Number of the run, from 0; each rerun begins one.")
     rerun: str | None = Field(default=None, description="The runPolicy.rerun that this run is for.")
@@ -330,6 +336,7 @@ class TrainingJobStatus(ApiModel):
             start_time=self.start_time,
             completion_time=self.completion_time,
             gpus=self.gpus,
+            strategy=self.strategy,
             gpu_seconds=self.gpu_seconds,
             run=self.run,
             rerun=self.rerun,

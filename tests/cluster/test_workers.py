@@ -1,6 +1,8 @@
 """Trainings in several pods, by the real operator: with a program that needs nothing but Python, and by the trainer."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from kubernetes import client
@@ -164,6 +166,95 @@ def test_an_evicted_pod_takes_the_others_along_and_nobody_is_charged(api: Api, a
 def wait_for_log(api: Api, pod: str) -> None:
     """Return once the pod has said something."""
     assert next(api.follow_logs(pod))
+
+
+def a_training_with_servers(name: str = "group", **spec: Any) -> Object:
+    """A chief, two workers and a parameter server train one model."""
+    job = a_group("")
+    job["metadata"]["name"] = name
+    job["spec"] |= {
+        "program": {"keras": {"task": "regression", "family": "linear"}},
+        "fit": {"epochs": 20, "batchSize": 32, "optimizer": {"learningRate": 0.1}, "metrics": ["r2_score"]},
+        "roles": {"worker": {"replicas": 2}, "ps": {"replicas": 1}},
+    }
+    job["spec"] |= spec
+    return job
+
+
+def exit_codes(api: Api, name: str, role: str, attempt: int = 0) -> list[int]:
+    selector = f"batch.kubernetes.io/job-name={name}-{role}-{attempt}"
+    pods = api.list("v1", "Pod", label_selector=selector)
+    ends = [pod["status"]["containerStatuses"][0]["state"].get("terminated", {}) for pod in pods]
+    return [each.get("exitCode", -1) for each in ends]
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_chief_two_workers_and_a_parameter_server_train_one_model(api: Api) -> None:
+    rows = "x,y\n" + "".join(f"{n % 50},{2 * (n % 50) + 1}\n" for n in range(400))
+    api.apply(a_config_map("rows", **{"rows.csv": rows}))
+    job = a_training_with_servers()
+    api.apply(job)
+
+    status = api.wait_for(job, ended, timeout=2 * TRAINING_SECONDS)["status"]
+
+    assert status["phase"] == "Succeeded", status
+    assert status["strategy"] == "ParameterServer"
+    assert [each["outcome"] for each in status["attempts"]] == ["Succeeded"]
+    assert float(status["model"]["metrics"]["val_r2_score"]) > 0.99
+    jobs = sorted(each["metadata"]["name"] for each in api.list("batch/v1", "Job"))
+    assert jobs == ["group-chief-0", "group-ps-0", "group-worker-0"]
+    assert exit_codes(api, "group", "worker") == [0, 0]
+    assert exit_codes(api, "group", "ps") == [0]
+
+
+@pytest.mark.usefixtures("operator")
+@pytest.mark.thorough
+def test_a_worker_or_server_that_is_taken_away_is_replaced_from_a_checkpoint_and_not_charged(
+    api: Api, api_client: client.ApiClient
+) -> None:
+    rows = "x,y\n" + "".join(f"{n % 50},{2 * (n % 50) + 1}\n" for n in range(400))
+    api.apply(a_config_map("rows", **{"rows.csv": rows}))
+    job = a_training_with_servers(fit={"epochs": 100000, "batchSize": 32, "stopWhen": {"timeLimit": "30s"}})
+    job["spec"]["runPolicy"] = {"maxRestarts": 0}
+    api.apply(job)
+    for attempt, role in enumerate(("worker", "ps")):
+        api.wait_for(job, trains(attempt), timeout=TRAINING_SECONDS)
+        (pod, *_) = api.list("v1", "Pod", label_selector=f"batch.kubernetes.io/job-name=group-{role}-{attempt}")
+        client.CoreV1Api(api_client).delete_namespaced_pod(pod["metadata"]["name"], api.namespace)
+
+    status = api.wait_for(job, ended, timeout=2 * TRAINING_SECONDS)["status"]
+
+    assert status["phase"] == "Succeeded", status
+    assert [each["outcome"] for each in status["attempts"]] == ["Stopped", "Stopped", "Succeeded"]
+    assert status["restarts"] == 0
+
+
+def trains(attempt: int) -> Callable[[Object], bool]:
+    def holds(job: Object) -> bool:
+        status = job.get("status", {})
+        return bool(status.get("phase") == "Running" and status["attempts"][-1]["n"] == attempt)
+
+    return holds
+
+
+@pytest.mark.usefixtures("operator")
+def test_servers_of_a_program_of_ones_own_go_when_its_chief_has_ended(api: Api) -> None:
+    code = f"""
+import json, os, pathlib, threading
+config = json.loads(os.environ["TF_CONFIG"])
+if config["task"]["type"] != "chief":
+    threading.Event().wait()
+assert {{role: len(there) for role, there in config["cluster"].items()}} == {{"chief": 1, "worker": 2, "ps": 1}}
+pathlib.Path(os.environ["TRAINYARD_TERMINATION_MESSAGE_PATH"]).write_text({RESULT!r})
+"""
+    job = a_training_with_servers(program={"container": {"image": PYTHON_IMAGE, "command": ["python3", "-c", code]}})
+    api.apply(job)
+
+    status = api.wait_for(job, ended, timeout=TRAINING_SECONDS)["status"]
+
+    assert status["phase"] == "Succeeded", status
+    for role in ("ps", "worker"):
+        api.wait_until_gone({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": f"group-{role}-0"}})
 
 
 @pytest.mark.usefixtures("operator")

@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from trainyard_api.profile import TrainingProfile
 from trainyard_api.times import utc_now
 from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.children import controlled_by, ensure, ensure_by_name, found
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, NETWORK_POLICY, SERVICE
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.training import build, identity
+from trainyard_operator.training.attempt_pods import ended_with, is_ending
 from trainyard_operator.training.attempts import Next
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.pod import TrainerImages
@@ -17,6 +19,7 @@ from trainyard_operator.training.preflight import Preflight, preflight
 from trainyard_operator.training.profile import images, over_limit, with_profile
 from trainyard_operator.training.suspension import Suspension, decide, queued
 from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
+from trainyard_operator.workloads.identity import patch
 from trainyard_operator.workloads.nodes import NodeOffers
 from trainyard_operator.workloads.profiles import Profiles
 
@@ -67,21 +70,19 @@ class TrainingChildren:
             suspension = await self._suspension(step, observed)
             with spec_errors():
                 children = self._build(step, observed, suspension)
-            return StepTaken(await self._ensure(observed, step.n, *children), suspension.blocker, found)
+            after = await self._ensure(observed, step.n, *children)
+            return StepTaken(await self._follow(after, step.n, suspension.suspend), suspension.blocker, found)
         except REFUSALS as error:
             return StepTaken(observed, of_refusal(error, "the job"), found)
 
     async def _start(self, step: Next, observed: ObservedTraining) -> StepTaken:
         """Start an attempt with what the profile says now: its Job never changes afterwards."""
         choice = await self.profiles.choose(self.cluster, self.job.spec.profile, self.now)
-        children, profile = self, choice.profile
+        children, profile = self._filled(choice.profile), choice.profile
         blocker = choice.blocker
         if profile is not None:
             first = self.job.status.first_attempt if self.job.status else 0
             blocker = over_limit(self.job, profile) if step.n == first else None
-            children = replace(
-                self, job=with_profile(self.job, profile), trainer_images=images(self.trainer_images, profile)
-            )
         if blocker is not None:
             return StepTaken(observed, blocker, Preflight(blocker))
         found = await preflight(self.cluster, children.job, nodes=self.nodes, now=self.now)
@@ -95,7 +96,40 @@ class TrainingChildren:
                 children.job, self.owner, step.n, trainer_images=children.trainer_images, profile=profile
             )
             shared = build.spec_config_map(self.job, self.owner), build.headless_service(self.job, self.owner)
-        return StepTaken(await self._ensure(observed, step.n, *shared, job), suspension.blocker, found)
+        after = await self._ensure(observed, step.n, *shared, job)
+        return StepTaken(await self._follow(after, step.n, suspension.suspend), suspension.blocker, found)
+
+    def _filled(self, profile: TrainingProfile | None) -> "TrainingChildren":
+        if profile is None:
+            return self
+        job, own = with_profile(self.job, profile), images(self.trainer_images, profile)
+        return replace(self, job=job, trainer_images=own)
+
+    async def _follow(self, observed: ObservedTraining, attempt: int, suspend: bool) -> ObservedTraining:
+        """Bring up the Jobs of the other roles, after the one that leads: without it they are nobody's."""
+        roles, there = self.job.spec.roles.followers, dict(observed.followers.get(attempt, {}))
+        lead = observed.jobs[attempt]
+        if not roles or ended_with(lead) is not None or is_ending(lead):
+            return observed
+        for role in roles:
+            live = there.get(role)
+            if live is not None and ended_with(live) is None:
+                wanted = patch(JOB, live, {"suspend": suspend})
+                there[role] = await ensure(self.cluster, JOB, wanted, live)
+            elif live is None:
+                choice = await self.profiles.choose(self.cluster, self.job.spec.profile, self.now)
+                children = self._filled(choice.profile)
+                with spec_errors():
+                    job = build.follower_job(
+                        children.job,
+                        self.owner,
+                        attempt,
+                        role,
+                        trainer_images=children.trainer_images,
+                        suspend=suspend,
+                    )
+                there[role] = await ensure(self.cluster, JOB, job, None)
+        return replace(observed, followers={**observed.followers, attempt: there})
 
     async def _suspension(self, step: Next, observed: ObservedTraining) -> Suspension:
         target, queue = self.job.spec.run_policy.suspend, self.job.spec.run_policy.queue_name
@@ -127,7 +161,7 @@ class TrainingChildren:
         config_map = await ensure(self.cluster, CONFIG_MAP, config_map, observed.config_map)
         live_service = observed.service
         # One that trains alone looks for nobody.
-        if self.job.spec.roles.worker.replicas > 1:
+        if self.job.spec.roles.are_several:
             live_service = await ensure(self.cluster, SERVICE, service, live_service)
             if self.network_policies:
                 await ensure_by_name(self.cluster, NETWORK_POLICY, build.network_policy(self.job, self.owner))

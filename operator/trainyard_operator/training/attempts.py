@@ -137,7 +137,9 @@ def tally(
 def lingering(recorded: Sequence[Attempt], observed: ObservedTraining) -> list[Manifest]:
     """Return the Jobs of attempts whose end is recorded, and which go on for the sake of other containers."""
     ended = {attempt.n for attempt in recorded if attempt.outcome != "Running"}
-    return [job for n, job in observed.jobs.items() if n in ended and ended_with(job) is None]
+    others = [job for n, roles in observed.followers.items() if n in ended for job in roles.values()]
+    # Parameter servers never end by themselves: they, and workers that wait for them, go with the chief.
+    return [job for job in (*(observed.jobs[n] for n in observed.jobs if n in ended), *others) if not ended_with(job)]
 
 
 def _recorded(end: End, known: int | None) -> End:

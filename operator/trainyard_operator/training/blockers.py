@@ -2,22 +2,24 @@
 
 from datetime import datetime
 
+from trainyard_api.roles import RoleName
 from trainyard_api.times import from_rfc3339
 from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training.attempt_pods import Workers
 from trainyard_operator.training.pod import CONTAINER, image_field
-from trainyard_operator.training.volumes import claim_names, secrets
+from trainyard_operator.training.volumes import claim_names, secrets, sees_data
 from trainyard_operator.workloads.blockers import PODS_NOT_CREATED, Blocker
 from trainyard_operator.workloads.diagnosis import PATIENCE, Needs, not_starting, unschedulable
 from trainyard_operator.workloads.pod import references
 
-_PATH = "spec.roles.worker"
 
-
-def of_job(spec: TrainingJob, job: Manifest, pods: Workers, *, now: datetime) -> Blocker | None:
+def of_job(
+    spec: TrainingJob, job: Manifest, pods: Workers, *, now: datetime, role: RoleName | None = None
+) -> Blocker | None:
     """Return what keeps the pods of a Job from running, or None where all run or are about to."""
-    needs, count, overdue = _needs(spec), spec.spec.roles.worker.replicas, _is_overdue(job, now)
+    role = role or spec.spec.roles.lead
+    needs, count, overdue = _needs(spec, role), spec.spec.roles.of(role).replicas, _is_overdue(job, now)
     if blocker := unschedulable(pods.values(), needs, count=count):
         return blocker
     for pod in pods.values():
@@ -26,17 +28,17 @@ def of_job(spec: TrainingJob, job: Manifest, pods: Workers, *, now: datetime) ->
     return _too_few(job, len(pods), count) if overdue else None
 
 
-def _needs(job: TrainingJob) -> Needs:
-    worker = job.spec.roles.worker
+def _needs(job: TrainingJob, role: RoleName) -> Needs:
+    worker, sees = job.spec.roles.of(role), sees_data(job, role)
     named = references(worker.template)
     return Needs(
-        path=_PATH,
+        path=f"spec.roles.{role}",
         gpus=f"{worker.gpus} {worker.gpu_resource}" if worker.gpus else "",
         less="create the job anew with less, or with other tolerations",
-        images={CONTAINER: image_field(job)},
-        secrets=[*(secret.name for secret in secrets(job)), *named.secrets],
+        images={CONTAINER: image_field(job, role)},
+        secrets=[*(secret.name for secret in secrets(job) if sees), *named.secrets],
         config_maps=named.config_maps,
-        claims=claim_names(job),
+        claims=claim_names(job) if sees else [],
         shared=worker.replicas > 1,
     )
 

@@ -6,6 +6,7 @@ from trainyard_api.meta import parse_duration
 from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, SPEC_FILE, TRAINER_PORT
 from trainyard_api.profile import TrainingProfile
 from trainyard_api.queueing import QUEUE_LABEL, ChildMetadata
+from trainyard_api.roles import RoleName
 from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.kinds import CONFIG_MAP, JOB, NETWORK_POLICY, SERVICE, Kind
 from trainyard_operator.cluster.port import Manifest
@@ -14,7 +15,7 @@ from trainyard_operator.training.pod import CONTAINER, TrainerImages, pod_templa
 from trainyard_operator.workloads.identity import child, patch
 from trainyard_operator.workloads.profiles import noted
 
-_NOT_THE_TRAINERS = ("runPolicy", "metadata", "profile")
+_NOT_THE_TRAINERS = ("runPolicy", "metadata", "profile", "strategy")
 """Fields of the spec that say how pods are run."""
 
 
@@ -76,11 +77,12 @@ def attempt_job(
     profile: TrainingProfile | None = None,
 ) -> Manifest:
     """Return the Job of one attempt. It never restarts a failed program itself: each try is an attempt of ours."""
-    deadline = job.spec.run_policy.attempt_deadline
+    deadline, role = job.spec.run_policy.attempt_deadline, job.spec.roles.lead
+    count = job.spec.roles.of(role).replicas
     spec: Manifest = {
         "completionMode": "Indexed",
-        "completions": job.spec.roles.worker.replicas,
-        "parallelism": job.spec.roles.worker.replicas,
+        "completions": count,
+        "parallelism": count,
         "backoffLimit": 0,
         # A queue finds it suspended, and resumes it.
         "suspend": job.spec.run_policy.suspend or job.spec.run_policy.queue_name is not None,
@@ -97,17 +99,16 @@ def attempt_job(
                 # Preemption, eviction and drained nodes. Kubernetes replaces a pod that trains alone, and the attempt
                 # goes on; several can only start again together, which is the next attempt.
                 {
-                    "action": "Ignore" if job.spec.roles.worker.replicas == 1 else "FailJob",
+                    "action": "FailJob" if job.spec.roles.are_several else "Ignore",
                     "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
                 },
             ]
         },
-        "template": pod_template(job, attempt, trainer_images=trainer_images),
+        "template": pod_template(job, attempt, trainer_images=trainer_images, role=role),
     }
     if deadline is not None:
         spec["activeDeadlineSeconds"] = parse_duration(deadline)
-    name = identity.attempt_name(job.metadata["name"], attempt)
-    found = _child(JOB, name, owner, job, attempt) | {"spec": spec}
+    found = _job_of(role, job, owner, attempt) | {"spec": spec}
     if (queue := job.spec.run_policy.queue_name) is not None:
         found["metadata"]["labels"][QUEUE_LABEL] = queue
     if profile is not None:
@@ -115,10 +116,47 @@ def attempt_job(
     return found
 
 
-def _child(kind: Kind, name: str, owner: Manifest, job: TrainingJob, attempt: int | None = None) -> Manifest:
+def follower_job(
+    job: TrainingJob,
+    owner: Manifest,
+    attempt: int,
+    role: RoleName,
+    *,
+    trainer_images: TrainerImages,
+    suspend: bool,
+) -> Manifest:
+    """Return the Job of a role that follows a chief. How it ends says nothing: the end of the chief is that of all.
+
+    A pod that fails is not replaced, because nobody joins a running training, and the others of its role go on.
+    """
+    count = job.spec.roles.of(role).replicas
+    spec = {
+        "completionMode": "Indexed",
+        "completions": count,
+        "parallelism": count,
+        "backoffLimitPerIndex": 0,
+        "maxFailedIndexes": count,
+        "suspend": suspend,
+        "template": pod_template(job, attempt, trainer_images=trainer_images, role=role),
+    }
+    return _job_of(role, job, owner, attempt) | {"spec": spec}
+
+
+def _job_of(role: RoleName, job: TrainingJob, owner: Manifest, attempt: int) -> Manifest:
+    return _child(JOB, identity.attempt_name(job.metadata["name"], attempt, role), owner, job, attempt, role)
+
+
+def _child(
+    kind: Kind,
+    name: str,
+    owner: Manifest,
+    job: TrainingJob,
+    attempt: int | None = None,
+    role: RoleName = "worker",
+) -> Manifest:
     """Return a child with the labels and annotations that the spec wants on all of them, and ours over these."""
     own = job.spec.metadata or ChildMetadata()
-    found = child(kind, name, owner, (own.labels or {}) | identity.labels(job, attempt))
+    found = child(kind, name, owner, (own.labels or {}) | identity.labels(job, attempt, role))
     if own.annotations:
         found["metadata"]["annotations"] = dict(own.annotations)
     return found

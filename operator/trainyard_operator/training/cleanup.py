@@ -41,10 +41,12 @@ def is_wanted(policy: RunPolicy) -> bool:
 def jobs_to_end(what: Scope, recorded: Sequence[Attempt], observed: ObservedTraining) -> list[Manifest]:
     """Return the Jobs that go, and their pods with them."""
     if what in ("All", "Children"):
-        return list(observed.jobs.values())
+        others = [job for roles in observed.followers.values() for job in roles.values()]
+        return [*observed.jobs.values(), *others]
     running = lingering(recorded, observed)
     if what == "Running":
         return running
     # A trainer that was out of time never goes on: only what stands beside it is left alone.
     trains = {n for n, pods in observed.pods.items() if any(map(is_training, pods.values()))}
-    return [job for n, job in observed.jobs.items() if n in trains and job in running]
+    leads = list(observed.jobs.values())
+    return [job for job in running if job not in leads or any(observed.jobs[n] is job for n in trains)]

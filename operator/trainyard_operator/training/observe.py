@@ -29,7 +29,7 @@ async def observe(
         *(cluster.select(kind, namespace, labels=labels, live=live) for kind in (CONFIG_MAP, SERVICE, JOB))
     )
     if live:
-        names = {identity.attempt_name(name, number) for number in expected}
+        names = {identity.attempt_name(name, number, identity.lead_of(parent)) for number in expected}
         jobs = [*jobs, *await found(cluster, JOB, namespace, names - names_of(jobs))]
     # Strictly after the Jobs: what ended a Job we have seen has then happened to the pod we see, last words included.
     pods = await cluster.select(POD, namespace, labels=labels, live=live)

@@ -26,6 +26,7 @@ from trainyard_api.names import (
 )
 from trainyard_api.queueing import ChildMetadata
 from trainyard_api.rerun import training_id
+from trainyard_api.roles import RoleName
 from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
@@ -49,32 +50,34 @@ class TrainerImages:
     cuda: str
 
 
-def pod_template(job: TrainingJob, attempt: int, *, trainer_images: TrainerImages) -> Manifest:
+def pod_template(
+    job: TrainingJob, attempt: int, *, trainer_images: TrainerImages, role: RoleName = "worker"
+) -> Manifest:
     """Return the pod template of an attempt; it satisfies the `restricted` pod security standard."""
-    worker = job.spec.roles.worker
+    worker = job.spec.roles.of(role)
     template = worker.template
     placed = template.model_copy(update={"affinity": affinity(worker, identity.selector(job.metadata["name"]))})
     spec = pod_spec(placed, grace_period=GRACE_PERIOD, gpu_resource=worker.gpu_resource if worker.gpus else None) | {
         "restartPolicy": "Never",
         "subdomain": identity.service_name(job.metadata["name"]),
-        "containers": [_container(job, attempt, trainer_images)],
-        "volumes": volumes(job),
+        "containers": [_container(job, attempt, trainer_images, role)],
+        "volumes": volumes(job, role),
     }
     own = job.spec.metadata or ChildMetadata()
-    metadata = {"labels": (own.labels or {}) | (template.labels or {}) | identity.labels(job, attempt)}
+    metadata = {"labels": (own.labels or {}) | (template.labels or {}) | identity.labels(job, attempt, role)}
     annotations = (own.annotations or {}) | (template.annotations or {})
     return {"metadata": metadata | present(annotations=annotations or None), "spec": spec}
 
 
-def _container(job: TrainingJob, attempt: int, trainer_images: TrainerImages) -> Manifest:
-    program, worker = job.spec.program.container, job.spec.roles.worker
+def _container(job: TrainingJob, attempt: int, trainer_images: TrainerImages, role: RoleName) -> Manifest:
+    program, worker = job.spec.program.container, job.spec.roles.of(role)
     cuda = (worker.gpus and worker.gpu_resource.startswith(_NVIDIA)) or worker.template.resource_claims
     default = trainer_images.cuda if cuda else trainer_images.cpu
     image = own_image(job) or worker.image or default
     container: Manifest = {
         "name": CONTAINER,
         "image": image,
-        "env": environment(job, image, attempt),
+        "env": environment(job, image, attempt, role),
         "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports(job).items()],
         "resources": resources(
             worker.resources,
@@ -86,7 +89,7 @@ def _container(job: TrainingJob, attempt: int, trainer_images: TrainerImages) ->
         "terminationMessagePath": TERMINATION_MESSAGE_PATH,
         # A program that dies without a last word is known by the end of its log.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": mounts(job),
+        "volumeMounts": mounts(job, role),
     }
     return container | (present(command=program.command, args=program.args) if program else {})
 
@@ -97,29 +100,39 @@ def own_image(job: TrainingJob) -> str | None:
     return program.container.image if program.container else program.python.source.image if program.python else None
 
 
-def image_field(job: TrainingJob) -> str:
+def image_field(job: TrainingJob, role: RoleName = "worker") -> str:
     """Return the field that names the image of the trainer."""
     program = job.spec.program
     if program.container:
         return "spec.program.container.image"
     if program.python and program.python.source.image:
         return "spec.program.python.source.image"
-    return "spec.roles.worker.image"
+    return f"spec.roles.{role}.image"
 
 
 def ports(job: TrainingJob) -> dict[str, int]:
     """Return the ports of the pods by name."""
-    count = job.spec.roles.worker.replicas
-    return {"http": TRAINER_PORT} | {f"worker-{index}": WORKER_PORT + index for index in range(count) if count > 1}
+    return {"http": TRAINER_PORT} | {f"{role}-{index}": port for (role, index), port in _ports(job).items()}
 
 
-def environment(job: TrainingJob, image: str, attempt: int) -> list[Manifest]:
+def _ports(job: TrainingJob) -> dict[tuple[RoleName, int], int]:
+    """Return the port on which each of several pods is found, in the order of TensorFlow's clusters."""
+    roles = job.spec.roles
+    if not roles.are_several:
+        return {}
+    order: tuple[RoleName, ...] = ("chief", "worker", "ps") if roles.ps else ("worker",)
+    tasks = [(role, index) for role in order for index in range(roles.of(role).replicas)]
+    return {task: WORKER_PORT + number for number, task in enumerate(tasks)}
+
+
+def environment(job: TrainingJob, image: str, attempt: int, role: RoleName = "worker") -> list[Manifest]:
     """Return the variables of the container: defaults, over them the user's, over both the trainer's contract."""
     store = f"{STORE_MOUNT}/{job.model_name}"
     run = job.status.run if job.status else 0
     work = f"{store}/.training/{training_id(job.metadata['uid'], run)}"
     defaults = {"HOME": "/tmp", "KERAS_HOME": "/tmp/keras"}  # noqa: S108 (an emptyDir of the pod's own)
-    if not job.spec.roles.worker.gpus and not job.spec.roles.worker.template.resource_claims:
+    pods = job.spec.roles.of(role)
+    if not pods.gpus and not pods.template.resource_claims:
         # On some nodes every container sees every GPU: a job that asked for none shall take none.
         defaults |= {"NVIDIA_VISIBLE_DEVICES": "void", "CUDA_VISIBLE_DEVICES": "-1"}
     contract = {
@@ -136,25 +149,22 @@ def environment(job: TrainingJob, image: str, attempt: int) -> list[Manifest]:
         contract[CODE_DIR_ENV] = CODE_MOUNT
     if run:
         contract[RUN_ENV] = str(run)
-    ours = variables(contract) | _cluster(job, attempt)
-    own = {
-        variable["name"]: variable
-        for variable in job.spec.roles.worker.template.env or []
-        if variable["name"] not in ours
-    }
+    ours = variables(contract) | _cluster(job, attempt, role)
+    own = {variable["name"]: variable for variable in pods.template.env or [] if variable["name"] not in ours}
     return list((variables(defaults) | own | ours).values())
 
 
-def _cluster(job: TrainingJob, attempt: int) -> dict[str, Manifest]:
+def _cluster(job: TrainingJob, attempt: int, role: RoleName) -> dict[str, Manifest]:
     """Return what tells the pod its place among several, as TensorFlow reads it. The order matters.
 
     The kubelet puts the index into TF_CONFIG: it expands a reference to a variable that stands before.
     """
-    count = job.spec.roles.worker.replicas
-    if count == 1:
+    if not job.spec.roles.are_several:
         return {}
     index_field = {"fieldRef": {"fieldPath": f"metadata.annotations['{INDEX_ANNOTATION}']"}}
-    addresses = [f"{identity.worker_host(job, attempt, index)}:{WORKER_PORT + index}" for index in range(count)]
-    task = f'"task": {{"type": "worker", "index": $({WORKER_INDEX_ENV})}}'
-    config = f'{{"cluster": {json.dumps({"worker": addresses})}, {task}}}'
+    addresses: dict[str, list[str]] = {}
+    for (other, index), port in _ports(job).items():
+        addresses.setdefault(other, []).append(f"{identity.host(job, attempt, other, index)}:{port}")
+    task = f'"task": {{"type": "{role}", "index": $({WORKER_INDEX_ENV})}}'
+    config = f'{{"cluster": {json.dumps(addresses)}, {task}}}'
     return {WORKER_INDEX_ENV: {"name": WORKER_INDEX_ENV, "valueFrom": index_field}} | variables({TF_CONFIG_ENV: config})

@@ -23,10 +23,11 @@ from trainyard_operator.cluster.kinds import (
 )
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.training.placement import GPU_PRODUCT_LABEL
+from trainyard_operator.training.volumes import sees_data
 from trainyard_operator.workloads.blockers import STORE_NOT_FOUND, Blocker
 from trainyard_operator.workloads.nodes import NodeOffers, Wanted, unmet
 from trainyard_operator.workloads.pod import references, resources
-from trainyard_operator.workloads.quotas import demand, shortage
+from trainyard_operator.workloads.quotas import demand, shortage, total
 from trainyard_operator.workloads.text import clean
 
 DATA_NOT_FOUND = "DataNotFound"
@@ -69,7 +70,7 @@ async def preflight(cluster: Cluster, job: TrainingJob, *, nodes: NodeOffers, no
     for reference in _named(job):
         if blocker := await _missing(cluster, job.metadata["namespace"], reference):
             return Preflight(blocker)
-    for reference in _classes(job.spec.roles.worker.template):
+    for reference in _classes(job):
         if blocker := await _unknown(cluster, reference):
             return Preflight(blocker)
     if blocker := await _over_quota(cluster, job):
@@ -83,7 +84,6 @@ async def preflight(cluster: Cluster, job: TrainingJob, *, nodes: NodeOffers, no
 def _named(job: TrainingJob) -> Iterator[_Reference]:
     """Yield what the spec names in its namespace, each once."""
     store, source, python = job.spec.output.store.persistent_volume_claim, job.spec.data.source, job.spec.program.python
-    template = job.spec.roles.worker.template
     if store is not None:
         yield _Reference(CLAIM, store.claim_name, "spec.output.store", STORE_NOT_FOUND)
     if python is not None and python.source.config_map is not None:
@@ -93,19 +93,26 @@ def _named(job: TrainingJob) -> Iterator[_Reference]:
         yield _Reference(CLAIM, claim.claim_name, "spec.data.source", DATA_NOT_FOUND)
     if (rows := source.config_map) is not None:
         yield _Reference(CONFIG_MAP, rows.name, "spec.data.source", DATA_NOT_FOUND, _has_key(rows.key))
-    for name in sorted({*references(template).config_maps}):
-        yield _Reference(CONFIG_MAP, name, f"{_WORKER}.template.env", CONFIG_MAP_NOT_FOUND)
-    if template.service_account_name is not None:
-        field = f"{_WORKER}.template.serviceAccountName"
-        yield _Reference(SERVICE_ACCOUNT, template.service_account_name, field, SERVICE_ACCOUNT_NOT_FOUND)
+    for path, template in _templates(job):
+        for name in sorted({*references(template).config_maps}):
+            yield _Reference(CONFIG_MAP, name, f"{path}.env", CONFIG_MAP_NOT_FOUND)
+        if (account := template.service_account_name) is not None:
+            yield _Reference(SERVICE_ACCOUNT, account, f"{path}.serviceAccountName", SERVICE_ACCOUNT_NOT_FOUND)
 
 
-def _classes(template: PodTemplate) -> Iterator[_Reference]:
+def _templates(job: TrainingJob) -> Iterator[tuple[str, PodTemplate]]:
+    roles = job.spec.roles
+    for role in (roles.lead, *roles.followers):
+        yield f"spec.roles.{role}.template", roles.of(role).template
+
+
+def _classes(job: TrainingJob) -> Iterator[_Reference]:
     """Yield what the spec names in the cluster."""
-    if (name := template.priority_class_name) is not None:
-        yield _Reference(PRIORITY_CLASS, name, f"{_WORKER}.template.priorityClassName", PRIORITY_CLASS_NOT_FOUND)
-    if (name := template.runtime_class_name) is not None:
-        yield _Reference(RUNTIME_CLASS, name, f"{_WORKER}.template.runtimeClassName", RUNTIME_CLASS_NOT_FOUND)
+    for path, template in _templates(job):
+        if (name := template.priority_class_name) is not None:
+            yield _Reference(PRIORITY_CLASS, name, f"{path}.priorityClassName", PRIORITY_CLASS_NOT_FOUND)
+        if (name := template.runtime_class_name) is not None:
+            yield _Reference(RUNTIME_CLASS, name, f"{path}.runtimeClassName", RUNTIME_CLASS_NOT_FOUND)
 
 
 def _has_key(key: str | None) -> Callable[[Manifest], Blocker | None]:
@@ -151,9 +158,10 @@ async def _unknown(cluster: Cluster, reference: _Reference) -> Blocker | None:
 
 
 async def _over_quota(cluster: Cluster, job: TrainingJob) -> Blocker | None:
-    worker = job.spec.roles.worker
-    wanted = demand(
-        resources(worker.resources, gpus=worker.gpus, gpu_resource=worker.gpu_resource), count=worker.replicas
+    roles = job.spec.roles
+    wanted = total(
+        demand(resources(pods.resources, gpus=pods.gpus, gpu_resource=pods.gpu_resource), count=pods.replicas)
+        for pods in map(roles.of, (roles.lead, *roles.followers))
     )
     try:
         quotas = await cluster.select(QUOTA, job.metadata["namespace"])
@@ -168,8 +176,9 @@ async def _over_quota(cluster: Cluster, job: TrainingJob) -> Blocker | None:
 async def _one_node_only(cluster: Cluster, job: TrainingJob) -> Blocker | None:
     """Say that a claim keeps several pods on one node, or even to one pod."""
     store, data = job.spec.output.store.persistent_volume_claim, job.spec.data.source.persistent_volume_claim
-    replicas = job.spec.roles.worker.replicas
-    if replicas == 1:
+    roles = job.spec.roles
+    sharing = [roles.of(role).replicas for role in (roles.lead, *roles.followers) if sees_data(job, role)]
+    if (replicas := sum(sharing)) == 1:
         return None
     written = {store.claim_name} if store else set[str]()
     for name in sorted(written | ({data.claim_name} if data else set())):

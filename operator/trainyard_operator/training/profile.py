@@ -1,7 +1,8 @@
 """What a TrainingJob gets from a profile, and what the profile does not allow."""
 
-from trainyard_api.meta import parse_duration
+from trainyard_api.meta import ApiModel, parse_duration
 from trainyard_api.profile import TrainingProfile
+from trainyard_api.roles import Chief
 from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.workloads.blockers import Blocker
@@ -10,11 +11,14 @@ from trainyard_operator.workloads.profiles import PROFILE_LIMIT, filled
 
 def with_profile(job: TrainingJob, profile: TrainingProfile) -> TrainingJob:
     """Return the TrainingJob with the profile's defaults for its pods filled in."""
-    worker = job.spec.roles.worker
-    gpus = worker.gpus > 0 or bool(worker.template.resource_claims)
-    template, resources = filled(worker.template, worker.resources, profile, gpus=gpus)
-    worker = worker.model_copy(update={"template": template, "resources": resources})
-    roles = job.spec.roles.model_copy(update={"worker": worker})
+    filled_in: dict[str, ApiModel] = {}
+    for role in (job.spec.roles.lead, *job.spec.roles.followers):
+        pods = job.spec.roles.of(role)
+        gpus = pods.gpus > 0 or bool(pods.template.resource_claims)
+        template, resources = filled(pods.template, pods.resources, profile, gpus=gpus)
+        own = getattr(job.spec.roles, role) or Chief()
+        filled_in[role] = own.model_copy(update={"template": template, "resources": resources})
+    roles = job.spec.roles.model_copy(update=filled_in)
     return job.model_copy(update={"spec": job.spec.model_copy(update={"roles": roles})})
 
 

@@ -9,6 +9,7 @@ from trainyard_api.failure import Failure
 from trainyard_api.meta import Condition
 from trainyard_api.names import TRAINER_PORT
 from trainyard_api.profile import ProfileStatus
+from trainyard_api.roles import RoleName
 from trainyard_api.times import from_rfc3339, to_rfc3339
 from trainyard_api.trainingjob import (
     CheckpointStatus,
@@ -19,9 +20,10 @@ from trainyard_api.trainingjob import (
     TrainingJobStatus,
 )
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.training import accounting, blockers, conditions, identity
+from trainyard_operator.training import accounting, blockers, conditions
 from trainyard_operator.training.attempt_pods import (
     Workers,
+    ended_with,
     has_trained,
     is_ending,
     is_training,
@@ -96,13 +98,14 @@ def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
         attempts=list(ledger.attempts),
         restarts=ledger.restarts,
         disruptions=ledger.disruptions,
-        failure=_failure(before, facts, state),
+        failure=_failure(before, facts, state, job.spec.roles.lead),
         last_checkpoint=checkpoint,
         # A run that has made nothing yet, or never will, takes nothing away from who serves what is there.
         model=model if isinstance(model, ModelStatus) else before.model,
         start_time=before.start_time or _first_creation(facts.observed),
         completion_time=((last and last.ended) or to_rfc3339(facts.now)) if ended else None,
         gpus=gpus,
+        strategy=job.spec.roles.strategy(),
         gpu_seconds=accounting.add(
             before.gpu_seconds,
             accounting.newly_ended(before.attempts, ledger.attempts),
@@ -192,7 +195,7 @@ def _concern(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) 
         concern = facts.preflight.concern
         return [Observation(MAY_NOT_START, "True", concern.reason, concern.message)] if concern else []
     begun = _begun(facts.observed.pods.get(facts.next.n, {}))
-    if facts.next.step != "continue" or begun >= job.spec.roles.worker.replicas:
+    if facts.next.step != "continue" or begun >= job.spec.roles.of(job.spec.roles.lead).replicas:
         return []
     known = [one for one in before.conditions if one.type == MAY_NOT_START]
     return [Observation(MAY_NOT_START, "True", one.reason, one.message) for one in known]
@@ -279,10 +282,25 @@ def _going(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) ->
         return TrainingState(phase, phase, f"attempt {n} has ended, and its Job is about to say how")
     if blocker := blockers.of_job(job, child, pods, now=facts.now):
         return TrainingState("Pending", blocker.reason, blocker.message, blocker)
+    if blocker := _of_followers(job, facts):
+        return TrainingState("Pending", blocker.reason, blocker.message, blocker)
     there = _begun(pods)
-    if there < (count := job.spec.roles.worker.replicas):
+    if there < (count := job.spec.roles.of(job.spec.roles.lead).replicas):
         return TrainingState("Starting", "Starting", _starting(n, there, count))
     return _running(job, before, facts)
+
+
+def _of_followers(job: TrainingJob, facts: TrainingFacts) -> Blocker | None:
+    """Return what keeps pods of other roles from coming; once the chief trains, it goes on without those it lost."""
+    if facts.live is not None and facts.live.phase != "starting":
+        return None
+    pods = facts.observed.follower_pods.get(facts.next.n, {})
+    for role, child in facts.observed.followers.get(facts.next.n, {}).items():
+        if child["spec"].get("suspend") or ended_with(child) is not None:
+            continue
+        if blocker := blockers.of_job(job, child, pods.get(role, {}), now=facts.now, role=role):
+            return blocker
+    return None
 
 
 def _begun(pods: Workers) -> int:
@@ -356,7 +374,7 @@ def _cause(before: TrainingJobStatus, news: End | None) -> tuple[str, str]:
     return (before.failure.reason, before.failure.message) if before.failure else ("Error", "unknown")
 
 
-def _failure(before: TrainingJobStatus, facts: TrainingFacts, state: TrainingState) -> Failure | None:
+def _failure(before: TrainingJobStatus, facts: TrainingFacts, state: TrainingState, lead: RoleName) -> Failure | None:
     """Return the failure card: of the last failed attempt, and of the whole once it has failed."""
     last, news = facts.ledger.last, facts.ledger.news
     if state.phase == "Succeeded":
@@ -373,7 +391,7 @@ def _failure(before: TrainingJobStatus, facts: TrainingFacts, state: TrainingSta
             attempt=last.n if last else 0,
             exit_code=code,
             node=last.node if last else None,
-            role=identity.ROLE if last else None,
+            role=lead if last else None,
             index=index,
             log_tail=list(facts.log_tail) or (before.failure.log_tail if before.failure and news is None else []),
         )

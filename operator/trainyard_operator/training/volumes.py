@@ -16,6 +16,7 @@ from trainyard_api.names import (
     STORE_SECRET_DIR_ENV,
     STORE_SECRET_MOUNT,
 )
+from trainyard_api.roles import RoleName
 from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
@@ -77,8 +78,14 @@ def data_path(source: DataSource) -> str | None:
     return None
 
 
-def volumes(job: TrainingJob) -> list[Manifest]:
-    source, claim = job.spec.data.source, _claim(job)
+def sees_data(job: TrainingJob, role: RoleName) -> bool:
+    """Return whether the pods of a role get data and store: of our trainer with parameter servers, only the chief."""
+    return role == job.spec.roles.lead or job.spec.program.container is not None
+
+
+def volumes(job: TrainingJob, role: RoleName = "worker") -> list[Manifest]:
+    sees = sees_data(job, role)
+    source, claim = job.spec.data.source, _claim(job) if sees else None
     found: list[Manifest] = [
         {"name": "spec", "configMap": {"name": identity.spec_name(job.metadata["name"])}},
         # What goes to a store that is no volume is made on the pod's own disk.
@@ -86,23 +93,23 @@ def volumes(job: TrainingJob) -> list[Manifest]:
         {"name": "tmp", "emptyDir": {}},
     ]
     if has_shared_memory(job):
-        size = job.spec.roles.worker.shared_memory
+        size = job.spec.roles.of(role).shared_memory
         found.append({"name": "shm", "emptyDir": {"medium": "Memory"} | ({"sizeLimit": size} if size else {})})
-    if source.config_map is not None:
+    if sees and source.config_map is not None:
         key = source.config_map.key
         # The rows to validate with are another key, beside that of the rows to train on.
         items = {"items": [{"key": key, "path": key}]} if key and not job.spec.data.validation.uri else {}
         found.append({"name": "data", "configMap": {"name": source.config_map.name} | items})
-    elif source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name != claim:
+    elif sees and source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name != claim:
         name = source.persistent_volume_claim.claim_name
         found.append({"name": "data", "persistentVolumeClaim": {"claimName": name, "readOnly": True}})
     if code := code_config_map(job):
         found.append({"name": "code", "configMap": {"name": code}})
-    return found + [secret.to_volume() for secret in secrets(job)]
+    return found + [secret.to_volume() for secret in secrets(job) if sees]
 
 
-def mounts(job: TrainingJob) -> list[Manifest]:
-    source = job.spec.data.source
+def mounts(job: TrainingJob, role: RoleName = "worker") -> list[Manifest]:
+    sees, source = sees_data(job, role), job.spec.data.source
     found: list[Manifest] = [
         {"name": "spec", "mountPath": SPEC_MOUNT, "readOnly": True},
         {"name": "store", "mountPath": STORE_MOUNT},
@@ -110,20 +117,21 @@ def mounts(job: TrainingJob) -> list[Manifest]:
     ]
     if has_shared_memory(job):
         found.append({"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108
-    if source.uri is None:
+    if sees and source.uri is None:
         # Data in the store's own claim: one volume, mounted twice.
         same = source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name == _claim(job)
         found.append({"name": "store" if same else "data", "mountPath": DATA_MOUNT, "readOnly": True})
     if code_config_map(job):
         found.append({"name": "code", "mountPath": CODE_MOUNT, "readOnly": True})
-    return found + [{"name": secret.volume, "mountPath": secret.mount, "readOnly": True} for secret in secrets(job)]
+    seen = secrets(job) if sees else []
+    return found + [{"name": secret.volume, "mountPath": secret.mount, "readOnly": True} for secret in seen]
 
 
 def has_shared_memory(job: TrainingJob) -> bool:
     """Return whether the pods get a /dev/shm of their own: a container's is 64 MB, too little for NCCL."""
     worker = job.spec.roles.worker
     devices = worker.gpus > 0 or bool(worker.template.resource_claims)
-    return worker.shared_memory is not None or devices or worker.replicas > 1
+    return worker.shared_memory is not None or devices or job.spec.roles.are_several
 
 
 def code_config_map(job: TrainingJob) -> str | None:
