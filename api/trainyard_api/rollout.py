@@ -70,7 +70,17 @@ class Rollout(ApiModel):
                 "!has(self.analysis) || size(self.steps) > 0",
                 "an analysis judges steps: add steps, or remove it",
                 ".analysis",
-            )
+            ),
+            rule(
+                "!has(self.update) || self.update != 'Recreate' || self.allowUnavailable",
+                "update Recreate stops the old pods first, and nothing answers then: set allowUnavailable to true",
+                ".update",
+            ),
+            rule(
+                "!has(self.update) || self.update != 'Recreate' || size(self.steps) == 0",
+                "update Recreate leaves nothing to share requests with: remove steps",
+                ".update",
+            ),
         )
     )
     steps: list[RolloutStep] = Field(
@@ -87,6 +97,25 @@ class Rollout(ApiModel):
     )
     analysis: Analysis | None = Field(
         default=None, description="What sends a canary back. Absent: only time takes it from step to step."
+    )
+    update: Literal["Auto", "Surge", "Recreate"] = Field(
+        default="Auto",
+        description="Where the new pods find room: Auto, beside the old ones, and where there is none old pods go one "
+        "at a time; Surge, only beside the old ones; Recreate, the old ones go first.",
+    )
+    min_available: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        description="Pods that answer at least while Auto makes room; all replicas but one where absent.",
+    )
+    allow_unavailable: bool = Field(
+        default=False, description="Nothing may answer for a while: one replica can make room in no other way."
+    )
+    progress_deadline: Duration | None = Field(
+        default=None,
+        description="How long the pods of a step, or of a rollout without steps, may take to answer, such as 20m. The "
+        "new revision is then sent back. Absent: the rollout waits, and the status says for what.",
     )
 
 

@@ -49,7 +49,7 @@ def test_a_rollout_without_gpus_to_spare_says_who_holds_them(api: Api, operator:
     service = a_service(2, server={"gpus": gpus})
     api.apply(service)
 
-    stuck = api.wait_for(service, because("Unschedulable"), timeout=SECONDS)
+    stuck = api.wait_for(service, because("InsufficientGPU"), timeout=SECONDS)
     assert f"which serve, hold {gpus} nvidia.com/gpu" in condition(stuck, "Degraded")["message"]
     assert stuck["status"]["current"]["modelVersion"] == 1
 

@@ -193,6 +193,8 @@ class World:
 
     measured: dict[Key, Measures | None] = field(default_factory=dict)
     """What was measured last of each service."""
+    room: int | None = None
+    """How many pods find a place in the cluster."""
     port: Cluster | None = None
     """What the operator sees of the cluster, where it does not see it directly."""
 
@@ -239,6 +241,14 @@ class World:
             clock=lambda: self.now,
         )
         return await reconciler.reconcile(Key("ModelService", NAMESPACE, name))
+
+    async def reconcile_or_die(self) -> None:
+        """As `reconcile`, but the operator dies where the cluster was told to let it die, and is started again."""
+        try:
+            await self.reconcile()
+        except Killed:
+            self.cluster.fail_at = self.cluster.fail_after = None
+            self.restart()
 
     async def settle(self) -> Outcome:
         """Reconcile until a reconcile changes nothing."""
@@ -290,6 +300,9 @@ class World:
     def start_pods(self, *names: str) -> "World":
         """The kubelet reports these pods, or all, as ready."""
         for pod in self.cluster.peek(POD, NAMESPACE):
+            if self.room is not None and not _is_ready(pod) and self.ready_pods() >= self.room:
+                self._refuse(pod)
+                continue
             if not _is_ready(pod) and pod["metadata"]["name"] in (names or [pod["metadata"]["name"]]):
                 ready = {"type": "Ready", "status": "True", "lastTransitionTime": to_rfc3339(self.now)}
                 address = "10.0." + ".".join(
@@ -299,6 +312,18 @@ class World:
                 self.cluster.set_status(POD, NAMESPACE, pod["metadata"]["name"], status)
         self.control()
         return self
+
+    def ready_pods(self) -> int:
+        return sum(map(_is_ready, self.cluster.peek(POD, NAMESPACE)))
+
+    def _refuse(self, pod: Manifest) -> None:
+        """The scheduler finds no room; it says so once."""
+        if not pod["status"].get("conditions"):
+            message = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+            time = to_rfc3339(self.now)
+            refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+            status = {"phase": "Pending", "conditions": [refused | {"lastTransitionTime": time}]}
+            self.cluster.set_status(POD, NAMESPACE, pod["metadata"]["name"], status)
 
     def report(self, status: Manifest) -> "World":
         """The kubelet, or the scheduler, reports this of every pod that is not ready."""

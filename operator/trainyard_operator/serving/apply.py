@@ -46,9 +46,11 @@ class ServiceChildren:
                 if blocker is not None:
                     return blocker
             if plan.route is not None:
-                if plan.route.promoted is not None and (target is None or plan.route.revision != target.id):
-                    await self._scale(observed.deployments[plan.route.revision], replicas)
+                # Before the old revision loses a pod: a successor knows then that it made room, and keeps it so.
                 await ensure(self.cluster, SERVICE, build.stable_service(self.owner, plan.route), observed.service)
+                if plan.route.promoted is not None and (target is None or plan.route.revision != target.id):
+                    stable = replicas if plan.stable is None else plan.stable
+                    await self._scale(observed.deployments[plan.route.revision], stable)
         except REFUSALS as error:
             return of_refusal(error, "the service")
         for revision in plan.park:

@@ -12,6 +12,7 @@ from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.canary import Rollback
 from trainyard_operator.serving.pod import FETCH, SERVER
 from trainyard_operator.serving.revision import Revision
+from trainyard_operator.serving.room import Update
 from trainyard_operator.workloads import pods
 from trainyard_operator.workloads.blockers import PODS_NOT_CREATED, UNSCHEDULABLE, Blocker
 from trainyard_operator.workloads.diagnosis import PATIENCE, Needs, not_starting, unschedulable
@@ -19,6 +20,7 @@ from trainyard_operator.workloads.pod import references
 from trainyard_operator.workloads.text import clean
 
 _PATH = "spec.server"
+_QUOTA = "exceeded quota"
 _SLOW = timedelta(seconds=120)
 _FETCH_MESSAGE = re.compile(r"(?P<reason>[A-Z][A-Za-z]{1,62}): (?P<message>.+)", re.DOTALL)
 
@@ -49,19 +51,52 @@ def of_revision(
 
 LACKING = (UNSCHEDULABLE, PODS_NOT_CREATED)
 """What is wrong where something that a pod needs is not there for it."""
+INSUFFICIENT_GPU, QUOTA_EXCEEDED = "InsufficientGPU", "QuotaExceeded"
+ROOM = (*LACKING, INSUFFICIENT_GPU, QUOTA_EXCEEDED)
+"""The same in a rollout, where the old pods hold what is missing."""
+_ROOM_PATIENCE = timedelta(seconds=15)
+"""How long an autoscaler or a pod that ends may take before an old pod makes room."""
 
 
-def held_by(deployment: Manifest | None, revision: str, server: Server) -> str:
-    """Return what another revision of the same service holds, and what to do where that is what is missing."""
+def lacks_room(deployment: Manifest | None, members: Sequence[Manifest], now: datetime) -> bool:
+    """Return whether some of a revision's pods have found no node, or no quota, for a while."""
+    scheduled = (pods.condition(pod, "PodScheduled") for pod in members)
+    refused = [one for one in scheduled if (one.get("status"), one.get("reason")) == ("False", UNSCHEDULABLE)]
+    failure = pods.condition(deployment, "ReplicaFailure") if deployment else {}
+    if failure.get("status") == "True" and _QUOTA in failure.get("message", ""):
+        refused.append(failure)
+    since = [from_rfc3339(one["lastTransitionTime"]) for one in refused if one.get("lastTransitionTime")]
+    return any(now - time >= _ROOM_PATIENCE for time in since)
+
+
+def in_rollout(
+    found: Blocker, deployment: Manifest | None, revision: str, server: Server, *, update: Update
+) -> Blocker:
+    """Return what keeps a new revision away, with what the one that serves holds, where that is what is missing."""
+    if found.reason not in LACKING:
+        return found
     spec = (deployment or {}).get("spec", {})
     containers = spec.get("template", {}).get("spec", {}).get("containers", [])
     limits = next((one.get("resources", {}).get("limits") or {} for one in containers if one["name"] == SERVER), {})
     count, gpus = spec.get("replicas", 0), int(limits.get(server.gpu_resource, 0))
     what = f"{count * gpus} {server.gpu_resource}" if gpus else "their CPUs and memory"
-    return (
-        f". The {count} pods of revision {revision}, which serve, hold {what} until the new ones answer: free or add "
-        "as much for the time of the rollout; or set spec.replicas to 0 and back, which is an outage"
-    )
+    held = f". The {count} pods of revision {revision}, which serve, hold {what} until the new ones answer"
+    if not update.one_by_one:
+        hint = "free or add as much for the time of the rollout; or set spec.rollout.update to Auto"
+    elif update.floor >= count:
+        hint = (
+            "free or add as much for the time of the rollout; or let them make room one at a time: lower "
+            "spec.rollout.minAvailable, and for a single replica, which is an outage, set "
+            "spec.rollout.allowUnavailable to true"
+        )
+    else:
+        hint = "they make room one at a time"
+    reason = found.reason
+    if _QUOTA in found.message:
+        reason = QUOTA_EXCEEDED
+    elif server.gpus and f"Insufficient {server.gpu_resource}" in found.message:
+        reason = INSUFFICIENT_GPU
+    return replace(found, reason=reason, message=f"{found.message}{held}: {hint}")
 
 
 def rolled_back(rollback: Rollback, revision: Revision | None) -> Blocker:

@@ -9,6 +9,7 @@ from trainyard_api.names import (
     OBEYED_ANNOTATION,
     ORDER_ANNOTATION,
     PREVIOUS_ANNOTATION,
+    PROGRESS_ANNOTATION,
     PROMOTED_ANNOTATION,
     REST_PORT,
     ROLLED_BACK_ANNOTATION,
@@ -90,6 +91,7 @@ def stable_service(owner: Manifest, route: Route) -> Manifest:
         ROLLED_BACK_ANNOTATION: sent_back,
         ORDER_ANNOTATION: str(route.order) if route.order else "",
         OBEYED_ANNOTATION: route.obeyed,
+        PROGRESS_ANNOTATION: route.progress.model_dump_json() if route.progress else "",
     }
     return manifest | {
         "spec": {

@@ -10,6 +10,7 @@ from trainyard_api.names import (
     OBEYED_ANNOTATION,
     ORDER_ANNOTATION,
     PREVIOUS_ANNOTATION,
+    PROGRESS_ANNOTATION,
     PROMOTED_ANNOTATION,
     REVISION_LABEL,
     ROLLED_BACK_ANNOTATION,
@@ -20,6 +21,7 @@ from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import canary, identity
 from trainyard_operator.serving.commands import order_in
 from trainyard_operator.serving.rollout import Route
+from trainyard_operator.serving.room import read_progress
 from trainyard_operator.workloads.pods import is_leaving, is_ready
 
 
@@ -94,6 +96,7 @@ def route_of(observed: ObservedService, status: ModelServiceStatus, now: datetim
         rolled_back=sent_back,
         order=order_in(annotations.get(ORDER_ANNOTATION)),
         obeyed=annotations.get(OBEYED_ANNOTATION, ""),
+        progress=read_progress(annotations.get(PROGRESS_ANNOTATION)),
     )
 
 

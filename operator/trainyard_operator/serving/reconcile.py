@@ -30,6 +30,7 @@ from trainyard_operator.serving.proving import Proving, Server, oldest
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.revision_reader import RevisionSource
 from trainyard_operator.serving.rollout import Plan, Rollout, Route
+from trainyard_operator.serving.room import Update
 from trainyard_operator.serving.situation import Result, Situation, result, serving_revision, versions_held
 from trainyard_operator.serving.source import Held
 from trainyard_operator.serving.spec import parse, parse_status
@@ -122,6 +123,10 @@ class ModelServiceReconciler:
             rollout=situation.rollout,
             findings=situation.findings,
             command=situation.command,
+            update=situation.update,
+            lacking=situation.lacking,
+            stuck=blocked.message if (blocked := situation.blocker()) else "",
+            stable_ready=situation.ready(serving) if serving else 0,
             replicas=situation.replicas,
             answering=situation.answering,
             stable_answers=serving is not None and situation.ready(serving) > 0,
@@ -170,6 +175,7 @@ class ModelServiceReconciler:
             if revision
             else None,
             analysis=rollout.analysis,
+            update=Update.of(rollout, replicas),
             command=commands.text_of(manifest["metadata"].get("annotations") or {}),
             unproven=unproven,
             guarded=not isinstance(service, Blocker) and bool(service.spec.checks),

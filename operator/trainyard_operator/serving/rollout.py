@@ -8,13 +8,14 @@ was written in the same request, and from which revisions have children. So whoe
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from trainyard_operator.serving.analysis import Findings, Verdict
 from trainyard_operator.serving.canary import ALL, Canary, CanaryStep, Rollback
 from trainyard_operator.serving.commands import Command, Order, command_in
+from trainyard_operator.serving.room import Progress, Update
 
 
 class Step(StrEnum):
@@ -48,6 +49,7 @@ class Route:
         rolled_back: The revision that was sent back last.
         order: What a person ordered of a revision, and holds still.
         obeyed: The last command of a person, which is not obeyed again.
+        progress: For how long the target has been coming up, and how many old pods made room; None where nobody counts.
     """
 
     revision: str
@@ -57,6 +59,7 @@ class Route:
     rolled_back: Rollback | None = None
     order: Order | None = None
     obeyed: str = ""
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Plan:
         park: Those of them that are kept, with no pods.
         wake_at: When to look again, should nothing happen before.
         replicas: How many pods the target shall have; None for as many as the spec says.
+        stable: The same of the revision that has the traffic.
     """
 
     step: Step
@@ -77,6 +81,7 @@ class Plan:
     park: tuple[str, ...] = ()
     wake_at: datetime | None = None
     replicas: int | None = None
+    stable: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,10 @@ class Rollout:
         guarded: Whether the target must prove itself before any request: else the Service may point to its pods early.
         rollout: Fingerprint of the rollout that the spec asks for.
         findings: What the requests of the canary are like; None where nobody asks.
+        update: How the rollout makes room.
+        lacking: What keeps pods of the target from being placed; empty for nothing.
+        stuck: What keeps the target from answering; empty for nothing.
+        stable_ready: How many pods of the revision that has the traffic are ready.
         command: What a person wrote into the annotation; empty for nothing.
         strangers: Whether pods of any third revision are ready: a Service that sends to two revisions would find them.
     """
@@ -114,6 +123,10 @@ class Rollout:
     guarded: bool = False
     rollout: str = ""
     findings: Findings | None = None
+    update: Update = field(default_factory=Update)
+    lacking: bool = False
+    stuck: str = ""
+    stable_ready: int = 0
     command: str = ""
     strangers: bool = False
 
@@ -133,7 +146,46 @@ class Rollout:
         route = replace(route, rolled_back=None)
         if command is Command.ABORT:
             return self._send_back(target, route, "because a person said abort")
-        return self._go_on(target, route)
+        return self._make_room(target, self._go_on(target, route))
+
+    def _make_room(self, target: str, plan: Plan) -> Plan:
+        """Take old pods away where the new ones find no place, and send back what takes too long."""
+        route = plan.route
+        if route is None or route.revision == target or plan.step is Step.ROLLED_BACK:
+            return replace(plan, route=replace(route, progress=None) if route else None)
+        known = route.progress if route.progress and route.progress.revision == target else None
+        progress = known or Progress(revision=target, since=self.now)
+        paused = self._is_ordered(route, Command.PAUSE) and self.stable_answers
+        began = self._began(route.canary, progress)
+        if self.update.deadline and began and not paused and self.now >= began + self.update.deadline:
+            late = f"because its pods did not answer within {self.update.deadline} (spec.rollout.progressDeadline)"
+            return self._send_back(target, replace(route, progress=None), f"{late}: {self.stuck}".rstrip(": "))
+        if self.update.at_once:
+            progress = progress.model_copy(update={"yielded": self.replicas})
+        elif not paused and self._may_yield(route.canary, progress.yielded):
+            progress = progress.model_copy(update={"yielded": progress.yielded + 1})
+        canary = route.canary
+        full = progress.yielded > 0 or (self.update.one_by_one and self.lacking)
+        if canary is None and full and self.answering and not (self.steps or self.strangers or paused):
+            # What made room is missed: the new pods answer beside the old ones as soon as they can.
+            canary = Canary(revision=target, step=len(self.steps), since=self.now)
+        kept = progress if progress.yielded or self.update.deadline else None
+        stable = max(0, self.replicas - progress.yielded) if progress.yielded else None
+        return replace(plan, route=replace(route, progress=kept, canary=canary), stable=stable)
+
+    def _may_yield(self, canary: Canary | None, yielded: int) -> bool:
+        """Return whether one more old pod may go: each before has been made up for, and enough still answer."""
+        if not (self.update.one_by_one and self.lacking) or yielded >= self.replicas or self.answering < yielded:
+            return False
+        old = min(self.stable_ready, self.replicas - yielded)
+        answer = self.answering if canary and canary.alone else old + (self.answering if canary else 0)
+        return answer - 1 >= self.update.floor
+
+    def _began(self, canary: Canary | None, progress: Progress) -> datetime | None:
+        """Return since when pods are waited for; None where all that are wanted answer."""
+        if canary is None:
+            return progress.since
+        return None if canary.reached else canary.since
 
     def _go_on(self, target: str, route: Route) -> Plan:
         """Bring a rollout one step further."""

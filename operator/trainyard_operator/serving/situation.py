@@ -1,7 +1,7 @@
 """What is known of a ModelService before a plan is carried out, and what came of the plan."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from trainyard_api.modelservice import ModelServiceStatus
@@ -14,6 +14,7 @@ from trainyard_operator.serving.canary import CanaryStep
 from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.revision import Revision, Target
 from trainyard_operator.serving.rollout import Plan, Route, Step
+from trainyard_operator.serving.room import Update
 from trainyard_operator.serving.source import Held, from_annotations, from_history, from_status
 from trainyard_operator.workloads.blockers import Blocker
 
@@ -35,6 +36,7 @@ class Situation:
         findings: What the requests of the canary are like; None where nobody asks.
         analysis: What is asked of a canary.
         command: What a person tells the rollout to do.
+        update: How a rollout makes room.
     """
 
     owner: Manifest
@@ -53,6 +55,7 @@ class Situation:
     findings: Findings | None = None
     analysis: Analysis | None = None
     command: str = ""
+    update: Update = field(default_factory=Update)
 
     @property
     def revision(self) -> Revision | None:
@@ -115,8 +118,16 @@ class Situation:
         serving = serving_revision(self.route)
         if found is None or serving is None or serving == revision.id:
             return found
-        held = blockers.held_by(self.observed.deployments.get(serving), serving, revision.server)
-        return replace(found, message=found.message + held) if found.reason in blockers.LACKING else found
+        deployment = self.observed.deployments.get(serving)
+        return blockers.in_rollout(found, deployment, serving, revision.server, update=self.update)
+
+    @property
+    def lacking(self) -> bool:
+        """Whether pods of the target have found no place for a while."""
+        if self.revision is None:
+            return False
+        found = self.revision.id
+        return blockers.lacks_room(self.observed.deployments.get(found), self.observed.pods.get(found, []), self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +168,10 @@ def result(situation: Situation, plan: Plan, refused: Blocker | None) -> Result:
     if plan.step is Step.ROLLED_BACK and plan.route and plan.route.rolled_back:
         blocker = blockers.rolled_back(plan.route.rolled_back, situation.revision)
     blocker = blocker or commands.unknown(situation.command)
+    yielded = plan.route.progress.yielded if plan.route and plan.route.progress else 0
+    if blocker and yielded and blocker.reason in blockers.ROOM:
+        room = f"{yielded} of {situation.replicas} old pods have made room so far, one at a time"
+        waiting, blocker = Blocker(blocker.reason, f"{room}. {blocker.message}", transient=True), None
     wanted = situation.replicas if plan.replicas is None else plan.replicas
     if refused is None:
         return Result(plan.route, waiting, blocker, wanted)

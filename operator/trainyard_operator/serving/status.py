@@ -84,7 +84,7 @@ def _rolled_back(situation: Situation, result: Result) -> RollbackStatus | None:
 
 def _canary(situation: Situation, result: Result) -> CanaryStatus | None:
     route, steps = result.route, situation.steps
-    if route is None or route.canary is None:
+    if route is None or route.canary is None or not steps:
         return None
     canary, target = route.canary, situation.revision
     step = steps[canary.step] if canary.step < len(steps) else None

@@ -135,12 +135,14 @@ def test_when_the_traffic_was_earned_is_written_together_with_where_it_goes() ->
         "trainyard.dev/rolled-back": "",
         "trainyard.dev/rollout-order": "",
         "trainyard.dev/rollout-obeyed": "",
+        "trainyard.dev/rollout-progress": "",
     }
     assert stable_service(OWNER, Route("a"))["metadata"]["annotations"] == {
         "trainyard.dev/canary": "",
         "trainyard.dev/rolled-back": "",
         "trainyard.dev/rollout-order": "",
         "trainyard.dev/rollout-obeyed": "",
+        "trainyard.dev/rollout-progress": "",
     }
 
 
@@ -164,7 +166,7 @@ def test_a_service_of_an_operator_that_knew_no_canary_is_left_as_it_is() -> None
     service = stable_service(OWNER, Route("b", START, "a"))
     older = copy.deepcopy(service)
     del older["metadata"]["annotations"]["trainyard.dev/canary"]
-    for key in ("rolled-back", "rollout-order", "rollout-obeyed"):
+    for key in ("rolled-back", "rollout-order", "rollout-obeyed", "rollout-progress"):
         del older["metadata"]["annotations"][f"trainyard.dev/{key}"]
 
     assert covers(older, service)

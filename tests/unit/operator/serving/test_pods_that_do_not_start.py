@@ -116,4 +116,4 @@ async def test_a_rollout_without_room_says_who_holds_what_is_missing() -> None:
     await world.settle()
 
     assert f"The 1 pods of revision {old}, which serve, hold 2 nvidia.com/gpu" in world.message("Degraded")
-    assert "set spec.replicas to 0 and back" in world.message("Degraded")
+    assert "set spec.rollout.allowUnavailable to true" in world.message("Degraded")
