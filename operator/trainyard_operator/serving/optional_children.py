@@ -168,8 +168,10 @@ async def hand_over(cluster: Cluster, owner: Manifest, before: ModelServiceStatu
     Args:
         running: The replicas of the revision that has the traffic.
     """
+    if not owner["spec"].get("scaling"):  # the usual case, which is not worth a parse
+        return False
     service = parse(owner)
-    if isinstance(service, Blocker) or service.spec.scaling is None or is_incomplete(before):
+    if isinstance(service, Blocker) or is_incomplete(before):
         return False
     replicas = replicas_before_autoscaler(service.spec, running)
     if replicas == service.spec.replicas or not await _is_free(cluster, owner):

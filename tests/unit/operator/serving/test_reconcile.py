@@ -3,10 +3,12 @@
 from support.serving import DRAIN, LABELS, NAMESPACE, World, a_model_service, a_succeeded_job, a_world_serving
 from trainyard_api.names import MODEL_VERSION_LABEL, REVISION_LABEL
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE
+from trainyard_operator.serving.optional_children import OPTIONAL_KINDS
 from trainyard_operator.serving.pod import FetchImages
 
 LISTS = [("list", "services"), ("list", "deployments"), ("list", "configmaps"), ("list", "pods")]
 LOOK = [("get", "modelservices"), *LISTS]
+OPTIONAL = [("list", optional.kind.plural) for optional in OPTIONAL_KINDS]
 FOLLOWING = a_model_service().following(**LABELS)
 
 
@@ -22,6 +24,7 @@ async def test_a_new_service_gets_its_children_and_a_status_in_one_pass() -> Non
         ("create", "configmaps"),
         ("create", "deployments"),
         ("create", "services"),
+        *OPTIONAL,
         ("apply_status", "modelservices"),
         ("emit", "events"),
     ]
@@ -36,7 +39,7 @@ async def test_a_service_at_rest_costs_one_list_for_each_kind_and_no_write() -> 
 
     outcome = await world.reconcile()
 
-    assert world.cluster.calls == [*LOOK, ("list", "trainingjobs")]
+    assert world.cluster.calls == [*LOOK, ("list", "trainingjobs"), *OPTIONAL]
     assert world.pods.asked == []
     assert outcome.requeue_after is None
 
@@ -48,7 +51,7 @@ async def test_a_pinned_service_at_rest_costs_as_little() -> None:
 
     await world.reconcile()
 
-    assert world.cluster.calls == LOOK
+    assert world.cluster.calls == [*LOOK, *OPTIONAL]
 
 
 async def test_a_service_is_ready_only_when_its_pod_says_that_it_has_the_model() -> None:
