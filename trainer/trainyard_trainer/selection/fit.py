@@ -26,6 +26,7 @@ from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.fitting.steps import LABELS, as_block
 from trainyard_trainer.fitting.stopping import StopPolicy
 from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.reporting.part_progress import PartTracker
 from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.selection.mean import MeanEncoder, MeanModel
 from trainyard_trainer.selection.weighting import kind_of, mean_weights
@@ -95,10 +96,14 @@ def fit_auto(prepared: Prepared, devices: Devices, around: SelectionContext) -> 
     )
     tried: list[Tried] = []
     shares = sum(SHARES[each] for each in families)
+    begin = 0.0
     for family in families:
-        own = _prepared_for(prepared, family, rows, seconds=seconds * SHARES[family] / shares)
+        share = SHARES[family] / shares
+        own = _prepared_for(prepared, family, rows, seconds=seconds * share)
+        part = PartTracker(around.tracker, begin=begin, end=begin + share)
+        begin += share
         try:
-            tried.append(_try(own, devices, around))
+            tried.append(_try(own, devices, replace(around, tracker=part)))
         except Diverged as error:
             skipped[family] = str(error)
             around.event_log.write("tried", f"{family} came to nothing: {error}", family=family)
@@ -145,7 +150,7 @@ def _prepared_for(prepared: Prepared, family: Family, rows: EncodedBatch | None,
 
 def _try(own: Prepared, devices: Devices, around: SelectionContext) -> Tried:
     run, tracker = own.run, around.tracker
-    tracker.update(epochs=most_epochs(run.job.spec) or 0, epoch=0, step=0)
+    tracker.update(epochs=most_epochs(run.job.spec) or 0)
     family = own.run.job.spec.program.keras.family if own.run.job.spec.program.keras else "mlp"
     train = fit_forest if grows_trees(run.program) else fit
     trained = train(
@@ -210,11 +215,10 @@ def _chosen(
     told["chosen"] = f"the mean of {' and '.join(names)}" if len(members) > 1 else best.family
     around.event_log.write("chosen", f"family auto: {told['chosen']} is best on the validation rows", **told)
     shutil.copytree(best.prepared.run.folders.logs, prepared.run.folders.logs, dirs_exist_ok=True)
-    facts = {"auto": told}
+    facts: dict[str, Any] = {"auto": told}
     if len(members) == 1:
         end, own = best.trained.end, best.prepared
-        trained = replace(best.trained, facts=dict(best.trained.facts) | facts)
-        steps = best.steps
+        trained, steps = best.trained, best.steps
     else:
         assert rows is not None
         trained = _mean(members, facts)
@@ -227,8 +231,11 @@ def _chosen(
             seconds=sum(each.trained.end.seconds for each, _ in members),
         )
         trained, own, steps = replace(trained, end=end), prepared, sum(each.steps for each, _ in members)
+    # The manifest tells of the model; progress, which never goes back, of all that was done.
+    trained = replace(trained, facts=dict(trained.facts) | facts | {"steps": steps})
+    done = around.tracker.current
     around.tracker.update(
-        epochs=end.epoch, epoch=end.epoch, step=steps, metrics=dict(end.metrics), loss=end.metrics["loss"]
+        epochs=done.epoch, steps=done.step, metrics=dict(end.metrics), loss=end.metrics["loss"], eta_seconds=0.0
     )
     return replace(own, run=replace(own.run, folders=prepared.run.folders)), trained
 

@@ -51,6 +51,9 @@ def test_the_families_are_tried_and_what_came_of_them_is_told(tmp_path: Path) ->
     single = min(each["metrics"]["val_loss"] for each in auto["tried"].values())
     assert result.report["metrics"]["val_loss"] <= single * 1.0001
     card = (tmp_path / "store" / "sample" / "1" / names.MODEL_CARD_FILE).read_text()
+    steps = manifest(tmp_path)["training"]["steps"]  # those of the members of the mean, and done were those of all
+    assert 0 < steps <= result.report["steps"]
+    assert result.report["epochs"] == sum(each["epochs"] for each in auto["tried"].values())
     assert f"Family auto tried these, and exported {auto['chosen']}:" in card
     assert not list((tmp_path / "store").rglob("*.ckpt"))
 
