@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from support.custom_resources import refusals
 from trainyard.errors import Usage
 from trainyard.tfjob import convert
 
@@ -93,16 +94,54 @@ def test_what_has_no_equivalent_is_named(fields: dict[str, Any], note: str) -> N
     notes = convert(a_tfjob(Worker=a_pod(**fields)), store="models").notes
 
     assert any(each.startswith(note) for each in notes)
-    assert any(each.startswith("runPolicy.schedulingPolicy: no equivalent") for each in notes)
+    assert any(each.startswith("runPolicy.schedulingPolicy.queue: no equivalent") for each in notes)
 
 
-@pytest.mark.parametrize(
-    "role", [pytest.param("PS", id="parameter servers"), pytest.param("Evaluator", id="an evaluator")]
-)
-def test_roles_without_an_equivalent_are_named(role: str) -> None:
-    notes = convert(a_tfjob(Worker=a_pod(), **{role: a_pod()}), store="models").notes
+def test_an_evaluator_without_an_equivalent_is_named() -> None:
+    notes = convert(a_tfjob(Worker=a_pod(), Evaluator=a_pod()), store="models").notes
 
-    assert any(note.startswith(f"{role}: ") for note in notes)
+    assert any(note.startswith("Evaluator: ") for note in notes)
+
+
+def test_parameter_servers_and_a_chief_become_roles_of_their_own() -> None:
+    servers = a_pod(nodeSelector={"pool": "memory"}) | {"replicas": 2}
+    found = convert(a_tfjob(Chief=a_pod(), Worker=a_pod() | {"replicas": 3}, PS=servers), store="models")
+
+    roles = found.manifest["spec"]["roles"]
+    env = [{"name": "BUCKET", "value": "b"}]
+    assert roles["chief"] == {"resources": {"limits": {"memory": "16Gi"}}, "template": {"env": env}}
+    assert (roles["worker"]["replicas"], roles["worker"]["gpus"]) == (3, 2)
+    assert (roles["ps"]["replicas"], roles["ps"]["template"]["nodeSelector"]) == (2, {"pool": "memory"})
+    assert "PS: GPUs: no equivalent; with parameter servers only workers have GPUs" in found.notes
+    assert refusals(found.manifest) == []
+
+
+def test_a_chief_is_added_to_parameter_servers_that_have_none() -> None:
+    found = convert(a_tfjob(Worker=a_pod(), PS=a_pod()), store="models")
+
+    assert set(found.manifest["spec"]["roles"]) == {"worker", "ps"}
+    assert any(note.startswith("Worker: worker 0 is no chief any more") for note in found.notes)
+
+
+def test_a_program_that_differs_between_roles_is_named() -> None:
+    servers = a_pod()
+    servers["template"]["spec"]["containers"][0]["command"] = ["python", "/ps.py"]
+
+    notes = convert(a_tfjob(Worker=a_pod(), PS=servers), store="models").notes
+
+    assert any(note.startswith("PS: command: every role runs the program of Worker") for note in notes)
+
+
+def test_a_queue_of_kueue_stays_one() -> None:
+    tfjob = a_tfjob()
+    tfjob["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": "gpu", "team": "a"}
+    tfjob["spec"]["runPolicy"] = {"schedulingPolicy": {"scheduleTimeoutSeconds": 600}}
+
+    found = convert(tfjob, store="models").manifest
+
+    assert found["spec"]["runPolicy"] == {"startupTimeout": "600s", "queueName": "gpu"}
+    assert found["metadata"]["labels"] == {"team": "a"}
+    assert refusals(found) == []
 
 
 def test_a_name_that_cannot_be_is_changed_and_said() -> None:
