@@ -51,7 +51,8 @@ def _weight(canary: Canary, steps: Sequence[CanaryStep]) -> int:
     if canary.alone:
         return ALL
     if not steps:
-        return 0
+        # It has no steps where the old pods make room for it, or where they were taken out of the spec meanwhile.
+        return ALL // 2
     if canary.step >= len(steps):
         return steps[-1].weight
     # Before its pods have answered it keeps the share of the step before.

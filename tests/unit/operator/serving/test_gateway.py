@@ -122,6 +122,23 @@ async def test_a_canary_gets_its_exact_share_and_then_all() -> None:
     assert services(world) == ["churn", new]
 
 
+async def test_a_revision_for_which_old_pods_make_room_gets_requests_as_soon_as_it_answers() -> None:
+    world = World(room=4).put(through(1))
+    await world.run()
+    old = f"churn-{world.serving()}"
+    await world.update(through(2)).run()
+    seen = []
+    for _ in range(40):
+        await world.later(seconds=5).reconcile()
+        world.control()
+        world.start_pods()
+        seen.append(weights(world))
+
+    (new,) = seen[-1].keys()
+    assert {old: 50, new: 50} in seen
+    assert seen[-1] == {new: 100}
+
+
 async def test_without_the_gateway_nothing_of_it_is_left() -> None:
     world = World().put(through(1))
     await world.run()
