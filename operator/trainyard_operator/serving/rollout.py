@@ -195,6 +195,8 @@ class Rollout:
         paused = self._is_ordered(route, Command.PAUSE) and self.stable_answers
         if self.answers and not paused:
             return self._promote(target, route)
+        if canary and self.answering < self.replicas:
+            canary = replace(canary, alone=False)
         return self._staging(target, replace(route, canary=canary))
 
     def _is_ordered(self, route: Route, command: Command) -> bool:
