@@ -196,14 +196,15 @@ class Manager(Generic[T]):
 
     def _take_over(self, name: str) -> None:
         versions, paths = self._models.setdefault(name, {}), self._pending[name]
+        if any(version in paths and not managed.aspired for version, managed in versions.items()):
+            # It is wanted again while it is still going: first it must be gone, then it starts afresh. Nothing changes
+            # until then, so that one that serves in place of a broken version serves on when that is deleted.
+            return
         for version, managed in versions.items():
             if version not in paths and managed.aspired:
                 managed.aspired = False
                 managed.cancelled.set()
         self._forget()
-        if any(version in paths and not managed.aspired for version, managed in versions.items()):
-            # It is wanted again while it is still going: first it must be gone, then it starts afresh.
-            return
         del self._pending[name]
         for version, path in paths.items():
             if version not in versions:

@@ -180,6 +180,26 @@ def test_a_version_stays_loaded_while_a_request_is_in_it(start: Callable[..., Be
     assert model.closed.is_set()
 
 
+def test_what_serves_goes_on_when_the_broken_version_after_it_is_deleted(start: Callable[..., Bench]) -> None:
+    bench = start()
+    bench.aspire(1)
+    bench.wait(1, State.AVAILABLE)
+    bench.shelf.broken.add("/m/2")
+    bench.aspire(2)
+    bench.wait(2, State.END)
+
+    bench.aspire(1)
+    bench.manager.aspire("other", {9: "/other/9"})
+    bench.wait(9, State.AVAILABLE)
+
+    assert (1, State.UNLOADING) not in bench.history
+    assert bench.served() == "/m/1"
+
+    bench.aspire(3)
+    bench.wait(1, State.END)
+    assert bench.served() == "/m/3"
+
+
 def test_a_version_wanted_again_while_it_goes_is_loaded_afresh(start: Callable[..., Bench]) -> None:
     bench = start(unload_threads=1)
     bench.aspire(1)
