@@ -6,6 +6,8 @@ from typing import Any
 DURATION_PATTERN = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
 MILLISECONDS_PATTERN = r"^[1-9][0-9]{0,5}m?s$"
 MICROSECONDS_PATTERN = "^[0-9]{1,6}(us|ms|s)$"
+HOST_PATTERN = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+HTTP_PATTERN = r"^https?://[^\s@?#]+$"
 NAME_LENGTH = 50
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
@@ -30,6 +32,8 @@ FORMS: Mapping[str, str] = {
     DURATION_PATTERN: "a duration longer than 0s, such as 90s, 30m or 1h30m",
     MILLISECONDS_PATTERN: "a time in milliseconds or seconds, such as 200ms or 1s",
     MICROSECONDS_PATTERN: "a time in microseconds, milliseconds or seconds, such as 2ms",
+    HOST_PATTERN: "the name of a host, such as models.example.com or *.example.com",
+    HTTP_PATTERN: "an address with http or https, without credentials and query, such as http://prometheus:9090",
     NAME_PATTERN: f"at most {NAME_LENGTH} lower case letters, digits and hyphens, starting with a letter",
     OBJECT_NAME_PATTERN: "the name of an object: lower case letters, digits, hyphens and dots",
     LABEL_VALUE_PATTERN: "the value of a label: at most 63 letters, digits, '-', '_' and '.', without spaces",

@@ -1,10 +1,11 @@
 """`spec.scaling`: replicas that follow the load. The names are those of autoscaling/v2, where it has one."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from trainyard_api.forms import MILLISECONDS_PATTERN
+from trainyard_api.forms import HTTP_PATTERN, MILLISECONDS_PATTERN
 from trainyard_api.meta import LABEL_KEYS, ApiModel, Duration, LabelKey, LabelValue, QuantityText, rule, rules
 from trainyard_api.quantities import parse_quantity
 
@@ -139,7 +140,7 @@ class Keda(ApiModel):
         )
     )
     prometheus: str = Field(
-        pattern=r"^https?://[^\s@?#]+$",
+        pattern=HTTP_PATTERN,
         max_length=512,
         description="Address of Prometheus: http or https, host and port.",
     )
@@ -185,11 +186,25 @@ class Scaling(ApiModel):
     keda: Keda | None = Field(default=None, description="Let KEDA scale, which can also stop the last replica.")
 
 
+def _percent(text: str) -> str:
+    if re.fullmatch("([1-9][0-9]?|100)%", text) is None:
+        raise ValueError(f"expected a number of replicas, or percent such as 25%, got {text!r}")
+    return text
+
+
+# Of what may be a number or a text the API server does not know how long it is; so no rule may read the whole.
+_PERCENT_RULE = rule(
+    "type(self) == int || self >= '1' && self < ':' && self.endsWith('%')",
+    "expected a number of replicas, or percent such as 25%",
+)
+
+
 class Disruption(ApiModel):
     """How many replicas may be taken away at once, when nodes are drained."""
 
     max_unavailable: (
-        Annotated[int, Field(ge=1, le=MOST_REPLICAS)] | Annotated[str, Field(pattern=r"^([1-9][0-9]?|100)%$")]
+        Annotated[int, Field(ge=1, le=MOST_REPLICAS)]
+        | Annotated[str, Field(max_length=4, json_schema_extra=rules(_PERCENT_RULE)), AfterValidator(_percent)]
     ) = Field(
         default=1,
         description="Replicas, or percent of them, that may be away: 1 or 25%. 0 would block every drain for good.",

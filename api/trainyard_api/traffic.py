@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from trainyard_api.forms import HOST_PATTERN
 from trainyard_api.meta import LABEL_KEYS, ApiModel, Label, LabelKey, LabelValue, Name, rule, rules
 
 PeerLabels = Annotated[
@@ -33,9 +34,7 @@ class Peer(ApiModel):
     )
 
 
-Hostname = Annotated[
-    str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", max_length=253)
-]
+Hostname = Annotated[str, Field(pattern=HOST_PATTERN, max_length=253)]
 
 
 class Gateway(ApiModel):
