@@ -14,7 +14,7 @@ from trainyard.history import History, from_csv, from_log
 from trainyard.models import ModelVersion
 from trainyard.plan import again, next_name
 from trainyard_api.meta import Condition
-from trainyard_api.names import JOB_LABEL
+from trainyard_api.names import JOB_LABEL, ROLE_LABEL
 from trainyard_api.rerun import training_id
 from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 
@@ -179,12 +179,13 @@ class Job:
         return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
 
     def logs(self, *, follow: bool = False, lines: int | None = None) -> Iterator[str]:
-        """Yield the lines of the first worker's log, of all attempts whose pods are there.
+        """Yield the lines of the log of the first worker, or of the chief, of all attempts whose pods are there.
 
         Raises:
             NotFound: there is no pod, or it has not started.
         """
-        pods = [pod for pod in self.pods() if _index(pod) == "0"]
+        lead = self.resource.spec.roles.lead
+        pods = [pod for pod in self.pods() if _index(pod) == "0" and _role(pod) == lead]
         if not pods:
             raise NotFound(f"{self.name} has no pod: it is {self.phase}{f' ({self.why})' if self.why else ''}")
         for pod in pods:
@@ -295,6 +296,10 @@ def events_of(cluster: Cluster, manifest: Manifest) -> list[Manifest]:
     metadata = manifest["metadata"]
     found = cluster.select(EVENTS, metadata["namespace"], fields=f"involvedObject.uid={metadata['uid']}")
     return sorted(found, key=lambda event: event.get("lastTimestamp") or event["metadata"]["creationTimestamp"])
+
+
+def _role(pod: Manifest) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(ROLE_LABEL, "worker"))
 
 
 def _index(pod: Manifest) -> str:

@@ -211,6 +211,22 @@ def test_the_history_is_read_from_the_logs_of_all_attempts(client: Client, clust
     assert history.best("loss") == (1, 1.0)
 
 
+def test_the_log_of_a_training_with_parameter_servers_is_that_of_its_chief(
+    client: Client, cluster: MemoryCluster
+) -> None:
+    training = a_training(phase="Running")
+    training["spec"]["roles"] = {"ps": {"replicas": 1}}
+    cluster.put(training)
+    for role in ("ps", "chief", "worker"):
+        pod = a_pod_of("penguins-1")
+        pod["metadata"]["name"] = f"penguins-1-{role}-0-0"
+        pod["metadata"]["labels"]["trainyard.dev/role"] = role
+        cluster.put(pod)
+        cluster.logs[pod["metadata"]["name"]] = [f"I am {role}"]
+
+    assert list(client.job("penguins-1").logs()) == ["I am chief"]
+
+
 def test_suspending_and_resuming_change_one_field(client: Client, cluster: MemoryCluster) -> None:
     cluster.put(a_training(phase="Running"))
 
