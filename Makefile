@@ -129,6 +129,10 @@ bench: setup ## Measure everything: the operator's latencies and memory, the mod
 	    for name in modelserver $(BENCHMARKS); do $(TRAINER)/python benchmarks/$$name.py || failed="$$failed $$name"; done; \
 	    test -z "$$failed" || { echo "not as good as wanted:$$failed"; exit 1; }
 
+.PHONY: faults
+faults: setup ## Measure what faults cost a training, and check what they count as
+	PYTHONPATH=tests:examples $(OPERATOR)/python benchmarks/faults.py
+
 BENCHMARKS := trainer overhead input memory export workers gpu
 bench-trainer: setup ## Measure the trainer: against plain Keras, its input against plain reading, and its memory
 	@for name in $(BENCHMARKS); do $(TRAINER)/python benchmarks/$$name.py || failed="$$failed $$name"; done; \
