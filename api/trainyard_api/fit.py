@@ -15,7 +15,7 @@ LOSSES = {
     "binaryClassification": ["binary_crossentropy", "binary_focal_crossentropy"],
     "multiclassClassification": ["categorical_crossentropy", "categorical_focal_crossentropy"],
     "multilabelClassification": ["binary_crossentropy"],
-    "regression": ["mean_squared_error", "mean_absolute_error", "huber", "log_cosh"],
+    "regression": ["mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "quantile"],
 }
 METRICS = {
     "binaryClassification": ["precision", "recall", "f1_score"],
@@ -30,7 +30,8 @@ SVM_LOSSES = ["hinge", "squared_hinge"]
 _NAME = WithJsonSchema({"type": "string", "maxLength": 64})
 Loss = Annotated[Literal[
     "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy", "categorical_focal_crossentropy",
-    "hinge", "huber", "log_cosh", "mean_absolute_error", "mean_squared_error", "squared_hinge",
+    "hinge", "huber", "log_cosh", "mean_absolute_error", "mean_squared_error", "quantile",
+    "squared_hinge",
 ], _NAME]  # fmt: skip
 ALWAYS_REPORTED = (
     "loss", "accuracy", "auc", "mae", "mean_absolute_error", "val_loss", "val_accuracy", "val_auc", "val_mae",
@@ -150,6 +151,16 @@ class StopWhen(ApiModel):
 class Fit(ApiModel):
     """How to train."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.quantile) == (has(self.loss) && self.loss == 'quantile')",
+                "loss quantile and the field quantile go together: set both, such as quantile 0.9, or neither",
+                ".quantile",
+            ),
+        )
+    )
+
     epochs: int | None = Field(
         default=None,
         ge=1,
@@ -167,8 +178,14 @@ class Fit(ApiModel):
         default=None,
         description="What is minimised, as in Keras: binary_crossentropy, binary_focal_crossentropy, "
         "categorical_crossentropy, categorical_focal_crossentropy, mean_squared_error, mean_absolute_error, huber, "
-        "log_cosh, hinge or squared_hinge. Where absent: cross-entropy for classes, hinge for an svm, "
+        "log_cosh, quantile, hinge or squared_hinge. Where absent: cross-entropy for classes, hinge for an svm, "
         "mean_squared_error for numbers.",
+    )
+    quantile: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Which quantile loss quantile predicts: with 0.9 nine of ten labels are below the answer.",
     )
     metrics: list[Metric] = Field(
         default=[],

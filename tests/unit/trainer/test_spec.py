@@ -36,6 +36,14 @@ def test_a_pod_gets_everything_from_its_environment(tmp_path: Path) -> None:
     assert run.folders.checkpoints.name == "checkpoints"
 
 
+@pytest.mark.parametrize("fit", [{"loss": "quantile"}, {"quantile": 0.9}, {"loss": "huber", "quantile": 0.9}], ids=str)
+def test_the_loss_quantile_and_which_one_it_is_go_together(fit: dict[str, Any], table: Path, tmp_path: Path) -> None:
+    path = a_spec(table, task="regression").with_fit(**fit).write(tmp_path)
+
+    with pytest.raises(BadInput, match=r"loss quantile and the field quantile go together"):
+        read_run(str(path), {})
+
+
 def test_a_laptop_needs_nothing_but_the_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 

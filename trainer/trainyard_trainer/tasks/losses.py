@@ -61,6 +61,21 @@ MULTICLASS: Mapping[str, Loss] = {
     "hinge": _categorical_hinge,
     "squared_hinge": lambda labels, outputs: tf.square(_categorical_hinge(labels, outputs)),
 }
+
+
+def quantile(share: float) -> Loss:
+    """Return the loss whose least sum has that share of the labels below the answer (also called pinball loss).
+
+    After Koenker and Bassett, "Regression quantiles" (1978).
+    """
+
+    def loss(labels: Tensor, outputs: Tensor) -> Tensor:
+        above = labels - outputs[:, 0]
+        return tf.maximum(share * above, (share - 1) * above)
+
+    return loss
+
+
 REGRESSION: Mapping[str, Loss] = {
     "mean_squared_error": lambda labels, outputs: tf.square(labels - outputs[:, 0]),
     "mean_absolute_error": lambda labels, outputs: tf.abs(labels - outputs[:, 0]),

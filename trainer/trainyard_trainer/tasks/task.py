@@ -15,7 +15,7 @@ from trainyard_api.fit import Fit
 from trainyard_api.program import ModelProgram
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
-from trainyard_trainer.tasks.losses import BINARY, MULTICLASS, REGRESSION
+from trainyard_trainer.tasks.losses import BINARY, MULTICLASS, REGRESSION, quantile
 from trainyard_trainer.tasks.multilabel import MultilabelClassification
 from trainyard_trainer.tasks.scores import ClassScores, NumberScores, Scores
 from trainyard_trainer.tensors import Doubles, Tensor, Totals
@@ -170,10 +170,17 @@ class Regression:
     outputs = 1
     totals: tuple[str, ...] = ("error",)
 
-    def __init__(self, labels: NumberLabels, loss: str = "mean_squared_error", further: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        labels: NumberLabels,
+        loss: str = "mean_squared_error",
+        further: Sequence[str] = (),
+        share: float | None = None,
+    ) -> None:
         self._mean, self._deviation = labels.mean, labels.deviation
-        self._loss, self._further = REGRESSION[loss], Further(NumberScores(self._mean, self._deviation), further)
-        self._unit = self._deviation ** {"mean_squared_error": 2, "mean_absolute_error": 1}.get(loss, 0)
+        self._loss = REGRESSION[loss] if share is None else quantile(share)
+        self._further = Further(NumberScores(self._mean, self._deviation), further)
+        self._unit = self._deviation ** {"mean_squared_error": 2, "mean_absolute_error": 1, "quantile": 1}.get(loss, 0)
 
     def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
         """Return the loss of the spec, by default the squared error, of labels in standard deviations."""
@@ -207,7 +214,7 @@ def task_for(labels: Labels, program: ModelProgram, fit: Fit | None = None) -> T
     if isinstance(labels, LabelSets):
         return MultilabelClassification(labels)
     if isinstance(labels, NumberLabels):
-        return Regression(labels, further=further, **named)
+        return Regression(labels, further=further, share=fit.quantile if fit else None, **named)
     hinge = program.family == "svm"
     if hinge:
         named.setdefault("loss", "hinge")

@@ -58,7 +58,9 @@ def expected_loss(task: str, name: str, labels: np.ndarray, outputs: np.ndarray)
 
 
 # Task multilabelClassification has one loss, and tests of its own.
-@pytest.mark.parametrize(("task", "name"), [(task, name) for task in LABELS for name in LOSSES[task]])
+@pytest.mark.parametrize(
+    ("task", "name"), [(task, name) for task in LABELS for name in LOSSES[task] if name != "quantile"]
+)
 def test_a_loss_is_that_of_keras_and_of_every_row(task: str, name: str) -> None:
     labels, outputs = rows(task)
 
@@ -122,10 +124,10 @@ def test_training_does_not_add_up_what_only_validation_reports() -> None:
 
 
 def test_the_schema_offers_what_there_is() -> None:
-    assert {name for names in LOSSES.values() for name in names} | set(SVM_LOSSES) == set(get_args(Loss))
-    assert {name for names in METRICS.values() for name in names} == set(get_args(Metric))
+    assert {name for names in LOSSES.values() for name in names} | set(SVM_LOSSES) == set(get_args(get_args(Loss)[0]))
+    assert {name for names in METRICS.values() for name in names} == set(get_args(get_args(Metric)[0]))
     assert set(BINARY) == {*LOSSES["binaryClassification"], *SVM_LOSSES}
     assert set(MULTICLASS) == {*LOSSES["multiclassClassification"], *SVM_LOSSES}
-    assert set(REGRESSION) == set(LOSSES["regression"])
+    assert {*REGRESSION, "quantile"} == set(LOSSES["regression"])
     errors = {"mean_squared_error", "root_mean_squared_error", "mean_absolute_percentage_error"}
-    assert {name for name in get_args(Metric) if not is_better_higher(f"val_{name}")} == errors
+    assert {name for name in get_args(get_args(Metric)[0]) if not is_better_higher(f"val_{name}")} == errors

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainyard_api.fit import Fit
 from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels
 from trainyard_trainer.tasks.task import COUNT, LOSS, Task, task_for
@@ -83,6 +84,22 @@ def test_regression_is_reported_in_the_unit_of_the_label() -> None:
     assert found["loss"] == pytest.approx(float(np.mean((labels - predicted) ** 2)), rel=1e-4)
     assert found["mae"] == pytest.approx(float(np.mean(np.abs(labels - predicted))), rel=1e-4)
     np.testing.assert_allclose(task.serve(tf.constant(outputs))["value"], predicted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_the_least_quantile_loss_has_that_share_of_the_labels_below_the_answer(share: float) -> None:
+    labels = (RNG.exponential(50, 20_000) + 1000).astype(np.float32)
+    fit = Fit(loss="quantile", quantile=share)
+    task = task_for(NumberLabels(mean=1050, deviation=50), KerasProgram(task="regression"), fit)
+
+    def loss(answer: float) -> float:
+        outputs = np.full((len(labels), 1), (answer - 1050) / 50, np.float32)
+        return task.metrics(totals(task, labels, outputs))["loss"]
+
+    best = float(np.quantile(labels, share))
+    above = labels - best
+    assert loss(best) == pytest.approx(float(np.mean(np.maximum(share * above, (share - 1) * above))), rel=1e-3)
+    assert loss(best) < min(loss(best - 5), loss(best + 5))
 
 
 def test_binary_answers_are_the_class_and_the_probability_of_the_second_one() -> None:
