@@ -232,7 +232,10 @@ def finished_pod_is_deleted(bench: Bench) -> Result:
         bench.api.delete(pod)
     delete_job(bench, "fault-0")
     time.sleep(5)
-    good = bench.api.get(job)["status"] == before["status"] and not bench.pods("fault-0")
+    after = bench.api.get(job)
+    assert before is not None
+    assert after is not None
+    good = after["status"] == before["status"] and not bench.pods("fault-0")
     print(f"a finished pod and its Job are deleted: {'nothing runs again' if good else 'NOT AS EXPECTED'}", flush=True)
     return Result("0", "0 restarts, 0 stops", "0.0", good)
 

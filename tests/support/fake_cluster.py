@@ -219,6 +219,8 @@ def merged(live: Manifest, wanted: Manifest) -> Manifest:
     result = _copy(live)
     for key, each in wanted.items():
         old = result.get(key)
-        granular = isinstance(old, dict) and isinstance(each, dict) and key != "selector"
-        result[key] = merged(old, each) if granular else _copy(each)
+        if isinstance(old, dict) and isinstance(each, dict) and key != "selector":
+            result[key] = merged(old, each)
+        else:
+            result[key] = _copy(each)
     return result
