@@ -460,7 +460,7 @@ def test_good_input_is_accepted(resource):
         (worker(template={"env": [{"value": "x"}]}), "'name' is a required property"),
         (worker(template={"tolerations": [{"efect": "NoSchedule"}]}), "unknown field"),
         (a_training_job(fit={"loss": "hinge"}), "a loss has to fit the task"),
-        (a_training_job(fit={"loss": "binary_crossentropy"}), "huber or log_cosh for regression"),
+        (a_training_job(fit={"loss": "binary_crossentropy"}), "log_cosh or quantile for regression"),
         (a_training_job(fit={"metrics": ["r2_score", "recall"]}), "a metric has to fit the task"),
         (tuning(parameters=[]), "should be non-empty"),
         (tuning(parameters=[{"name": "data.label", "values": ["a"]}]), "expected a field of fit or program"),
