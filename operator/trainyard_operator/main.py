@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Mapping, Sequence
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -31,6 +33,7 @@ from trainyard_operator.cluster.store import Store
 from trainyard_operator.runtime.backoff import Backoff
 from trainyard_operator.runtime.health import Health, LoopLag
 from trainyard_operator.runtime.http import application, serve
+from trainyard_operator.runtime.leadership import Leadership
 from trainyard_operator.runtime.logs import configure
 from trainyard_operator.runtime.metrics import Metrics
 from trainyard_operator.runtime.poller import Poller
@@ -131,7 +134,13 @@ async def run(settings: Settings) -> int:
             for namespace in namespaces
         ]
         _measure(metrics, watches, reflectors)
-        cluster = CachedCluster(server, _cache(watches, reflectors), on_write=lambda child: _progressed(backoff, child))
+        leadership = _candidate(settings, server, metrics) if settings.leader_election == "on" else None
+        cluster = CachedCluster(
+            server,
+            _cache(watches, reflectors),
+            on_write=lambda child: _progressed(backoff, child),
+            before_write=leadership.check if leadership else lambda: None,
+        )
         http = await stack.enter_async_context(HttpProgressReader())
         trainers: Poller[Trainer, Snapshot] = Poller(
             TrainerReader(http, server).ask,
@@ -206,14 +215,25 @@ async def run(settings: Settings) -> int:
                 lag.check,
             ],
             ready=[resync.check, watches.check],
-            notes=lambda: [*watches.notes(), *(f"{each}: {each.problem}" for each in reflectors if each.problem)],
+            notes=lambda: [
+                *([leadership.note()] if leadership else []),
+                *watches.notes(),
+                *(f"{each}: {each.problem}" for each in reflectors if each.problem),
+            ],
         )
         endpoint = await serve(application(metrics, health), settings.host, settings.port)
         stack.push_async_callback(endpoint.close)
         logger.info("Serving metrics and probes on port %s", endpoint.port)
         asyncio.get_running_loop().call_later(_WARM_UP, _freeze)
+
+        async def work() -> None:
+            # Another operator may have written and told since this one led last, and what it had begun was broken off.
+            delivered.complete.clear()
+            resync.everything()
+            await workers.run(settings.workers)
+
         parts = [
-            asyncio.create_task(_work(workers, settings.workers, reflectors), name="workers"),
+            asyncio.create_task(_work(work, leadership, reflectors), name="workers"),
             asyncio.create_task(resync.run(), name="resync"),
             asyncio.create_task(lag.run(), name="loop lag"),
             asyncio.create_task(trainers.run(), name="poller of trainers"),
@@ -234,10 +254,26 @@ def own_namespace(file: Path = _OWN_NAMESPACE) -> str | None:
         return None
 
 
-async def _work(workers: Workers, count: int, reflectors: Sequence[Reflector]) -> None:
-    """Work once all children are known; of a namespace that cannot be watched they are read as they are needed."""
+async def _work(
+    work: Callable[[], Awaitable[None]], leadership: Leadership | None, reflectors: Sequence[Reflector]
+) -> None:
+    """Work once all children are known, and only as long as this operator leads where several elect one.
+
+    Of a namespace that cannot be watched children are read as they are needed.
+    """
     await asyncio.gather(*(reflector.tried.wait() for reflector in reflectors))
-    await workers.run(count)
+    await (leadership.run(work) if leadership else work())
+
+
+def _candidate(settings: Settings, server: KubernetesCluster, metrics: Metrics) -> Leadership:
+    namespace = settings.lease_namespace or own_namespace()
+    if namespace is None:
+        raise ApiError("leader election needs a namespace for its Lease: outside a pod, set lease_namespace")
+    # A container that is started anew in the same pod is another candidate.
+    identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
+    leadership = Leadership(server, namespace, settings.lease_name, identity, settings.lease_duration)
+    metrics.elects(settings.lease_name, lambda: leadership.leads)
+    return leadership
 
 
 def _cache(watches: Watches, reflectors: Sequence[Reflector]) -> Cache:

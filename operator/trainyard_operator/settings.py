@@ -9,6 +9,14 @@ from typing import Any, Literal, cast
 
 _PREFIX = "TRAINYARD_"
 _VERSION = version("trainyard-operator")
+_POSITIVE = (
+    "workers",
+    "progress_interval",
+    "resync_interval",
+    "reconcile_deadline",
+    "request_timeout",
+    "lease_duration",
+)
 
 
 def _setting(default: Any, description: str, choices: Sequence[str] | None = None) -> Any:
@@ -39,6 +47,12 @@ class Settings:
     network_policies: str = _setting(
         "on", "whether trainings with several pods get a NetworkPolicy that shuts out other pods", ("on", "off")
     )
+    leader_election: str = _setting(
+        "off", "whether several operators elect the one that works, by a Lease", ("on", "off")
+    )
+    lease_name: str = _setting("trainyard-operator", "name of that Lease")
+    lease_namespace: str = _setting("", "namespace of that Lease; the operator's own where empty")
+    lease_duration: int = _setting(10, "seconds after which another takes over from a leader that died")
     host: str = _setting("0.0.0.0", "address to serve metrics and probes on")  # noqa: S104
     port: int = _setting(8080, "port to serve metrics and probes on; 0 takes a free one")
     log_level: str = _setting("info", "least severe log records shown", ("debug", "info", "warning", "error"))
@@ -64,10 +78,10 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
             help=f"{each.metadata['help']} [{variable}; default: {each.default!r}]",
         )
     settings = Settings(**vars(parser.parse_args(arguments)))
-    for name in ("workers", "progress_interval", "resync_interval", "reconcile_deadline", "request_timeout"):
+    for name in _POSITIVE:
         if getattr(settings, name) <= 0:
             parser.error(f"--{name.replace('_', '-')} must be greater than 0, got {getattr(settings, name)}")
-    for name in ("network_policies", "log_level", "log_format"):
+    for name in ("network_policies", "leader_election", "log_level", "log_format"):
         if getattr(settings, name) not in (choices := _choices(name)):
             parser.error(f"--{name.replace('_', '-')} must be one of {', '.join(choices)}")
     return settings

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,14 +13,21 @@ _STOP_SECONDS = 30.0
 
 
 class OperatorProcess:
-    """Serves one namespace, so that it leaves everything else on the cluster alone."""
+    """Serves one namespace, so that it leaves everything else on the cluster alone.
 
-    def __init__(self, kubeconfig: Path, namespace: str, folder: Path) -> None:
-        self.log = folder / "operator.log"
+    Args:
+        name: Tells several of one test apart.
+        flags: Further settings.
+    """
+
+    def __init__(
+        self, kubeconfig: Path, namespace: str, folder: Path, *, name: str = "operator", flags: Sequence[str] = ()
+    ) -> None:
+        self.log = folder / f"{name}.log"
         self._environment = os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONUNBUFFERED": "1"}
         self._command = [
             sys.executable, "-m", "trainyard_operator", "--namespaces", namespace,
-            "--host", "127.0.0.1", "--port", "0", "--progress-interval", "0.5", "--drain", "3",
+            "--host", "127.0.0.1", "--port", "0", "--progress-interval", "0.5", "--drain", "3", *flags,
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -57,9 +64,11 @@ class OperatorProcess:
 
 
 @contextmanager
-def running_operator(kubeconfig: Path, namespace: str, folder: Path) -> Iterator[OperatorProcess]:
+def running_operator(
+    kubeconfig: Path, namespace: str, folder: Path, *, name: str = "operator", flags: Sequence[str] = ()
+) -> Iterator[OperatorProcess]:
     """Start an operator, and make sure that it ends."""
-    operator = OperatorProcess(kubeconfig, namespace, folder)
+    operator = OperatorProcess(kubeconfig, namespace, folder, name=name, flags=flags)
     operator.start()
     try:
         yield operator

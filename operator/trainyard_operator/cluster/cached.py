@@ -55,12 +55,20 @@ class CachedCluster:
 
     Args:
         on_write: Told of the objects that were created or changed, other than by a status.
+        before_write: Called before each write; what it raises keeps the write from being made.
     """
 
-    def __init__(self, cluster: Cluster, cache: Cache, on_write: Callable[[Manifest], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        cache: Cache,
+        on_write: Callable[[Manifest], None] = lambda _: None,
+        before_write: Callable[[], None] = lambda: None,
+    ) -> None:
         self._cluster = cluster
         self._cache = cache
         self._on_write = on_write
+        self._before_write = before_write
 
     async def get(self, kind: Kind, namespace: str, name: str, *, live: bool = False) -> Manifest:
         """See `port.Cluster.get`. What the watches know nothing of is asked for: unknown is not gone."""
@@ -81,26 +89,32 @@ class CachedCluster:
         return await self._cluster.log(namespace, pod, container=container, lines=lines, most_bytes=most_bytes)
 
     async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
+        self._before_write()
         return self._written(kind, await self._cluster.create(kind, manifest))
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
+        self._before_write()
         async with self._refreshed(kind, manifest):
             return self._written(kind, await self._cluster.apply(kind, manifest))
 
     async def scale(self, kind: Kind, manifest: Manifest, replicas: int) -> None:
+        self._before_write()
         async with self._refreshed(kind, manifest):
             await self._cluster.scale(kind, manifest, replicas)
 
     async def apply_status(self, kind: Kind, manifest: Manifest) -> Manifest:
+        self._before_write()
         async with self._refreshed(kind, manifest):
             return self._remember(kind, await self._cluster.apply_status(kind, manifest))
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
+        self._before_write()
         await self._cluster.delete(kind, namespace, name, uid=uid)
         if (feed := self._cache.feed(kind, namespace)) is not None:
             feed.store.deleted(namespace, name, uid)
 
     async def emit(self, regarding: Manifest, event: Event, *, again: bool = False) -> bool:
+        self._before_write()
         return await self._cluster.emit(regarding, event, again=again)
 
     @asynccontextmanager

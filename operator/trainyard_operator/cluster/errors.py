@@ -43,3 +43,7 @@ class Unavailable(ApiError):
 
 class ConnectionLost(Unavailable):
     """The connection broke before the answer was complete; whether the request was carried out is not known."""
+
+
+class NotLeading(ApiError):
+    """Another operator may be at work: nothing was asked of the API server."""

@@ -66,3 +66,7 @@ PERMISSIONS = (
     Permission("scheduling.k8s.io", "priorityclasses", ("list",), of_cluster=True),
     Permission("node.k8s.io", "runtimeclasses", ("list",), of_cluster=True),
 )
+"""What is granted in the namespaces that are served, or everywhere."""
+
+ELECTION = (Permission("coordination.k8s.io", "leases", ("get", "create", "patch")),)
+"""What is granted in the operator's own namespace, where several operators elect one."""

@@ -107,6 +107,12 @@ class Metrics:
             ["resource", "namespace"],
             registry=registry,
         )
+        self._leads = Gauge(
+            "leader_election_master_status",
+            "Whether this operator leads, by the name of the Lease; absent without leader election",
+            ["name"],
+            registry=registry,
+        )
         Gauge("trainyard_build_info", "Version of the operator; always 1", ["version"], registry=registry).labels(
             version
         ).set(1)
@@ -144,6 +150,10 @@ class Metrics:
     def watches(self, resource: str, namespace: str | None, is_up: Callable[[], bool]) -> None:
         """There is such a watch; ask this way how it is."""
         self._watch_up.labels(resource, namespace or "").set_function(lambda: float(is_up()))
+
+    def elects(self, lease: str, leads: Callable[[], bool]) -> None:
+        """This operator is a candidate for a Lease; ask this way whether it leads."""
+        self._leads.labels(lease).set_function(lambda: float(leads()))
 
     def resynced(self) -> None:
         """All resources were listed just now."""

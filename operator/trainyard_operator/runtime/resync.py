@@ -116,6 +116,12 @@ class Resync:
         for key in self.backoff.failing() - keys:
             self.backoff.forget(key)
 
+    def everything(self) -> None:
+        """Have everything reconciled as soon as there is nothing newer to do: what was under way was broken off."""
+        for store in self.stores.values():
+            for manifest in store.select(None, {}):
+                self.queue.add(key_of(manifest), routine=True)
+
     def _pause(self) -> float:
         return self.period * (0.9 + self.jitter() / 5)
 

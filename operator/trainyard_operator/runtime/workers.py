@@ -21,7 +21,7 @@ class Workers:
     Attributes:
         reconcilers: Who reconciles keys of which kind.
         deadline: Most seconds for one reconcile; then it is stopped and tried again later.
-        running: How many workers there are; None before they were started.
+        running: How many workers there are; None before they were started, and after they were stopped.
         expected: Errors that are part of life, such as a busy API server: one log line, no trace.
     """
 
@@ -38,9 +38,13 @@ class Workers:
         """Work until cancelled. Does not return: a worker that dies takes all down, and the process with them."""
         self.metrics.max_workers.set(count)
         self.running = count
-        async with asyncio.TaskGroup() as group:
-            for number in range(count):
-                group.create_task(self._work(), name=f"worker {number}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(count):
+                    group.create_task(self._work(), name=f"worker {number}")
+        except asyncio.CancelledError:
+            self.running = None
+            raise
 
     def longest_running(self) -> float:
         """Return for how many seconds the longest current reconcile has been running."""

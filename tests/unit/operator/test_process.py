@@ -16,7 +16,7 @@ import pytest
 
 from support.fake_api import FakeApi, kubeconfig, serving
 from support.training import World, a_training_job
-from trainyard_operator.cluster.kinds import JOB, TRAINING_JOB
+from trainyard_operator.cluster.kinds import JOB, LEASE, TRAINING_JOB
 from trainyard_operator.main import WATCHED
 from trainyard_operator.watchers import PARENTS
 
@@ -88,6 +88,28 @@ async def test_the_operator_works_tells_how_it_is_and_ends_well_within_seconds(t
 
         assert await running.ended() == 0
         assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_of_several_operators_one_works_and_says_so(tmp_path: Path) -> None:
+    elected = ("--leader-election", "on", "--lease-namespace", "ops")
+    (tmp_path / "other").mkdir()
+    async with a_cluster_with_an_operator(tmp_path, *elected) as (world, api, leader):
+        await until(lambda: world.cluster.peek(LEASE), "a leader")
+        holder = world.cluster.peek(LEASE)[0]["spec"]["holderIdentity"]
+        async with serving(api) as server, operator(tmp_path / "other", server, *elected) as other:
+            await until(lambda: api.watches == 2 * WATCHES, "the watches")
+            world.put(a_training_job())
+            await until(lambda: world.status().get("phase") == "Starting", "the job to start")
+            assert await leader.get("/readyz") == (200, "ok\nthis operator leads\n")
+            assert await other.get("/readyz") == (200, f"ok\nthis operator stands by; {holder!r} leads\n")
+            assert "leader_election_master_status" in (await leader.get("/metrics"))[1]
+            assert 'status{name="trainyard-operator"} 0.0' in (await other.get("/metrics"))[1]
+
+            leader.process.send_signal(signal.SIGTERM)
+            assert await leader.ended() == 0
+            assert world.cluster.peek(LEASE)[0]["spec"]["holderIdentity"] == ""
+            await until(lambda: "this operator leads" in other.log.read_text().lower(), "the other to take over")
+    assert world.jobs() == ["churn-worker-0"]
 
 
 async def test_a_child_that_changes_wakes_its_parent_and_own_writes_wake_nobody(tmp_path: Path) -> None:
