@@ -6,6 +6,7 @@ import pytest
 from support.install import CHART, ROOT, by_name, rendered
 from tools.chart_values import comments, generated_files
 from tools.version import project_version
+from trainyard_operator.cluster.permissions import PERMISSIONS
 
 SHA = "sha256:" + "0" * 64
 VERSION = project_version(ROOT)
@@ -20,7 +21,7 @@ def test_lint_finds_nothing():
 @pytest.mark.parametrize(
     ("values", "word"),
     [
-        ({"replicas": 2}, "replicas"),
+        ({"replicas": "two"}, "replicas"),
         ({"image": {"tags": "1"}}, "tags"),
         ({"crds": {"enable": False}}, "enable"),
         ({"log": {"level": "loud"}}, "level"),
@@ -112,13 +113,17 @@ def test_listed_namespaces_get_a_role_each_and_nothing_cluster_wide():
     roles = [each for each in objects if each["kind"] in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")]
     assert [(each["kind"], each["metadata"]["namespace"]) for each in roles] == [
         ("Role", "team-a"), ("RoleBinding", "team-a"), ("Role", "team-b"), ("RoleBinding", "team-b"),
+        ("Role", "trainyard-system"), ("RoleBinding", "trainyard-system"),
     ]  # fmt: skip
     assert _env(_container(objects))["TRAINYARD_NAMESPACES"] == "team-a,team-b"
 
 
 def test_a_role_in_a_namespace_has_the_rules_of_the_cluster_role():
     in_one = by_name(rendered({"watchNamespaces": ["team-a"]}))["Role", "trainyard-operator"]
-    assert in_one["rules"] == by_name(rendered())["ClusterRole", "trainyard-operator"]["rules"]
+    everywhere = by_name(rendered())["ClusterRole", "trainyard-operator"]["rules"]
+    assert in_one["rules"] == everywhere[: len(in_one["rules"])]
+    without = {resource for rule in everywhere[len(in_one["rules"]) :] for resource in rule["resources"]}
+    assert without == {each.resource for each in PERMISSIONS if each.of_cluster}
 
 
 def test_what_is_switched_off_is_absent():
@@ -127,6 +132,7 @@ def test_what_is_switched_off_is_absent():
         "serviceAccount": {"create": False, "name": "mine"},
         "metrics": {"service": {"enabled": False}},
         "crds": {"enabled": False},
+        "podDisruptionBudget": {"enabled": False},
     }
     (deployment,) = rendered(off)
     assert deployment["spec"]["template"]["spec"]["serviceAccountName"] == "mine"

@@ -9,7 +9,7 @@ import yaml
 
 from support.install import NAMESPACE, ROOT, by_name, hooks, kustomized, manifests, rendered
 from support.pod_security import violations
-from trainyard_operator.cluster.permissions import PERMISSIONS
+from trainyard_operator.cluster.permissions import ELECTION, PERMISSIONS
 
 EVERYTHING_ON = {
     "commonLabels": {"team": "ml"},
@@ -37,7 +37,9 @@ OBJECTS = [
     )
     for each in objects
 ]
+HIGH_AVAILABILITY = kustomized("manifests/overlays/high-availability")
 BOTH = pytest.mark.parametrize("objects", [manifests(), rendered()], ids=["manifests", "chart"])
+ELECTING = pytest.mark.parametrize("objects", [HIGH_AVAILABILITY, rendered()], ids=["manifests", "chart"])
 
 
 @pytest.mark.parametrize("version", ["1.31", "1.36"])
@@ -47,7 +49,8 @@ def test_an_object_is_valid_kubernetes(each, version):
 
 
 def test_the_chart_and_the_manifests_make_the_same_objects():
-    plain = by_name(each for each in manifests() if each["kind"] != "Namespace")
+    overlay = [*kustomized("manifests/crds"), *HIGH_AVAILABILITY]
+    plain = by_name(each for each in overlay if each["kind"] != "Namespace")
     chart = by_name(rendered())
     assert plain.keys() == chart.keys()
     for name, each in plain.items():
@@ -88,12 +91,35 @@ def test_no_right_is_a_wildcard_and_none_reads_secrets(objects):
             assert "secrets" not in rule["resources"]
 
 
-@BOTH
-def test_the_operators_pod_is_restricted_and_alone(objects):
-    deployment = by_name(objects)["Deployment", "trainyard-operator"]["spec"]
-    pod = deployment["template"]["spec"]
-    assert violations(pod) == []
+def test_an_operator_that_elects_nobody_is_alone():
+    deployment = by_name(manifests())["Deployment", "trainyard-operator"]["spec"]
     assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    variables = [each["name"] for each in deployment["template"]["spec"]["containers"][0]["env"]]
+    assert "TRAINYARD_LEADER_ELECTION" not in variables
+
+
+@ELECTING
+def test_several_operators_elect_one_with_the_rights_that_it_takes(objects):
+    objects = by_name(objects)
+    deployment = objects["Deployment", "trainyard-operator"]["spec"]
+    assert (deployment["replicas"], deployment["strategy"]) == (2, {"type": "RollingUpdate"})
+    settings = {each["name"]: each["value"] for each in deployment["template"]["spec"]["containers"][0]["env"]}
+    assert settings["TRAINYARD_LEADER_ELECTION"] == "on"
+    rules = objects["Role", "trainyard-election"]["rules"]
+    assert {(rule["apiGroups"][0], rule["resources"][0], verb) for rule in rules for verb in rule["verbs"]} == {
+        (each.group, each.resource, verb) for each in ELECTION for verb in each.verbs
+    }
+    names = [rule["resourceNames"] for rule in rules if rule["verbs"] != ["create"]]
+    assert names == [[settings["TRAINYARD_LEASE_NAME"]]]
+    assert objects["PodDisruptionBudget", "trainyard-operator"]["spec"]["maxUnavailable"] == 1
+    (spread,) = deployment["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["labelSelector"] == deployment["selector"]
+
+
+@BOTH
+def test_the_operators_pod_is_restricted(objects):
+    pod = by_name(objects)["Deployment", "trainyard-operator"]["spec"]["template"]["spec"]
+    assert violations(pod) == []
     assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
     assert "memory" in pod["containers"][0]["resources"]["limits"]
 
@@ -104,7 +130,8 @@ def test_probes_and_the_service_reach_the_operators_port(objects):
     deployment, service = objects["Deployment", "trainyard-operator"], objects["Service", "trainyard-operator"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["ports"] == [{"name": "metrics", "containerPort": 8080}]
-    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    for probe in ("startupProbe", "livenessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/healthz", "port": "metrics"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
     assert service["spec"]["ports"] == [{"name": "metrics", "port": 8080, "targetPort": "metrics"}]
     labels = deployment["spec"]["template"]["metadata"]["labels"].items()

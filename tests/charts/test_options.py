@@ -19,7 +19,6 @@ from trainyard_operator.runtime.service_metrics import Measures, ServiceMetrics
 from trainyard_operator.settings import Settings, load
 
 SWITCHES = {
-    "PodDisruptionBudget": {"podDisruptionBudget": {"enabled": True}},
     "NetworkPolicy": {"networkPolicy": {"enabled": True}},
     "ServiceMonitor": {"metrics": {"serviceMonitor": {"enabled": True}}},
     "PodMonitor": {"metrics": {"podMonitor": {"enabled": True}}},
@@ -54,6 +53,11 @@ def test_the_disruption_budget_covers_the_operators_pods():
         "maxUnavailable": "50%",
         "selector": {"matchLabels": selector()},
     }
+    kinds = [
+        {each["kind"] for each in rendered(off)}
+        for off in ({"replicas": 1}, {"podDisruptionBudget": {"enabled": False}})
+    ]
+    assert not any("PodDisruptionBudget" in found for found in kinds)
 
 
 def test_pods_spread_by_the_operators_labels_unless_told_otherwise():
@@ -82,7 +86,7 @@ def test_volumes_reach_the_operators_container():
 
 def test_every_setting_of_the_operator_is_a_value():
     own = {"namespaces", "trainer_image", "trainer_gpu_image", "operator_image", "network_policies", "log_level"}
-    own |= {"log_format"}
+    own |= {"log_format", "leader_election", "lease_name", "lease_namespace"}
     assert {camel_case(each.name) for each in fields(Settings)} == settings_schema().keys() | set(map(camel_case, own))
 
 
@@ -158,7 +162,7 @@ def metric_names():
 
 
 def unknown(expression):
-    used = set(re.findall(r"\b(?:trainyard|workqueue|controller_runtime|rest_client)_\w+", expression))
+    used = set(re.findall(r"\b(?:trainyard|workqueue|controller_runtime|rest_client|leader_election)_\w+", expression))
     assert used
     return used - metric_names()
 

@@ -1,8 +1,8 @@
 """Which of several operators works: the one that holds a Lease, as client-go elects its leaders.
 
-A leader renews its Lease several times before it ends, and stops working well before that where it cannot. Whoever waits
-takes a Lease over that was given back, or that nobody has renewed for its whole duration. Clocks of two machines are
-never compared: everybody counts from what he has seen himself.
+A leader renews its Lease several times before it ends, and stops working well before that where it cannot. A candidate
+takes over a Lease that was given back, or that nobody has renewed for its whole duration. Clocks of two machines are
+never compared: each counts from what it has seen itself.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Leadership:
     name: str
     identity: str
     duration: int
-    now: Clock = lambda: datetime.now(UTC)  # noqa: E731
+    now: Clock = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     holder: str = ""
