@@ -6,6 +6,7 @@ import pytest
 from support.install import CHART, ROOT, by_name, rendered
 from tools.chart_values import comments, generated_files
 from tools.version import project_version
+from trainyard_api.crd import RESOURCES
 from trainyard_operator.cluster.permissions import PERMISSIONS
 
 SHA = "sha256:" + "0" * 64
@@ -71,7 +72,7 @@ def test_crds_are_kept_when_the_release_is_uninstalled_unless_told_otherwise():
     for keep in (True, False):
         crds = [each for each in rendered({"crds": {"keep": keep}}) if each["kind"] == "CustomResourceDefinition"]
         policies = [each["metadata"].get("annotations", {}).get("helm.sh/resource-policy") for each in crds]
-        assert policies == ["keep" if keep else None] * 2
+        assert policies == ["keep" if keep else None] * len(RESOURCES)
 
 
 def test_crds_can_be_left_out():
