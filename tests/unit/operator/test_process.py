@@ -107,7 +107,8 @@ async def test_of_several_operators_one_works_and_says_so(tmp_path: Path) -> Non
 
             leader.process.send_signal(signal.SIGTERM)
             assert await leader.ended() == 0
-            assert world.cluster.peek(LEASE)[0]["spec"]["holderIdentity"] == ""
+            # Given back on the way out; the other may have taken it by now.
+            assert world.cluster.peek(LEASE)[0]["spec"]["holderIdentity"] != holder
             await until(lambda: "this operator leads" in other.log.read_text().lower(), "the other to take over")
     assert world.jobs() == ["churn-worker-0"]
 

@@ -438,7 +438,8 @@ def our_own() -> list[Object]:
 async def test_our_own_definitions_are_served(api: Api, definition: Object) -> None:
     await api.post(DEFINITIONS, definition, fieldValidation="Strict")
     kind = definition["spec"]["names"]["kind"]
-    path = f"/apis/trainyard.dev/v1alpha1/namespaces/default/{definition['spec']['names']['plural']}"
+    scope = "" if definition["spec"]["scope"] == "Cluster" else "namespaces/default/"
+    path = f"/apis/trainyard.dev/v1alpha1/{scope}{definition['spec']['names']['plural']}"
     empty = {"apiVersion": "trainyard.dev/v1alpha1", "kind": kind, "metadata": {"name": "x"}}
     refused = await api.call("POST", path, empty)
     assert refused.causes[0] == {"reason": "FieldValueRequired", "message": "Required value", "field": "spec"}

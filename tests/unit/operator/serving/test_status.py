@@ -52,15 +52,15 @@ def a_situation(
     target: Target | None = None,
     not_serving: Mapping[str, str] | None = None,
 ) -> Situation:
-    there = {REVISION: new, OLD: old}
+    there = [(REVISION, new), (OLD, old)]
     return Situation(
         owner=a_model_service().build(),
         replicas=replicas,
         observed=ObservedService(
             service=None,
-            deployments={revision.id: a_deployment(revision, count) for revision, count in there.items()},
+            deployments={revision.id: a_deployment(revision, count) for revision, count in there},
             config_maps={},
-            pods={revision.id: pods(count) for revision, count in there.items()},
+            pods={revision.id: pods(count) for revision, count in there},
         ),
         route=Route(serving.id, START) if serving else Route(REVISION.id),
         target=target or Target(REVISION),
