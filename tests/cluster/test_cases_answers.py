@@ -70,7 +70,7 @@ def test_a_page_in_place_of_a_list_starts_no_second_training(
     api.patch(job, LABELLED)
     meet(proxy, 3)
     proxy.fault = lambda _: None
-    api.patch(job, {"spec": {"runPolicy": {"activeDeadline": "1h"}}})
+    api.patch(job, {"spec": {"runPolicy": {"attemptDeadline": "1h"}}})
     api.wait_for(the_job(), lambda live: live["spec"].get("activeDeadlineSeconds") == 3600, description="it goes on")
 
     assert jobs_of(api) == ["own-worker-0"]

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from cluster.test_trainingjob import DIGEST, ROWS, TRAINING_SECONDS, a_job, a_program, condition, in_phase, says_result
+from cluster.test_trainingjob import ROWS, TRAINING_SECONDS
 from support.kube_api import Api, Object
 from support.manifests import PYTHON_IMAGE, a_claim, a_config_map
 from support.operator_process import OperatorProcess
+from support.submitted import DIGEST, a_job, a_program, condition, in_phase, says_result
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
