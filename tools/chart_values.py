@@ -20,7 +20,7 @@ _KEY = re.compile(r"(?P<indent> *)(?P<key>\w+):")
 
 _SETTINGS_WITH_VALUES = {
     "namespaces", "trainer_image", "trainer_gpu_image", "operator_image", "network_policies", "log_level", "log_format",
-    "leader_election", "lease_name", "lease_namespace",
+    "leader_election", "lease_name", "lease_namespace", "page_port",
 }  # fmt: skip
 _JSON_TYPES: dict[type, dict[str, Any]] = {
     bool: {"type": "boolean"},

@@ -25,11 +25,15 @@ from trainyard_operator.cluster.kinds import (
     POD,
     QUOTA,
     SERVICE,
+    TRAINING_JOB,
     Kind,
 )
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.cluster.reflector import Reflector
 from trainyard_operator.cluster.store import Store
+from trainyard_operator.page.access import Access
+from trainyard_operator.page.histories import Histories
+from trainyard_operator.page.server import Page
 from trainyard_operator.runtime.backoff import Backoff
 from trainyard_operator.runtime.health import Health, LoopLag
 from trainyard_operator.runtime.http import application, serve
@@ -224,6 +228,13 @@ async def run(settings: Settings) -> int:
         endpoint = await serve(application(metrics, health), settings.host, settings.port)
         stack.push_async_callback(endpoint.close)
         logger.info("Serving metrics and probes on port %s", endpoint.port)
+        histories = Histories()
+        if settings.page_port:
+            # Whoever does not lead shows the page too: it takes nothing but what is watched.
+            page = Page(cluster, server, Access(server), histories, tuple(namespaces))
+            shown = await serve(page.application(), settings.host, settings.page_port)
+            stack.push_async_callback(shown.close)
+            logger.info("Serving the page on port %s", shown.port)
         asyncio.get_running_loop().call_later(_WARM_UP, _freeze)
 
         async def work() -> None:
@@ -241,6 +252,11 @@ async def run(settings: Settings) -> int:
             asyncio.create_task(checked.run(), name="poller of golden requests"),
             asyncio.create_task(described.run(), name="poller of signatures"),
             asyncio.create_task(scraped.run(), name="poller of model servers' metrics"),
+            *(
+                [asyncio.create_task(histories.follow(partial(_all, watches, TRAINING_JOB)), name="curves of the page")]
+                if settings.page_port
+                else []
+            ),
             *(asyncio.create_task(reflector.run(), name=f"watch of {reflector}") for reflector in reflectors),
         ]
         return await _supervise(asyncio.create_task(watches.run(), name="watches"), parts)
@@ -284,6 +300,12 @@ def _cache(watches: Watches, reflectors: Sequence[Reflector]) -> Cache:
     for each in reflectors:
         feeds[each.kind, each.namespace] = Feed(each.store, each.labels, each.is_reliable)
     return Cache(feeds)
+
+
+def _all(watches: Watches, kind: Kind) -> list[Manifest]:
+    return [
+        each for (of, namespace), store in watches.stores.items() if of is kind for each in store.select(namespace, {})
+    ]
 
 
 def _measure(metrics: Metrics, watches: Watches, reflectors: Sequence[Reflector]) -> None:

@@ -55,6 +55,7 @@ class Settings:
     lease_duration: int = _setting(10, "seconds after which another takes over from a leader that died")
     host: str = _setting("0.0.0.0", "address to serve metrics and probes on")  # noqa: S104
     port: int = _setting(8080, "port to serve metrics and probes on; 0 takes a free one")
+    page_port: int = _setting(0, "port to serve the read-only page on; 0 serves none")
     log_level: str = _setting("info", "least severe log records shown", ("debug", "info", "warning", "error"))
     log_format: Literal["text", "json"] = _setting("text", "form of log records", ("text", "json"))
 

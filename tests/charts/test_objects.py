@@ -9,7 +9,7 @@ import yaml
 
 from support.install import NAMESPACE, ROOT, by_name, hooks, kustomized, manifests, rendered
 from support.pod_security import violations
-from trainyard_operator.cluster.permissions import ELECTION, PERMISSIONS
+from trainyard_operator.cluster.permissions import ELECTION, PAGE_PERMISSIONS, PERMISSIONS
 
 EVERYTHING_ON = {
     "commonLabels": {"team": "ml"},
@@ -26,6 +26,7 @@ EVERYTHING_ON = {
     "affinity": {"nodeAffinity": {}},
     "podAnnotations": {"a": "b"},
     "serviceAccount": {"annotations": {"a": "b"}},
+    "page": {"enabled": True, "annotations": {"a": "b"}},
     "metrics": {"service": {"annotations": {"a": "b"}}, "dashboard": {"enabled": True}},
 }
 OBJECTS = [
@@ -81,6 +82,42 @@ def test_the_operator_may_do_exactly_what_it_calls(objects):
     }
     assert granted == {(each.group, each.resource, verb) for each in PERMISSIONS for verb in each.verbs}
     assert sum(len(rule["resources"]) * len(rule["verbs"]) for rule in rules) == len(granted), "a right is given twice"
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "kind"), [([], "ClusterRole"), (["team-a"], "Role")], ids=["all namespaces", "one namespace"]
+)
+def test_the_page_gets_the_rights_that_it_takes_only_where_it_is_on(namespaces, kind):
+    plain = _rights(rendered({"watchNamespaces": namespaces}), kind)
+    with_page = rendered({"watchNamespaces": namespaces, "page": {"enabled": True}})
+    reviews = _rights(with_page, "ClusterRole", "trainyard-page")
+    events = _rights(with_page, kind) - plain
+    page = {(each.of_cluster, each.group, each.resource, verb) for each in PAGE_PERMISSIONS for verb in each.verbs}
+    assert {(True, *each) for each in reviews} | {(False, *each) for each in events} == page
+    assert not page & {(of_cluster, *each) for each in plain for of_cluster in (True, False)}
+
+
+def test_the_page_has_a_port_of_its_own_only_where_it_is_on():
+    off, on = by_name(rendered()), by_name(rendered({"page": {"enabled": True, "port": 9090}}))
+    assert set(on) - set(off) == {
+        ("Service", "trainyard-page"), ("ClusterRole", "trainyard-page"), ("ClusterRoleBinding", "trainyard-page")
+    }  # fmt: skip
+    (container,) = on["Deployment", "trainyard-operator"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "TRAINYARD_PAGE_PORT", "value": "9090"} in container["env"]
+    assert {"name": "page", "containerPort": 9090} in container["ports"]
+    assert on["Service", "trainyard-page"]["spec"]["ports"] == [{"name": "page", "port": 9090, "targetPort": "page"}]
+    (without,) = off["Deployment", "trainyard-operator"]["spec"]["template"]["spec"]["containers"]
+    assert "PAGE" not in str(without)
+
+
+def _rights(objects, kind, name="trainyard-operator"):
+    return {
+        (group, resource, verb)
+        for rule in by_name(objects)[kind, name]["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
 
 
 @BOTH

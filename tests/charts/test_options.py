@@ -86,7 +86,7 @@ def test_volumes_reach_the_operators_container():
 
 def test_every_setting_of_the_operator_is_a_value():
     own = {"namespaces", "trainer_image", "trainer_gpu_image", "operator_image", "network_policies", "log_level"}
-    own |= {"log_format", "leader_election", "lease_name", "lease_namespace"}
+    own |= {"log_format", "leader_election", "lease_name", "lease_namespace", "page_port"}
     assert {camel_case(each.name) for each in fields(Settings)} == settings_schema().keys() | set(map(camel_case, own))
 
 

@@ -12,11 +12,12 @@ from trainyard_api.names import FIELD_MANAGER
 from trainyard_operator.cluster.answers import json_in, object_in, page_in
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.events import EventRecorder
-from trainyard_operator.cluster.kinds import POD, Kind
+from trainyard_operator.cluster.kinds import EVENT, POD, Kind
 from trainyard_operator.cluster.port import Event, Manifest
 from trainyard_operator.cluster.transport import Request, Transport
 
 _PAGE = 500
+_EVENTS = 100
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 
@@ -117,6 +118,20 @@ class KubernetesCluster:
 
     async def emit(self, regarding: Manifest, event: Event, *, again: bool = False) -> bool:
         return await self._recorder.record(regarding, event, again=again)
+
+    async def review(self, url: str, review: Manifest) -> Manifest:
+        """Return the API server's answer to a TokenReview or a SubjectAccessReview, which stores nothing."""
+        request = Request("POST", url, body=review)
+        return json_in(await self._transport.fetch(request), str(request))
+
+    async def events_of(self, namespace: str, uid: str) -> list[Manifest]:
+        """Return the events about an object, the newest first; a hundred at most."""
+        query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": str(_EVENTS)}
+        request = Request("GET", path(EVENT, namespace), query)
+        found, _, _ = page_in(await self._transport.fetch(request), EVENT, str(request))
+        return sorted(
+            found, key=lambda each: str(each.get("lastTimestamp") or each.get("eventTime") or ""), reverse=True
+        )
 
     async def _apply(self, kind: Kind, manifest: Manifest, subresource: str = "") -> Manifest:
         metadata = manifest["metadata"]

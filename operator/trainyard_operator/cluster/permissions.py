@@ -26,6 +26,13 @@ class Permission:
     of_cluster: bool = False
 
 
+PAGE_PERMISSIONS = (
+    Permission("authentication.k8s.io", "tokenreviews", ("create",), of_cluster=True),
+    Permission("authorization.k8s.io", "subjectaccessreviews", ("create",), of_cluster=True),
+    Permission("", "events", ("list",)),
+)
+"""What the page takes besides, where it is on."""
+
 PERMISSIONS = (
     *(
         permission
