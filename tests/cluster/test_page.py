@@ -21,9 +21,9 @@ JOB: Object = {
     "kind": "TrainingJob",
     "metadata": {"name": "waits"},
     "spec": {
-        "runPolicy": {"suspend": True},
-        "data": {"format": "csv", "uri": "pvc://rows/rows.csv", "label": "y"},
-        "output": {"uri": "pvc://models/waits"},
+        "program": {"keras": {"family": "linear", "task": "regression"}},
+        "data": {"source": {"persistentVolumeClaim": {"claimName": "rows", "path": "rows.csv"}}, "label": "y"},
+        "output": {"store": {"persistentVolumeClaim": {"claimName": "models"}}},
     },
 }
 Look = Callable[[str, str], tuple[int, str]]

@@ -97,7 +97,7 @@ def _grid(x: _Scale, y: _Scale) -> Markup:
     ]
     steps = [value for value in ticks(x.least, x.most) if value.is_integer()]
     columns = [element("text", f"{int(v):,}", x=_at(x(v)), y=_HEIGHT - 12, text_anchor="middle") for v in steps]
-    axis = element("text", "step", x=_WIDTH - _RIGHT, y=_HEIGHT - 1, text_anchor="end")
+    axis = element("text", "step", x=_WIDTH - _RIGHT, y=_HEIGHT - 3, text_anchor="end")
     return element("g", *rows, *columns, axis, class_="axes")
 
 

@@ -1,9 +1,13 @@
 """The one port of the operator: /metrics, /healthz and /readyz."""
 
 import asyncio
+import logging
+from collections.abc import MutableMapping
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from trainyard_operator.runtime.gate import Gate
 from trainyard_operator.runtime.health import Health
@@ -55,6 +59,15 @@ class Endpoint:
         await self._runner.cleanup()
 
 
+class _WithoutRequests(logging.LoggerAdapter[logging.Logger]):
+    """Logs no errors of aiohttp's parser: they quote what was sent, be it the token of an Authorization header."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        if isinstance(kwargs.get("exc_info"), HttpProcessingError):
+            kwargs["exc_info"] = None
+        return msg, kwargs
+
+
 async def serve(
     app: web.Application, host: str, port: int, *, most: int = _CONNECTIONS, seconds: float = _HEADER_SECONDS
 ) -> Endpoint:
@@ -67,7 +80,8 @@ async def serve(
     Raises:
         OSError: the port is taken.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=_IDLE_SECONDS)
+    log = _WithoutRequests(logging.getLogger(__name__))
+    runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=1.0, keepalive_timeout=_IDLE_SECONDS)
     await runner.setup()
     if runner.server is None:
         raise RuntimeError("the application did not start")
