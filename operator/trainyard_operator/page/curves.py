@@ -14,7 +14,7 @@ MOST_LINES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Series:
     """One curve with its name; the points are (step, value), in the order of their steps."""
 
     name: str
@@ -46,7 +46,7 @@ def sparkline(points: Sequence[tuple[int, float]]) -> Markup:
     return element("svg", line, class_="spark", viewBox="0 0 96 24", role="img", aria_label=label)
 
 
-def picture(lines: Sequence[Line], label: str) -> Markup:
+def picture(lines: Sequence[Series], label: str) -> Markup:
     """Return curves on one pair of axes with a legend; a sentence where there is nothing to draw."""
     drawn = [line for line in lines if line.points][:MOST_LINES]
     if not drawn:
@@ -70,12 +70,12 @@ def number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "-"
 
 
-def _in_words(line: Line) -> str:
+def _in_words(line: Series) -> str:
     (first, start), (last, end) = line.points[0], line.points[-1]
     return f"{line.name} goes from {number(start)} at step {first} to {number(end)} at step {last}"
 
 
-def _curve(line: Line, index: int, x: _Scale, y: _Scale) -> Markup:
+def _curve(line: Series, index: int, x: _Scale, y: _Scale) -> Markup:
     if len(line.points) == 1:
         ((step, value),) = line.points
         return element("circle", cx=_at(x(step)), cy=_at(y(value)), r=3, class_=f"dot c{index}")

@@ -8,7 +8,7 @@ from trainyard_api.meta import Condition
 from trainyard_api.modelservice import HistoryEntry, RevisionStatus
 from trainyard_api.rollout import CanaryStatus
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.page.curves import MOST_LINES, Line, number, picture, sparkline
+from trainyard_operator.page.curves import MOST_LINES, Series, number, picture, sparkline
 from trainyard_operator.page.histories import series
 from trainyard_operator.page.markup import Child, Markup, element, together
 from trainyard_operator.page.objects import Service, Training, age, differing, settings
@@ -94,7 +94,7 @@ def comparison(frame: Frame, trainings: Sequence[Training]) -> Markup:
     names = [each.name for each in trainings]
     metrics = sorted({name for each in trainings for name in each.metrics})
     rows = [(name, [each.metrics.get(name, "-") for each in trainings]) for name in metrics]
-    best = [Line(each.name, series(each.curve.points, "loss") if each.curve else []) for each in trainings]
+    best = [Series(each.name, series(each.curve.points, "loss") if each.curve else []) for each in trainings]
     return document(
         frame,
         "Comparison · Trainyard",
@@ -153,12 +153,12 @@ def document(frame: Frame | None, title: str, *content: Child) -> Markup:
     return together(Markup("<!doctype html>"), element("html", head, body, lang="en"))
 
 
-def lines_of(training: Training) -> list[Line]:
+def lines_of(training: Training) -> list[Series]:
     """Return the curves of one training."""
     if training.curve is None:
         return []
     points = training.curve.points
-    return [Line("loss", series(points, "loss")), Line("val_loss", series(points, "val_loss"))]
+    return [Series("loss", series(points, "loss")), Series("val_loss", series(points, "val_loss"))]
 
 
 def _section(id_: str, title: str, content: Markup) -> Markup:

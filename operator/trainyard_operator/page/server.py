@@ -66,7 +66,7 @@ class Objects(Protocol):
         ...
 
 
-class Server(Reviews, Protocol):
+class LiveServer(Reviews, Protocol):
     """What only the API server knows."""
 
     async def events_of(self, namespace: str, uid: str) -> list[Manifest]:
@@ -95,7 +95,7 @@ class Page:
     """
 
     objects: Objects
-    server: Server
+    server: LiveServer
     access: Access
     histories: Histories
     namespaces: tuple[str | None, ...] = (None,)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trainyard_operator.cluster.port import Manifest
-from trainyard_operator.page.curves import MOST_LINES, Line, picture, sparkline, ticks
+from trainyard_operator.page.curves import MOST_LINES, Series, picture, sparkline, ticks
 from trainyard_operator.page.histories import MOST_JOBS, MOST_POINTS, Histories, Point
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
@@ -82,7 +82,7 @@ def test_only_so_many_curves_are_kept() -> None:
     ],
 )
 def test_a_curve_stays_in_its_picture(values: list[float]) -> None:
-    drawn = picture([Line("loss", list(enumerate(values)))], "Loss")
+    drawn = picture([Series("loss", list(enumerate(values)))], "Loss")
 
     places = [float(each) for each in re.findall(r"[ \",](-?[\d.]+),(-?[\d.]+)", drawn) for each in each]
     assert "nan" not in drawn
@@ -102,21 +102,21 @@ def test_ticks_are_round(least: float, most: float, expected: list[float]) -> No
 
 
 def test_a_name_in_a_legend_stays_text() -> None:
-    drawn = picture([Line("<b>\"'", [(1, 1.0), (2, 0.5)])], '"><script>')
+    drawn = picture([Series("<b>\"'", [(1, 1.0), (2, 0.5)])], '"><script>')
 
     assert "<b>" not in drawn
     assert "<script>" not in drawn
 
 
 def test_shapes_are_closed_so_that_none_is_inside_of_another() -> None:
-    drawn = picture([Line("loss", [(1, 1.0), (2, 0.5)]), Line("one", [(1, 0.7)])], "Loss")
+    drawn = picture([Series("loss", [(1, 1.0), (2, 0.5)]), Series("one", [(1, 0.7)])], "Loss")
 
     for shape in ("line", "polyline", "circle"):
         assert 0 < drawn.count(f"<{shape} ") == drawn.count(f"></{shape}>")
 
 
 def test_only_so_many_lines_are_drawn() -> None:
-    drawn = picture([Line(str(n), [(0, 0.0), (1, 1.0)]) for n in range(20)], "Loss")
+    drawn = picture([Series(str(n), [(0, 0.0), (1, 1.0)]) for n in range(20)], "Loss")
 
     assert drawn.count("<polyline") == MOST_LINES
 
