@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,14 @@ Look = Callable[[str, str], tuple[int, str]]
 
 
 @pytest.fixture
-def page(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Look]:
-    """Looks at a path with a token."""
+def page(api: Api, kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Look]:
+    """Looks at a path with a token, at an operator that stands by: another leads for ten minutes."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    held = {"holderIdentity": "another", "leaseDurationSeconds": 600, "acquireTime": now, "renewTime": now}
+    api.create({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "trainyard-operator"},
+        "spec": held | {"leaseTransitions": 0},
+    })  # fmt: skip
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     pool = urllib3.PoolManager()
@@ -40,7 +47,8 @@ def page(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Look]:
         answer = pool.request("GET", f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {token}"})
         return answer.status, answer.data.decode()
 
-    with running_operator(kubeconfig, namespace, tmp_path, flags=["--page-port", str(port)]):
+    flags = ["--page-port", str(port), "--leader-election", "on", "--lease-namespace", namespace]
+    with running_operator(kubeconfig, namespace, tmp_path, flags=flags):
         yield look
 
 
@@ -72,5 +80,6 @@ def test_a_service_account_sees_what_its_role_lets_it_see(
 
     status, text = page(path, token)
     assert status == 200
+    assert "status" not in api.wait_for(JOB, bool), "somebody leads"
     assert "You may not list events" in text
     assert page(path.replace(namespace, "default"), token)[0] == 404

@@ -60,6 +60,22 @@ def test_a_long_curve_keeps_its_ends_and_stays_small() -> None:
     assert (kept[0].step, kept[-1].step) == (1, 5000)
 
 
+async def test_curves_follow_what_is_watched() -> None:
+    histories, looks = Histories(lambda: NOW), []
+
+    async def sleep(_: float) -> None:
+        looks.append(len(histories))
+        if len(looks) == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        await histories.follow(lambda: [told("1", step=len(looks) + 1, loss="1")], sleep)
+
+    curve = histories.of("1")
+    assert curve is not None
+    assert [point.step for point in curve.points] == [1, 2, 3]
+
+
 def test_only_so_many_curves_are_kept() -> None:
     histories = Histories(lambda: NOW)
     for uid in range(MOST_JOBS + 10):
