@@ -1,4 +1,4 @@
-"""`promote`, `abort`, `pause` and `rollback`: what a person decides of a new version that takes over."""
+"""`promote`, `abort`, `pause`, `retry` and `rollback`: what a person decides of a new version that takes over."""
 
 from typing import Annotated
 
@@ -17,6 +17,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=panel)(promote)
     app.command(rich_help_panel=panel)(abort)
     app.command(rich_help_panel=panel)(pause)
+    app.command(rich_help_panel=panel)(retry)
     app.command(rich_help_panel=panel)(rollback)
 
 
@@ -31,7 +32,14 @@ def abort(context: typer.Context, service: _ServiceArgument, namespace: Namespac
     """Send the new version back; what served before gets all requests."""
     shared, found = _found(context, service, namespace)
     found.command_rollout("abort")
-    shared.say(Text(f"the new version of {service} is sent back; try it again with: trainyard promote {service}"))
+    shared.say(Text(f"the new version of {service} is sent back; try it again with: trainyard retry {service}"))
+
+
+def retry(context: typer.Context, service: _ServiceArgument, namespace: NamespaceOption = None) -> None:
+    """Try a version again that was sent back, from its first step."""
+    shared, found = _found(context, service, namespace)
+    found.command_rollout("retry")
+    shared.say(Text(f"{service} is told to try the version again that was sent back"))
 
 
 def pause(

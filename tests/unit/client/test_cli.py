@@ -282,6 +282,7 @@ def test_suspend_resume_rerun_and_delete(shell: Terminal, cluster: MemoryCluster
     [
         (["promote", "penguins"], "promote"),
         (["abort", "penguins"], "abort"),
+        (["retry", "penguins"], "retry"),
         (["pause", "penguins"], "pause"),
         (["pause", "penguins", "--end"], "resume"),
     ],
@@ -407,6 +408,7 @@ COMMANDS = [
     "promote",
     "rerun",
     "resume",
+    "retry",
     "rollback",
     "serve",
     "show",
