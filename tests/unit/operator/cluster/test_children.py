@@ -69,6 +69,32 @@ async def test_an_object_that_is_not_ours_is_not_touched(metadata: dict[str, Any
     assert "data" not in cluster.peek(CONFIG_MAP)[0]
 
 
+@pytest.mark.parametrize("observed", [True, False], ids=["observed", "no longer selected by its labels"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": {}},
+        {"labels": {"app": "other"}},
+        {"ownerReferences": [owner_reference(PARENT) | {"uid": "uid-of-churn", "blockOwnerDeletion": False}]},
+    ],
+    ids=["labels stripped", "a label changed", "an owner reference changed"],
+)
+async def test_what_others_changed_of_its_metadata_is_put_back(change: dict[str, Any], observed: bool) -> None:
+    cluster = FakeCluster()
+    wanted = a_child(data={"a": "1"})
+    wanted["metadata"]["labels"] = {"app": "ours"}
+    changed = a_child(data={"a": "1"})
+    changed["metadata"] |= {"labels": {"app": "ours"}} | change
+    cluster.put(CONFIG_MAP, changed)
+    live = cluster.peek(CONFIG_MAP)[0]
+
+    restored = await ensure(cluster, CONFIG_MAP, wanted, live if observed else None)
+
+    assert restored["metadata"]["labels"] == wanted["metadata"]["labels"]
+    assert restored["metadata"]["ownerReferences"] == wanted["metadata"]["ownerReferences"]
+    assert restored["metadata"]["uid"] == live["metadata"]["uid"]
+
+
 async def test_a_child_that_was_replaced_meanwhile_is_a_conflict() -> None:
     cluster = FakeCluster()
     live = await ensure(cluster, CONFIG_MAP, a_child(data={"a": "1"}), None)
