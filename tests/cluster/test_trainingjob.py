@@ -276,10 +276,12 @@ def test_a_suspended_job_gives_up_its_pod_and_goes_on_when_resumed(api: Api, ope
 def test_a_deadline_that_is_edited_reaches_the_running_job_and_can_be_taken_away(
     api: Api, operator: OperatorProcess
 ) -> None:
-    job = a_program("while true; do sleep 0.1; done", maxRestarts=0)
+    job = a_program("while true; do sleep 0.1; done", maxRestarts=0, attemptDeadline="2h")
     api.apply(job)
     api.wait_for(job, in_phase("Running"))
 
+    api.patch(job, {"spec": {"runPolicy": {"attemptDeadline": None}}})
+    api.wait_for(the_job(), lambda each: "activeDeadlineSeconds" not in each["spec"], description="it has lost its 2 h")
     api.patch(job, {"spec": {"runPolicy": {"attemptDeadline": "1h"}}})
     api.wait_for(the_job(), lambda each: each["spec"].get("activeDeadlineSeconds") == 3600, description="it has 1 h")
     api.patch(job, {"spec": {"runPolicy": {"attemptDeadline": None}}})

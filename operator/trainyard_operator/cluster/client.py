@@ -20,6 +20,7 @@ _PAGE = 500
 _EVENTS = 100
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
+_IDENTITY = ("name", "namespace", "uid", "resourceVersion")
 
 
 class KubernetesCluster:
@@ -96,7 +97,16 @@ class KubernetesCluster:
         return await self._write(Request("POST", url, {"fieldManager": FIELD_MANAGER}, typed(kind, manifest)), kind)
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
-        return await self._apply(kind, manifest)
+        removed, kept = apart(manifest)
+        if removed:
+            # A field from the POST that created the object belongs to that too, so no apply removes it.
+            metadata = {key: kept["metadata"][key] for key in _IDENTITY if key in kept["metadata"]}
+            url = path(kind, metadata["namespace"], metadata["name"])
+            body = removed | {"metadata": metadata | removed.get("metadata", {})}
+            found = await self._write(Request("PATCH", url, {"fieldManager": FIELD_MANAGER}, body, _MERGE), kind)
+            version = {"resourceVersion": found["metadata"]["resourceVersion"]}
+            kept = kept | {"metadata": kept["metadata"] | version}
+        return await self._apply(kind, kept)
 
     async def scale(self, kind: Kind, manifest: Manifest, replicas: int) -> None:
         metadata = manifest["metadata"]
@@ -150,6 +160,21 @@ def path(kind: Kind, namespace: str | None = None, name: str | None = None) -> s
     if namespace and kind.namespaced:
         parts += ["namespaces", namespace]
     return "/".join([*parts, kind.plural, *([name] if name else [])])
+
+
+def apart(manifest: Manifest) -> tuple[Manifest, Manifest]:
+    """Return the fields that are null, which are to be removed, and the others, each below their parents."""
+    removed: Manifest = {}
+    kept: Manifest = {}
+    for key, value in manifest.items():
+        if value is None:
+            removed[key] = None
+        elif isinstance(value, dict):
+            inner, kept[key] = apart(value)
+            removed |= {key: inner} if inner else {}
+        else:
+            kept[key] = value
+    return removed, kept
 
 
 def typed(kind: Kind, manifest: Manifest) -> Manifest:

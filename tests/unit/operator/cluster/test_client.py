@@ -158,6 +158,19 @@ async def test_objects_are_written_under_our_field_manager(server: Server) -> No
     assert server.content_types[1:3] == ["application/apply-patch+yaml"] * 2
 
 
+async def test_a_field_that_is_null_is_removed_whoever_owns_it_before_the_rest_is_applied(server: Server) -> None:
+    seen = MANIFEST["metadata"] | {"uid": "u1", "resourceVersion": "7"}
+    without = MANIFEST | {"metadata": seen | {"resourceVersion": "8"}}
+    server.answers = [(200, without), (200, without)]
+    async with KubernetesCluster() as cluster:
+        await cluster.apply(CONFIG_MAP, MANIFEST | {"metadata": seen, "data": {"kept": "a", "gone": None}})
+    (_, url, _, removed), (_, _, _, applied) = server.requests
+    identity = {"name": "a", "namespace": "team", "uid": "u1", "resourceVersion": "7"}
+    assert (url, removed) == ("/api/v1/namespaces/team/configmaps/a", {"data": {"gone": None}, "metadata": identity})
+    assert (applied["data"], applied["metadata"]["resourceVersion"]) == ({"kept": "a"}, "8")
+    assert server.content_types == ["application/merge-patch+json", "application/apply-patch+yaml"]
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
