@@ -102,7 +102,9 @@ test-thorough-operator: setup ## Kill the operator over and over; replay the tra
 	$(OPERATOR)/pytest -n 2 -m thorough tests/cluster tests/e2e
 
 test-thorough-trainer: setup ## Kill and damage trainings; read every format from every place
-	$(TRAINER)/pytest -n 2 --dist worksteal -m thorough tests/unit/trainer
+	$(TRAINER)/pytest -n 2 --dist worksteal -m thorough $(THOROUGH_TESTS)
+
+THOROUGH_TESTS ?= tests/unit/trainer
 
 # Most of these tests wait for a cluster most of the time, so more of them than cores run at once. Installing brings
 # and removes the CRDs that the others use, so it has its turn alone.
