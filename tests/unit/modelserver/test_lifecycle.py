@@ -186,7 +186,6 @@ def test_labels_cannot_be_set_before_their_version_serves(serve: Serve, saved: S
         ({}, "INVALID_ARGUMENT: Both server_options.model_base_path and server_options.model_config_file are empty!"),
         ({"model_base_path": "m"}, "INVALID_ARGUMENT: Expected model default to have an absolute path or URI"),
         ({"model_base_path": "/m", "batching_parameters_file": "/f"}, "INVALID_ARGUMENT: server_options.batching"),
-        ({"model_base_path": "/m", "enable_batching": True}, "UNIMPLEMENTED: --enable_batching is not offered"),
         ({"model_base_path": "/m", "ssl_config_file": "/f"}, "UNIMPLEMENTED: --ssl_config_file is not offered"),
         (
             {
