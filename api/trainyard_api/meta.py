@@ -147,26 +147,24 @@ def _quantity(value: int | str) -> int | str:
     return value
 
 
-# A pattern would be the answer to 16GB. How long the text is, the API server does not know of a number or text, so that
-# only what looks at its ends is cheap enough; the operator reads the whole.
-_LAST = list("0123456789.numkMGTPEi")
-_QUANTITY_RULE = rule(
-    f"type(self) == int || self >= '.' && self < ':' && {_LAST}.exists(c, self.endsWith(c))",
-    "expected a quantity such as 500m, 2, 16G or 16Gi: one number and its unit, without a space or a B at the end",
+# A pattern would be the answer to 16GB. The rule is the map's: at a number or text itself the API server takes `self`
+# and `int` to be as long as a request, and refuses a definition whose rules may cost that much. Each end is a literal
+# of its own for the same reason: the elements of a list have no known length.
+_ENDS = " || ".join(f"self[name].endsWith('{end}')" for end in "0123456789.numkMGTPEi")
+_AMOUNTS_RULE = rule(
+    f"self.all(name, type(self[name]) == int || self[name] >= '.' && self[name] < ':' && ({_ENDS}))",
+    "expected quantities such as 500m, 2, 16G or 16Gi: one number and its unit, without a space or a B at the end",
 )
-
-QuantityText = Annotated[str, Field(pattern=EXPONENT_PATTERN, max_length=32, json_schema_extra=rules(_QUANTITY_RULE))]
-"""Stands in a union with a number, and with a validator that reads it."""
 
 Quantities = Annotated[
     dict[
         LabelKey,
         Annotated[
-            Annotated[int, Field(ge=0, le=10**15)] | QuantityText,
+            Annotated[int, Field(ge=0, le=10**15)] | Annotated[str, Field(pattern=EXPONENT_PATTERN, max_length=32)],
             AfterValidator(_quantity),
         ],
     ],
-    Field(max_length=32, json_schema_extra=rules(key_rule("resources", LABEL_KEY_PATTERN))),
+    Field(max_length=32, json_schema_extra=rules(key_rule("resources", LABEL_KEY_PATTERN), _AMOUNTS_RULE)),
 ]
 
 

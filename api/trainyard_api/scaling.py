@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from trainyard_api.forms import HTTP_PATTERN, MILLISECONDS_PATTERN
-from trainyard_api.meta import LABEL_KEYS, ApiModel, Duration, LabelKey, LabelValue, QuantityText, rule, rules
-from trainyard_api.quantities import parse_quantity
+from trainyard_api.meta import LABEL_KEYS, ApiModel, Duration, LabelKey, LabelValue, rule, rules
+from trainyard_api.quantities import QUANTITY_PATTERN, parse_quantity
 
 MOST_REPLICAS = 1000
 
@@ -25,7 +25,7 @@ def _amount(value: int | str) -> int | str:
 
 
 Amount = Annotated[
-    Annotated[int, Field(ge=1, le=10**15)] | QuantityText,
+    Annotated[int, Field(ge=1, le=10**15)] | Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)],
     AfterValidator(_amount),
 ]
 """A quantity of which an average makes sense: more than nothing."""

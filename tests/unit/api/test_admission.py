@@ -426,8 +426,8 @@ def test_good_input_is_accepted(resource):
         (worker(resources={"limits": {"nvidia.com/gpu": 1}}), "set gpus instead of the GPU resource"),
         (worker(resources={"requests": {"nvidia.com/gpu": 1}}), "GPU resource in resources.requests"),
         (worker(gpuResource="amd.com/gpu", resources={"limits": {"amd.com/gpu": 1}}), "set gpus instead of the GPU"),
-        (worker(resources={"requests": {"memory": "1GB"}}), "expected a quantity such as 500m, 2, 16G or 16Gi"),
-        (worker(resources={"requests": {"memory": "-1Gi"}}), "expected a quantity such as 500m, 2, 16G or 16Gi"),
+        (worker(resources={"requests": {"memory": "1GB"}}), "expected quantities such as 500m, 2, 16G or 16Gi"),
+        (worker(resources={"requests": {"memory": "-1Gi"}}), "expected quantities such as 500m, 2, 16G or 16Gi"),
         (worker(template={"labels": {"trainyard.dev/role": "x"}}), "labels under trainyard.dev/ are set by"),
         (
             a_training_job(
