@@ -15,6 +15,7 @@ from trainyard_api.tensorflow_serving_pb2 import GetModelStatusRequest, GetModel
 from trainyard_operator.runtime.poller import Poller
 from trainyard_operator.runtime.reconciler import Key
 from trainyard_operator.serving.model_status import ModelReadiness, answer
+from trainyard_operator.workloads.pods import url_host
 from trainyard_operator.workloads.text import clean
 
 _UNREACHED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -68,7 +69,7 @@ class GrpcModelStatusReader:
 
     async def ask(self, served: Served) -> ModelReadiness:
         """Return what the pod says; never raises for a pod that does not."""
-        host = f"[{served.address}]" if ":" in served.address else served.address
+        host = url_host(served.address)
         model = ModelSpec(name=served.model, version=Version(value=served.version))
         request = GetModelStatusRequest(model_spec=model)
         async with grpc.aio.insecure_channel(f"{host}:{self.port}", options=_OPTIONS) as channel:

@@ -18,6 +18,7 @@ from trainyard_operator.runtime.reconciler import Key
 from trainyard_operator.serving.checks import CheckResult, GoldenRequest, verdict
 from trainyard_operator.serving.model_status_reader import Served
 from trainyard_operator.serving.signatures import SIGNATURE_FIELD, ModelSignatures, answer
+from trainyard_operator.workloads.pods import url_host
 from trainyard_operator.workloads.text import clean
 
 _MOST_BYTES = 2**20
@@ -76,7 +77,7 @@ class GrpcSignatureReader:
 
     async def ask(self, served: Served) -> ModelSignatures:
         """Return what the pod says; never raises for a pod that does not."""
-        host = f"[{served.address}]" if ":" in served.address else served.address
+        host = url_host(served.address)
         model = ModelSpec(name=served.model, version=Version(value=served.version))
         request = GetModelMetadataRequest(model_spec=model, metadata_field=[SIGNATURE_FIELD])
         async with grpc.aio.insecure_channel(f"{host}:{self.port}", options=_OPTIONS) as channel:
@@ -131,7 +132,7 @@ class HttpCheckReader:
         """
         if self._session is None:
             raise RuntimeError("the reader is not open")
-        host = f"[{served.address}]" if ":" in served.address else served.address
+        host = url_host(served.address)
         url = f"http://{host}:{self.port}/v1/models/{served.model}/versions/{served.version}:predict"
         headers = {"Content-Type": "application/json"}
         # A redirect could lead anywhere the operator may go and the pod may not.

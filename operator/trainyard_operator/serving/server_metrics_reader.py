@@ -10,6 +10,7 @@ from trainyard_operator.runtime.poller import Poller, Reading
 from trainyard_operator.runtime.reconciler import Key
 from trainyard_operator.serving.pod import METRICS_PATH
 from trainyard_operator.serving.server_metrics import ServerMetrics, parse
+from trainyard_operator.workloads.pods import url_host
 
 _MOST_BYTES = 512 * 1024
 """TensorFlow Serving's page has some 20 KiB with one model."""
@@ -66,7 +67,7 @@ class HttpServerMetricsReader:
 
     async def ask(self, server: ScrapedServer) -> ServerMetrics | None:
         """Return what the server says of its model, or None where it does not, or not in a way we understand."""
-        host = f"[{server.address}]" if ":" in server.address else server.address
+        host = url_host(server.address)
         if self._session is None:
             raise RuntimeError("the reader is not open")
         try:

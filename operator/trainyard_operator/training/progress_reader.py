@@ -14,6 +14,7 @@ from trainyard_operator.runtime.reconciler import Key
 from trainyard_operator.training.log_progress import last
 from trainyard_operator.training.pod import CONTAINER
 from trainyard_operator.training.progress import Snapshot, parse
+from trainyard_operator.workloads.pods import url_host
 
 LINES = 500
 """How far back a line is looked for: Keras prints up to 20 lines a second where there is no terminal."""
@@ -66,7 +67,7 @@ class HttpProgressReader:
 
     async def read(self, address: str) -> Snapshot | None:
         """Return what the pod at this IP address answers, or None where it does not, or not in a way we understand."""
-        host = f"[{address}]" if ":" in address else address
+        host = url_host(address)
         if self._session is None:
             raise RuntimeError("the reader is not open")
         try:
