@@ -20,7 +20,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "server.md"
 def test_the_settings_of_the_page_are_served_with(api: Api, default_class: str, operator: OperatorProcess) -> None:
     api.apply(a_claim(STORE))
     publish(api, 2)
-    service = a_service(2, server=yaml.safe_load(blocks(PAGE, "yaml")[0])["spec"]["server"])
+    server = yaml.safe_load(blocks(PAGE, "yaml")[0])["spec"]["server"]
+    # The page asks for two cores, which is all that a node of two has: the pod would wait for every other test.
+    server["resources"]["limits"]["cpu"] = "500m"
+    service = a_service(2, server=server)
     api.apply(service)
     api.wait_for(service, is_serving(2), timeout=SECONDS)
 
