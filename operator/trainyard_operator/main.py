@@ -40,6 +40,7 @@ from trainyard_operator.runtime.http import application, serve
 from trainyard_operator.runtime.leadership import Leadership
 from trainyard_operator.runtime.logs import configure
 from trainyard_operator.runtime.metrics import Metrics
+from trainyard_operator.runtime.pod_client import PodHttp
 from trainyard_operator.runtime.poller import Poller
 from trainyard_operator.runtime.queue import WorkQueue
 from trainyard_operator.runtime.resync import Resync
@@ -145,9 +146,9 @@ async def run(settings: Settings) -> int:
             on_write=lambda child: _progressed(backoff, child),
             before_write=leadership.check if leadership else lambda: None,
         )
-        http = await stack.enter_async_context(HttpProgressReader())
+        pods = await stack.enter_async_context(PodHttp())
         trainers: Poller[Trainer, Snapshot] = Poller(
-            TrainerReader(http, server).ask,
+            TrainerReader(HttpProgressReader(pods), server).ask,
             queue.add,
             interval=settings.progress_interval,
             retry=2 * settings.progress_interval,
@@ -160,9 +161,8 @@ async def run(settings: Settings) -> int:
             longest=_RECHECK_SECONDS,
             is_answer=lambda answer: answer.available,
         )
-        golden = await stack.enter_async_context(HttpCheckReader())
         checked: Poller[Checked, CheckResult] = Poller(
-            golden.ask,
+            HttpCheckReader(pods).ask,
             queue.add,
             interval=_PROVED_SECONDS,
             retry=1.0,
@@ -177,10 +177,9 @@ async def run(settings: Settings) -> int:
             longest=_RECHECK_SECONDS,
             is_answer=lambda answer: not answer.problem,
         )
-        metrics_reader = await stack.enter_async_context(HttpServerMetricsReader())
         # Numbers change with each request: reconciles come for them when they need them.
         scraped: Poller[ScrapedServer, ServerMetrics] = Poller(
-            metrics_reader.ask, lambda _: None, interval=_SCRAPE_SECONDS, retry=_SCRAPE_SECONDS
+            HttpServerMetricsReader(pods).ask, lambda _: None, interval=_SCRAPE_SECONDS, retry=_SCRAPE_SECONDS
         )
         workers = Workers(
             queue=queue,

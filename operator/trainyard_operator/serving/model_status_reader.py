@@ -5,23 +5,22 @@ form answers 200 whatever the state is.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 import grpc
 import grpc.aio
 
 from trainyard_api.names import GRPC_PORT
 from trainyard_api.tensorflow_serving_pb2 import GetModelStatusRequest, GetModelStatusResponse, ModelSpec, Version
+from trainyard_operator.runtime.pod_client import call
 from trainyard_operator.runtime.poller import Poller
 from trainyard_operator.runtime.reconciler import Key
 from trainyard_operator.serving.model_status import ModelReadiness, answer
-from trainyard_operator.workloads.pods import url_host
 from trainyard_operator.workloads.text import clean
 
 _UNREACHED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _METHOD = "/tensorflow.serving.ModelService/GetModelStatus"
-# A proxy named in the environment is for the way out of the cluster, not to its pods.
-_OPTIONS = (("grpc.enable_http_proxy", 0),)
+_MOST_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +68,25 @@ class GrpcModelStatusReader:
 
     async def ask(self, served: Served) -> ModelReadiness:
         """Return what the pod says; never raises for a pod that does not."""
-        host = url_host(served.address)
         model = ModelSpec(name=served.model, version=Version(value=served.version))
         request = GetModelStatusRequest(model_spec=model)
-        async with grpc.aio.insecure_channel(f"{host}:{self.port}", options=_OPTIONS) as channel:
-            call = channel.unary_unary(
+        try:
+            response = await call(
+                served.address,
+                self.port,
                 _METHOD,
-                request_serializer=GetModelStatusRequest.SerializeToString,
-                response_deserializer=GetModelStatusResponse.FromString,
+                request,
+                GetModelStatusResponse,
+                most_bytes=_MOST_BYTES,
+                deadline=self.deadline,
             )
-            try:
-                response = cast(GetModelStatusResponse, await call(request, timeout=self.deadline))
-            except grpc.aio.AioRpcError as error:
-                said = clean(f"{error.code().name}: {error.details()}", 200)
-                if error.code() not in _UNREACHED:
-                    return ModelReadiness(False, said)
-                return ModelReadiness(
-                    False,
-                    f"{said}; port {self.port} of {served.address} does not answer the operator: if its server "
-                    "is well, a NetworkPolicy or a mesh is in the way, and must let the operator's namespace in",
-                )
+        except grpc.aio.AioRpcError as error:
+            said = clean(f"{error.code().name}: {error.details()}", 200)
+            if error.code() not in _UNREACHED:
+                return ModelReadiness(False, said)
+            return ModelReadiness(
+                False,
+                f"{said}; port {self.port} of {served.address} does not answer the operator: if its server is well, "
+                "a NetworkPolicy or a mesh is in the way, and must let the operator's namespace in",
+            )
         return answer(response, served.version)

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-import aiohttp
-
 from trainyard_api.names import REST_PORT
+from trainyard_operator.runtime.pod_client import PodError, PodHttp
 from trainyard_operator.runtime.poller import Poller, Reading
 from trainyard_operator.runtime.reconciler import Key
 from trainyard_operator.serving.pod import METRICS_PATH
 from trainyard_operator.serving.server_metrics import ServerMetrics, parse
-from trainyard_operator.workloads.pods import url_host
 
 _MOST_BYTES = 512 * 1024
 """TensorFlow Serving's page has some 20 KiB with one model."""
@@ -47,39 +45,19 @@ class PolledServerMetrics:
         return self.poller.latest(key, server)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class HttpServerMetricsReader:
-    """Asks one server. Open it with `async with`."""
+    """Asks one server."""
 
+    http: PodHttp
     port: int = REST_PORT
-    _session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> "HttpServerMetricsReader":
-        # A kept connection would only be in the way when a server ends.
-        connector = aiohttp.TCPConnector(limit=32, force_close=True)
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def ask(self, server: ScrapedServer) -> ServerMetrics | None:
         """Return what the server says of its model, or None where it does not, or not in a way we understand."""
-        host = url_host(server.address)
-        if self._session is None:
-            raise RuntimeError("the reader is not open")
         try:
-            # A redirect could lead anywhere the operator may go and the pod may not.
-            async with self._session.get(f"http://{host}:{self.port}{METRICS_PATH}", allow_redirects=False) as response:
-                if response.status != 200:
-                    return None
-                content = bytearray()
-                async for chunk in response.content.iter_chunked(65536):
-                    content += chunk
-                    if len(content) > _MOST_BYTES:
-                        return None
-                return parse(bytes(content), server.model)
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+            answer = await self.http.ask(
+                server.address, self.port, METRICS_PATH, most_bytes=_MOST_BYTES, deadline=_TIMEOUT
+            )
+            return parse(answer.content, server.model) if answer.status == 200 else None
+        except (PodError, ValueError):
             return None

@@ -4,17 +4,15 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
-import aiohttp
-
 from trainyard_api.names import TRAINER_PORT
 from trainyard_operator.cluster.errors import ApiError
 from trainyard_operator.cluster.port import Cluster
+from trainyard_operator.runtime.pod_client import PodError, PodHttp
 from trainyard_operator.runtime.poller import Poller, Reading
 from trainyard_operator.runtime.reconciler import Key
 from trainyard_operator.training.log_progress import last
 from trainyard_operator.training.pod import CONTAINER
 from trainyard_operator.training.progress import Snapshot, parse
-from trainyard_operator.workloads.pods import url_host
 
 LINES = 500
 """How far back a line is looked for: Keras prints up to 20 lines a second where there is no terminal."""
@@ -47,40 +45,20 @@ class ProgressSource(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class HttpProgressReader:
-    """Asks by HTTP. Open it with `async with`."""
+    """Asks by HTTP."""
 
+    http: PodHttp
     port: int = TRAINER_PORT
-    _session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> "HttpProgressReader":
-        # Trainers are asked every few seconds at most: a kept connection would only be in the way when they end.
-        connector = aiohttp.TCPConnector(limit=32, force_close=True)
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def read(self, address: str) -> Snapshot | None:
         """Return what the pod at this IP address answers, or None where it does not, or not in a way we understand."""
-        host = url_host(address)
-        if self._session is None:
-            raise RuntimeError("the reader is not open")
         try:
-            # A redirect could lead anywhere the operator may go and the pod may not.
-            async with self._session.get(f"http://{host}:{self.port}/progress", allow_redirects=False) as response:
-                if response.status != 200:
-                    return None
-                content = await response.content.read(_MOST_BYTES)
-                while len(content) < _MOST_BYTES and (more := await response.content.read(_MOST_BYTES - len(content))):
-                    content += more
-                return parse(content)
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+            answer = await self.http.ask(address, self.port, "/progress", most_bytes=_MOST_BYTES, deadline=_TIMEOUT)
+        except PodError:
             return None
+        return parse(answer.content) if answer.status == 200 else None
 
 
 async def read_log(cluster: Cluster, trainer: Trainer) -> Snapshot | None:

@@ -59,8 +59,3 @@ def state_of(pod: Manifest | None, container: str) -> Manifest:
     statuses = (pod or {}).get("status", {}).get("containerStatuses", [])
     state: Manifest = next((status.get("state", {}) for status in statuses if status["name"] == container), {})
     return state
-
-
-def url_host(ip: str) -> str:
-    """Return an IP address as URLs and gRPC targets write it: IPv6 in brackets."""
-    return f"[{ip}]" if ":" in ip else ip

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from trainyard_api.checks import Check
+from trainyard_operator.runtime.pod_client import PodHttp
 from trainyard_operator.serving.checks import CheckResult, GoldenRequest, blocker, golden_requests, verdict
 from trainyard_operator.serving.model_status_reader import Served
 from trainyard_operator.serving.revision_reader import Checked, HttpCheckReader
@@ -137,8 +138,8 @@ def test_a_wrong_answer_stops_and_none_waits() -> None:
 async def asked(handler: Any, *requests: GoldenRequest) -> CheckResult:
     app = web.Application()
     app.add_routes([web.post("/v1/models/churn/versions/7:predict", handler)])
-    async with TestServer(app) as server, HttpCheckReader(port=server.port or 0) as reader:
-        return await reader.ask(Checked(Served("127.0.0.1", "churn", 7), requests))
+    async with TestServer(app) as server, PodHttp() as http:
+        return await HttpCheckReader(http, server.port or 0).ask(Checked(Served("127.0.0.1", "churn", 7), requests))
 
 
 async def test_the_pod_is_asked_for_its_version() -> None:
@@ -172,7 +173,9 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_a_pod_that_does_not_answer_is_no_failure() -> None:
-    async with HttpCheckReader(port=1, timeout=0.5) as reader:
-        result = await reader.ask(Checked(Served("127.0.0.1", "churn", 7), (golden({}),)))
+    async with PodHttp() as http:
+        result = await HttpCheckReader(http, port=1, deadline=0.5).ask(
+            Checked(Served("127.0.0.1", "churn", 7), (golden({}),))
+        )
 
     assert (result.passed, result.answered) == (False, False)

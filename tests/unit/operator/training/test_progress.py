@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainyard_api.trainingjob import Progress
+from trainyard_operator.runtime.pod_client import PodHttp
 from trainyard_operator.training.progress import Snapshot, at_end, duration, parse
 from trainyard_operator.training.progress_reader import HttpProgressReader
 from trainyard_operator.training.termination_message import Report
@@ -169,8 +170,8 @@ async def served(handler: Any) -> tuple[web.AppRunner, int]:
 async def read(handler: Any) -> Snapshot | None:
     runner, port = await served(handler)
     try:
-        async with HttpProgressReader(port=port) as reader:
-            return await reader.read("127.0.0.1")
+        async with PodHttp() as http:
+            return await HttpProgressReader(http, port).read("127.0.0.1")
     finally:
         await runner.cleanup()
 
@@ -216,7 +217,8 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_a_pod_that_does_not_listen_is_no_answer() -> None:
-    async with HttpProgressReader(port=1) as reader:
+    async with PodHttp() as http:
+        reader = HttpProgressReader(http, port=1)
         assert await reader.read("127.0.0.1") is None
         assert await reader.read("::1") is None
         assert await reader.read("no such address") is None
