@@ -46,7 +46,7 @@ def refusals(resource: Json, old: Json | None = None) -> list[str]:
     resource = with_defaults(resource, schema)
     errors = [f"{error.json_path}: {error.message}" for error in Draft4Validator(schema).iter_errors(resource)]
     inner = {key: each for key, each in resource.items() if key not in ("apiVersion", "kind", "metadata")}
-    errors += [f"unknown field {path}" for path in _unknown(inner, schema, "")]
+    errors += [f"unknown field {path}" for path in unknown_fields(inner, schema, "")]
     if not errors:
         errors += broken_rules(resource, with_defaults(old, schema) if old else None, schema)
     return errors
@@ -67,13 +67,14 @@ def broken_rules(value: Any, old: Any, schema: Json) -> Iterator[str]:
             yield from broken_rules(each, None, schema.get("items", {}))
 
 
-def _unknown(value: Any, schema: Json, path: str) -> Iterator[str]:
+def unknown_fields(value: Any, schema: Json, path: str) -> Iterator[str]:
+    """Yield the paths of what the schema does not declare, and the API server would prune."""
     if schema.get("x-kubernetes-preserve-unknown-fields"):
         return
     if isinstance(value, list):
         for each in value:
-            yield from _unknown(each, schema.get("items", {}), f"{path}[]")
+            yield from unknown_fields(each, schema.get("items", {}), f"{path}[]")
     elif isinstance(value, dict):
         for name, each in value.items():
             inner = schema.get("properties", {}).get(name, schema.get("additionalProperties"))
-            yield from [f"{path}.{name}"] if inner is None else _unknown(each, inner, f"{path}.{name}")
+            yield from [f"{path}.{name}"] if inner is None else unknown_fields(each, inner, f"{path}.{name}")
