@@ -59,10 +59,13 @@ def generated_files() -> dict[str, str]:
     definitions = {resource.plural: crd(resource) for resource in RESOURCES}
     schemas = {resource.model.__name__: object_schema(resource.model) for resource in RESOURCES}
     return {
-        **{f"manifests/crds/{name}.yaml": f"# {NOTICE}\n{to_yaml(each)}" for name, each in definitions.items()},
         **{
-            f"charts/trainyard/templates/crds/{name}.yaml": to_chart_template(each)
-            for name, each in definitions.items()
+            f"manifests/crds/{name}.yaml": f"# {NOTICE}\n{to_yaml(definition)}"
+            for name, definition in definitions.items()
+        },
+        **{
+            f"charts/trainyard/templates/crds/{name}.yaml": to_chart_template(definition)
+            for name, definition in definitions.items()
         },
         "docs/reference/fields.md": reference(schemas),
     }

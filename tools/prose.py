@@ -80,7 +80,7 @@ def pages(root: Path) -> list[Path]:
 
 def main(arguments: Sequence[str]) -> None:
     """Print a line for each page, and one for all of them."""
-    chosen = [Path(each) for each in arguments] or pages(Path())
+    chosen = [Path(argument) for argument in arguments] or pages(Path())
     texts = {str(page): page.read_text(encoding="utf-8") for page in chosen}
     print(f"{'page':50} {'words':>6} {'median':>6} {'90 %':>5} {'you':>5} {'it/that':>7}")
     for name, measured in [

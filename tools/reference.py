@@ -14,9 +14,9 @@ def reference(schemas: Mapping[str, Schema]) -> str:
     parts = [_TITLE]
     for kind, schema in schemas.items():
         parts.append(f"## {kind}\n\n{schema['description']}\n{_rules(schema)}")
-        for path, each in _objects("", schema):
+        for path, node in _objects("", schema):
             if path:
-                parts.append(f"### {kind} `{path}`\n\n{each['description']}\n\n{_table(each)}{_rules(each)}")
+                parts.append(f"### {kind} `{path}`\n\n{node['description']}\n\n{_table(node)}{_rules(node)}")
     return "\n".join(parts)
 
 

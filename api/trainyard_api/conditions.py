@@ -24,19 +24,19 @@ def merge(
     time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return [
         Condition(
-            type=each.type,
-            status=each.status,
-            reason=each.reason,
-            message=each.message[:32768],
+            type=condition.type,
+            status=condition.status,
+            reason=condition.reason,
+            message=condition.message[:32768],
             observed_generation=generation,
             last_transition_time=old.last_transition_time
-            if (old := before.get(each.type)) and old.status == each.status
+            if (old := before.get(condition.type)) and old.status == condition.status
             else time,
         )
-        for each in now_observed
+        for condition in now_observed
     ]
 
 
 def is_true(conditions: Iterable[Condition], condition_type: str) -> bool:
     """Return whether a condition of that type is there and holds."""
-    return any(each.type == condition_type and each.status == "True" for each in conditions)
+    return any(condition.type == condition_type and condition.status == "True" for condition in conditions)

@@ -44,9 +44,9 @@ def rule(expression: str, message: str, field_path: str | None = None) -> dict[s
     return {"rule": expression, "message": message} | ({"fieldPath": field_path} if field_path else {})
 
 
-def rules(*each: dict[str, str]) -> dict[str, Any]:
+def rules(*validations: dict[str, str]) -> dict[str, Any]:
     """Return the `json_schema_extra` that attaches CEL rules to a model."""
-    return {"x-kubernetes-validations": list(each)}
+    return {"x-kubernetes-validations": list(validations)}
 
 
 def parse_duration(text: str) -> int:

@@ -55,7 +55,7 @@ def _convert(node: Mapping[str, Any], definitions: Mapping[str, Any], path: str)
         raise ValueError(f"{path}: {', '.join(sorted(unknown))} cannot be expressed in a structural schema")
     if "properties" in node:
         node["properties"] = {
-            name: _convert(each, definitions, f"{path}.{name}") for name, each in node["properties"].items()
+            name: _convert(property_, definitions, f"{path}.{name}") for name, property_ in node["properties"].items()
         }
         node.pop("additionalProperties", None)
     elif node.get("type") == "object":
@@ -74,7 +74,7 @@ def _resolve(node: Schema, definitions: Mapping[str, Any], path: str) -> Schema:
         target = definitions[node.pop("$ref").removeprefix("#/$defs/")]
         return _resolve({**target, **node}, definitions, path)
     if "anyOf" in node:
-        variants = [each for each in node.pop("anyOf") if each.get("type") != "null"]
+        variants = [variant for variant in node.pop("anyOf") if variant.get("type") != "null"]
         return _resolve({**_one_of(variants, path), **node}, definitions, path)
     if "const" in node:
         node["enum"] = [node.pop("const")]
@@ -89,9 +89,9 @@ def _resolve(node: Schema, definitions: Mapping[str, Any], path: str) -> Schema:
 def _one_of(variants: list[Schema], path: str) -> Schema:
     if len(variants) == 1:
         return variants[0]
-    if [each.get("type") for each in variants] == ["integer", "string"]:
+    if [variant.get("type") for variant in variants] == ["integer", "string"]:
         # The API server takes this one union, under this name and in this form.
-        bounds = {key: value for each in variants for key, value in each.items() if key != "type"}
+        bounds = {key: value for variant in variants for key, value in variant.items() if key != "type"}
         return bounds | {"x-kubernetes-int-or-string": True}
     raise ValueError(f"{path}: a union can only be int | str, or a type and None")
 
@@ -106,10 +106,10 @@ def _shortest_default(value: Any, schema: Mapping[str, Any]) -> Any:
     """Leave to the nested defaults what they say themselves; the API server applies them inside a default, too."""
     if not isinstance(value, dict) or "properties" not in schema:
         return value
-    nested = {name: _shortest_default(each, schema["properties"][name]) for name, each in value.items()}
+    nested = {name: _shortest_default(item, schema["properties"][name]) for name, item in value.items()}
     return {
-        name: each for name, each in nested.items() if "default" not in (own := schema["properties"][name])
-        or own["default"] != each
+        name: item for name, item in nested.items() if "default" not in (own := schema["properties"][name])
+        or own["default"] != item
     }  # fmt: skip
 
 

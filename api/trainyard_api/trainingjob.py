@@ -103,7 +103,7 @@ _FIXED = "{} cannot change once the job exists; create a new TrainingJob to trai
 
 
 def _by_task(names: Mapping[str, Sequence[str]]) -> str:
-    return ", ".join(f"{' or '.join(each)} for {task}" for task, each in names.items() if each)
+    return ", ".join(f"{' or '.join(kinds)} for {task}" for task, kinds in names.items() if kinds)
 
 
 class TrainingJobSpec(ApiModel):

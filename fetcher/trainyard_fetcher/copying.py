@@ -132,7 +132,7 @@ def parse_manifest(content: bytes, *, where: str) -> list[File]:
     """
     try:
         manifest = json.loads(content)
-        files = [_parse_file(each) for each in manifest["files"]]
+        files = [_parse_file(entry) for entry in manifest["files"]]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FetchError("BadManifest", f"{where} is not a model manifest ({error}); export the model again") from error
     paths = [file.path for file in files]

@@ -41,8 +41,8 @@ class Folder:
             return (
                 f"{self} has no {MANIFEST_FILE}: the version is incomplete, so wait for its training or export it again"
             )
-        there = next((each for each in self._path.parents if each.is_dir()), self._path.parent)
-        beside = sorted(each.name for each in there.iterdir() if not each.name.startswith("."))[:10]
+        there = next((parent for parent in self._path.parents if parent.is_dir()), self._path.parent)
+        beside = sorted(entry.name for entry in there.iterdir() if not entry.name.startswith("."))[:10]
         return f"{self} does not exist; {there} has: {', '.join(beside) or 'nothing'}"
 
 

@@ -45,7 +45,7 @@ def read_model_config(file: str) -> tuple[ModelConfig, ...] | None:
         case None:
             return None
         case "model_config_list":
-            return checked([_model(each) for each in config.model_config_list.config])
+            return checked([_model(model) for model in config.model_config_list.config])
         case _:
             raise unimplemented("ModelServer does not yet support custom model config.")
 

@@ -113,13 +113,13 @@ def parse(arguments: Sequence[str]) -> CommandLine:
 def usage(program: str) -> str:
     """The usage text."""
     lines = [f"usage: {program}", "Flags:"]
-    for each in fields(Options):
-        shown = _shown(each.default, each.metadata["kind"])
-        lines.append(f"\t{f'--{each.name}={shown}':<33}\t{each.metadata['kind']}\t{each.metadata['text']}")
+    for option in fields(Options):
+        shown = _shown(option.default, option.metadata["kind"])
+        lines.append(f"\t{f'--{option.name}={shown}':<33}\t{option.metadata['kind']}\t{option.metadata['text']}")
     return "\n".join(lines) + "\n"
 
 
-_KINDS: Final = {each.name: str(each.metadata["kind"]) for each in fields(Options)}
+_KINDS: Final = {option.name: str(option.metadata["kind"]) for option in fields(Options)}
 
 
 def _rest(argument: str, name: str, kind: str) -> str | None:

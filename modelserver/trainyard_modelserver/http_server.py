@@ -72,8 +72,8 @@ class HttpServer:
         with self._lock:
             self._stopping = True
             sockets = [self._listener, *self._connections]
-        for each in sockets:
-            _shut_down(each)
+        for open_socket in sockets:
+            _shut_down(open_socket)
         self._thread.join()
 
     def _accept(self) -> None:
@@ -251,9 +251,9 @@ def _origin_form(target: str) -> str:
     return (rest[slash:] if slash >= 0 else "/") if found else target
 
 
-def _shut_down(each: socket.socket) -> None:
+def _shut_down(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):  # It may be closed already.
-        each.shutdown(socket.SHUT_RDWR)
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _phrase(status: int) -> str:

@@ -219,7 +219,7 @@ def _fill(value: Json, number: int) -> tuple[tuple[int, ...], list[Any]]:
                 f"Encountered list at unexpected size: {len(item)} at level: {level} expected size: {shape[level]}"
             )
         else:
-            stack.extend((each, level + 1) for each in reversed(item))
+            stack.extend((member, level + 1) for member in reversed(item))
     return shape, values
 
 

@@ -75,12 +75,12 @@ def _pretty(value: Json) -> str:
             indent = "\n" + "    " * (depth + 1)
             pieces: list[tuple[Json, int, bool]] = []
             if isinstance(item, dict):
-                for name, each in item.items():
+                for name, member in item.items():
                     lead = "," if pieces else ""
-                    pieces += [(f"{lead}{indent}{quote(name)}: ", 0, True), (each, depth + 1, False)]
+                    pieces += [(f"{lead}{indent}{quote(name)}: ", 0, True), (member, depth + 1, False)]
             else:
-                for each in item:
-                    pieces += [(f"{',' if pieces else ''}{indent}", 0, True), (each, depth + 1, False)]
+                for member in item:
+                    pieces += [(f"{',' if pieces else ''}{indent}", 0, True), (member, depth + 1, False)]
             pieces.append(("\n" + "    " * depth + ("}" if isinstance(item, dict) else "]"), 0, True))
             stack.extend(reversed(pieces))
         elif isinstance(item, float) and not math.isfinite(item):

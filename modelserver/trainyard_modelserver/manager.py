@@ -177,7 +177,9 @@ class Manager(Generic[T]):
             self._take_over(name)
         loads = []
         for name, versions in self._models.items():
-            match next_step(VersionStage(each.version, each.stage, each.aspired) for each in versions.values()):
+            match next_step(
+                VersionStage(managed.version, managed.stage, managed.aspired) for managed in versions.values()
+            ):
                 case Unload(version):
                     versions[version].stage = Stage.UNLOADING
                     return name, versions[version], Stage.UNLOADING
@@ -191,8 +193,9 @@ class Manager(Generic[T]):
 
     def _forget(self) -> None:
         for versions in self._models.values():
-            for version in [each.version for each in versions.values() if not each.aspired and each.stage in SETTLED]:
-                del versions[version]
+            for managed in list(versions.values()):
+                if not managed.aspired and managed.stage in SETTLED:
+                    del versions[managed.version]
 
     def _take_over(self, name: str) -> None:
         versions, paths = self._models.setdefault(name, {}), self._pending[name]

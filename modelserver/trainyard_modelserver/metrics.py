@@ -105,7 +105,7 @@ class Metrics:
             Histogram(f"{serving}batching_session:queuing_latency", exponential(100, 1.2, 52), "thread_pool_name"),
             Counter(f"{serving}batching_session:wrapped_run_count"),
         )
-        used = [each for each in vars(self).values() if isinstance(each, (Counter, Histogram))]
+        used = [metric for metric in vars(self).values() if isinstance(metric, (Counter, Histogram))]
         self._all = sorted([*used, *unused], key=lambda metric: metric.name)
 
     def page(self) -> str:

@@ -67,7 +67,7 @@ class Model:
                 given = tensors.data_type_of(value).name
                 raise invalid_argument(f"Expects arg[{position}] to be {expected} but {given} is provided")
         try:
-            return [_array(each) for each in call.run(*feeds.values())]
+            return [_array(output) for output in call.run(*feeds.values())]
         except Exception as error:
             raise from_tensorflow(error) from error
 
@@ -86,7 +86,9 @@ class Model:
                     graph = self._session.graph
                     types = [tensors.data_types()[graph.get_tensor_by_name(f).dtype.as_datatype_enum] for f in feeds]
                     run = make_callable(self._session, feeds, fetches, self._timeout_in_ms if timed else 0)
-                    call = self._calls[key] = _Call(run, [(each.name, np.dtype(each.dtype)) for each in types])
+                    call = self._calls[key] = _Call(
+                        run, [(argument.name, np.dtype(argument.dtype)) for argument in types]
+                    )
         return call
 
 

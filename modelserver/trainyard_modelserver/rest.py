@@ -100,7 +100,7 @@ class RestApi:
         reply = self._messages.metadata(request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         reply.metadata[SIGNATURE_DEF].Unpack(signatures)
-        spec, map_ = (_json(each, preserving_proto_field_name=True) for each in (reply.model_spec, signatures))
+        spec, map_ = (_json(message, preserving_proto_field_name=True) for message in (reply.model_spec, signatures))
         return f'{{\n"model_spec":{spec},\n"metadata": {{"signature_def": {map_}}}\n}}\n'.encode()
 
     def _metrics_page(self, target: str) -> Response:

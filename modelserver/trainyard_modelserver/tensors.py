@@ -43,12 +43,12 @@ def data_types() -> dict[int, DataType]:
         DataType(22, "uint32", np.uint32, "uint32_val"),
         DataType(23, "uint64", np.uint64, "uint64_val"),
     ]
-    return {each.number: each for each in listed}
+    return {data_type.number: data_type for data_type in listed}
 
 
 @cache
 def _by_dtype() -> dict[Any, DataType]:
-    return {np.dtype(each.dtype): each for each in data_types().values()}
+    return {np.dtype(data_type.dtype): data_type for data_type in data_types().values()}
 
 
 def data_type_of(array: Any) -> DataType:

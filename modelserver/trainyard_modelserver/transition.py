@@ -50,10 +50,10 @@ class Unload:
 def next_step(versions: Iterable[VersionStage]) -> Load | Unload | None:
     """What to do first, None where nothing is to be done (now)."""
     known = list(versions)
-    aspired = [each for each in known if each.aspired]
-    leaving = [each.version for each in known if not each.aspired and each.stage is Stage.READY]
-    replaced = not aspired or any(each.stage is Stage.READY for each in aspired) or len(leaving) > 1
+    aspired = [wanted for wanted in known if wanted.aspired]
+    leaving = [loaded.version for loaded in known if not loaded.aspired and loaded.stage is Stage.READY]
+    replaced = not aspired or any(loaded.stage is Stage.READY for loaded in aspired) or len(leaving) > 1
     if leaving and replaced:
         return Unload(min(leaving))
-    new = [each.version for each in aspired if each.stage is Stage.NEW]
+    new = [waiting.version for waiting in aspired if waiting.stage is Stage.NEW]
     return Load(max(new)) if new else None

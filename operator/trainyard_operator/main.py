@@ -73,7 +73,7 @@ from trainyard_operator.workloads.text import clean
 
 logger = logging.getLogger(__name__)
 
-_CHILDREN = (JOB, DEPLOYMENT, POD, SERVICE, CONFIG_MAP, NETWORK_POLICY, *(each.kind for each in OPTIONAL_KINDS))
+_CHILDREN = (JOB, DEPLOYMENT, POD, SERVICE, CONFIG_MAP, NETWORK_POLICY, *(optional.kind for optional in OPTIONAL_KINDS))
 WATCHED: Mapping[Kind, Mapping[str, str]] = {kind: {MANAGED_BY_LABEL: MANAGED_BY} for kind in _CHILDREN} | {
     CLAIM: {},
     QUOTA: {},
@@ -221,7 +221,7 @@ async def run(settings: Settings) -> int:
             notes=lambda: [
                 *([leadership.note()] if leadership else []),
                 *watches.notes(),
-                *(f"{each}: {each.problem}" for each in reflectors if each.problem),
+                *(f"{reflector}: {reflector.problem}" for reflector in reflectors if reflector.problem),
             ],
         )
         endpoint = await serve(application(metrics, health), settings.host, settings.port)
@@ -296,14 +296,17 @@ def _cache(watches: Watches, reflectors: Sequence[Reflector]) -> Cache:
         (kind, namespace): Feed(store, {}, partial(watches.is_watched, namespace))
         for (kind, namespace), store in watches.stores.items()
     }
-    for each in reflectors:
-        feeds[each.kind, each.namespace] = Feed(each.store, each.labels, each.is_reliable)
+    for reflector in reflectors:
+        feeds[reflector.kind, reflector.namespace] = Feed(reflector.store, reflector.labels, reflector.is_reliable)
     return Cache(feeds)
 
 
 def _all(watches: Watches, kind: Kind) -> list[Manifest]:
     return [
-        each for (of, namespace), store in watches.stores.items() if of is kind for each in store.select(namespace, {})
+        manifest
+        for (of, namespace), store in watches.stores.items()
+        if of is kind
+        for manifest in store.select(namespace, {})
     ]
 
 

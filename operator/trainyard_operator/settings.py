@@ -68,15 +68,15 @@ class Settings:
 def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; on a mistake the process ends with a usage message, as command lines do."""
     parser = argparse.ArgumentParser(prog="python -m trainyard_operator", description="The Trainyard operator.")
-    for each in fields(Settings):
-        variable = _PREFIX + each.name.upper()
+    for setting in fields(Settings):
+        variable = _PREFIX + setting.name.upper()
         parser.add_argument(
-            f"--{each.name.replace('_', '-')}",
+            f"--{setting.name.replace('_', '-')}",
             # argparse converts a default that is a string, so a variable is checked like a flag.
-            default=environment.get(variable) or each.default,
-            type=cast(Any, type(each.default)),
-            choices=each.metadata["choices"],
-            help=f"{each.metadata['help']} [{variable}; default: {each.default!r}]",
+            default=environment.get(variable) or setting.default,
+            type=cast(Any, type(setting.default)),
+            choices=setting.metadata["choices"],
+            help=f"{setting.metadata['help']} [{variable}; default: {setting.default!r}]",
         )
     settings = Settings(**vars(parser.parse_args(arguments)))
     for name in _POSITIVE:
@@ -89,4 +89,6 @@ def load(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 
 
 def _choices(name: str) -> Sequence[str]:
-    return cast(Sequence[str], next(each.metadata["choices"] for each in fields(Settings) if each.name == name))
+    return cast(
+        Sequence[str], next(setting.metadata["choices"] for setting in fields(Settings) if setting.name == name)
+    )

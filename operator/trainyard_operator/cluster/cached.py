@@ -83,7 +83,9 @@ class CachedCluster:
         labels, feed = labels or {}, self._cache.feed(kind, namespace)
         if not live and feed is not None and feed.covers(labels) and feed.reliable():
             return feed.store.select(namespace, labels)
-        return [self._remember(kind, each) for each in await self._cluster.select(kind, namespace, labels=labels)]
+        return [
+            self._remember(kind, manifest) for manifest in await self._cluster.select(kind, namespace, labels=labels)
+        ]
 
     async def log(self, namespace: str, pod: str, *, container: str, lines: int, most_bytes: int) -> str:
         return await self._cluster.log(namespace, pod, container=container, lines=lines, most_bytes=most_bytes)

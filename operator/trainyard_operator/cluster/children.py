@@ -100,8 +100,8 @@ async def _ours(cluster: Cluster, kind: Kind, wanted: Manifest, *, live: bool = 
     what = f"{kind.name} {metadata['name']!r} in namespace {metadata['namespace']!r}"
     predecessor = [owner[field] for field in ("apiVersion", "kind", "name")]
     if "deletionTimestamp" in found_child["metadata"] or any(
-        [each.get(field) for field in ("apiVersion", "kind", "name")] == predecessor
-        for each in found_child["metadata"].get("ownerReferences", [])
+        [owner.get(field) for field in ("apiVersion", "kind", "name")] == predecessor
+        for owner in found_child["metadata"].get("ownerReferences", [])
     ):
         raise Leftover(f"{what} of an earlier {owner['kind']} is still being deleted")
     raise NameTaken(f"{what} belongs to something else; delete or rename it")

@@ -58,7 +58,9 @@ class KubernetesCluster:
         self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None, live: bool = False
     ) -> list[Manifest]:
         found, _ = await self.snapshot(kind, namespace, labels=labels)
-        return sorted(found, key=lambda each: (each["metadata"].get("namespace", ""), each["metadata"]["name"]))
+        return sorted(
+            found, key=lambda manifest: (manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"])
+        )
 
     async def snapshot(
         self, kind: Kind, namespace: str | None = None, *, labels: Mapping[str, str] | None = None
@@ -140,7 +142,7 @@ class KubernetesCluster:
         request = Request("GET", path(EVENT, namespace), query)
         found, _, _ = page_in(await self._transport.fetch(request), EVENT, str(request))
         return sorted(
-            found, key=lambda each: str(each.get("lastTimestamp") or each.get("eventTime") or ""), reverse=True
+            found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), reverse=True
         )
 
     async def _apply(self, kind: Kind, manifest: Manifest, subresource: str = "") -> Manifest:

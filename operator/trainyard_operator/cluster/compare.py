@@ -14,8 +14,8 @@ def covers(live: Any, wanted: Any) -> bool:
     """
     if isinstance(wanted, dict):
         return isinstance(live or {}, dict) and all(
-            _same_amounts((live or {}).get(key), each) if key in _AMOUNTS else covers((live or {}).get(key), each)
-            for key, each in wanted.items()
+            _same_amounts((live or {}).get(key), value) if key in _AMOUNTS else covers((live or {}).get(key), value)
+            for key, value in wanted.items()
         )
     if isinstance(wanted, list):
         live = live or []
@@ -29,9 +29,9 @@ def _same_amounts(live: Any, wanted: Any) -> bool:
     if not isinstance(wanted, dict) or not isinstance(live or {}, dict):
         return covers(live, wanted)
     return all(
-        covers((live or {}).get(name), each)
-        or ((wanted_amount := amount(each)) is not None and wanted_amount == amount((live or {}).get(name)))
-        for name, each in wanted.items()
+        covers((live or {}).get(name), value)
+        or ((wanted_amount := amount(value)) is not None and wanted_amount == amount((live or {}).get(name)))
+        for name, value in wanted.items()
     )
 
 

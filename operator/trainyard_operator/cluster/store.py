@@ -80,7 +80,7 @@ class Store:
         changes = [change for manifest in now.values() if (change := self._put(manifest))]
         at = _number(version)
         # What we wrote after the list was made is not missing from it.
-        gone = [each for name, each in self._objects.items() if name not in now and version_of(each) <= at]
+        gone = [manifest for name, manifest in self._objects.items() if name not in now and version_of(manifest) <= at]
         for manifest in gone:
             self._drop(manifest)
         self._version = max(self._version, at)

@@ -20,7 +20,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-        } | {key: each for key, each in vars(record).items() if key not in _STANDARD}
+        } | {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
             entry["trace"] = self.formatException(record.exc_info)
         return json.dumps(entry, default=str, ensure_ascii=False)

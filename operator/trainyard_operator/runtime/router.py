@@ -62,7 +62,11 @@ class Router:
         """Wake the ModelServices that select a TrainingJob whose model or labels changed."""
         labels = [known.offers[0] for known in offering if known and known.offers]
         for key, known in self._known.items():
-            if key.namespace == namespace and known.wants and any(known.wants <= each for each in labels):
+            if (
+                key.namespace == namespace
+                and known.wants
+                and any(known.wants <= known_labels for known_labels in labels)
+            ):
                 self._queue.add(key)
 
 

@@ -49,7 +49,7 @@ class CanaryAnalyst:
             return None
         revisions = (target.id, route.revision)
         # Asked before there is a canary, a pod is known as it was before its first request.
-        readings = [reading for each in revisions for reading in await self._read(key, observed, each)]
+        readings = [reading for revision in revisions for reading in await self._read(key, observed, revision)]
         canary = route.canary
         if canary is None or canary.revision != target.id:
             self.forget(key)
