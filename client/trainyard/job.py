@@ -89,12 +89,11 @@ class Job:
         status = self.status
         if status.failure and self.phase == "Failed":
             return f"{status.failure.reason}: {status.failure.message}"
-        failed = self.condition("Failed")
-        if failed and failed.status == "True":
-            return f"{failed.reason}: {failed.message}"
-        running = self.condition("Running")
-        if running and running.status != "True" and self.phase not in ("Succeeded",):
-            return f"{running.reason}: {running.message}" if running.message else running.reason
+        # The message stands in one of them alone.
+        for kind, bad in (("Failed", "True"), ("Stalled", "True"), ("Suspended", "True"), ("Running", "False")):
+            found = self.condition(kind)
+            if found and found.status == bad and self.phase != "Succeeded":
+                return f"{found.reason}: {found.message}" if found.message else found.reason
         return ""
 
     @property

@@ -87,11 +87,10 @@ class Service:
     @property
     def why(self) -> str:
         """Why it is not ready, in the words of its status; empty where it is."""
-        for kind, bad in (("Degraded", "True"), ("Ready", "False")):
-            found = self.condition(kind)
-            if found and found.status == bad:
-                return f"{found.reason}: {found.message}" if found.message else found.reason
-        return ""
+        ready = self.condition("Ready")
+        if ready is None or ready.status != "False":
+            return ""
+        return f"{ready.reason}: {ready.message}" if ready.message else ready.reason
 
     def condition(self, kind: str) -> Condition | None:
         """Return a condition of the status."""

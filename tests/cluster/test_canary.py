@@ -90,7 +90,7 @@ def test_a_canary_that_errs_is_sent_back_and_hurts_no_more_than_its_share(api: A
     sent_back = api.wait_for(second, because("RolledBack"), timeout=SECONDS)
 
     assert condition(sent_back, "Available")["status"] == "True"
-    message = condition(sent_back, "Degraded")["message"]
+    message = condition(sent_back, "Ready")["message"]
     assert "at step 1 of 2" in message
     assert "spec.rollout.analysis.maxErrorRate is 1.00%" in message
     api.wait_for_event("line", "RolledBack", containing="requests failed")
@@ -126,7 +126,7 @@ def test_a_person_aborts_retries_and_promotes_a_canary(api: Api, operator: Opera
     operator.kill()  # before or after it has obeyed: the next one does what is left
     operator.start()
     sent_back = api.wait_for(service, because("RolledBack"), timeout=SECONDS)
-    assert "a person said abort" in condition(sent_back, "Degraded")["message"]
+    assert "a person said abort" in condition(sent_back, "Ready")["message"]
     api.wait_for(service, lambda _: len(deployments(api)) == 1, timeout=SECONDS)
 
     say("retry")

@@ -110,9 +110,7 @@ def test_a_version_that_answers_wrongly_gets_no_traffic(api: Api, operator: Oper
     api.apply(a_training_that_made(3, digests[3]))
     stopped = api.wait_for(service, because("CheckFailed"), timeout=SECONDS)
 
-    assert (
-        "check 'two': at .predictions[0]: expected 4 (within 0.5), got 6" in condition(stopped, "Degraded")["message"]
-    )
+    assert "check 'two': at .predictions[0]: expected 4 (within 0.5), got 6" in condition(stopped, "Ready")["message"]
     assert stopped["status"]["current"]["modelVersion"] == 2
     api.wait_for_event("line", "RolloutFailed", containing="CheckFailed")
     user.wait_for(2.0)
@@ -130,7 +128,7 @@ def test_a_version_with_another_signature_stops_unless_it_is_allowed(api: Api, o
     api.apply(other)
     stopped = api.wait_for(other, because("SignatureChanged"), timeout=SECONDS)
 
-    assert "input 'x' was float [-1], and is double [-1]" in condition(stopped, "Degraded")["message"]
+    assert "input 'x' was float [-1], and is double [-1]" in condition(stopped, "Ready")["message"]
     assert stopped["status"]["current"]["modelVersion"] == 1
 
     other["spec"]["model"]["allowSignatureChange"] = True

@@ -165,7 +165,7 @@ def test_a_version_that_never_appears_leaves_the_old_one_serving(api: Api, opera
     stuck = api.wait_for(a_service(), because("ModelNotFound"), timeout=SECONDS)
 
     assert stuck["status"]["phase"] == "Degraded"
-    assert "/line/9 does not exist" in condition(stuck, "Degraded")["message"]
+    assert "/line/9 does not exist" in condition(stuck, "Ready")["message"]
     assert condition(stuck, "Available")["status"] == "True"
     assert stuck["status"]["current"]["modelVersion"] == 1
     api.wait_for_event("line", "RolloutFailed", containing="ModelNotFound")
@@ -187,7 +187,7 @@ def test_what_is_missing_is_told(api: Api, operator: OperatorProcess) -> None:
         (greedy, "Unschedulable", "63 nvidia.com/gpu"),
     ):
         stuck = api.wait_for(service, because(reason), timeout=SECONDS)
-        assert said in condition(stuck, "Degraded")["message"]
+        assert said in condition(stuck, "Ready")["message"]
         api.wait_for_event(service["metadata"]["name"], reason, containing=said)
 
 

@@ -47,7 +47,7 @@ def test_a_single_replica_makes_room_where_that_is_allowed(api: Api, operator: O
     api.apply(service)
 
     stuck = api.wait_for(service, because("InsufficientGPU"), timeout=SECONDS)
-    assert "set spec.rollout.allowUnavailable to true" in condition(stuck, "Degraded")["message"]
+    assert "set spec.rollout.allowUnavailable to true" in condition(stuck, "Ready")["message"]
     assert stuck["status"]["current"]["modelVersion"] == 1
     assert len(deployments(api)) == 2
 

@@ -87,10 +87,10 @@ class Service:
     @property
     def problem(self) -> str:
         """What is wrong with it, for a person; empty where nothing is."""
-        if text := _problem(self.status.conditions):
-            return text
         ready = next((one for one in self.status.conditions if one.type == "Ready"), None)
-        return ready.message if ready and ready.status != "True" and self.status.phase != "Progressing" else ""
+        if ready is None or ready.status == "True" or self.status.phase == "Progressing":
+            return ""
+        return f"{ready.reason}: {ready.message}" if ready.message else ready.reason
 
     def sentence(self) -> str:
         """Return what it does, in a sentence."""

@@ -4,6 +4,8 @@ Always there: `Ready`, what is wanted answers, on all replicas; `Available`, som
 way to what is wanted; `Degraded`, something is wrong. There only while they hold, as kstatus wants it: `Reconciling`,
 and `Stalled`, somebody has to change something. So is `Incomplete`: the model is served, and something beside it that
 the spec asks for, such as an autoscaler, could not be made.
+
+`Ready` alone has the message, so that `kubectl describe` shows it once; the others say their own fact.
 """
 
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from trainyard_operator.workloads.conditions import RECONCILING, STALLED, truth
 
 READY, AVAILABLE, PROGRESSING, DEGRADED = "Ready", "Available", "Progressing", "Degraded"
 INCOMPLETE = "Incomplete"
+SEE_READY = "see condition Ready"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,13 @@ def observations(state: ServiceState) -> list[Observation]:
     return [
         Observation(READY, truth(state.phase == "Ready"), reason, message),
         _available(state),
-        Observation(PROGRESSING, truth(moving), reason, message),
-        Observation(DEGRADED, "True", blocker.reason, blocker.message)
+        Observation(PROGRESSING, truth(moving), reason, SEE_READY if moving else ""),
+        Observation(DEGRADED, "True", blocker.reason, SEE_READY)
         if blocker
         else Observation(DEGRADED, "False", "AsExpected"),
-        *([Observation(STALLED, "True", reason, message)] if stalled else []),
+        *([Observation(STALLED, "True", reason, f"change something first; {SEE_READY}")] if stalled else []),
         # What is stopped, or as it is wanted, is on its way to nowhere.
-        *([Observation(RECONCILING, "True", reason, message)] if not stalled and state.phase in _UNDER_WAY else []),
+        *([Observation(RECONCILING, "True", reason, SEE_READY)] if not stalled and state.phase in _UNDER_WAY else []),
     ]
 
 
@@ -65,4 +68,4 @@ def _available(state: ServiceState) -> Observation:
     if state.answering:
         pods = "1 pod answers" if state.answering == 1 else f"{state.answering} pods answer"
         return Observation(AVAILABLE, "True", "Answering", pods)
-    return Observation(AVAILABLE, "False", state.reason, state.message)
+    return Observation(AVAILABLE, "False", state.reason, "no pod answers")

@@ -58,7 +58,7 @@ def last_events(status: ModelServiceStatus, promoted: datetime | None, *, since:
     elif available and status.current and promoted:
         when = from_rfc3339(available.last_transition_time)
         if when == max(changed) and when > promoted and when >= since:
-            yield _outage(available)
+            yield _outage(available, ready)
     yield from _refused(None, status)
     if degraded and degraded.status == "True":
         yield _failing(status, degraded)
@@ -74,7 +74,7 @@ def _availability(before: ModelServiceStatus, after: ModelServiceStatus) -> Iter
         return
     was, now = (_condition(status, AVAILABLE) for status in (before, after))
     if was and now and was.status != now.status:
-        yield _outage(now)
+        yield _outage(now, _condition(after, READY))
 
 
 def _refused(before: ModelServiceStatus | None, after: ModelServiceStatus) -> Iterator[Event]:
@@ -121,17 +121,19 @@ def _rolled_out(revision: RevisionStatus) -> Event:
     return Event("Normal", "RolledOut", f"V{_name(revision)[1:]} takes all requests")
 
 
-def _outage(available: Condition) -> Event:
+def _outage(available: Condition, ready: Condition | None) -> Event:
     if available.status == "True":
         return Event("Normal", "Available", "The model answers again")
-    return Event("Warning", "Unavailable", f"No pod answers. {available.message}")
+    return Event("Warning", "Unavailable", f"No pod answers. {ready.message if ready else ''}".rstrip())
 
 
 def _failing(status: ModelServiceStatus, degraded: Condition) -> Event:
+    ready = _condition(status, READY)
+    message = ready.message if ready else ""
     # What may still pass, such as a full cluster, has not failed.
     if status.current and status.next and _condition(status, STALLED):
-        return Event("Warning", "RolloutFailed", f"{degraded.reason}: {degraded.message}")
-    return Event("Warning", degraded.reason, degraded.message)
+        return Event("Warning", "RolloutFailed", f"{degraded.reason}: {message}")
+    return Event("Warning", degraded.reason, message)
 
 
 def _missing(incomplete: Condition) -> Event:

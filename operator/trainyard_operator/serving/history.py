@@ -8,7 +8,7 @@ from trainyard_api.modelservice import HistoryEntry, ModelServiceStatus, Revisio
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.checks import CHECK_FAILED
-from trainyard_operator.serving.conditions import DEGRADED
+from trainyard_operator.serving.conditions import READY
 from trainyard_operator.serving.gate import Gated, Refusal
 from trainyard_operator.serving.rollout import Plan
 from trainyard_operator.serving.signatures import SIGNATURE_CHANGED
@@ -108,7 +108,7 @@ def _given_up(
     if after.rolled_back and after.rolled_back.revision == revision.revision:
         return _of(revision, "RolledBack", time, after.rolled_back.message)
     for condition in before.conditions:
-        if condition.type == DEGRADED and condition.status == "True" and condition.reason in _FAILURES:
+        if condition.type == READY and condition.status == "False" and condition.reason in _FAILURES:
             return _of(revision, "RolledBack", time, clean(condition.message, 300))
     return _of(revision, "Superseded", time, "before it took the traffic")
 

@@ -18,9 +18,15 @@ from trainyard_api.names import (
     TRAINING_JOB_ANNOTATION,
     TRAINING_JOB_UID_ANNOTATION,
 )
+from trainyard_api.suggestions import did_you_mean, listed
 from trainyard_api.trainingjob import TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.workloads.blockers import Blocker
+
+_MOST_LABELS = 100
+"""Characters of a job's labels that a message shows."""
+_MOST_COMPARED = 100
+"""Jobs among which the meant one is looked for: the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +222,20 @@ def selector_text(labels: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
-def waiting(jobs: Sequence[Manifest], labels: Mapping[str, str], namespace: str) -> Blocker:
-    """Return what is being waited for as long as no TrainingJob offers a model."""
+def waiting(
+    jobs: Sequence[Manifest], labels: Mapping[str, str], namespace: str, others: Sequence[Manifest] = ()
+) -> Blocker:
+    """Return what is being waited for as long as no TrainingJob offers a model.
+
+    Args:
+        jobs: Those that the selector finds.
+        others: Where it finds none, all that there are.
+    """
     selector = selector_text(labels)
     if not jobs:
         return Blocker(
             "NoTrainingJob",
-            f"no TrainingJob in namespace {namespace!r} has the labels {selector}; "
+            f"no TrainingJob in namespace {namespace!r} has the labels {selector}{_instead(selector, others)}; "
             "create one, or change spec.model.fromTraining.selector",
         )
     job = max(jobs, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"]))
@@ -231,6 +244,19 @@ def waiting(jobs: Sequence[Manifest], labels: Mapping[str, str], namespace: str)
         reason = f" ({status.failure.reason})" if status.failure else ""
         return Blocker("TrainingFailed", f"TrainingJob {name!r} failed{reason}, and no other with {selector} succeeded")
     return Blocker("WaitingForTraining", f"TrainingJob {name!r} is {status.phase}; its model will be served")
+
+
+def _instead(selector: str, jobs: Sequence[Manifest]) -> str:
+    """Return which labels there are: those that are probably meant, and those of the newest jobs."""
+    newest = sorted(jobs, key=lambda job: (job["metadata"]["creationTimestamp"], job["metadata"]["name"]), reverse=True)
+    labelled = {
+        job["metadata"]["name"]: selector_text(job["metadata"].get("labels") or {})[:_MOST_LABELS]
+        for job in newest[:_MOST_COMPARED]
+    }
+    if not labelled:
+        return ", and there is no other"
+    shown = listed((f"{name} ({text or 'no labels'})" for name, text in labelled.items()), limit=3)
+    return f"{did_you_mean(selector, filter(None, labelled.values()))}; there is {shown}"
 
 
 def _metrics(text: str) -> dict[str, str]:

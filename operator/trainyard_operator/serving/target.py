@@ -48,7 +48,8 @@ async def _followed(cluster: Cluster, service: ModelService, held: Held) -> Targ
         return Target(_revision(service, found.passed), gated=gated)
     if found.refused:
         return Target(waiting=Blocker(GATE_REFUSED, found.summary), gated=gated)
-    return Target(waiting=source.waiting(jobs, labels, namespace), gated=gated)
+    others = [] if jobs else await cluster.select(TRAINING_JOB, namespace)
+    return Target(waiting=source.waiting(jobs, labels, namespace, others), gated=gated)
 
 
 def _pinned(service: ModelService, number: int, offers: Sequence[ModelVersion], held: Held) -> Target:

@@ -2,6 +2,8 @@
 
 Always there: `Running`, `Suspended`, `Succeeded` and `Failed`; the last two are final. There only while they hold, as
 kstatus wants it: `Reconciling`, on its way to an end, and `Stalled`, somebody has to change something.
+
+One of them has the message, so that `kubectl describe` shows it once: the end that holds, else `Stalled` or `Running`.
 """
 
 from dataclasses import dataclass
@@ -50,13 +52,16 @@ def observations(state: TrainingState) -> list[Observation]:
     """Return the conditions of a state."""
     phase, reason, message = state.phase, state.reason, state.message
     final = phase in ("Succeeded", "Failed")
+    suspended = _suspended(state)
+    running = "" if final or state.stalled or suspended.message else message
+    stalled = f"see condition {phase}" if final else message
     return [
-        Observation(RUNNING, truth(phase in ("Running", "Exporting")), reason, "" if final else message),
-        _suspended(state),
+        Observation(RUNNING, truth(phase in ("Running", "Exporting")), reason, running),
+        suspended,
         _end(SUCCEEDED, state, final),
         _end(FAILED, state, final),
-        *([Observation(STALLED, "True", reason, message)] if state.stalled else []),
-        *([Observation(RECONCILING, "True", reason, message)] if _under_way(state, final) else []),
+        *([Observation(STALLED, "True", reason, stalled)] if state.stalled else []),
+        *([Observation(RECONCILING, "True", reason, "see condition Running")] if _under_way(state, final) else []),
     ]
 
 
@@ -70,7 +75,6 @@ def _suspended(state: TrainingState) -> Observation:
 
 def _end(condition: Literal["Succeeded", "Failed"], state: TrainingState, final: bool) -> Observation:
     if final:
-        # Once is enough in `kubectl describe`: the condition that holds has the message, and `Stalled` for kstatus.
         holds = state.phase == condition
         return Observation(condition, truth(holds), state.reason, state.message if holds else "")
     return Observation(condition, "False", "NotFinished")

@@ -381,7 +381,7 @@ def test_what_the_model_says_is_wrong_is_the_exception(client: Client, cluster: 
 
 def test_a_service_that_does_not_answer_says_why_it_is_not_ready(client: Client, cluster: MemoryCluster) -> None:
     degraded = {
-        "type": "Degraded", "status": "True", "reason": "OOMKilled", "message": "needs more than 1Gi",
+        "type": "Ready", "status": "False", "reason": "OOMKilled", "message": "needs more than 1Gi",
         "lastTransitionTime": "2026-11-30T10:00:00Z",
     }  # fmt: skip
     cluster.put(a_ready_service(phase="Degraded", conditions=[degraded]))

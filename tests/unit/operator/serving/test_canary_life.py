@@ -204,7 +204,7 @@ async def test_a_canary_that_errs_is_sent_back_at_once_and_not_tried_again() -> 
     assert world.status()["phase"] == "Degraded"
     assert world.condition("Degraded") == ("True", "RolledBack")
     assert world.condition("Available") == ("True", "Answering")
-    assert "at step 1 of 2: 10 of its 50 requests failed (20.00%), and 0 of 4000 (0.00%)" in world.message("Degraded")
+    assert "at step 1 of 2: 10 of its 50 requests failed (20.00%), and 0 of 4000 (0.00%)" in world.message("Ready")
     assert "version 1 of churn keeps serving" in world.message("Ready")
     assert "canary" not in world.status()
     assert "next" not in world.status()

@@ -93,7 +93,7 @@ async def test_abort_sends_the_canary_back_and_retry_tries_it_again_once() -> No
     await world.order("abort").reconcile()
     assert world.versions() == {1: 3}
     assert world.condition("Degraded") == ("True", "RolledBack")
-    assert "because a person said abort" in world.message("Degraded")
+    assert "because a person said abort" in world.message("Ready")
     await world.run()
 
     await world.order("retry").run()
@@ -169,7 +169,7 @@ async def test_a_word_that_is_none_is_said() -> None:
     await world.order("promot").run()
 
     assert world.condition("Degraded") == ("True", "UnknownCommand")
-    assert "got 'promot'" in world.message("Degraded")
+    assert "got 'promot'" in world.message("Ready")
     assert world.versions() == {1: 3, 2: 1}
 
 

@@ -225,7 +225,7 @@ async def test_a_version_that_served_is_found_after_its_training_is_gone(kept_co
     assert world.status()["current"]["modelVersion"] == (1 if remembered else 2)
     if not remembered:
         assert world.condition("Degraded") == ("True", "VersionNotFound")
-        assert "there are: 2" in world.message("Degraded")
+        assert "there are: 2" in world.message("Ready")
 
 
 async def test_a_version_that_nobody_offers_is_named_and_what_serves_goes_on() -> None:

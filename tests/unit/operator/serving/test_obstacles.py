@@ -83,7 +83,7 @@ async def test_a_claim_that_is_missing_is_told_by_name() -> None:
     outcome = await world.settle()
 
     assert world.condition("Degraded") == ("True", "StoreNotFound")
-    assert "'nowhere'" in world.message("Degraded")
+    assert "'nowhere'" in world.message("Ready")
     assert world.events() == ["Normal RolloutStarted", "Warning StoreNotFound"]
     assert outcome.requeue_after == 15.0
 
@@ -122,7 +122,7 @@ async def test_what_the_api_server_rejects_ends_in_the_status(error: Exception) 
     await world.reconcile()
 
     assert world.condition("Degraded") == ("True", "Rejected")
-    assert str(error) in world.message("Degraded")
+    assert str(error) in world.message("Ready")
 
 
 @pytest.mark.parametrize("error", [Unavailable("busy"), Conflict("changed")])
@@ -153,7 +153,7 @@ async def test_a_spec_nobody_can_work_with_is_refused_and_what_serves_is_left_al
     await world.settle()
 
     assert world.condition("Degraded") == ("True", "InvalidSpec")
-    assert said in world.message("Degraded")
+    assert said in world.message("Ready")
     assert world.condition("Available")[0] == "True"
     assert {verb for verb, _ in world.cluster.writes} == {"apply_status", "emit"}
     assert world.status()["current"]["modelVersion"] == 1

@@ -50,8 +50,8 @@ async def test_what_a_pod_waits_for_is_named_after_a_minute(spec: dict[str, Any]
 
     assert world.condition("Degraded") == ("True", "WaitingForVolumes")
     for name in named:
-        assert name in world.message("Degraded")
-    assert "maybe" not in world.message("Degraded")
+        assert name in world.message("Ready")
+    assert "maybe" not in world.message("Ready")
     assert world.events()[-1] == "Warning WaitingForVolumes"
     # It may pass by itself.
     assert world.condition("Reconciling")[0] == "True"
@@ -74,9 +74,9 @@ async def test_an_unbound_claim_is_named() -> None:
 
     world = await waiting({}, {"conditions": [refused]}, seconds=0)
 
-    assert "the claim 'models'" in world.message("Degraded")
-    assert "kubectl describe pvc models" in world.message("Degraded")
-    assert "Ask for less" not in world.message("Degraded")
+    assert "the claim 'models'" in world.message("Ready")
+    assert "kubectl describe pvc models" in world.message("Ready")
+    assert "Ask for less" not in world.message("Ready")
 
 
 async def test_a_server_that_listens_nowhere_is_named_with_its_revision_and_image() -> None:
@@ -96,7 +96,7 @@ async def test_a_server_that_listens_nowhere_is_named_with_its_revision_and_imag
     await world.later(seconds=1).settle()
 
     assert world.condition("Degraded") == ("True", "ServerNotListening")
-    message = world.message("Degraded")
+    message = world.message("Ready")
     assert f"revision {new}, image hang/serving:1" in message
     assert "spec.server.startupTimeout (5m)" in message
     assert world.status()["current"]["ready"] == 1
@@ -115,5 +115,5 @@ async def test_a_rollout_without_room_says_who_holds_what_is_missing() -> None:
 
     await world.settle()
 
-    assert f"The 1 pods of revision {old}, which serve, hold 2 nvidia.com/gpu" in world.message("Degraded")
-    assert "set spec.rollout.allowUnavailable to true" in world.message("Degraded")
+    assert f"The 1 pods of revision {old}, which serve, hold 2 nvidia.com/gpu" in world.message("Ready")
+    assert "set spec.rollout.allowUnavailable to true" in world.message("Ready")

@@ -41,7 +41,7 @@ async def test_a_version_that_answers_wrongly_gets_no_traffic() -> None:
 
     assert world.serving() == old
     assert world.condition("Degraded") == ("True", "CheckFailed")
-    assert "expected 2, got 3" in world.message("Degraded")
+    assert "expected 2, got 3" in world.message("Ready")
     assert world.condition("Available")[0] == "True"
     assert world.events()[-1] == "Warning RolloutFailed"
     assert {version for version, _ in world.revisions.asked} == {2}
@@ -136,7 +136,7 @@ async def test_a_version_with_another_signature_does_not_take_over() -> None:
 
     assert world.status()["current"]["modelVersion"] == 1
     assert world.condition("Degraded") == ("True", "SignatureChanged")
-    assert "input 'x' was float [-1], and is string [-1]" in world.message("Degraded")
+    assert "input 'x' was float [-1], and is string [-1]" in world.message("Ready")
 
     world.update(checking(allowSignatureChange=True))
     await world.run()

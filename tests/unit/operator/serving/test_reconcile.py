@@ -218,7 +218,7 @@ async def test_a_version_that_never_gets_ready_leaves_the_old_one_serving() -> N
     assert world.condition("Progressing") == ("False", "ModelNotFound")
     assert world.condition("Available") == ("True", "Answering")
     assert world.condition("Stalled") == ("True", "ModelNotFound")
-    assert "/trainyard/store/churn/2 does not exist" in world.message("Degraded")
+    assert "/trainyard/store/churn/2 does not exist" in world.message("Ready")
     assert "version 1 of churn keeps serving" in world.message("Ready")
     assert world.events()[-1] == "Warning RolloutFailed"
 

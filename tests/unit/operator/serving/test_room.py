@@ -96,7 +96,7 @@ async def test_a_single_replica_makes_no_room_unless_that_is_allowed_and_says_so
 
     assert (await watch(world)) == [{1: 1}]
     assert world.condition("Degraded") == ("True", "InsufficientGPU")
-    assert "set spec.rollout.allowUnavailable to true" in world.message("Degraded")
+    assert "set spec.rollout.allowUnavailable to true" in world.message("Ready")
 
     await world.update(GPU.with_rollout(allowUnavailable=True)).run()
     assert (await watch(world))[-1] == {2: 1}
@@ -107,9 +107,9 @@ async def test_surge_waits_and_says_what_holds_what_is_missing() -> None:
 
     assert (await watch(world)) == [{1: 2}]
     assert world.condition("Degraded") == ("True", "InsufficientGPU")
-    assert "The 2 pods of revision" in world.message("Degraded")
-    assert "hold 2 nvidia.com/gpu" in world.message("Degraded")
-    assert "set spec.rollout.update to Auto" in world.message("Degraded")
+    assert "The 2 pods of revision" in world.message("Ready")
+    assert "hold 2 nvidia.com/gpu" in world.message("Ready")
+    assert "set spec.rollout.update to Auto" in world.message("Ready")
 
     world.room = 4
     assert (await watch(world))[-1] == {2: 2}
@@ -179,9 +179,7 @@ async def test_what_takes_too_long_is_sent_back_with_what_it_waited_for() -> Non
     await world.later(seconds=1).run()
 
     assert world.condition("Degraded") == ("True", "RolledBack")
-    assert "did not answer within 0:10:00 (spec.rollout.progressDeadline): no node can take" in world.message(
-        "Degraded"
-    )
+    assert "did not answer within 0:10:00 (spec.rollout.progressDeadline): no node can take" in world.message("Ready")
     assert world.versions() == {1: 2}
     assert len(world.deployments()) == 1
 

@@ -155,6 +155,31 @@ def test_without_any_job_the_labels_that_were_looked_for_are_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        pytest.param([], "and there is no other;", id="none"),
+        pytest.param([{"model": "churn"}], "; did you mean 'model=churn'?; there is job-0 (model=churn);", id="near"),
+        pytest.param([{"app": "x"}], "model=chrun; there is job-0 (app=x);", id="far"),
+        pytest.param([{}], "; there is job-0 (no labels);", id="no labels"),
+        pytest.param(
+            [{"n": str(n)} for n in range(5)], "there is job-4 (n=4), job-3 (n=3), job-2 (n=2) and 2 more;", id="many"
+        ),
+        pytest.param([{f"key-{n}": "v" * 60 for n in range(60)}], "v);", id="bounded"),
+    ],
+)
+def test_without_a_matching_job_those_that_there_are_are_told(labels: list[dict[str, str]], said: str) -> None:
+    jobs = [
+        a_succeeded_job(1, name=f"job-{n}", labels=one, created=f"2026-11-23T09:00:0{n}Z")
+        for n, one in enumerate(labels)
+    ]
+
+    found = waiting([], {"model": "chrun"}, "team", jobs)
+
+    assert said in found.message
+    assert len(found.message) < 400
+
+
+@pytest.mark.parametrize(
     ("status", "reason", "said"),
     [
         ({}, "WaitingForTraining", "is Pending"),

@@ -10,8 +10,9 @@ from trainyard_operator.training.progress import Snapshot
 
 
 def problem(world: World, name: str = "churn") -> tuple[str, str]:
-    stalled = world.conditions(name)["Stalled"]
-    return stalled["reason"], stalled["message"]
+    conditions = world.conditions(name)
+    told = conditions["Failed"] if conditions["Failed"]["status"] == "True" else conditions["Stalled"]
+    return told["reason"], told["message"]
 
 
 @pytest.mark.parametrize(
