@@ -188,11 +188,6 @@ class Data(ApiModel):
                 ".csv",
             ),
             rule(
-                "has(self.label) || self.format == 'directory'",
-                "label is missing: name the column to predict (in format directory it is the folders' names)",
-                ".label",
-            ),
-            rule(
                 "!has(self.validation.column) || (!has(self.label) || self.validation.column != self.label) && "
                 "(!has(self.features) || !(self.validation.column in self.features))",
                 "the column that chooses the validation rows can be neither the label nor one of the features",

@@ -8,6 +8,7 @@ from trainyard_api.audio import Audio
 from trainyard_api.code import PythonProgram
 from trainyard_api.images import Image
 from trainyard_api.meta import ApiModel, rule, rules
+from trainyard_api.prediction import PredictProgram
 from trainyard_api.tasks import Task as Task
 from trainyard_api.text import Text
 
@@ -184,16 +185,20 @@ class Program(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "[has(self.keras), has(self.python), has(self.container)].filter(x, x).size() == 1",
-                "set exactly one of keras, python and container",
+                "[has(self.keras), has(self.python), has(self.container), has(self.predict)].filter(x, x).size() == 1",
+                "set exactly one of keras, python, container and predict",
             ),
         )
     )
     keras: KerasProgram | None = Field(default=None, description="A model described by a few knobs.")
     python: PythonProgram | None = Field(default=None, description="A Keras model that your own function builds.")
     container: ContainerProgram | None = Field(default=None, description="A program of your own.")
+    predict: PredictProgram | None = Field(
+        default=None,
+        description="No training: the predictions of a version that is there, for all rows of data.source.",
+    )
 
     @property
     def model(self) -> ModelProgram | None:
-        """The program that the trainer runs; none where the user's image does everything."""
+        """The program that the trainer trains; none where the user's image does everything, or nothing is trained."""
         return self.keras or self.python

@@ -99,6 +99,9 @@ _LEFT_OUT = (
 )
 """CEL: the fields of `fit` that mean nothing for trees have their defaults."""
 
+_NOT_OURS = "has(self.program.container) || has(self.program.predict)"
+"""CEL: the trainer trains nothing."""
+
 _FIXED = "{} cannot change once the job exists; create a new TrainingJob to train again"
 
 
@@ -112,20 +115,32 @@ class TrainingJobSpec(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "!has(self.fit.loss) || has(self.program.container) || self.fit.loss in (!has(self.program.keras) ? "
+                "has(self.data.label) || self.data.format == 'directory' || has(self.program.predict)",
+                "label is missing: name the column to predict (in format directory it is the folders' names)",
+                ".data.label",
+            ),
+            rule(
+                "!has(self.program.predict) || !has(self.tuning) && !has(self.privacy) && !has(self.output.signing) && "
+                "!self.output.reuse && !has(self.roles.ps) && self.roles.worker.replicas == 1",
+                "program.predict does not train, and runs in one pod: remove tuning, privacy, output.signing, "
+                "output.reuse and roles.ps, and set roles.worker.replicas to 1",
+                ".program.predict",
+            ),
+            rule(
+                f"!has(self.fit.loss) || {_NOT_OURS} || self.fit.loss in (!has(self.program.keras) ? "
                 f"{LOSSES}[self.program.python.task] : self.program.keras.family == 'svm' ? {SVM_LOSSES} : "
                 f"{LOSSES}[self.program.keras.task])",
                 f"a loss has to fit the task: {_by_task(LOSSES)}; {' or '.join(SVM_LOSSES)} for an svm",
                 ".fit.loss",
             ),
             rule(
-                f"has(self.program.container) || self.fit.metrics.all(m, m in {list(ALWAYS_REPORTED)} || m in "
+                f"{_NOT_OURS} || self.fit.metrics.all(m, m in {list(ALWAYS_REPORTED)} || m in "
                 f"{METRICS}[has(self.program.keras) ? self.program.keras.task : self.program.python.task])",
                 f"a metric has to fit the task: {_by_task(METRICS)}",
                 ".fit.metrics",
             ),
             rule(
-                "!has(self.data.hashing) || has(self.program.container) || (has(self.program.keras) ? "
+                f"!has(self.data.hashing) || {_NOT_OURS} || (has(self.program.keras) ? "
                 "self.program.keras.family in ['auto', 'linear', 'mlp', 'svm'] : ![has(self.program.python.image), "
                 "has(self.program.python.text), has(self.program.python.audio)].exists(x, x))",
                 "only tables have hashed columns: those of the families linear, mlp and svm, and of program.python "
@@ -286,6 +301,16 @@ class ModelStatus(ApiModel):
     metrics: dict[str, str] = Field(default={}, description="Final metrics, as decimal numbers.")
 
 
+class PredictionsStatus(ApiModel):
+    """What program.predict has written."""
+
+    rows: int = Field(description="Rows with a prediction.")
+    bad_rows: int = Field(default=0, description="Rows without one, because they cannot be used.")
+    files: int = Field(description="Parquet files.")
+    uri: str = Field(description="The folder they are in: on the claim of output.store, or in its bucket.")
+    model: str = Field(default="", description="The model version that predicted.")
+
+
 Phase = Literal["Pending", "Starting", "Running", "Exporting", "Suspended", "Succeeded", "Failed"]
 
 
@@ -306,6 +331,7 @@ class TrainingJobStatus(ApiModel):
     failure: Failure | None = Field(default=None, description="Why the training failed.")
     last_checkpoint: CheckpointStatus | None = Field(default=None, description="The newest checkpoint.")
     model: ModelStatus | None = Field(default=None, description="The trained model version.")
+    predictions: PredictionsStatus | None = Field(default=None, description="What program.predict has written.")
     start_time: Time | None = Field(default=None, description="When the operator started the training (RFC 3339).")
     completion_time: Time | None = Field(default=None, description="When the training ended (RFC 3339).")
     gpus: int = Field(default=0, description="GPUs of all pods together.")
@@ -333,6 +359,7 @@ class TrainingJobStatus(ApiModel):
             restarts=self.restarts,
             disruptions=self.disruptions,
             model=self.model and self.model.model_copy(update={"metrics": {}}),
+            predictions=self.predictions,
             start_time=self.start_time,
             completion_time=self.completion_time,
             gpus=self.gpus,

@@ -126,6 +126,9 @@ def train(
         run = _start(python, planned.manifest, Path(OUTPUT_FOLDER) / model, Path(folder))
         _watch(run, console, planned)
         result = run.result
+    if result.get("predictions"):
+        console.print(labelled("done", Text(str(result["message"]), style="green")), highlight=False)
+        return
     made = result.get("model") or {}
     version = Path(OUTPUT_FOLDER) / model / str(made.get("version", ""))
     told = _verdict(result, time.monotonic() - began, planned)

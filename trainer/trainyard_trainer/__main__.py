@@ -16,14 +16,16 @@ from functools import partial
 from typing import TextIO
 
 from trainyard_api import names
+from trainyard_api.prediction import PredictProgram
+from trainyard_api.trainingjob import TrainingJob
 from trainyard_trainer.errors import PeerLost, Stopped, TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.reporting.progress_server import ProgressTracker, serve
-from trainyard_trainer.reporting.result import ModelVersion, termination_message, write_report
+from trainyard_trainer.reporting.result import ModelVersion, PredictedFiles, termination_message, write_report
 from trainyard_trainer.serve import serve_chief
 from trainyard_trainer.signals import StopSignal, end_with_parent
-from trainyard_trainer.spec import Run, read_run, terms
+from trainyard_trainer.spec import Run, read_job, run_of, terms
 from trainyard_trainer.tree_settings import most_epochs
 from trainyard_trainer.workers.cluster import Cluster
 from trainyard_trainer.workers.group import WorkerGroup
@@ -56,7 +58,10 @@ class TrainerProcess:
             end_with_parent()
         self._stop.install()
         try:
-            run = read_run(spec, self._env)
+            job = read_job(spec, self._env)
+            if job.spec.program.predict:
+                return self._predict(job, job.spec.program.predict)
+            run = run_of(job, self._env)
             self._tracker.update(epochs=most_epochs(run.job.spec) or 0)
             if run.port is not None:
                 self._serve(run.port)
@@ -89,6 +94,20 @@ class TrainerProcess:
             traceback.print_exc()
             return self._end("Failed", f"{type(error).__name__}: {error}", EXIT_FAILED)
         return self._end(outcome.reason, outcome.message, names.EXIT_DONE, outcome.model)
+
+    def _predict(self, job: TrainingJob, program: PredictProgram) -> int:
+        """Predict a data set instead of training; returns the exit code."""
+        from trainyard_trainer.prediction.predict import predict  # Arrow's import is for those who need it
+        from trainyard_trainer.prediction.request import request_of
+
+        request = request_of(job, program, self._env)
+        if request.port is not None:
+            self._serve(request.port)
+        self._event_log.write("starting", f"predicting for {job.metadata['name']}", uid=request.uid)
+        found = predict(request, tracker=self._tracker, event_log=self._event_log, stop=self._stop)
+        left_out = f" ({found.bad_rows:,} bad rows were left out)" if found.bad_rows else ""
+        message = f"predicted {found.rows:,} rows{left_out} with {found.model}, into {request.folder}"
+        return self._end("Predicted", message, names.EXIT_DONE, predictions=found)
 
     def _meet(self, run: Run) -> None:
         """Wait for the other workers, where there are any."""
@@ -130,7 +149,14 @@ class TrainerProcess:
         except OSError as error:
             self._event_log.write("no-progress-server", f"cannot serve progress on port {port}: {one_line(error)}")
 
-    def _end(self, reason: str, message: str, code: int, model: ModelVersion | None = None) -> int:
+    def _end(
+        self,
+        reason: str,
+        message: str,
+        code: int,
+        model: ModelVersion | None = None,
+        predictions: PredictedFiles | None = None,
+    ) -> int:
         if not self._ending.acquire(blocking=False):
             threading.Event().wait()  # another thread is about to end the process
         message = one_line(message)
@@ -142,10 +168,11 @@ class TrainerProcess:
             reason=reason,
             exitCode=code,
             **({"model": model.to_wire(), "metrics": dict(self._tracker.current.metrics)} if model else {}),
+            **({"predictions": predictions.to_wire()} if predictions else {}),
         )
         if code != names.EXIT_DONE:
             print(f"{reason}: {message}", file=self._complaints, flush=True)
-        document = termination_message(reason, message, self._tracker.current, model)
+        document = termination_message(reason, message, self._tracker.current, model, predictions)
         try:
             write_report(self._env.get(names.TERMINATION_MESSAGE_ENV), document)
         except OSError as error:

@@ -6,53 +6,17 @@ The init container of a serving pod whose model is in such a store, or must be s
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-from trainyard_api.names import MANIFEST_FILE, STORE_SECRET_DIR_ENV
+from trainyard_api.names import STORE_SECRET_DIR_ENV
 from trainyard_fetcher import copying
 from trainyard_fetcher.copying import FetchError, Origin
 from trainyard_fetcher.volume import Folder
-from trainyard_trainer.errors import TrainerError, one_line
+from trainyard_trainer.errors import one_line
 from trainyard_trainer.export import signing
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.objects import ObjectStore
-
-
-class StoredVersion:
-    """A model version in a store that is reached over the network."""
-
-    def __init__(self, uri: str, access: Access) -> None:
-        self._uri, self._objects = uri.rstrip("/"), ObjectStore(uri.rstrip("/"), access)
-
-    def __str__(self) -> str:
-        return self._uri
-
-    def manifest(self) -> bytes | None:
-        with _told():
-            return self._objects.read(MANIFEST_FILE)
-
-    def open(self, path: PurePosixPath) -> BinaryIO:
-        """Open a file of the version."""
-        with _told():
-            return self._objects.open(str(path))
-
-    def missing(self) -> str:
-        """Say whether nothing is there, or something incomplete."""
-        with _told():
-            if self._objects.names(recursive=True):
-                return f"{self} has no {MANIFEST_FILE}: the version is incomplete, so wait for its training"
-            return f"{self} does not exist: check the address"
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except TrainerError as error:
-        raise FetchError(error.reason, str(error)) from error
+from trainyard_trainer.stores.origins import StoredVersion, told
 
 
 def main(arguments: Sequence[str] | None = None, env: Mapping[str, str] = os.environ) -> int:
@@ -62,7 +26,7 @@ def main(arguments: Sequence[str] | None = None, env: Mapping[str, str] = os.env
     def find(address: str) -> Origin:
         if address.startswith("/"):
             return Folder(Path(address))
-        with _told():
+        with told():
             return StoredVersion(address, Access(env, Path(secret) if secret else None))
 
     return copying.command("trainyard_trainer.fetch", find, arguments, verifier=_verifier)

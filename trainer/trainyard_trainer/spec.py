@@ -87,12 +87,29 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
     Raises:
         BadInput: no spec, not a TrainingJob, an unknown or wrong field, or data that is nowhere to be found.
     """
+    return run_of(read_job(path, env), env)
+
+
+def read_job(path: str | None, env: Mapping[str, str]) -> TrainingJob:
+    """Read the spec at `path`, or at $TRAINYARD_SPEC.
+
+    Raises:
+        BadInput: no spec, not a TrainingJob, or an unknown or wrong field.
+    """
     path = path or env.get(names.SPEC_ENV)
     if not path:
         raise BadInput(f"expected the path of a TrainingJob as the argument or in ${names.SPEC_ENV}, got neither")
-    job = parse_job(read_document(Path(path)))
+    return parse_job(read_document(Path(path)))
+
+
+def run_of(job: TrainingJob, env: Mapping[str, str]) -> Run:
+    """Resolve everything that a training leaves to the surroundings.
+
+    Raises:
+        BadInput: data that is nowhere to be found, or settings that do not go together.
+    """
     uid = str(job.metadata.get("uid") or local_uid(job))
-    number = _number(names.RUN_ENV, env, most=1 << 31) or 0
+    number = number_in(names.RUN_ENV, env, most=1 << 31) or 0
     asked_for = fingerprint(job)
     cluster = cluster_for(job.spec, _program(job), env)
     job = _with_family(job, alone=cluster.count == 1)
@@ -102,17 +119,17 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
         uid=uid,
         fingerprint=asked_for,
         program=program,
-        data_location=_data_location(job, env),
-        data_access=_access(names.DATA_SECRET_DIR_ENV, env),
-        store_access=_access(names.STORE_SECRET_DIR_ENV, env),
-        folders=_folders(job.model_name, training_id(uid, number), env),
-        port=_number(names.PORT_ENV, env, most=65535),
-        cache_bytes=_number(CACHE_ENV, env, most=1 << 50),
+        data_location=data_location(job, env),
+        data_access=access_by(names.DATA_SECRET_DIR_ENV, env),
+        store_access=access_by(names.STORE_SECRET_DIR_ENV, env),
+        folders=folders_of(job.model_name, training_id(uid, number), env),
+        port=number_in(names.PORT_ENV, env, most=65535),
+        cache_bytes=number_in(CACHE_ENV, env, most=1 << 50),
         image=env.get(names.IMAGE_ENV),
         signing_key=_signing_key(job, env),
         code=find_code(program, env) if isinstance(program, PythonProgram) else None,
         cluster=cluster,
-        startup_seconds=_number(names.STARTUP_TIMEOUT_ENV, env, most=7 * 86400) or 900,
+        startup_seconds=number_in(names.STARTUP_TIMEOUT_ENV, env, most=7 * 86400) or 900,
         number=number,
     )
 
@@ -262,7 +279,8 @@ def _with_family(job: TrainingJob, *, alone: bool) -> TrainingJob:
     return job.model_copy(update={"spec": spec.model_copy(update={"program": network})})
 
 
-def _data_location(job: TrainingJob, env: Mapping[str, str]) -> str:
+def data_location(job: TrainingJob, env: Mapping[str, str]) -> str:
+    """Return the path or URI of the data."""
     source = job.spec.data.source
     given = [field for field in ("uri", "config_map", "persistent_volume_claim") if getattr(source, field) is not None]
     if len(given) != 1:
@@ -278,7 +296,8 @@ def _data_location(job: TrainingJob, env: Mapping[str, str]) -> str:
     return mounted
 
 
-def _access(variable: str, env: Mapping[str, str]) -> Access:
+def access_by(variable: str, env: Mapping[str, str]) -> Access:
+    """Return the credentials in the folder that a variable names, over those of the environment."""
     folder = env.get(variable)
     return Access(env, Path(folder) if folder else None)
 
@@ -295,7 +314,8 @@ def _signing_key(job: TrainingJob, env: Mapping[str, str]) -> Path | None:
     return Path(mounted)
 
 
-def _folders(model_name: str, identity: str, env: Mapping[str, str]) -> Folders:
+def folders_of(model_name: str, identity: str, env: Mapping[str, str]) -> Folders:
+    """Return where a training writes."""
     model = Path(env.get(names.MODEL_DIR_ENV) or Path(LOCAL_STORE) / model_name).absolute()
     work = model / ".training" / identity
     return Folders(
@@ -305,7 +325,8 @@ def _folders(model_name: str, identity: str, env: Mapping[str, str]) -> Folders:
     )
 
 
-def _number(variable: str, env: Mapping[str, str], *, most: int) -> int | None:
+def number_in(variable: str, env: Mapping[str, str], *, most: int) -> int | None:
+    """Return the number that a variable holds, if it is set."""
     text = env.get(variable)
     if not text:
         return None

@@ -46,7 +46,7 @@ def plan_line(training: Training, *, here: bool = False) -> RenderableType:
     )
     where = "on this machine" if here else where
     facts = [training.name, what, f"up to {epochs} epochs" if epochs else "", where]
-    return labelled("training", Text(", ".join(filter(None, facts))))
+    return labelled("predicting" if what == "predict" else "training", Text(", ".join(filter(None, facts))))
 
 
 def sending_line(training: Training) -> RenderableType:

@@ -125,6 +125,9 @@ def _program(spec: TrainingJobSpec) -> str:
     where = f"{worker.replicas} pod{'s' if worker.replicas > 1 else ''}"
     where += f" with {worker.gpus} GPU{'s' if worker.gpus > 1 else ''} each" if worker.gpus else " without GPU"
     where += f", {spec.roles.ps.replicas} for weights and a chief" if spec.roles.ps else ""
+    if spec.program.predict:
+        model = spec.program.predict.model
+        return f"predictions of {model.name or model.uri}, {where}"
     if spec.program.keras:
         what = f"family {spec.program.keras.family}, {spec.program.keras.task}"
     elif spec.program.python:

@@ -108,6 +108,9 @@ def _end(status: TrainingJobStatus) -> Iterator[Event]:
         changed = next((one for one in status.conditions if one.type == DATA_CHANGED and one.status == "True"), None)
         if changed is not None:
             yield Event("Normal", DATA_CHANGED, changed.message)
+    elif status.phase == "Succeeded" and (made := status.predictions):
+        left_out = f" ({made.bad_rows:,} bad rows were left out)" if made.bad_rows else ""
+        yield Event("Normal", "Succeeded", f"Predicted {made.rows:,} rows{left_out}, into {made.uri}")
     elif status.phase == "Failed" and status.failure:
         yield Event("Warning", "Failed", f"{status.failure.reason}: {status.failure.message}")
 

@@ -12,6 +12,7 @@ from trainyard_api.names import (
     LOG_DIR_ENV,
     MODEL_DIR_ENV,
     PORT_ENV,
+    PREDICT_MODEL_DIR_ENV,
     RUN_ENV,
     SPEC_ENV,
     SPEC_FILE,
@@ -31,7 +32,7 @@ from trainyard_api.trainingjob import TrainingJob
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
 from trainyard_operator.training.placement import affinity
-from trainyard_operator.training.volumes import code_config_map, data_path, mounts, secrets, volumes
+from trainyard_operator.training.volumes import code_config_map, data_path, mounts, predict_model_path, secrets, volumes
 from trainyard_operator.workloads.pod import CONFINED, pod_spec, present, resources, variables
 
 CONTAINER = "trainer"
@@ -143,7 +144,7 @@ def environment(job: TrainingJob, image: str, attempt: int, role: RoleName = "wo
         IMAGE_ENV: image,
         PORT_ENV: str(TRAINER_PORT),
         TERMINATION_MESSAGE_ENV: TERMINATION_MESSAGE_PATH,
-    } | present(**{DATA_DIR_ENV: data_path(job.spec.data.source)})
+    } | present(**{DATA_DIR_ENV: data_path(job.spec.data.source), PREDICT_MODEL_DIR_ENV: predict_model_path(job)})
     contract |= {secret.variable: secret.path for secret in secrets(job)}
     if code_config_map(job):
         contract[CODE_DIR_ENV] = CODE_MOUNT

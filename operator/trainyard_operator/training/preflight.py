@@ -23,7 +23,7 @@ from trainyard_operator.cluster.kinds import (
 )
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.training.placement import GPU_PRODUCT_LABEL
-from trainyard_operator.training.volumes import sees_data
+from trainyard_operator.training.volumes import claim_names, sees_data
 from trainyard_operator.workloads.blockers import STORE_NOT_FOUND, Blocker
 from trainyard_operator.workloads.nodes import NodeOffers, Wanted, unmet
 from trainyard_operator.workloads.pod import references, resources
@@ -91,6 +91,8 @@ def _named(job: TrainingJob) -> Iterator[_Reference]:
     claim = source.persistent_volume_claim
     if claim is not None and (store is None or claim.claim_name != store.claim_name):
         yield _Reference(CLAIM, claim.claim_name, "spec.data.source", DATA_NOT_FOUND)
+    for name in sorted({*claim_names(job)} - {each.claim_name for each in (store, claim) if each}):
+        yield _Reference(CLAIM, name, "spec.program.predict.model", STORE_NOT_FOUND)
     if (rows := source.config_map) is not None:
         yield _Reference(CONFIG_MAP, rows.name, "spec.data.source", DATA_NOT_FOUND, _has_key(rows.key))
     for path, template in _templates(job):

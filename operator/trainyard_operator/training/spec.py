@@ -29,8 +29,8 @@ def _contradiction(job: TrainingJob) -> Blocker | None:
         except ValueError as error:
             return Blocker(INVALID_SPEC, f"spec.runPolicy.schedule: {error}")
     program, source = job.spec.program, job.spec.data.source
-    if sum(choice is not None for choice in (program.keras, program.python, program.container)) != 1:
-        return Blocker(INVALID_SPEC, "spec.program: set exactly one of keras, python and container")
+    if sum(choice is not None for choice in (program.keras, program.python, program.container, program.predict)) != 1:
+        return Blocker(INVALID_SPEC, "spec.program: set exactly one of keras, python, container and predict")
     if sum(choice is not None for choice in (source.uri, source.config_map, source.persistent_volume_claim)) != 1:
         return Blocker(INVALID_SPEC, "spec.data.source: set exactly one of uri, configMap and persistentVolumeClaim")
     store = job.spec.output.store

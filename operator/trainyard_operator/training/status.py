@@ -15,6 +15,7 @@ from trainyard_api.trainingjob import (
     CheckpointStatus,
     ModelStatus,
     Phase,
+    PredictionsStatus,
     Progress,
     TrainingJob,
     TrainingJobStatus,
@@ -43,7 +44,7 @@ from trainyard_operator.training.failure_card import TOO_MANY_STOPS, classify
 from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.preflight import Preflight
 from trainyard_operator.training.progress import Heard, Snapshot, at_end, fresh
-from trainyard_operator.training.termination_message import model_status
+from trainyard_operator.training.termination_message import result_of
 from trainyard_operator.training.timeouts import Timer
 from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.conditions import STALLED
@@ -51,6 +52,9 @@ from trainyard_operator.workloads.diagnosis import PATIENCE
 from trainyard_operator.workloads.pods import address
 from trainyard_operator.workloads.profiles import status_of
 from trainyard_operator.workloads.text import clean, reason_word
+
+Result = ModelStatus | PredictionsStatus
+"""What a program makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +88,9 @@ class TrainingFacts:
 def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
     """Return the status."""
     before = job.status or TrainingJobStatus()
-    model = _model(job, facts)
-    state = _state(job, before, facts, model)
+    result = _result(job, facts)
+    model = result if isinstance(result, ModelStatus) else None
+    state = _state(job, before, facts, result)
     ledger = facts.ledger
     ended = state.phase in ("Succeeded", "Failed")
     last, checkpoint = ledger.last, _checkpoint(before, facts)
@@ -101,7 +106,8 @@ def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
         failure=_failure(before, facts, state, job.spec.roles.lead),
         last_checkpoint=checkpoint,
         # A run that has made nothing yet, or never will, takes nothing away from who serves what is there.
-        model=model if isinstance(model, ModelStatus) else before.model,
+        model=model or before.model,
+        predictions=result if isinstance(result, PredictionsStatus) else before.predictions,
         start_time=before.start_time or _first_creation(facts.observed),
         completion_time=((last and last.ended) or to_rfc3339(facts.now)) if ended else None,
         gpus=gpus,
@@ -176,15 +182,14 @@ def stalled_for(status: TrainingJobStatus, now: datetime) -> float:
 
 
 def _conditions(
-    job: TrainingJob, facts: TrainingFacts, state: TrainingState, model: ModelStatus | str | None
+    job: TrainingJob, facts: TrainingFacts, state: TrainingState, model: ModelStatus | None
 ) -> list[Condition]:
     before = job.status or TrainingJobStatus()
     generation = int(job.metadata.get("generation", 0))
-    made = model if isinstance(model, ModelStatus) else None
     observed = [
         *conditions.observations(state),
         *_concern(job, before, facts),
-        *conditions.new_data(before.model, made),
+        *conditions.new_data(before.model, model),
     ]
     return merge(before.conditions, observed, now=facts.now, generation=generation)
 
@@ -206,20 +211,20 @@ def _first_creation(observed: ObservedTraining) -> str | None:
     return next((str(time) for time in times if time), None)
 
 
-def _model(job: TrainingJob, facts: TrainingFacts) -> ModelStatus | str | None:
-    """Return the trained version, None before there is one, or what is wrong with it."""
+def _result(job: TrainingJob, facts: TrainingFacts) -> Result | str | None:
+    """Return what the program has made, None before there is anything, or what is wrong with it."""
     news = facts.ledger.news
     if facts.next.step != "succeed" or news is None or news.report is None:
         return None
-    return model_status(job, news.report)
+    return result_of(job, news.report)
 
 
 def _state(
-    job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts, model: ModelStatus | str | None
+    job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts, result: Result | str | None
 ) -> TrainingState:
     match facts.next.step:
         case "succeed":
-            return _success(facts, model)
+            return _success(facts, result)
         case "fail":
             return _defeat(job, before, facts)
         case "start" | "wait":
@@ -228,12 +233,12 @@ def _state(
             return _going(job, before, facts)
 
 
-def _success(facts: TrainingFacts, model: ModelStatus | str | None) -> TrainingState:
-    if isinstance(model, ModelStatus):
+def _success(facts: TrainingFacts, result: Result | str | None) -> TrainingState:
+    if isinstance(result, Result):
         news = facts.ledger.news
         reason = reason_word(news.reason if news else "", "Trained")
-        return TrainingState("Succeeded", reason, (news and clean(news.message)) or f"trained {model.uri}")
-    blocker = Blocker("InvalidResult", f"the program ended well, but {model}")
+        return TrainingState("Succeeded", reason, (news and clean(news.message)) or f"made {result.uri}")
+    blocker = Blocker("InvalidResult", f"the program ended well, but {result}")
     return TrainingState("Failed", blocker.reason, blocker.message, blocker)
 
 
@@ -329,7 +334,7 @@ def _running(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) 
         return TrainingState(
             phase, PROGRESS_STALE, f"{message}; no news of its progress since {to_rfc3339(silent)}: the numbers are old"
         )
-    if job.spec.program.model is None:
+    if job.spec.program.container:
         return TrainingState(phase, phase, message)  # a program of the user's own need not say how far it is
     return TrainingState(
         "Running",
@@ -364,7 +369,7 @@ def _running_phase(job: TrainingJob, before: TrainingJobStatus, live: Snapshot |
     # No answer: the trainer of ours is importing TensorFlow, or too busy this time; a user's program may have none.
     if before.phase in ("Running", "Exporting"):
         return before.phase
-    return "Starting" if job.spec.program.model is not None else "Running"
+    return "Running" if job.spec.program.container else "Starting"
 
 
 def _cause(before: TrainingJobStatus, news: End | None) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from pydantic.alias_generators import to_camel
 
 from trainyard_api.model_uris import VersionUri
 from trainyard_api.times import from_rfc3339, to_rfc3339
-from trainyard_api.trainingjob import CheckpointStatus, ModelStatus, TrainingJob
+from trainyard_api.trainingjob import CheckpointStatus, ModelStatus, PredictionsStatus, TrainingJob
 from trainyard_operator.workloads.text import clean, last_line
 
 _METRICS = 32
@@ -111,6 +111,16 @@ class ReportedModel(TrainerMessage):
     ] = None
 
 
+class ReportedPredictions(TrainerMessage):
+    """What a batch scoring has written."""
+
+    rows: int = Field(ge=0, le=2**53)
+    bad_rows: int = Field(ge=0, le=2**53)
+    files: int = Field(ge=0, le=2**53)
+    path: str = Field(min_length=1, max_length=1024)
+    model: str = Field(max_length=1024)
+
+
 class Report(TrainerMessage):
     """The termination message."""
 
@@ -121,6 +131,7 @@ class Report(TrainerMessage):
     loss: Loss = None
     metrics: Metrics = Field(default={})
     model: ReportedModel | None = None
+    predictions: ReportedPredictions | None = None
     last_checkpoint: Annotated[ReportedCheckpoint | None, WrapValidator(or_none)] = None
     left_out: tuple[str, ...] = ()
 
@@ -156,6 +167,30 @@ def _left_out(said: dict[str, Any], report: Report) -> tuple[str, ...]:
     metrics = said.get("metrics")
     odd = sum(not is_metric_name(name) for name in metrics) if isinstance(metrics, dict) else 0
     return (*names, *([f"{odd} of its metrics"] if odd else []))
+
+
+def result_of(job: TrainingJob, report: Report) -> ModelStatus | PredictionsStatus | str:
+    """Return what the program has made, or what is wrong with what the trainer says about it."""
+    return predictions_status(job, report) if job.spec.program.predict else model_status(job, report)
+
+
+def predictions_status(job: TrainingJob, report: Report) -> PredictionsStatus | str:
+    """Return what was predicted, or what is wrong with what the trainer says about it."""
+    made = report.predictions
+    if made is None:
+        return "its last word names no predictions"
+    if not made.path.startswith(expected := f"{job.model_name}/predictions/") or ".." in made.path.split("/"):
+        return f"it wrote predictions at {clean(made.path, 100)!r}; expected a folder in {expected!r}"
+    store = job.spec.output.store
+    claim = store.persistent_volume_claim
+    root = f"pvc://{claim.claim_name}" if claim else (store.uri or "").rstrip("/")
+    return PredictionsStatus(
+        rows=made.rows,
+        bad_rows=made.bad_rows,
+        files=made.files,
+        uri=f"{root}/{clean(made.path)}",
+        model=clean(made.model),
+    )
 
 
 def model_status(job: TrainingJob, report: Report) -> ModelStatus | str:

@@ -1,13 +1,16 @@
 """What the pod that trains sees: its spec, data, store, and the Secrets that open them, each as files."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from trainyard_api.data import DataSource
+from trainyard_api.model_uris import VersionUri
 from trainyard_api.names import (
     CODE_MOUNT,
     DATA_MOUNT,
     DATA_SECRET_DIR_ENV,
     DATA_SECRET_MOUNT,
+    PREDICT_MODEL_MOUNT,
     SIGNING_KEY_ENV,
     SIGNING_KEY_FILE,
     SIGNING_MOUNT,
@@ -66,7 +69,16 @@ def secrets(job: TrainingJob) -> list[MountedSecret]:
 def claim_names(job: TrainingJob) -> list[str]:
     """Return the claims that every pod mounts."""
     data = job.spec.data.source.persistent_volume_claim
-    return sorted({name for name in (_claim(job), data and data.claim_name) if name})
+    return sorted({name for name in (_claim(job), data and data.claim_name, _model_claim(job)) if name})
+
+
+def predict_model_path(job: TrainingJob) -> str | None:
+    """Return where the version that predicts is inside the pod, where it is on a claim."""
+    version = _predicting(job)
+    if version is None or version.claim is None:
+        return None
+    mount = STORE_MOUNT if version.claim == _claim(job) else PREDICT_MODEL_MOUNT
+    return f"{mount}/{version.model}/{version.folder}"
 
 
 def data_path(source: DataSource) -> str | None:
@@ -103,6 +115,8 @@ def volumes(job: TrainingJob, role: RoleName = "worker") -> list[Manifest]:
     elif sees and source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name != claim:
         name = source.persistent_volume_claim.claim_name
         found.append({"name": "data", "persistentVolumeClaim": {"claimName": name, "readOnly": True}})
+    if (model := _model_claim(job)) and model != claim:
+        found.append({"name": "model", "persistentVolumeClaim": {"claimName": model, "readOnly": True}})
     if code := code_config_map(job):
         found.append({"name": "code", "configMap": {"name": code}})
     return found + [secret.to_volume() for secret in secrets(job) if sees]
@@ -121,6 +135,8 @@ def mounts(job: TrainingJob, role: RoleName = "worker") -> list[Manifest]:
         # Data in the store's own claim: one volume, mounted twice.
         same = source.persistent_volume_claim is not None and source.persistent_volume_claim.claim_name == _claim(job)
         found.append({"name": "store" if same else "data", "mountPath": DATA_MOUNT, "readOnly": True})
+    if (model := _model_claim(job)) and model != _claim(job):
+        found.append({"name": "model", "mountPath": PREDICT_MODEL_MOUNT, "readOnly": True})
     if code_config_map(job):
         found.append({"name": "code", "mountPath": CODE_MOUNT, "readOnly": True})
     seen = secrets(job) if sees else []
@@ -143,3 +159,16 @@ def code_config_map(job: TrainingJob) -> str | None:
 def _claim(job: TrainingJob) -> str | None:
     volume = job.spec.output.store.persistent_volume_claim
     return volume.claim_name if volume else None
+
+
+def _model_claim(job: TrainingJob) -> str | None:
+    version = _predicting(job)
+    return version.claim if version else None
+
+
+def _predicting(job: TrainingJob) -> VersionUri | None:
+    """Return the version that predicts, where the spec has its address; the trainer says what is wrong with one."""
+    predict = job.spec.program.predict
+    with suppress(ValueError):
+        return VersionUri.parse(predict.model.uri) if predict and predict.model.uri else None
+    return None

@@ -266,7 +266,7 @@ def test_good_input_is_accepted(resource):
         (worker(template={"resourceClaims": [{"name": "gpu"}]}), "exactly one of resourceClaimName"),
         (a_training_job(epochs=3), "unknown field .spec.epochs"),
         (a_training_job(fit={"epoch": 3}), "unknown field .spec.fit.epoch"),
-        (a_training_job(program={}), "set exactly one of keras, python and container"),
+        (a_training_job(program={}), "set exactly one of keras, python, container and predict"),
         (python({}), "set exactly one of image, configMap and git"),
         (python({"image": "a", "git": GIT}), "set exactly one of image, configMap and git"),
         (python({"image": "a"}, image={}, text={}), "set one of image, text and audio, or none for a table"),
@@ -287,7 +287,7 @@ def test_good_input_is_accepted(resource):
         (python({"git": GIT | {"path": "../.."}}), "remove '..'"),
         (
             a_training_job(program={"keras": {"task": "regression"}, "container": {"image": "i"}}),
-            "set exactly one of keras, python and container",
+            "set exactly one of keras, python, container and predict",
         ),
         (a_training_job(program={"keras": {"task": "ranking"}}), "'ranking' is not one of"),
         (a_training_job(program={"keras": {"task": "regression", "hidden": [0]}}), "0 is less than the minimum of 1"),

@@ -42,4 +42,4 @@ def test_a_row_says_type_default_and_meaning(row):
 
 
 def test_rules_are_told_beside_the_fields_they_speak_of():
-    assert "* Rule: set exactly one of keras, python and container." in SECTIONS["TrainingJob `spec.program`"]
+    assert "* Rule: set exactly one of keras, python, container and predict." in SECTIONS["TrainingJob `spec.program`"]

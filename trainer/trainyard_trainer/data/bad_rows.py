@@ -1,7 +1,7 @@
 """Rows that cannot be used: said with their place and why, and left out as long as there are few enough of them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,10 @@ class BadRows:
 
     def __len__(self) -> int:
         return len(self._known) + (self.unlabelled if self._limit else 0)
+
+    def __iter__(self) -> Iterator[BadRow]:
+        """Yield the known ones, but for those without a label."""
+        return iter(self._known.values())
 
     @property
     def first(self) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainyard_api.data import CsvFormat
 from trainyard_trainer.data import vectors
 from trainyard_trainer.data.bad_rows import BadRow, BadRows
 from trainyard_trainer.data.categories import empty_column
@@ -36,7 +37,7 @@ from trainyard_trainer.errors import BadInput, one_line
 from trainyard_trainer.tensors import Doubles, Floats, Integers, Mask
 
 BATCH_ROWS = 16_384
-_INSPECTED_FILES = 200
+INSPECTED_FILES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class Table:
         self._readers = {held_back: self._reader(held_back) for _, held_back in self._files}
         free = self._reading.free_text_columns | ({label} if self._reading.label_as == "class" else frozenset())
         kinds = merge((self._inspect(*each) for each in self._inspected()), free)
-        kinds |= _partition_kinds(each for each, _ in self._files)
+        kinds |= partition_kinds(each for each, _ in self._files)
         self._kinds, self._fitting = kinds, pa.schema([])
         reader = next(iter(self._readers.values()))
         found = Found(
@@ -190,24 +191,14 @@ class Table:
 
     def _reader(self, held_back: bool) -> Reader:
         source = self.validation if held_back and self.validation else self.source
-        if source.format == "csv":
-            tolerant = self._reading.max_bad_rows > 0
-            return CsvReader(source, self.bad_rows, tolerant=tolerant, settings=self._reading.csv)
-        if source.format == "tfrecord":
-            return ExampleReader(source.filesystem, self.bad_rows)
-        return ParquetReader(source.filesystem)
+        return reader_for(source, self.bad_rows, tolerant=self._reading.max_bad_rows > 0, csv=self._reading.csv)
 
     def _inspected(self) -> Iterator[tuple[SourceFile, bool]]:
         for wanted in (False, True):
-            yield from [each for each in self._files if each[1] == wanted][:_INSPECTED_FILES]
+            yield from [each for each in self._files if each[1] == wanted][:INSPECTED_FILES]
 
     def _inspect(self, file: SourceFile, held_back: bool) -> tuple[str, dict[str, str]]:
-        with blaming(file.name):
-            types = self._readers[held_back].inspect(file)
-        if len(set(types.names)) < len(types.names):
-            twice = next(name for name in types.names if types.names.count(name) > 1)
-            raise BadInput(f"{file.name} has two columns named {twice!r}: give every column a name of its own")
-        return file.name, {field.name: kind_of(field.type) for field in types}
+        return file.name, kinds_in(file, self._readers[held_back])
 
     def _shards(self, file: SourceFile, held_back: bool) -> list[Shard]:
         with blaming(file.name):
@@ -350,6 +341,29 @@ class Table:
         self._fitting = stored
 
 
+def reader_for(source: Source, bad_rows: BadRows, *, tolerant: bool, csv: CsvFormat | None) -> Reader:
+    """Return what reads the files of a source, whose format is one of tables."""
+    if source.format == "csv":
+        return CsvReader(source, bad_rows, tolerant=tolerant, settings=csv)
+    if source.format == "tfrecord":
+        return ExampleReader(source.filesystem, bad_rows)
+    return ParquetReader(source.filesystem)
+
+
+def kinds_in(file: SourceFile, reader: Reader) -> dict[str, str]:
+    """Return what each column of a file holds.
+
+    Raises:
+        BadInput: the file cannot be read, or has two columns of one name.
+    """
+    with blaming(file.name):
+        types = reader.inspect(file)
+    if len(set(types.names)) < len(types.names):
+        twice = next(name for name in types.names if types.names.count(name) > 1)
+        raise BadInput(f"{file.name} has two columns named {twice!r}: give every column a name of its own")
+    return {field.name: kind_of(field.type) for field in types}
+
+
 def _value(values: pa.Array, row: int) -> str:
     try:
         return one_line(repr(values[row].as_py()), 50)
@@ -357,7 +371,8 @@ def _value(values: pa.Array, row: int) -> str:
         return "a text that is not UTF-8"
 
 
-def _partition_kinds(files: Iterable[SourceFile]) -> dict[str, str]:
+def partition_kinds(files: Iterable[SourceFile]) -> dict[str, str]:
+    """Return what the columns hold that folders stand for."""
     values: dict[str, list[str]] = {}
     for file in files:
         for name, value in file.partition:

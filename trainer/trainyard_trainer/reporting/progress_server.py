@@ -54,7 +54,9 @@ class TrainingProgress:
         """Share of the work that is done."""
         if self.phase == "done":
             return 100
-        return int(100 * self.step / self.steps) if self.steps else 0
+        if self.steps:
+            return int(100 * self.step / self.steps)
+        return int(100 * self.epoch / self.epochs) if self.epochs else 0
 
     def finite_metrics(self) -> dict[str, float]:
         """Return the metrics that JSON can hold."""

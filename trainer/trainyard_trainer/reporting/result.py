@@ -44,8 +44,32 @@ class ModelVersion:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class PredictedFiles:
+    """What a batch scoring has written. `path` is its folder, relative to the store; `model` is what predicted."""
+
+    rows: int
+    bad_rows: int
+    files: int
+    path: str
+    model: str
+
+    def to_wire(self) -> dict[str, object]:
+        return {
+            "rows": self.rows,
+            "badRows": self.bad_rows,
+            "files": self.files,
+            "path": self.path,
+            "model": self.model,
+        }
+
+
 def termination_message(
-    reason: str, message: str, progress: TrainingProgress, model: ModelVersion | None = None
+    reason: str,
+    message: str,
+    progress: TrainingProgress,
+    model: ModelVersion | None = None,
+    predictions: PredictedFiles | None = None,
 ) -> str:
     """Return the message; where it would be too long the text is cut, then the metrics beyond the first ones."""
     metrics = progress.finite_metrics()
@@ -60,6 +84,7 @@ def termination_message(
                 "loss": finite(progress.loss),
                 "metrics": metrics,
                 "model": model.to_wire() if model else None,
+                **({"predictions": predictions.to_wire()} if predictions else {}),
                 "lastCheckpoint": progress.last_checkpoint.to_wire() if progress.last_checkpoint else None,
             },
             ensure_ascii=False,

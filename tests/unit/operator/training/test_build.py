@@ -88,6 +88,7 @@ VARIANTS = {
         sharedMemory="8Gi",
         template={"schedulerName": "volcano", "resourceClaims": [{"name": "nic", "resourceClaimTemplateName": "fast"}]},
     ),
+    "predict": a_training_job().with_spec(program={"predict": {"model": {"uri": "pvc://archive/team/trained/4"}}}),
     "container": a_training_job().with_container(image="me/train:1", command=["python"], args=["train.py"]),
 }
 
@@ -451,3 +452,23 @@ def test_a_job_with_a_queue_has_its_label_and_waits_for_it() -> None:
     assert job["spec"]["suspend"] is True
     assert "kueue.x-k8s.io/queue-name" not in job["spec"]["template"]["metadata"]["labels"]
     assert "kueue.x-k8s.io/queue-name" not in job_of(a_training_job())["metadata"]["labels"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "path", "own_volume"),
+    [
+        pytest.param("pvc://archive/team/trained/4", "/trainyard/model/team/trained/4", True, id="another claim"),
+        pytest.param("pvc://models/trained/4", "/trainyard/store/trained/4", False, id="the store's claim"),
+        pytest.param("s3://bucket/models/trained/4", None, False, id="no claim"),
+    ],
+)
+def test_the_version_that_predicts_is_in_the_pod(uri: str, path: str | None, own_volume: bool) -> None:
+    pod = pod_of(a_training_job().with_spec(program={"predict": {"model": {"uri": uri}}}))
+
+    (container,) = pod["containers"]
+    env = {each["name"]: each.get("value") for each in container["env"]}
+    assert env.get("TRAINYARD_PREDICT_MODEL_DIR") == path
+    model = {"name": "model", "persistentVolumeClaim": {"claimName": "archive", "readOnly": True}}
+    assert (model in pod["volumes"]) is own_volume
+    mount = {"name": "model", "mountPath": "/trainyard/model", "readOnly": True}
+    assert (mount in container["volumeMounts"]) is own_volume

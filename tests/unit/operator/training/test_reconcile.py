@@ -60,6 +60,21 @@ async def test_a_finished_job_costs_one_get_and_is_never_run_again() -> None:
     assert world.status()["phase"] == "Succeeded"
 
 
+async def test_a_job_that_predicted_tells_how_many_rows_and_where() -> None:
+    program = {"predict": {"model": {"name": "trained"}}}
+    world = await World().put(a_training_job().with_spec(program=program)).running()
+    made = {"rows": 98, "badRows": 2, "files": 3, "path": "churn/predictions/uid-of-churn", "model": "trained/4"}
+    world.later(minutes=1).succeed(message=a_report(reason="Predicted", model=None, predictions=made))
+
+    await world.settle()
+
+    status = world.status()
+    uri = "pvc://models/churn/predictions/uid-of-churn"
+    assert status["predictions"] == {"rows": 98, "badRows": 2, "files": 3, "uri": uri, "model": "trained/4"}
+    assert (status["phase"], world.conditions()["Succeeded"]["reason"]) == ("Succeeded", "Predicted")
+    assert "model" not in status
+
+
 async def test_a_job_that_succeeded_tells_where_its_model_is() -> None:
     world = await World().put(a_training_job()).running()
     world.later(minutes=1).succeed()

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from support.training import DIGEST, a_training_job
-from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
+from trainyard_api.trainingjob import PredictionsStatus, TrainingJob, TrainingJobStatus
 from trainyard_operator.training.progress import parse as parse_progress
 from trainyard_operator.training.spec import parse
-from trainyard_operator.training.termination_message import Report, model_status, read
+from trainyard_operator.training.termination_message import Report, model_status, read, result_of
 from trainyard_trainer.reporting.progress_server import SavedCheckpoint, TrainingProgress
-from trainyard_trainer.reporting.result import ModelVersion, termination_message
+from trainyard_trainer.reporting.result import ModelVersion, PredictedFiles, termination_message
 
 PROGRESS = TrainingProgress(
     phase="training",
@@ -76,6 +76,40 @@ def test_the_result_in_a_store_is_where_the_store_is(store: str, uri: str) -> No
 
     assert not isinstance(status, str)
     assert status.uri == uri
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        pytest.param(
+            "churn/predictions/uid-1",
+            PredictionsStatus(
+                rows=98, bad_rows=2, files=3, uri="pvc://models/churn/predictions/uid-1", model="trained/4"
+            ),
+            id="where they belong",
+        ),
+        pytest.param(
+            "other/predictions/uid-1",
+            "it wrote predictions at 'other/predictions/uid-1'; expected a folder in 'churn/predictions/'",
+            id="elsewhere",
+        ),
+        pytest.param(
+            "churn/predictions/../3",
+            "it wrote predictions at 'churn/predictions/../3'; expected a folder in 'churn/predictions/'",
+            id="beside",
+        ),
+    ],
+)
+def test_predictions_are_understood(path: str, expected: PredictionsStatus | str) -> None:
+    made = PredictedFiles(rows=98, bad_rows=2, files=3, path=path, model="trained/4")
+
+    report = read(termination_message("Predicted", "done", PROGRESS, predictions=made))
+
+    program = {"predict": {"model": {"name": "trained"}}}
+    job = parse(a_training_job().with_spec(program=program).build(), TrainingJobStatus())
+    assert isinstance(report, Report)
+    assert isinstance(job, TrainingJob)
+    assert result_of(job, report) == expected
 
 
 def test_a_failure_with_an_endless_message_is_understood() -> None:

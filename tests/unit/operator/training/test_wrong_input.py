@@ -18,11 +18,11 @@ def problem(world: World, name: str = "churn") -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("builder", "reason", "says"),
     [
-        (a_training_job().with_spec(program={}), "InvalidSpec", "exactly one of keras, python and container"),
+        (a_training_job().with_spec(program={}), "InvalidSpec", "exactly one of keras, python, container and predict"),
         (
             a_training_job().with_spec(program={"keras": {"task": "regression"}, "container": {"image": "me/train:1"}}),
             "InvalidSpec",
-            "exactly one of keras, python and container",
+            "exactly one of keras, python, container and predict",
         ),
         (a_training_job().with_data(), "InvalidSpec", "exactly one of uri, configMap and persistentVolumeClaim"),
         (a_training_job().with_spec(fit={"epochs": 0}), "InvalidSpec", "spec.fit.epochs: input should be greater than"),
