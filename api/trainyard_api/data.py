@@ -178,6 +178,19 @@ class Data(ApiModel):
                 ".exclude",
             ),
             rule(
+                "!has(self.weight) || [has(self.label) ? self.label : '', has(self.validation.column) ? "
+                "self.validation.column : ''].all(x, x != self.weight) && (!has(self.features) || "
+                "!(self.weight in self.features))",
+                "the column of the weights can be neither the label, nor one of the features, nor the column that "
+                "chooses the validation rows",
+                ".weight",
+            ),
+            rule(
+                "!has(self.weight) || self.format != 'directory'",
+                "files in folders have no columns: remove weight, or list the files in a table",
+                ".weight",
+            ),
+            rule(
                 "!has(self.exclude) || !has(self.features)",
                 "features names all columns to use: leave exclude out",
                 ".exclude",
@@ -257,6 +270,11 @@ class Data(ApiModel):
         "numbers, such as codes), a date or time, or a text whose words count.",
     )
     csv: CsvFormat | None = Field(default=None, description="How CSV files are written, where a guess is wrong.")
+    weight: Column | None = Field(
+        default=None,
+        description="A column of numbers that says how much each row counts, in the loss and in all metrics: one with "
+        "2 as much as two rows, one with 0 not at all. It is no feature then.",
+    )
     hashing: dict[Column, Buckets] | None = Field(
         default=None,
         min_length=1,

@@ -55,6 +55,7 @@ PRIVACY_RULES = [
             "!has(self.fit.classWeights) || !self.fit.classWeights.balanced",
             "balanced class weights tell how often each class occurs: give fit.classWeights.weights instead",
         ),
+        ("!has(self.data.weight)", "weights let some rows count for more than the promise allows: remove data.weight"),
         (
             "!has(self.fit.stopWhen.lossBelow) && !has(self.fit.stopWhen.noImprovement)",
             "lossBelow and noImprovement look at the data, which the epsilon would not account for: leave them out",

@@ -136,6 +136,7 @@ def _open(run: Run) -> DataSet:
         drop_unlabelled=data.drop_unlabelled,
         drops_identifiers=reading_of(run.program) is None,
         keeps=tuple(data.hashing or ()),
+        weight=data.weight,
     )
     return open_data_set(source, label=data.label_name, features=data.features, reading=reading)
 

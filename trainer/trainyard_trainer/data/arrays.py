@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from trainyard_trainer.data.bad_rows import BadRows
-from trainyard_trainer.data.decode import as_texts, told_apart, trimmed, unusable
+from trainyard_trainer.data.decode import as_texts, told_apart, trimmed, unusable, unusable_weights
 from trainyard_trainer.data.held_back import Split
 from trainyard_trainer.data.npy import ArrayReader, Header, read_header
 from trainyard_trainer.data.readers import Shard
@@ -109,6 +109,7 @@ class ArrayTable:
             media={each.name: column(each.name).astype(each.dtype) for each in self.schema.features if each.shape},
             rows=rows,
             held_back=np.full(len(rows), file in self._held_back) if self.validation else None,
+            weights=column(self.schema.weight.name).astype(np.float32) if self.schema.weight else None,
         )
 
     def _usable(self, raw: RawBatch, arrays: Arrays) -> RawBatch:
@@ -118,6 +119,8 @@ class ArrayTable:
             texts = _texts(self._column(arrays, self.schema.validation))
             held_back, bad = told_apart(self.schema.validation, texts)
             raw = replace(raw, held_back=held_back)
+        if self.schema.weight and raw.weights is not None:
+            bad = unusable_weights(self.schema.weight.name, raw.weights) | bad
         for name, values in raw.media.items():
             for row in np.flatnonzero(~np.isfinite(values).reshape(len(raw), -1).all(axis=1)):
                 bad[int(row)] = f"the array {name!r} holds a number that is not finite"

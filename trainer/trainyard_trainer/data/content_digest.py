@@ -32,6 +32,8 @@ class ContentDigest:
                 self._column(f"{kind} {name}", values)
         if rows.held_back is not None:
             self._numbers("held back", rows.held_back)
+        if rows.weights is not None:
+            self._numbers("weights", rows.weights)
 
     def hexdigest(self) -> str:
         """Return the digest of all rows so far."""

@@ -90,6 +90,16 @@ class ColumnDecoder:
             self.unlabelled[int(row)] = self._why_unlabelled(label, raw[int(row)].as_py())
         return labels
 
+    def weights(self) -> Floats | None:
+        """Return how much each row counts, by the column that says it."""
+        column = self._schema.weight
+        if column is None:
+            return None
+        weights = self._as_numbers(column, self.column(column.name))
+        for row, why in unusable_weights(column.name, weights).items():
+            self.refuse(row, why)
+        return weights
+
     def held_back(self) -> Mask | None:
         """Return which rows are for validation, by the column that says it."""
         name = self._schema.validation
@@ -174,6 +184,15 @@ def told_apart(name: str, column: pa.Array) -> tuple[Mask, dict[int, str]]:
         int(row): f"column {name!r} says {texts[row].as_py()!r}, which does not tell whether the row is for "
         "validation: expected true or false, 1 or 0, validation or train"
         for row in np.flatnonzero(~known)
+    }
+
+
+def unusable_weights(name: str, weights: Floats) -> dict[int, str]:
+    """Return which rows have no weight that one can use, and why."""
+    return {
+        int(row): f"the weight {name!r} is "
+        + ("missing" if np.isnan(weights[row]) else f"{weights[row]:g}: expected a finite number from 0 up")
+        for row in np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     }
 
 

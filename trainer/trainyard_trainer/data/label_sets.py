@@ -8,17 +8,21 @@ import pyarrow.compute as pc
 
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput
-from trainyard_trainer.tensors import Array, Integers, Mask
+from trainyard_trainer.tensors import Array, Doubles, Integers, Mask
 
 MAX_LABELS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class LabelSets:
-    """Labels, sorted by name. `counts` tells how many training rows have each."""
+    """Labels, sorted by name. `counts` tells how many training rows have each.
+
+    `weights` tells what those rows weigh together, where rows have weights.
+    """
 
     names: tuple[str, ...]
     counts: tuple[int, ...]
+    weights: tuple[float, ...] = ()
 
     def encode(self, column: pa.Array) -> Array:
         """Return, for each row and label, 1 where the row has it (uint8 [rows, labels])."""
@@ -42,6 +46,7 @@ class LabelSetCounter:
         self._codes: dict[str, int] = {}
         self._seen = np.zeros(MAX_LABELS, np.int64)
         self._trained = np.zeros(MAX_LABELS, np.int64)
+        self._weights: Doubles | None = None
         self._last = np.zeros((0, MAX_LABELS), np.uint8)
 
     def codes(self, rows: RawBatch) -> Integers:
@@ -62,6 +67,9 @@ class LabelSetCounter:
     def count(self, rows: RawBatch, codes: Array, training: Mask) -> None:
         """Count the labels of those of the rows that are for training."""
         self._trained += self._last[training].sum(axis=0, dtype=np.int64)
+        if rows.weights is not None:
+            weights = rows.weights[training].astype(np.float64) @ self._last[training]
+            self._weights = weights if self._weights is None else self._weights + weights
 
     def kept(self, rows: RawBatch, codes: Array) -> Array:
         """Return what to keep of the labels of rows until all labels are known: a bit each, as they appeared."""
@@ -87,7 +95,9 @@ class LabelSetCounter:
                 f"the label {names[counts.index(0)]!r} of column {self._label!r} is in validation rows only: a model "
                 "cannot learn it; add rows of it to train on, or remove those"
             )
-        return LabelSets(names, counts)
+        if self._weights is None:
+            return LabelSets(names, counts)
+        return LabelSets(names, counts, tuple(float(self._weights[self._codes[name]]) for name in names))
 
     def _code(self, name: str) -> int:
         if not name:

@@ -27,6 +27,14 @@ class ClassLabels:
     names: tuple[str, ...]
     values: tuple[object, ...]
     counts: tuple[int, ...]
+    weights: tuple[float, ...] = ()
+    """What the training rows of each weigh together, where rows have weights."""
+
+    @property
+    def shares(self) -> Doubles:
+        """What share of the training rows each class has, by their weights."""
+        totals = np.asarray(self.weights or self.counts, np.float64)
+        return totals / totals.sum()
 
     def encode(self, column: pa.Array) -> Array:
         """Return the index of each row's class (int32)."""
@@ -52,6 +60,7 @@ class ClassCounter:
         self._label = label
         self._codes: dict[Any, int] = {}
         self._counts = np.zeros(0, np.int64)
+        self._weights: Doubles | None = None
 
     def codes(self, rows: RawBatch) -> Integers:
         """Return a small integer for each row: its class, in order of first appearance."""
@@ -71,6 +80,12 @@ class ClassCounter:
         counts = np.bincount(codes[training], minlength=len(self._codes))
         counts[: len(self._counts)] += self._counts
         self._counts = counts
+        if rows.weights is not None:
+            weights: Doubles = np.zeros(len(self._codes))
+            np.add.at(weights, codes[training], rows.weights[training])
+            if self._weights is not None:
+                weights[: len(self._weights)] += self._weights
+            self._weights = weights
 
     def kept(self, rows: RawBatch, codes: Array) -> Array:
         """Return what to keep of the labels of rows until all classes are known."""
@@ -107,7 +122,9 @@ class ClassCounter:
                 f"task binaryClassification expects a label with two values, but {self._label!r} has {len(values)} "
                 f"({listed(named, 5)}): use task {wrong}, or name another column in data.label"
             )
-        return ClassLabels(named, tuple(values), tuple(int(self._counts[self._codes[value]]) for value in values))
+        places = [self._codes[value] for value in values]
+        weights = () if self._weights is None else tuple(self._weights[places].tolist())
+        return ClassLabels(named, tuple(values), tuple(self._counts[places].tolist()), weights)
 
 
 class NumberTally:
@@ -133,7 +150,8 @@ class NumberTally:
 
     def count(self, rows: RawBatch, codes: Array, training: Mask) -> None:
         """Count those of the rows that are for training."""
-        self._tally.add(rows.label.to_numpy(zero_copy_only=False)[training].reshape(-1, 1))
+        weights = None if rows.weights is None else rows.weights[training]
+        self._tally.add(rows.label.to_numpy(zero_copy_only=False)[training].reshape(-1, 1), weights)
 
     def kept(self, rows: RawBatch, codes: Array) -> Array:
         """Return the numbers of rows, as they are trained on."""
@@ -163,26 +181,29 @@ class Tally:
     """
 
     def __init__(self, columns: int) -> None:
-        self.count = np.zeros(columns, np.int64)
+        self.count: Array = np.zeros(columns, np.int64)
         self.mean = np.zeros(columns)
         self._squares = np.zeros(columns)
 
-    def add(self, values: Array) -> None:
-        """Add rows of finite and other values."""
+    def add(self, values: Array, weights: Array | None = None) -> None:
+        """Add rows of finite and other values; with weights a row counts as that many."""
         there = np.isfinite(values)
-        count = there.sum(axis=0)
-        mean = np.divide(np.where(there, values, 0.0).sum(axis=0), count, out=np.zeros(len(count)), where=count > 0)
+        share = there if weights is None else there * weights.astype(np.float64)[:, None]
+        count = share.sum(axis=0)
+        sums = np.where(there, values, 0.0) if weights is None else np.where(there, values, 0.0) * share
+        mean = np.divide(sums.sum(axis=0), count, out=np.zeros(len(count)), where=count > 0)
         squares = np.where(there, values - mean, 0.0)
-        total = np.maximum(self.count + count, 1)
+        squares = squares * squares if weights is None else squares * squares * share
+        total = np.where(self.count + count > 0, self.count + count, 1)
         delta = mean - self.mean
-        self._squares += (squares * squares).sum(axis=0) + delta * delta * self.count * count / total
+        self._squares += squares.sum(axis=0) + delta * delta * self.count * count / total
         self.mean += delta * count / total
-        self.count += count
+        self.count = self.count + count
 
     @property
     def deviation(self) -> Doubles:
         """Standard deviation of each column, of the rows as they are (not of a larger population)."""
-        return np.sqrt(self._squares / np.maximum(self.count, 1))
+        return np.sqrt(self._squares / np.where(self.count > 0, self.count, 1))
 
 
 def class_name(value: object) -> str:

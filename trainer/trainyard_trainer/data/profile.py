@@ -63,6 +63,8 @@ class Profile:
     masks: tuple[Bytes, ...]
     kept: KeptRows
     content: str
+    mean_weight: float = 1.0
+    """Of the training rows; 1 where all rows count alike."""
 
     @property
     def rows(self) -> int:
@@ -83,11 +85,13 @@ class Profile:
     @property
     def row_bytes(self) -> int:
         """Memory of a row with its label, about."""
-        return self.features.row_bytes + (len(self.labels.names) if isinstance(self.labels, LabelSets) else 4)
+        label = len(self.labels.names) if isinstance(self.labels, LabelSets) else 4
+        return self.features.row_bytes + label + (4 if self.schema.weight else 0)
 
     def encode(self, raw: RawBatch) -> EncodedBatch:
         """Return raw rows as the arrays the training side takes."""
-        return EncodedBatch(self.features.arrays(raw), self.labels.encode(raw.label))
+        weights = None if raw.weights is None else raw.weights / np.float32(self.mean_weight)
+        return EncodedBatch(self.features.arrays(raw), self.labels.encode(raw.label), weights)
 
     def mask(self, shard: int) -> Mask:
         """Return, for each row of a shard, whether it is for validation."""
@@ -131,6 +135,7 @@ class _Pass:
         self._labels = counter_of(task, label)
         self._runs, self._content = LabelRunCounter(), ContentDigest()
         self._caches = {False: _Cache(cache_bytes), True: _Cache(cache_bytes // 4)}
+        self._weights = {False: 0.0, True: 0.0}
 
     def run(self, fraction: float, watch: Callable[[int], None], *, drop_unlabelled: bool) -> Profile:
         masks, rows = [], 0
@@ -161,6 +166,7 @@ class _Pass:
             )
         labels = self._labels.finish(self._task)
         features = self._features.finish(rows - held_back)
+        mean_weight = self._mean_weight(rows - held_back, held_back)
         return Profile(
             schema=self._table.schema,
             labels=labels,
@@ -170,9 +176,24 @@ class _Pass:
             shard_rows=tuple(len(mask) for mask in masks),
             runs=self._runs.finish(),
             masks=tuple(np.packbits(mask) for mask in masks),
-            kept=KeptRows(*(self._caches[which].rows(self._features, self._labels) for which in (False, True))),
+            kept=KeptRows(
+                *(self._caches[which].rows(self._features, self._labels, mean_weight) for which in (False, True))
+            ),
             content=self._content.hexdigest(),
+            mean_weight=mean_weight,
         )
+
+    def _mean_weight(self, training: int, held_back: int) -> float:
+        weight = self._table.schema.weight
+        if weight is None:
+            return 1.0
+        for which, rows, what in ((False, training, "train on"), (True, held_back, "validate with")):
+            if rows and not self._weights[which]:
+                raise BadInput(
+                    f"the weight {weight.name!r} is 0 in every row to {what}: no row counts; correct it, or name "
+                    "another column in data.weight"
+                )
+        return self._weights[False] / training
 
     def _add(self, raw: RawBatch) -> Mask:
         """Take in a batch; returns which of its rows that can be used are for validation."""
@@ -184,9 +205,11 @@ class _Pass:
         training = ~held_back
         self._labels.count(raw, strata, training)
         self._features.count(read, training)
-        whole = EncodedBatch(read, self._labels.kept(raw, strata))
+        whole = EncodedBatch(read, self._labels.kept(raw, strata), raw.weights)
         for which, cache in self._caches.items():
             cache.add(whole, held_back == which)
+            if raw.weights is not None:
+                self._weights[which] += float(raw.weights[held_back == which].sum(dtype=np.float64))
         return held_back
 
     def _read(self, raw: RawBatch) -> tuple[RawBatch, dict[str, Array]]:
@@ -213,8 +236,9 @@ class _Cache:
             if self._room <= 0:
                 self._parts.clear()
 
-    def rows(self, features: FeatureAnalyzer, labels: LabelCounter) -> EncodedBatch | None:
+    def rows(self, features: FeatureAnalyzer, labels: LabelCounter, mean_weight: float) -> EncodedBatch | None:
         if not self._parts:
             return None
         whole = gather(self._parts)
-        return EncodedBatch(features.settle(whole.features), labels.encoded(whole.labels))
+        weights = None if whole.weights is None else whole.weights / np.float32(mean_weight)
+        return EncodedBatch(features.settle(whole.features), labels.encoded(whole.labels), weights)

@@ -29,7 +29,7 @@ class Reading:
     to tell the metrics by. With a `label_separator` a row has any number of labels. `label_as` is what a label is to
     the task: where it is absent, what the column holds. `columns` says what columns hold, against their values.
     With `drops_identifiers` columns that identify rows are left out, but for those that it `keeps`, unless the features
-    are named.
+    are named. `weight` is the column that says how much each row counts.
     """
 
     validation: Source | None = None
@@ -45,6 +45,7 @@ class Reading:
     drop_unlabelled: bool = False
     drops_identifiers: bool = False
     keeps: Sequence[str] = ()
+    weight: str | None = None
 
     @property
     def chooser(self) -> tuple[str, str] | None:

@@ -80,6 +80,8 @@ class Schema:
     """The columns that are no features though nobody said so."""
     missing: tuple[str, ...] = ("",)
     """The texts that stand for a missing value."""
+    weight: Column | None = None
+    """The column that says how much each row counts."""
 
     @property
     def dense(self) -> tuple[Column, ...]:
@@ -118,7 +120,9 @@ class Schema:
     def columns(self) -> tuple[str, ...]:
         """Names of all columns to read, each once."""
         features = [each.name for each in self.features]
-        return tuple(dict.fromkeys([*features, self.label.name, *filter(None, [self.validation]), *self.slices]))
+        weight = [self.weight.name] if self.weight else []
+        chooser = [self.validation] if self.validation else []
+        return tuple(dict.fromkeys([*features, self.label.name, *chooser, *self.slices, *weight]))
 
 
 def _numbers_of(column: Column) -> list[str]:
@@ -238,9 +242,11 @@ def choose(found: Found, reading: Reading, *, label: str, wanted: Sequence[str] 
         raise BadInput(
             f"data.features lists {validation!r}, which {field} says chooses the validation rows: take it out"
         )
+    if wanted is not None and reading.weight in wanted:
+        raise BadInput(f"data.features lists {reading.weight!r}, which data.weight names: take it out of one of them")
     left_out = [] if wanted is not None else _left_out(found, reading, label)
     gone = {column.name for column in left_out}
-    others = [name for name in kinds if name not in (label, validation) and name not in gone]
+    others = [name for name in kinds if name not in (label, validation, reading.weight) and name not in gone]
     features = dict.fromkeys(wanted if wanted is not None else others)
     if not features:
         without = f" (left out: {listed(f'{one.name!r}, {one.why}' for one in left_out)})" if left_out else ""
@@ -256,6 +262,7 @@ def choose(found: Found, reading: Reading, *, label: str, wanted: Sequence[str] 
         validation=validation,
         slices=tuple(reading.slices),
         left_out=tuple(left_out),
+        weight=Column(reading.weight, "number", declared=True) if reading.weight else None,
     )
 
 
@@ -263,6 +270,7 @@ def _check_names(found: Found, reading: Reading, *, label: str, wanted: Sequence
     kinds = found.kinds
     named = [("data.label", label), *(("data.features", name) for name in wanted or ())]
     named += [reading.chooser] if reading.chooser else []
+    named += [("data.weight", reading.weight)] if reading.weight else []
     named += [("data.slices", name) for name in reading.slices]
     named += [("data.exclude", name) for name in reading.exclude]
     named += [("data.columns", name) for name in reading.columns]
@@ -275,6 +283,11 @@ def _check_names(found: Found, reading: Reading, *, label: str, wanted: Sequence
                 f"data.slices names {name!r}, which holds {_described(kinds[name])}: expected a column of texts or "
                 "numbers"
             )
+    if reading.weight and not _may_be_numbers(reading.weight, kinds[reading.weight], reading):
+        raise BadInput(
+            f"data.weight names {reading.weight!r}, which holds {_described(kinds[reading.weight])}: expected a column "
+            "of numbers; correct it, or say number in data.columns, so that rows where it is none are bad rows"
+        )
     if reading.split and not (
         kinds[reading.split.column] in _DECLARABLE or moments.is_moment_kind(kinds[reading.split.column])
     ):
@@ -290,13 +303,17 @@ def _check_names(found: Found, reading: Reading, *, label: str, wanted: Sequence
             )
 
 
+def _may_be_numbers(name: str, kind: str, reading: Reading) -> bool:
+    return kind in ("number", "boolean", "empty") or (kind == "text" and reading.columns.get(name) == "number")
+
+
 def _left_out(found: Found, reading: Reading, label: str) -> list[LeftOut]:
     """Return the columns that are no features by what they are called, or because the spec says so."""
 
     def why(name: str) -> str | None:
         if name in reading.exclude:
             return "data.exclude names it"
-        if name in reading.columns or name in (label, reading.chooser and reading.chooser[1]):
+        if name in reading.columns or name in (label, reading.weight, reading.chooser and reading.chooser[1]):
             return None
         if name in found.unnamed:
             return "it has no name, as the row numbers have that R and pandas write"

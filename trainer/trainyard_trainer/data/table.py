@@ -48,7 +48,7 @@ class RawBatch:
     the rows in their file. `media` holds, by name, columns of bytes (Arrow) or arrays (numpy, one entry a row).
     `files` names the file of each row where each has one of its own. `held_back` tells the validation rows where the
     data say so. `slices` holds, by name, texts (Arrow) by which the metrics are told, `words` those of which the words
-    count, and `dates` those whose numbers are among `numbers`.
+    count, and `dates` those whose numbers are among `numbers`. `weights` say how much each row counts.
     """
 
     file: str
@@ -63,6 +63,7 @@ class RawBatch:
     slices: Mapping[str, pa.Array] = field(default_factory=dict)
     words: Mapping[str, pa.Array] = field(default_factory=dict)
     dates: Mapping[str, pa.Array] = field(default_factory=dict)
+    weights: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -105,6 +106,7 @@ class RawBatch:
             slices={name: kept(each) for name, each in self.slices.items()},
             words={name: kept(texts) for name, texts in self.words.items()},
             dates={name: kept(texts) for name, texts in self.dates.items()},
+            weights=None if self.weights is None else self.weights[keep],
         )
 
 
@@ -146,6 +148,7 @@ class Table:
             self.schema,
             label=replace(self._with_notation(self.schema.label), dtype="bool" if kinds[label] == "boolean" else ""),
             missing=tuple(sorted(reader.missing)),
+            weight=self._with_notation(self.schema.weight) if self.schema.weight else None,
             features=tuple(self._with_length(self._with_notation(column)) for column in self.schema.features),
         )
         self.split = self._splitter()
@@ -313,6 +316,7 @@ class Table:
             slices={name: stored.texts(name) for name in self.schema.slices},
             words={name: stored.texts(name) for name in self.schema.words},
             dates={column.name: stored.dates(column.name) for column in self.schema.features if column.kind == "date"},
+            weights=stored.weights(),
         )
         self.bad_rows.add(raw.bad(stored.bad))
         if unlabelled := raw.bad({row: why for row, why in stored.unlabelled.items() if row not in stored.bad}):
@@ -330,7 +334,7 @@ class Table:
         if self._readers[False].settles_types or stored.equals(self._fitting):  # as nearly all batches are
             return
         names = set(stored.names)
-        for column in (*self.schema.features, self.schema.label):
+        for column in (*self.schema.features, self.schema.label, *filter(None, [self.schema.weight])):
             if column.name in names:
                 values = batch.columns.column(column.name)
                 settled, found = self._kinds[column.name], kind_of(values.type)

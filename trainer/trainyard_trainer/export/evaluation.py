@@ -16,9 +16,9 @@ from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS
 from trainyard_trainer.fitting.fit import Trained
 from trainyard_trainer.fitting.prepared import Prepared
-from trainyard_trainer.fitting.steps import LABELS, as_block
+from trainyard_trainer.fitting.steps import LABELS, WEIGHTS, as_block, sums_of
 from trainyard_trainer.tasks.evaluation import better_by, compared, constant_answer, of_classes, of_numbers
-from trainyard_trainer.tasks.task import COUNT, LOSS
+from trainyard_trainer.tensors import Array
 
 MOST_BLOCKS = 16
 """Of validation rows that are looked at once more: 65,536 rows of a usual table, fewer of images."""
@@ -49,28 +49,31 @@ def evaluate(prepared: Prepared, trained: Trained) -> Evaluation:
         return _of_training(prepared, trained)
     outputs = np.concatenate([_outputs(trained, each) for each in blocks])
     labels = np.concatenate([each.labels for each in blocks])
+    counts = [each.weights for each in blocks if each.weights is not None]
+    weights = np.concatenate(counts) if counts else None
     hinge = prepared.run.program.family == "svm"
-    constant, answer = constant_answer(prepared.profile.labels, rows=prepared.profile.training_rows, hinge=hinge)
-    model = _metrics(trained, labels, outputs)
-    always = _metrics(trained, labels, np.broadcast_to(constant, outputs.shape))
+    constant, answer = constant_answer(prepared.profile.labels, rows=_training_weight(prepared), hinge=hinge)
+    model = _metrics(trained, labels, outputs, weights)
+    always = _metrics(trained, labels, np.broadcast_to(constant, outputs.shape), weights)
     facts: dict[str, Any] = {
         "rows": len(labels),
         "constant": {"answer": answer, "metrics": always, "betterBy": better_by(model["val_loss"], always["val_loss"])},
     }
     if prepared.privacy is None:
-        facts |= _details(prepared, labels, outputs, hinge=hinge)
+        facts |= _details(prepared, labels, outputs, weights, hinge=hinge)
         facts |= _importances(prepared, trained, blocks[0])
     verdict = compared("val_loss", model["val_loss"], constant=always["val_loss"], answer=answer)
     return Evaluation(facts, verdict)
 
 
 def _of_training(prepared: Prepared, trained: Trained) -> Evaluation:
-    labels, rows, loss = prepared.profile.labels, prepared.profile.training_rows, prepared.run.job.spec.fit.loss
-    constant, answer = constant_answer(labels, rows=rows, hinge=prepared.run.program.family == "svm")
+    labels, loss = prepared.profile.labels, prepared.run.job.spec.fit.loss
+    hinge = prepared.run.program.family == "svm"
+    constant, answer = constant_answer(labels, rows=_training_weight(prepared), hinge=hinge)
     if isinstance(labels, ClassLabels) and prepared.class_weights is None:
         each = tf.range(len(labels.counts))
         losses = trained.task.loss(each, tf.constant(np.broadcast_to(constant, (len(labels.counts), len(constant)))))
-        always = float(np.average(losses, weights=labels.counts))
+        always = float(np.average(losses, weights=labels.shares))
     elif isinstance(labels, NumberLabels) and loss in (None, "mean_squared_error"):
         always = labels.deviation**2
     else:
@@ -78,6 +81,10 @@ def _of_training(prepared: Prepared, trained: Trained) -> Evaluation:
     own = trained.end.metrics["loss"]
     facts = {"answer": answer, "metrics": {"loss": always}, "betterBy": better_by(own, always)}
     return Evaluation({"rows": 0, "constant": facts}, compared("loss", own, constant=always, answer=answer))
+
+
+def _training_weight(prepared: Prepared) -> float:
+    return prepared.profile.training_rows * prepared.profile.mean_weight
 
 
 def _first_rows(prepared: Prepared) -> Iterator[EncodedBatch]:
@@ -97,21 +104,21 @@ def _first_rows(prepared: Prepared) -> Iterator[EncodedBatch]:
 def _outputs(trained: Trained, rows: EncodedBatch) -> Any:
     block = as_block(rows, trained.encoder.encode)
     del block[LABELS]
+    block.pop(WEIGHTS, None)
     return tf.cast(trained.model(block, training=False), tf.float32).numpy()
 
 
-def _metrics(trained: Trained, labels: Any, outputs: Any) -> dict[str, float]:
-    right, said = tf.constant(labels), tf.constant(outputs)
-    totals = {COUNT: len(labels), LOSS: tf.reduce_sum(trained.task.loss(right, said))}
-    totals |= trained.task.validation_sums(right, said)
+def _metrics(trained: Trained, labels: Any, outputs: Any, weights: Array | None) -> dict[str, float]:
+    right, said, own = tf.constant(labels), tf.constant(outputs), None if weights is None else tf.constant(weights)
+    totals = sums_of(trained.task.loss(right, said), trained.task.validation_sums(right, said, own), own)
     found = trained.task.metrics({name: np.asarray(each, np.float64) for name, each in totals.items()})
     return {f"val_{name}": value for name, value in found.items()}
 
 
-def _details(prepared: Prepared, labels: Any, outputs: Any, *, hinge: bool) -> dict[str, Any]:
+def _details(prepared: Prepared, labels: Any, outputs: Any, weights: Array | None, *, hinge: bool) -> dict[str, Any]:
     kind = prepared.profile.labels
     if isinstance(kind, NumberLabels):
-        return of_numbers(labels, outputs[:, 0].astype(np.float64) * kind.deviation + kind.mean)
+        return of_numbers(labels, outputs[:, 0].astype(np.float64) * kind.deviation + kind.mean, weights)
     if not isinstance(kind, ClassLabels):
         return {}
     if hinge:
@@ -121,7 +128,7 @@ def _details(prepared: Prepared, labels: Any, outputs: Any, *, hinge: bool) -> d
         scores = np.stack([1 - second, second], axis=1)
     else:
         scores = tf.nn.softmax(outputs).numpy()
-    return of_classes(labels, scores, kind.names, probabilities=not hinge)
+    return of_classes(labels, scores, kind.names, probabilities=not hinge, weights=weights)
 
 
 def _importances(prepared: Prepared, trained: Trained, rows: EncodedBatch) -> dict[str, Any]:
@@ -131,11 +138,13 @@ def _importances(prepared: Prepared, trained: Trained, rows: EncodedBatch) -> di
     if NUMBERS not in rows.features or not 1 < len(columns) <= _MOST_FEATURES or len(rows) < 2:
         return {}
     repeats = max(1, min(_MOST_REPEATS, _MOST_PREDICTIONS // (len(rows) * len(columns))))
+    weights = rows.weights if rows.weights is not None and rows.weights.any() else None
     random = np.random.default_rng(prepared.run.job.spec.fit.seed)
 
     def loss(features: Mapping[str, Any]) -> float:
         outputs = _outputs(trained, EncodedBatch(features, rows.labels))
-        return float(tf.reduce_mean(trained.task.loss(tf.constant(rows.labels), tf.constant(outputs))))
+        losses = trained.task.loss(tf.constant(rows.labels), tf.constant(outputs)).numpy()
+        return float(np.average(losses.astype(np.float64), weights=weights))
 
     before, found = loss(rows.features), {}
     for name, part, which in columns:

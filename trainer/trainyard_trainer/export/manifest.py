@@ -104,6 +104,8 @@ def describe_data(table: DataSet, profile: Profile) -> dict[str, object]:
         "features": [feature.name for feature in profile.schema.features],
         "columns": [column.to_wire() for column in profile.columns],
     }
+    if profile.schema.weight:
+        described["weight"] = profile.schema.weight.name
     if table.bad_rows.unlabelled:
         described["unlabelledRows"] = table.bad_rows.unlabelled
     if not isinstance(labels, NumberLabels):

@@ -80,6 +80,8 @@ def _data(data: Mapping[str, Any]) -> Iterator[str]:
 
 def _quality(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield "Metrics that start with `val_` are of rows the model was not trained on."
+    if weight := manifest["data"].get("weight"):
+        yield f"In all of them, and in what follows, a row counts as much as its {_code(weight)} says."
     yield ""
     yield from _table("metric", "value", [(name, f"{value:.6g}") for name, value in manifest["metrics"].items()])
     if auto := manifest["training"].get("auto"):
@@ -120,7 +122,7 @@ def _evaluation(evaluation: Mapping[str, Any]) -> Iterator[str]:
         yield _line("is", *names)
         yield _line(*["---"] * (1 + len(names)))
         for name, counts in zip(names, confusion, strict=True):
-            yield _line(name, *counts)
+            yield _line(name, *(f"{count:.6g}" if isinstance(count, float) else count for count in counts))
     if "prAuc" in evaluation:
         yield from ("", f"Area under the precision-recall curve: {evaluation['prAuc']:.4g}.")
     if calibration := evaluation.get("calibration"):

@@ -12,14 +12,14 @@ from trainyard_trainer.data.profile import rows_in
 from trainyard_trainer.data.table import BATCH_ROWS, RawBatch
 from trainyard_trainer.fitting.fit import Trained
 from trainyard_trainer.fitting.prepared import Prepared
-from trainyard_trainer.fitting.steps import LABELS, as_block
-from trainyard_trainer.tasks.task import COUNT, LOSS
+from trainyard_trainer.fitting.steps import LABELS, WEIGHTS, as_block, sums_of
 from trainyard_trainer.tensors import Integers, Mask, Tensor, Total, Totals
 
 MOST_VALUES = 50
 """The rows of a column's rarer values are told together."""
 _BLOCK_BYTES = 16 << 20
 _OTHERS = object()
+_ROWS = "rows"
 
 
 class SliceMetrics(TypedDict):
@@ -60,12 +60,12 @@ def _slices(
 ) -> list[SliceMetrics]:
     """Return the metrics of the values of one column, and those of `rarer` other values together."""
     slices = [
-        SliceMetrics(value=value, rows=int(found[COUNT]), metrics=_validation_metrics(trained, found))
+        SliceMetrics(value=value, rows=int(found[_ROWS]), metrics=_validation_metrics(trained, found))
         for value in values
         if (found := totals.get((name, value)))
     ]
     if others := totals.get((name, _OTHERS)):
-        slices.append(SliceMetrics(others=rarer, rows=int(others[COUNT]), metrics=_validation_metrics(trained, others)))
+        slices.append(SliceMetrics(others=rarer, rows=int(others[_ROWS]), metrics=_validation_metrics(trained, others)))
     return slices
 
 
@@ -96,8 +96,8 @@ def _totals(
     totals: dict[tuple[str, object], dict[str, Total]] = {}
     for raw, which in _validation_rows(prepared):
         block = as_block(prepared.profile.encode(raw).take(which), trained.encoder.encode)
-        labels = block.pop(LABELS)
-        sums_of = _sums(trained, labels, trained.model(block, training=False))
+        labels, weights = block.pop(LABELS), block.pop(WEIGHTS, None)
+        totals_of = _totals_of(trained, labels, trained.model(block, training=False), weights)
         for name, values in shown.items():
             column = raw.slices[name].filter(pa.array(which))
             places = pc.index_in(column, pa.array(values, pa.string())).to_numpy(zero_copy_only=False)
@@ -105,19 +105,22 @@ def _totals(
             for place in np.unique(places):
                 value = values[place] if place < len(values) else _OTHERS
                 found = totals.setdefault((name, value), {})
-                for total, more in sums_of(np.flatnonzero(places == place)).items():
+                for total, more in totals_of(np.flatnonzero(places == place)).items():
                     found[total] = found.get(total, 0.0) + more
     return totals
 
 
-def _sums(trained: Trained, labels: Tensor, outputs: Tensor) -> Callable[[Integers], Totals]:
+def _totals_of(
+    trained: Trained, labels: Tensor, outputs: Tensor, weights: Tensor | None
+) -> Callable[[Integers], Totals]:
     import tensorflow as tf
 
     task, losses = trained.task, trained.task.loss(labels, outputs)
 
     def of(rows: Integers) -> Totals:
-        further = task.validation_sums(tf.gather(labels, rows), tf.gather(outputs, rows))
-        sums = {COUNT: len(rows), LOSS: tf.reduce_sum(tf.gather(losses, rows)), **further}
-        return {name: np.asarray(total, np.float64) for name, total in sums.items()}
+        own = None if weights is None else tf.gather(weights, rows)
+        further = task.validation_sums(tf.gather(labels, rows), tf.gather(outputs, rows), own)
+        sums = sums_of(tf.gather(losses, rows), further, own)
+        return {name: np.asarray(total, np.float64) for name, total in sums.items()} | {_ROWS: len(rows)}
 
     return of

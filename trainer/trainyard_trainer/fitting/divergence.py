@@ -7,7 +7,7 @@ import numpy as np
 
 from trainyard_trainer.encoding.columns import DENSE
 from trainyard_trainer.execution import BFLOAT16, FLOAT16, FLOAT32
-from trainyard_trainer.fitting.steps import LABELS
+from trainyard_trainer.fitting.steps import LABELS, WEIGHTS
 from trainyard_trainer.tensors import Array, Tensors
 
 HUGE = 1e4
@@ -53,4 +53,4 @@ class DivergenceDiagnosis:
     def _shown(self, name: str, column: int) -> str:
         if name == DENSE and column < len(self.columns):
             return f"column {self.columns[column]!r}"
-        return "the label" if name == LABELS else f"input {name}"
+        return {LABELS: "the label", WEIGHTS: "the weight"}.get(name, f"input {name}")

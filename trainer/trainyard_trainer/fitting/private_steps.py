@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from trainyard_trainer.fitting.steps import LABELS, StepRunner, StepsDone
+from trainyard_trainer.fitting.steps import LABELS, StepRunner, StepsDone, sums_of
 from trainyard_trainer.privacy.plan import PrivacyPlan
 from trainyard_trainer.tasks.task import Task
 from trainyard_trainer.tensors import Floats, Integers, Model, Optimizer, Tensor, Tensors
@@ -114,7 +114,7 @@ class PrivateStepRunner(StepRunner):
             for each, noise, extra in zip(drawn.gradients, self.noise(seed), penalties, strict=True)
         ]
         self._optimizer.apply(noisy, variables)
-        return self._sums(drawn.labels, drawn.losses, self._task.sums(drawn.labels, drawn.outputs))
+        return sums_of(drawn.losses, self._task.sums(drawn.labels, drawn.outputs), None)
 
     def draw(self, block: Tensors, seed: Tensor) -> Drawn:
         """Draw the rows of a step, and add up their gradients."""

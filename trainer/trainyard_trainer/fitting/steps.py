@@ -11,6 +11,7 @@ from trainyard_trainer.data.batch import EncodedBatch
 from trainyard_trainer.execution import PLAIN, Execution, computing_in
 from trainyard_trainer.fitting.statistics import combine, statistics_of, values
 from trainyard_trainer.fitting.throughput import CALL_SECONDS
+from trainyard_trainer.tasks.scores import total
 from trainyard_trainer.tasks.task import COUNT, LOSS, Task
 from trainyard_trainer.tensors import (
     Arrays,
@@ -26,7 +27,8 @@ from trainyard_trainer.tensors import (
 )
 from trainyard_trainer.workers.sharding import ALL, Share
 
-LABELS = "labels"
+LABELS, WEIGHTS = "labels", "weights"
+"""Names of tensors of a block beside the model's inputs; only rows that do not all count alike have weights."""
 VALIDATION_BATCH = 4096
 _VALIDATION_BYTES = 4 << 20
 """What the rows of a validation batch take at most where that is more than a training batch: images are large."""
@@ -182,7 +184,8 @@ class StepRunner:
     ) -> dict[str, Tensor]:
         """Train on the rows `which` of a block, of which the first `count` count, for a batch of `batch` rows."""
         rows = {name: tf.gather(value, which) for name, value in block.items()}
-        labels = _first(count, rows.pop(LABELS))
+        labels, weights = _first(count, rows.pop(LABELS)), rows.pop(WEIGHTS, None)
+        weights = None if weights is None else _first(count, weights)
         variables, counted = self._model.trainable_variables, values(self._statistics)
         with tf.GradientTape() as tape:
             with computing_in(self._model, self._execution.precision):
@@ -190,8 +193,8 @@ class StepRunner:
             losses = self._task.loss(labels, outputs)
             if self._class_weights is not None:
                 losses *= tf.gather(self._class_weights, labels)
-            # Gradients of replicas are added up, so each divides by the whole batch.
-            loss = tf.reduce_sum(losses) / tf.cast(batch, tf.float32)
+            # Gradients of replicas are added up, so each divides by the whole batch. Weights are 1 on average.
+            loss = total(losses, weights) / tf.cast(batch, tf.float32)
             if self._model.losses:
                 loss += tf.add_n(self._model.losses) / self._replicas
             loss = self._optimizer.scale_loss(loss)
@@ -203,7 +206,7 @@ class StepRunner:
         self._optimizer.apply(whole, variables)
         if self._statistics:
             combine(self._statistics, counted, tf.cast(count, tf.float32) / tf.cast(batch, tf.float32))
-        return self._sums(labels, losses, self._task.sums(labels, outputs))
+        return sums_of(losses, self._task.sums(labels, outputs, weights), weights)
 
     def _validate_rows(self, block: Tensors) -> Tensors:
         rows = tf.shape(block[LABELS])[0]
@@ -213,9 +216,10 @@ class StepRunner:
 
         def batch_sums(begin: Tensor) -> dict[str, Tensor]:
             batch = {name: value[begin : begin + size] for name, value in block.items()}
-            labels = batch.pop(LABELS)
+            labels, weights = batch.pop(LABELS), batch.pop(WEIGHTS, None)
             outputs = self._model(batch, training=False)
-            return self._sums(labels, self._task.loss(labels, outputs), self._task.validation_sums(labels, outputs))
+            further = self._task.validation_sums(labels, outputs, weights)
+            return sums_of(self._task.loss(labels, outputs), further, weights)
 
         def one_batch(begin: Tensor, totals: Tensors) -> tuple[Tensor, Tensors]:
             sums = batch_sums(begin)
@@ -224,9 +228,10 @@ class StepRunner:
         first = {name: tf.cast(value, tf.float64) for name, value in batch_sums(tf.constant(0)).items()}
         return tf.while_loop(lambda begin, _: begin < rows, one_batch, (tf.constant(size), first))[1]
 
-    def _sums(self, labels: Tensor, losses: Tensor, further: dict[str, Tensor]) -> dict[str, Tensor]:
-        count = tf.cast(tf.shape(labels)[0], tf.float32)
-        return {COUNT: count, LOSS: tf.reduce_sum(losses)} | further
+
+def sums_of(losses: Tensor, further: dict[str, Tensor], weights: Tensor | None) -> dict[str, Tensor]:
+    """Return the totals of some rows: what a task adds up, and their number and losses, by their weights."""
+    return {COUNT: total(tf.ones_like(losses), weights), LOSS: total(losses, weights)} | further
 
 
 def _first(count: Tensor | None, values: Tensor) -> Tensor:
@@ -234,13 +239,15 @@ def _first(count: Tensor | None, values: Tensor) -> Tensor:
 
 
 def as_block(rows: EncodedBatch, encode: Callable[[Arrays], Tensors]) -> dict[str, Tensor]:
-    """Return rows as the tensors a step takes: the encoded features and the labels.
+    """Return rows as the tensors a step takes: the encoded features, the labels, and weights where they have some.
 
     They are encoded in pieces, because on the way there are several copies of each, and those of texts are larger.
     """
     count = max(1, _ENCODED_BYTES * len(rows) // rows.nbytes)
     pieces = [rows.take(slice(i, i + count)) for i in range(0, len(rows), count)]
     encoded = [dict(encode(piece.features)) for piece in pieces]
-    return {name: tf.concat([part.pop(name) for part in encoded], axis=0) for name in list(encoded[0])} | {
-        LABELS: tf.constant(rows.labels)
-    }
+    return (
+        {name: tf.concat([part.pop(name) for part in encoded], axis=0) for name in list(encoded[0])}
+        | {LABELS: tf.constant(rows.labels)}
+        | ({} if rows.weights is None else {WEIGHTS: tf.constant(rows.weights)})
+    )

@@ -23,7 +23,7 @@ from trainyard_trainer.errors import BadInput, Diverged
 from trainyard_trainer.fitting.defaults import with_defaults
 from trainyard_trainer.fitting.fit import Trained, fit
 from trainyard_trainer.fitting.prepared import Prepared
-from trainyard_trainer.fitting.steps import LABELS, as_block
+from trainyard_trainer.fitting.steps import LABELS, WEIGHTS, as_block, sums_of
 from trainyard_trainer.fitting.stopping import StopPolicy
 from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.reporting.part_progress import PartTracker
@@ -32,7 +32,6 @@ from trainyard_trainer.selection.mean import MeanEncoder, MeanModel
 from trainyard_trainer.selection.weighting import kind_of, mean_weights
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
-from trainyard_trainer.tasks.task import COUNT, LOSS
 from trainyard_trainer.tree_settings import grows_trees, most_epochs
 from trainyard_trainer.trees.fit import fit_forest
 
@@ -189,6 +188,7 @@ def _outputs(trained: Trained, pieces: Sequence[EncodedBatch]) -> Any:
     for piece in pieces:
         block = as_block(piece, trained.encoder.encode)
         del block[LABELS]
+        block.pop(WEIGHTS, None)
         found.append(tf.cast(trained.model(block, training=False), tf.float32).numpy())
     return np.concatenate(found) if found else np.zeros((0, trained.task.outputs), np.float32)
 
@@ -247,7 +247,13 @@ def _weights(prepared: Prepared, tried: list[Tried]) -> tuple[float, ...]:
         labels = np.concatenate([each.labels for each in pieces])
         if isinstance(kind, NumberLabels):
             labels = (labels - kind.mean) / kind.deviation
-        return mean_weights(kind_of(prepared.run.program.task), [each.outputs for each in tried], labels)
+        counts = [each.weights for each in pieces if each.weights is not None]
+        return mean_weights(
+            kind_of(prepared.run.program.task),
+            [each.outputs for each in tried],
+            labels,
+            np.concatenate(counts) if counts else None,
+        )
     name = "val_loss" if prepared.profile.validation_rows else "loss"
     best = min(range(len(tried)), key=lambda i: tried[i].trained.end.metrics[name])
     return tuple(float(i == best) for i in range(len(tried)))
@@ -267,11 +273,12 @@ def _metrics(trained: Trained, rows: EncodedBatch, validation: Sequence[EncodedB
     return found | {f"val_{name}": value for name, value in held_back.items()}
 
 
-def _measured(trained: Trained, pieces: Sequence[EncodedBatch], sums: Callable[[Any, Any], dict[str, Any]]) -> Any:
+def _measured(trained: Trained, pieces: Sequence[EncodedBatch], sums: Callable[[Any, Any, Any], dict[str, Any]]) -> Any:
     totals: dict[str, Any] = {}
     for piece in pieces:
         labels, outputs = tf.constant(piece.labels), tf.constant(_outputs(trained, [piece]))
-        own = {COUNT: len(piece), LOSS: tf.reduce_sum(trained.task.loss(labels, outputs)), **sums(labels, outputs)}
+        weights = None if piece.weights is None else tf.constant(piece.weights)
+        own = sums_of(trained.task.loss(labels, outputs), sums(labels, outputs, weights), weights)
         for name, value in own.items():
             totals[name] = totals.get(name, 0.0) + np.asarray(value, np.float64)
     return trained.task.metrics(totals)

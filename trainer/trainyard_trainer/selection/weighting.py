@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from trainyard_trainer.tensors import Array
+
 Kind = Literal["number", "logOdds", "logits"]
 """What outputs are: numbers, the log-odds of one or more labels, or the logits of classes that exclude each other."""
 LEAST = 1e-6
@@ -26,16 +28,17 @@ def kind_of(task: str) -> Kind:
     return kinds.get(task, "logOdds")
 
 
-def mean_weights(kind: Kind, outputs: Sequence[Any], labels: Any) -> tuple[float, ...]:
+def mean_weights(kind: Kind, outputs: Sequence[Any], labels: Any, counts: Array | None = None) -> tuple[float, ...]:
     """Return the weight of each model; 1 and zeros where a mean is not clearly better than the best alone.
 
     Args:
         kind: What the outputs are.
         outputs: Of each model on the validation rows, float32 [rows, outputs].
         labels: Of these rows, as the task has them; numbers in deviations from the mean.
+        counts: How much each of these rows counts; all alike where absent.
     """
     said = [_probabilities(kind, np.asarray(each, np.float64)) for each in outputs]
-    loss = _loss(kind, labels)
+    loss = _loss(kind, labels, counts)
     alone = [loss(each) for each in said]
     best = int(np.argmin(alone))
     counts = np.zeros(len(said), int)
@@ -63,11 +66,16 @@ def _probabilities(kind: Kind, outputs: Any) -> Any:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-def _loss(kind: Kind, labels: Any) -> Callable[[Any], float]:
+def _loss(kind: Kind, labels: Any, counts: Array | None) -> Callable[[Any], float]:
     if kind == "number":
-        return lambda said: float(np.mean((said[:, 0] - labels) ** 2))
+        return lambda said: float(np.average((said[:, 0] - labels) ** 2, weights=counts))
     if kind == "logits":
         rows = np.arange(len(labels))
-        return lambda said: float(-np.mean(np.log(said[rows, labels].clip(LEAST, 1))))
+        return lambda said: float(-np.average(np.log(said[rows, labels].clip(LEAST, 1)), weights=counts))
     there = labels.reshape(len(labels), -1) > 0
-    return lambda said: float(-np.mean(np.log(np.where(there, said, 1 - said).clip(LEAST, 1))))
+
+    def cross_entropy(said: Any) -> float:
+        logs = np.log(np.where(there, said, 1 - said).clip(LEAST, 1)).mean(axis=1)
+        return float(-np.average(logs, weights=counts))
+
+    return cross_entropy

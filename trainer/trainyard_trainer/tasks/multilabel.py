@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from trainyard_trainer.data.label_sets import LabelSets
+from trainyard_trainer.tasks.scores import total
 from trainyard_trainer.tensors import Tensor, Totals
 
 _COUNT, _LOSS = "count", "loss"
@@ -25,26 +26,27 @@ class MultilabelClassification:
         losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(labels, tf.float32), logits=outputs)
         return tf.reduce_mean(losses, axis=1)
 
-    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return the share of right answers of each row, summed up, and the counts that precision and recall need."""
         there, guessed = labels > 0, outputs > 0
+        each = None if weights is None else weights[:, None]
         return {
-            "right": _sum(there == guessed) / self.outputs,
-            "hits": _sum(tf.logical_and(there, guessed)),
-            "guessed": _sum(guessed),
-            "there": _sum(there),
+            "right": total(there == guessed, each) / self.outputs,
+            "hits": total(tf.logical_and(there, guessed), each),
+            "guessed": total(guessed, each),
+            "there": total(there, each),
         }
 
-    def validation_sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def validation_sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return the same."""
-        return self.sums(labels, outputs)
+        return self.sums(labels, outputs, weights)
 
     def metrics(self, totals: Totals) -> dict[str, float]:
         """Return loss, accuracy, precision, recall and F1; without anything to find these are 0, as in Keras."""
         rows, hits, guessed, there = (float(totals[name]) for name in (_COUNT, "hits", "guessed", "there"))
         return {
-            "loss": float(totals[_LOSS]) / rows,
-            "binary_accuracy": float(totals["right"]) / rows,
+            "loss": float(totals[_LOSS]) / (rows or 1.0),
+            "binary_accuracy": float(totals["right"]) / (rows or 1.0),
             "precision": hits / guessed if guessed else 0.0,
             "recall": hits / there if there else 0.0,
             "f1_score": 2 * hits / (guessed + there) if guessed + there else 0.0,
@@ -59,7 +61,3 @@ class MultilabelClassification:
             "labels": tf.where(outputs > 0, tf.constant([self._names]), ""),
             "probabilities": tf.sigmoid(outputs),
         }
-
-
-def _sum(which: Tensor) -> Tensor:
-    return tf.reduce_sum(tf.cast(which, tf.float32))

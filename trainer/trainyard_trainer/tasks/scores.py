@@ -21,8 +21,8 @@ class Scores(Protocol):
 
     names: frozenset[str]
 
-    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
-        """Return what is added up batch by batch, each a float32 scalar or vector."""
+    def sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
+        """Return what is added up batch by batch, each a float32 scalar or vector; rows count by their weights."""
 
     def values(self, totals: Totals, count: float) -> dict[str, float]:
         """Return all metrics of what was added up over `count` rows."""
@@ -36,7 +36,7 @@ class ClassScores:
     def __init__(self, classes: int) -> None:
         self._classes = classes
 
-    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return, for each class, how often it was right, predicted and there."""
         if outputs.shape[1] == 1:
             predicted = tf.cast(outputs[:, 0] > 0, tf.int32)
@@ -45,11 +45,12 @@ class ClassScores:
             predicted = tf.argmax(outputs, axis=1, output_type=tf.int32)
             among = tf.cast(tf.math.in_top_k(labels, outputs, min(TOP_K, self._classes)), tf.float32)
         right = tf.cast(predicted == labels, tf.float32)
+        each = tf.ones_like(right) if weights is None else weights
         return {
-            "hits": self._by_class(labels, right),
-            "predicted": self._by_class(predicted, tf.ones_like(right)),
-            "there": self._by_class(labels, tf.ones_like(right)),
-            "among": tf.reduce_sum(among),
+            "hits": self._by_class(labels, right * each),
+            "predicted": self._by_class(predicted, each),
+            "there": self._by_class(labels, each),
+            "among": tf.reduce_sum(among * each),
         }
 
     def _by_class(self, classes: Tensor, values: Tensor) -> Tensor:
@@ -76,16 +77,16 @@ class NumberScores:
     def __init__(self, mean: float, deviation: float) -> None:
         self._mean, self._deviation = mean, deviation
 
-    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return sums of squares and of relative errors. Sums are of standardised labels: they keep their digits."""
         standard = (labels - self._mean) / self._deviation
         errors = standard - outputs[:, 0]
         shares = tf.abs(errors) * self._deviation / tf.maximum(tf.abs(labels), 1e-7)
         return {
-            "squares": tf.reduce_sum(tf.square(errors)),
-            "shares": tf.reduce_sum(shares),
-            "standard": tf.reduce_sum(standard),
-            "spread": tf.reduce_sum(tf.square(standard)),
+            "squares": total(tf.square(errors), weights),
+            "shares": total(shares, weights),
+            "standard": total(standard, weights),
+            "spread": total(tf.square(standard), weights),
         }
 
     def values(self, totals: Totals, count: float) -> dict[str, float]:
@@ -97,6 +98,12 @@ class NumberScores:
             "mean_absolute_percentage_error": 100 * float(totals["shares"]) / count,
             "r2_score": 1 - square / variance if variance > 0 else 0.0,
         }
+
+
+def total(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the sum of numbers, or of which are true, each times its weight where there are weights."""
+    numbers = tf.cast(values, tf.float32)
+    return tf.reduce_sum(numbers if weights is None else numbers * weights)
 
 
 def _mean_share(some: Total, of: Total) -> float:

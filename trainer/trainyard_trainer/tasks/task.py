@@ -1,7 +1,7 @@
 """What is predicted: the loss, the metrics and the served answer of each task.
 
 A task adds up what its metrics need (`sums`) inside the training graph, batch by batch; `metrics` turns the totals of
-an epoch into numbers under the names Keras uses.
+an epoch into numbers under the names Keras uses. Where rows have weights, each counts as that many rows.
 """
 
 import math
@@ -17,10 +17,11 @@ from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
 from trainyard_trainer.tasks.losses import BINARY, MULTICLASS, REGRESSION, quantile
 from trainyard_trainer.tasks.multilabel import MultilabelClassification
-from trainyard_trainer.tasks.scores import ClassScores, NumberScores, Scores
+from trainyard_trainer.tasks.scores import ClassScores, NumberScores, Scores, total
 from trainyard_trainer.tensors import Doubles, Tensor, Totals
 
 COUNT, LOSS = "count", "loss"
+"""Names of the rows that were added up, by their weights where they have some, and of their losses."""
 _CROSS_ENTROPY = "categorical_crossentropy"
 _BINS = 16_384
 """Resolution of the area under the ROC curve."""
@@ -36,10 +37,10 @@ class Task(Protocol):
     def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
         """Return the loss of each row, float32 [rows]: what is minimised."""
 
-    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return what training adds up beside the loss, each a float32 scalar."""
 
-    def validation_sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def validation_sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return what validation adds up beside the loss, each a float32 scalar or vector."""
 
     def metrics(self, totals: Totals) -> dict[str, float]:
@@ -55,9 +56,9 @@ class Further:
     def __init__(self, scores: Scores, wanted: Sequence[str]) -> None:
         self._scores, self._wanted = scores, wanted
 
-    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None) -> dict[str, Tensor]:
         """Return what validation adds up for them."""
-        return self._scores.sums(labels, outputs) if self._wanted else {}
+        return self._scores.sums(labels, outputs, weights) if self._wanted else {}
 
     def values(self, totals: Totals) -> dict[str, float]:
         """Return them, of the totals of a validation; of those of an epoch, which training adds up, there are none."""
@@ -81,17 +82,18 @@ class BinaryClassification:
         """Return the loss of the spec, by default the binary cross-entropy."""
         return self._loss(labels, outputs)
 
-    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return the number of rows whose class was right."""
-        return {"right": _count((outputs[:, 0] > 0) == (labels > 0))}
+        return {"right": total((outputs[:, 0] > 0) == (labels > 0), weights)}
 
-    def validation_sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def validation_sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return the same, and histograms of the outputs of each class."""
         # The scale is finest around zero, where the outputs of an untrained model crowd, and reaches beyond +-16.
         place = (tf.asinh(outputs[:, 0] * 1000) / 22 + 0.5) * _BINS
         bins = tf.cast(tf.clip_by_value(place, 0, _BINS - 1), tf.int32) + _BINS * labels
-        histogram = tf.math.bincount(bins, minlength=2 * _BINS, maxlength=2 * _BINS, dtype=tf.float32)
-        return self.sums(labels, outputs) | {"histogram": histogram} | self._further.sums(labels, outputs)
+        histogram = tf.math.bincount(bins, weights=weights, minlength=2 * _BINS, maxlength=2 * _BINS, dtype=tf.float32)
+        further = self._further.sums(labels, outputs, weights)
+        return self.sums(labels, outputs, weights) | {"histogram": histogram} | further
 
     def metrics(self, totals: Totals) -> dict[str, float]:
         """Return loss and accuracy, and for validation the area under the ROC curve where both classes occur."""
@@ -135,13 +137,13 @@ class MulticlassClassification:
         """Return the loss of the spec, by default the categorical cross-entropy."""
         return self._loss(labels, outputs)
 
-    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return the number of rows whose class was right."""
-        return {"right": _count(tf.argmax(outputs, axis=1, output_type=tf.int32) == labels)}
+        return {"right": total(tf.argmax(outputs, axis=1, output_type=tf.int32) == labels, weights)}
 
-    def validation_sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def validation_sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return the same, and what further metrics need."""
-        return self.sums(labels, outputs) | self._further.sums(labels, outputs)
+        return self.sums(labels, outputs, weights) | self._further.sums(labels, outputs, weights)
 
     def metrics(self, totals: Totals) -> dict[str, float]:
         """Return loss and accuracy, and for validation the further metrics."""
@@ -186,13 +188,13 @@ class Regression:
         """Return the loss of the spec, by default the squared error, of labels in standard deviations."""
         return self._loss((labels - self._mean) / self._deviation, outputs)
 
-    def sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return the sum of absolute errors."""
-        return {"error": tf.reduce_sum(tf.abs((labels - self._mean) / self._deviation - outputs[:, 0]))}
+        return {"error": total(tf.abs((labels - self._mean) / self._deviation - outputs[:, 0]), weights)}
 
-    def validation_sums(self, labels: Tensor, outputs: Tensor) -> dict[str, Tensor]:
+    def validation_sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return the same, and what further metrics need."""
-        return self.sums(labels, outputs) | self._further.sums(labels, outputs)
+        return self.sums(labels, outputs, weights) | self._further.sums(labels, outputs, weights)
 
     def metrics(self, totals: Totals) -> dict[str, float]:
         """Return loss and mean absolute error, in the unit of the label where they have one."""
@@ -231,9 +233,6 @@ def area_under_curve(histogram: Doubles) -> float:
     return float((second * (below + first / 2)).sum() / pairs) if pairs else math.nan
 
 
-def _count(which: Tensor) -> Tensor:
-    return tf.reduce_sum(tf.cast(which, tf.float32))
-
-
 def _means(totals: Totals, **names: str) -> dict[str, float]:
-    return {name: float(totals[of]) / float(totals[COUNT]) for name, of in names.items()}
+    count = float(totals[COUNT]) or 1.0  # no row of the first batches may have a weight
+    return {name: float(totals[of]) / count for name, of in names.items()}

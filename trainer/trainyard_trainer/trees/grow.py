@@ -13,7 +13,7 @@ import ydf
 from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
 from trainyard_trainer.devices import usable_cpus
 from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableInputs
-from trainyard_trainer.fitting.steps import LABELS
+from trainyard_trainer.fitting.steps import LABELS, WEIGHTS
 from trainyard_trainer.tensors import Array, Arrays, Floats
 from trainyard_trainer.tree_settings import TreeSettings
 from trainyard_trainer.trees.flatten import flatten
@@ -70,8 +70,11 @@ class _Data:
             str(inputs.dense + i): np.ascontiguousarray(slots[:, i]) for i in range(len(inputs.slots))
         }
         columns = [*numbers, *categories, label]
-        if weights is not None:
-            arrays[_WEIGHT] = np.asarray(weights)[labels]
+        own = block.get(WEIGHTS)
+        of_class = None if weights is None else np.asarray(weights)[labels]
+        both = own if of_class is None else of_class if own is None else own * of_class
+        if both is not None:
+            arrays[_WEIGHT] = both
             columns.append(ydf.Column(_WEIGHT, ydf.Semantic.NUMERICAL))
         # Its log, and a warning that comes with every data set made beforehand, say nothing of use here.
         ydf.verbose(0)
@@ -85,7 +88,7 @@ class _Data:
         self.learner = {
             "label": _LABEL,
             "task": ydf.Task.CLASSIFICATION if classes else ydf.Task.REGRESSION,
-            "weights": _WEIGHT if weights is not None else None,
+            "weights": _WEIGHT if both is not None else None,
             "num_threads": usable_cpus(),
         }
 

@@ -6,8 +6,8 @@ from typing import cast
 import numpy as np
 import tensorflow as tf
 
-from trainyard_trainer.fitting.steps import LABELS
-from trainyard_trainer.tasks.task import COUNT, LOSS, Task
+from trainyard_trainer.fitting.steps import LABELS, WEIGHTS, sums_of
+from trainyard_trainer.tasks.task import Task
 from trainyard_trainer.tensors import Arrays, Floats, Tensor, Tensors, Total
 from trainyard_trainer.trees.forest import Forest
 from trainyard_trainer.trees.model import ForestModel
@@ -48,7 +48,7 @@ class _Side:
         self,
         block: Arrays,
         outputs: int,
-        sums: Callable[[Tensor, Tensor], Tensors],
+        sums: Callable[[Tensor, Tensor, Tensor | None], dict[str, Tensor]],
         task: Task,
         class_weights: Floats | None,
     ) -> None:
@@ -63,18 +63,18 @@ class _Side:
             which = slice(begin, begin + chunk)
             # TensorFlow takes arrays where it takes tensors.
             rows = cast(dict[str, Tensor], {name: values[which] for name, values in self._block.items()})
-            labels = rows.pop(LABELS)
+            labels, weights = rows.pop(LABELS), rows.pop(WEIGHTS, None)
             said = self._said[which, None] + tf.cumsum(model.answers(rows), axis=1)
             self._said[which] = said[:, -1]
             for i, total in enumerate(totals):
                 outputs = model.finish(said[:, i], self._rounds + i + 1)
-                for name, value in self._sums(labels, outputs).items():
+                for name, value in self._sums(labels, outputs, weights).items():
                     total[name] = total.get(name, 0.0) + np.asarray(value, np.float64)
         self._rounds += model.rounds
         return totals
 
-    def _sums(self, labels: Tensor, outputs: Tensor) -> Tensors:
+    def _sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None) -> Tensors:
         losses = self._task.loss(labels, outputs)
         if self._class_weights is not None:
             losses *= tf.gather(self._class_weights, labels)
-        return {COUNT: tf.shape(labels)[0], LOSS: tf.reduce_sum(losses), **self._further(labels, outputs)}
+        return sums_of(losses, self._further(labels, outputs, weights), weights)
