@@ -121,6 +121,23 @@ class Validation(ApiModel):
         return self.fraction != 0
 
 
+class HoldOut(ApiModel):
+    """Which rows have no say in the training, and judge the model once it is chosen; exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("has(self.fraction) != has(self.uri)", "set exactly one of fraction and uri"),
+        )
+    )
+    fraction: float | None = Field(
+        default=None, gt=0, le=0.9, description="Share of the rows of data.source, chosen by the seed."
+    )
+    uri: DataUri | None = Field(
+        default=None,
+        description="A file or folder with rows of the same columns: a path or URI, as in validation.uri.",
+    )
+
+
 class CsvFormat(ApiModel):
     """How CSV files are written; what is absent is guessed from their beginning."""
 
@@ -227,6 +244,18 @@ class Data(ApiModel):
                 ".validation.column",
             ),
             rule(
+                "!has(self.test) || !has(self.test.fraction) || !has(self.validation.groupBy) && "
+                "!has(self.validation.timeColumn)",
+                "a fraction of the rows would part groups and mix times: name the files of the test rows in test.uri",
+                ".test.fraction",
+            ),
+            rule(
+                "!has(self.test) || !has(self.test.fraction) || !has(self.validation.fraction) || "
+                "self.test.fraction + self.validation.fraction < 1.0",
+                "the fractions of validation and test leave no row to train on: make them smaller",
+                ".test.fraction",
+            ),
+            rule(
                 "!has(self.slices) || !has(self.validation.fraction) || self.validation.fraction > 0.0",
                 "slices are measured on validation rows: hold some back with validation, or remove slices",
                 ".slices",
@@ -291,6 +320,11 @@ class Data(ApiModel):
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     validation: Validation = Field(default=Validation(), description="Which rows are held back.")
+    test: HoldOut | None = Field(
+        default=None,
+        description="Rows that have no say in the training, nor in the choice of the model. It is measured on them "
+        "once, at the end: metrics that begin with test_.",
+    )
     label_separator: str = Field(
         default="|",
         min_length=1,

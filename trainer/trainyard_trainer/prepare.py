@@ -10,7 +10,7 @@ from trainyard_trainer.data.modality import reading_of
 from trainyard_trainer.data.profile import Profile, profile
 from trainyard_trainer.data.reading import Reading, SplitBy
 from trainyard_trainer.data.schema import Column
-from trainyard_trainer.data.source import Source, find, validation_files
+from trainyard_trainer.data.source import Source, find, further_files
 from trainyard_trainer.devices import usable_memory
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.export.manifest import describe_data
@@ -61,6 +61,7 @@ def prepare(run: Run, *, tracker: ProgressTracker, event_log: EventLog) -> Prepa
         watch=lambda rows: tracker.step_ended(),
         counter=analyzer_for(run.program, table.schema, data.hashing, image_reader=_image_reader),
         drop_unlabelled=data.drop_unlabelled,
+        test_fraction=(data.test.fraction or 0.0) if data.test else 0.0,
     )
     if grows_trees(run.program):
         require_rows_in_memory(facts, limit=room)
@@ -122,8 +123,10 @@ def _open(run: Run) -> DataSet:
     data = run.job.spec.data
     source = find(run.data_location, data.format, run.data_access, require_success=data.source.require_success)
     several_labels = run.program.task == "multilabelClassification"
+    validation = _further_files(run, source, "data.validation.uri", data.validation.uri)
     reading = Reading(
-        validation=_validation_files(run, source),
+        validation=validation,
+        test=_further_files(run, source, "data.test.uri", data.test.uri if data.test else None, validation),
         validation_column=data.validation.column,
         split=_split(run),
         slices=data.slices or (),
@@ -150,16 +153,21 @@ def _split(run: Run) -> SplitBy | None:
     return None
 
 
-def _validation_files(run: Run, source: Source) -> Source | None:
-    uri = run.job.spec.data.validation.uri
-    return validation_files(source, uri, beside=run.data_location, access=run.data_access) if uri else None
+def _further_files(
+    run: Run, source: Source, field: str, uri: str | None, apart_from: Source | None = None
+) -> Source | None:
+    if uri is None:
+        return None
+    beside, access = run.data_location, run.data_access
+    return further_files(source, uri, field=field, beside=beside, apart_from=apart_from, access=access)
 
 
 def _announce(table: DataSet, facts: Profile, event_log: EventLog) -> None:
     event_log.write(
         "data",
         f"{facts.training_rows:,} rows to train on and {facts.validation_rows:,} to validate with, "
-        f"{len(table.schema.features)} features, {'in memory' if facts.kept.training else 'streamed'}",
+        + (f"{facts.test_rows:,} to test with, " if facts.test_rows else "")
+        + f"{len(table.schema.features)} features, {'in memory' if facts.kept.training else 'streamed'}",
         **{name: value for name, value in describe_data(table, facts).items() if name not in _LONG},
     )
     event_log.write(

@@ -77,18 +77,18 @@ def train(
         early = verification.start if exports and usable_cpus() > 1 else None
         prepared, devices = _prepare(tuned, session, then=early)
         prepared, trained = _fit(prepared, devices, session=session, logs=logs)
-        end = trained.end
         session.group.leave()
         if not exports:
             tracker.update(phase="done")
             by = "" if trial else " with worker 0, which exports the model"
-            return Outcome(str(end.reason), f"trained {end.epoch} epochs{by}", None)
+            return Outcome(str(trained.end.reason), f"trained {trained.end.epoch} epochs{by}", None)
+        trained = _tested(prepared, trained, session)
         version, verdict = _export(
             prepared, trained, devices, session=session, verification=verification, tuning=tuning
         )
     _tidy(shared, session)
     tracker.update(phase="done", last_checkpoint=None)
-    return Outcome(str(end.reason), f"{_summary(version, trained, prepared, tuning)}{verdict}", version)
+    return Outcome(str(trained.end.reason), f"{_summary(version, trained, prepared, tuning)}{verdict}", version)
 
 
 class _Verification:
@@ -214,6 +214,21 @@ def _fit(prepared: Prepared, devices: Devices, *, session: _Session, logs: Train
     finally:  # those of a training that went wrong are the ones that are needed
         if is_chief:
             logs.keep()
+
+
+def _tested(prepared: Prepared, trained: "Trained", session: _Session) -> "Trained":
+    """Return the model with its metrics on the rows of the test, if there are any."""
+    if not prepared.profile.test_rows:
+        return trained
+    from trainyard_trainer.export.evaluation import measure_test
+
+    found = measure_test(prepared, trained)
+    numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+    rows = prepared.profile.test_rows
+    session.event_log.write("tested", f"on the {rows:,} rows of the test: {numbers}", rows=rows, **found)
+    end = replace(trained.end, metrics={**trained.end.metrics, **found})
+    session.tracker.update(metrics=dict(end.metrics))
+    return replace(trained, end=end)
 
 
 def _export(

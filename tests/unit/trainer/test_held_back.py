@@ -83,7 +83,7 @@ def test_a_class_that_only_the_other_folder_has_is_named(tmp_path: Path) -> None
     write_texts(tmp_path / "test", {"disc": 5, "bar": 5})
     spec = texts(tmp_path / "train").with_data(validation={"uri": "test"})
 
-    with pytest.raises(BadInput, match="the class 'bar' of the label 'label' is in validation rows only"):
+    with pytest.raises(BadInput, match="the class 'bar' of the label 'label' is in validation or test rows only"):
         fitted(spec.with_program(keras={"family": "textClassifier", "task": "multiclassClassification"}), tmp_path)
 
 
@@ -92,7 +92,7 @@ def test_a_class_that_only_the_other_npz_file_has_is_named(tmp_path: Path) -> No
     np.savez(tmp_path / "test.npz", a=np.arange(4.0), label=np.array([0, 1, 2, 1]))
     spec = a_spec(tmp_path / "train.npz", task="multiclassClassification").with_data(validation={"uri": "test.npz"})
 
-    with pytest.raises(BadInput, match="the class '2' of the label 'label' is in validation rows only"):
+    with pytest.raises(BadInput, match="the class '2' of the label 'label' is in validation or test rows only"):
         fitted(spec, tmp_path)
 
 

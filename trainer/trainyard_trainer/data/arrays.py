@@ -17,6 +17,7 @@ from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.decode import as_texts, told_apart, trimmed, unusable, unusable_weights
 from trainyard_trainer.data.held_back import Split
 from trainyard_trainer.data.npy import ArrayReader, Header, read_header
+from trainyard_trainer.data.parts import Sources
 from trainyard_trainer.data.readers import Shard
 from trainyard_trainer.data.reading import Reading
 from trainyard_trainer.data.schema import Column, Found, Schema, choose, merge
@@ -48,11 +49,10 @@ class ArrayTable:
         self, source: Source, *, label: str, features: Sequence[str] | None, reading: Reading | None = None
     ) -> None:
         reading = reading or Reading()
-        self.source, self.validation = source, reading.validation
+        self.sources = Sources(source, reading.validation, reading.test)
         self.bad_rows = BadRows(reading.max_bad_rows)
         self.split: Split | None = None
-        self._held_back = frozenset(self.validation.files if self.validation else ())
-        self._files = (*source.files, *(self.validation.files if self.validation else ()))
+        self._files = [file for file, _ in self.sources.files]
         headers = {file.name: self._headers(file) for file in self._files}
         first_file, first = next(iter(headers.items()))
         self._places = {column: place for name, header in first.items() for column, place in _columns(name, header)}
@@ -108,14 +108,15 @@ class ArrayTable:
             label=_texts(label) if self.schema.label.kind == "text" else pa.array(label.astype(np.float64)),
             media={each.name: column(each.name).astype(each.dtype) for each in self.schema.features if each.shape},
             rows=rows,
-            held_back=np.full(len(rows), file in self._held_back) if self.validation else None,
+            held_back=self.sources.held_back(file, len(rows)),
             weights=column(self.schema.weight.name).astype(np.float32) if self.schema.weight else None,
+            tested=self.sources.tested(file, len(rows)),
         )
 
     def _usable(self, raw: RawBatch, arrays: Arrays) -> RawBatch:
         """Return the rows that can be used, each of them told whether it is for validation."""
         label, bad = self.schema.label.name, dict[int, str]()
-        if self.schema.validation:
+        if self.schema.validation and raw.held_back is None:
             texts = _texts(self._column(arrays, self.schema.validation))
             held_back, bad = told_apart(self.schema.validation, texts)
             raw = replace(raw, held_back=held_back)
@@ -144,12 +145,13 @@ class ArrayTable:
             if headers[name].row_shape != first[name].row_shape:
                 raise BadInput(
                     f"a row of {name!r} has shape {headers[name].row_shape} in {file} and {first[name].row_shape} in "
-                    f"{self.source.files[0].name}: make them alike"
+                    f"{self.sources.training.files[0].name}: make them alike"
                 )
             if len(first[name].row_shape) > 1 and headers[name].is_bytes != first[name].is_bytes:
                 raise BadInput(
                     f"array {name!r} holds {headers[name].dtype} in {file} and {first[name].dtype} in "
-                    f"{self.source.files[0].name}: bytes count from 0 to 255, other numbers do not; make them alike"
+                    f"{self.sources.training.files[0].name}: bytes count from 0 to 255, other numbers do not; make "
+                    "them alike"
                 )
 
     def _headers(self, file: SourceFile) -> dict[str, Header]:
@@ -162,7 +164,7 @@ class ArrayTable:
 
     @contextmanager
     def _open(self, file: SourceFile) -> Iterator[zipfile.ZipFile]:
-        source = self.validation if self.validation and file in self._held_back else self.source
+        source = self.sources.source(file)
         with source.filesystem.open_input_file(file.path) as stream, zipfile.ZipFile(stream) as archive:
             yield archive
 

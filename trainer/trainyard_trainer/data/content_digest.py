@@ -32,6 +32,8 @@ class ContentDigest:
                 self._column(f"{kind} {name}", values)
         if rows.held_back is not None:
             self._numbers("held back", rows.held_back)
+        if rows.tested is not None:
+            self._numbers("tested", rows.tested)
         if rows.weights is not None:
             self._numbers("weights", rows.weights)
 

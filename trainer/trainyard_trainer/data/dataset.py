@@ -7,6 +7,7 @@ from trainyard_trainer.data.arrays import ArrayTable
 from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.directory import DirectoryTable
 from trainyard_trainer.data.held_back import Split
+from trainyard_trainer.data.parts import Sources
 from trainyard_trainer.data.readers import Shard
 from trainyard_trainer.data.reading import Reading
 from trainyard_trainer.data.schema import Schema
@@ -18,9 +19,7 @@ from trainyard_trainer.errors import BadInput
 class DataSet(Protocol):
     """Rows in a fixed order, in shards that can be read in any order."""
 
-    source: Source
-    validation: Source | None
-    """Where the rows to validate with are, if that is another place."""
+    sources: Sources
     schema: Schema
     bad_rows: BadRows
     """The rows that are left out, as far as they have been read."""

@@ -15,6 +15,7 @@ from trainyard_trainer.data.bad_rows import BadRows
 from trainyard_trainer.data.held_back import Split
 from trainyard_trainer.data.labels import class_name
 from trainyard_trainer.data.numerals import is_number
+from trainyard_trainer.data.parts import Sources
 from trainyard_trainer.data.readers import Shard
 from trainyard_trainer.data.reading import Reading
 from trainyard_trainer.data.schema import Found, Schema, choose
@@ -54,19 +55,18 @@ class DirectoryTable:
         self, source: Source, *, label: str, features: Sequence[str] | None, reading: Reading | None = None
     ) -> None:
         reading = reading or Reading()
-        self.source, self.validation = source, reading.validation
+        self.sources = Sources(source, reading.validation, reading.test)
         self.bad_rows = BadRows(reading.max_bad_rows)
         self.split: Split | None = None
-        self._held_back = frozenset(self.validation.files if self.validation else ())
-        self._kind = _kind_of(source, self.validation)
-        folders = {_folder(file) for file in (*source.files, *self._held_back)}
+        self._kind = _kind_of(self.sources)
+        folders = {_folder(file) for file, _ in self.sources.files}
         numbers = all(is_number(folder) and class_name(float(folder)) == folder for folder in folders)
         kinds = {self._kind.feature: self._kind.holds, label: "number" if numbers else "text"}
         self.schema: Schema = choose(Found(kinds, source.location), reading, label=label, wanted=features)
 
     def shards(self) -> list[Shard]:
-        """Return the files in groups, in a fixed order: those to validate with, of another folder, come last."""
-        return [shard for each in (self.source, self.validation) if each for shard in _shards(each.files)]
+        """Return the files in groups, in a fixed order: those of other folders come last."""
+        return [shard for _, source in self.sources for shard in _shards(source.files)]
 
     def read(self, shard: Shard, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawBatch]:
         """Yield the files of a group, at most `batch_rows` at a time, without those known to be bad.
@@ -85,7 +85,7 @@ class DirectoryTable:
                     first_row += len(raw)
 
     def _content(self, file: SourceFile) -> bytes:
-        source = self.validation if self.validation and file in self._held_back else self.source
+        source = self.sources.source(file)
         with source.filesystem.open_input_stream(file.path, compression=None) as stream:
             return bytes(stream.read())
 
@@ -94,14 +94,15 @@ class DirectoryTable:
         text = self._kind.holds == "text"
         texts, bad = _decoded(contents) if text else ((), {})
         raw = RawBatch(
-            file=self.source.location,
+            file=self.sources.training.location,
             first_row=first_row,
             numbers=np.zeros((len(files), 0), np.float32),
             texts=texts,
             label=label if self.schema.label.kind == "text" else pc.cast(label, pa.float64()),
             media={} if text else {self._kind.feature: pa.array(contents, pa.binary())},
             files=tuple(each.name for each in files),
-            held_back=np.full(len(files), files[0] in self._held_back) if self.validation else None,
+            held_back=self.sources.held_back(files[0], len(files)),
+            tested=self.sources.tested(files[0], len(files)),
         )
         self.bad_rows.add(raw.bad(bad))
         return raw.without(bad) if bad else raw
@@ -132,13 +133,12 @@ def _folder(file: SourceFile) -> str:
     return PurePosixPath(file.name).parts[-2]
 
 
-def _kind_of(source: Source, validation: Source | None) -> _FileKind:
+def _kind_of(sources: Sources) -> _FileKind:
     found: dict[str, str] = {}
-    # The names of files to validate with begin with the folder that holds their classes.
-    placed = [(each, 2) for each in source.files] + [(each, 3) for each in (validation.files if validation else ())]
-    for file, parts in placed:
+    for file, part in sources.files:
         path = PurePosixPath(file.name)
-        if len(path.parts) != parts:
+        # The names of files to validate or to test with begin with the folder that holds their classes.
+        if len(path.parts) != (2 if part == "training" else 3):
             raise BadInput(
                 f"{file.name} is not in the folder of a class: format directory expects "
                 f"<folder>/<class>/<file> and nothing above or below; move or remove it"

@@ -84,7 +84,7 @@ class LabelSetCounter:
         """Return the labels.
 
         Raises:
-            BadInput: there are none, or one is in validation rows only.
+            BadInput: there are none, or one is in rows that are held back only.
         """
         if not self._codes:
             raise BadInput(f"no row has a label in column {self._label!r}: check data.label and data.labelSeparator")
@@ -92,8 +92,8 @@ class LabelSetCounter:
         counts = tuple(int(self._trained[self._codes[name]]) for name in names)
         if 0 in counts:
             raise BadInput(
-                f"the label {names[counts.index(0)]!r} of column {self._label!r} is in validation rows only: a model "
-                "cannot learn it; add rows of it to train on, or remove those"
+                f"the label {names[counts.index(0)]!r} of column {self._label!r} is in validation or test rows only: "
+                "a model cannot learn it; add rows of it to train on, or remove those"
             )
         if self._weights is None:
             return LabelSets(names, counts)

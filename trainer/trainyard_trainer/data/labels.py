@@ -112,8 +112,8 @@ class ClassCounter:
         for value, name in zip(values, named, strict=True):
             if not self._counts[self._codes[value]]:
                 raise BadInput(
-                    f"the class {name!r} of the label {self._label!r} is in validation rows only: a model cannot learn "
-                    "it; add rows of it to train on, or remove those"
+                    f"the class {name!r} of the label {self._label!r} is in validation or test rows only: a model "
+                    "cannot learn it; add rows of it to train on, or remove those"
                 )
         if task == "binaryClassification" and len(values) != 2:
             numbers = all(is_number(name) for name in named)

@@ -14,6 +14,7 @@ from trainyard_trainer.data.batch import EncodedBatch, concatenate
 from trainyard_trainer.data.dataset import DataSet
 from trainyard_trainer.data.interleave import ParallelismTuner, interleave
 from trainyard_trainer.data.label_order import outlast_blocks
+from trainyard_trainer.data.parts import Part
 from trainyard_trainer.data.profile import Profile
 from trainyard_trainer.data.readers import Shard
 from trainyard_trainer.data.table import BATCH_ROWS
@@ -135,7 +136,7 @@ class StreamedRows:
         batch_rows = min(BATCH_ROWS, max(self._block_rows // (2 * self._cycle_length), min(256, self._block_rows)))
         pieces = (
             _between(
-                read(self._table, self._profile, *self._shards[order[place]], validation=False, batch_rows=batch_rows),
+                read(self._table, self._profile, *self._shards[order[place]], part="training", batch_rows=batch_rows),
                 *part,
             )
             for place, *part in self._own(order)
@@ -144,7 +145,7 @@ class StreamedRows:
 
     def _own(self, order: Integers) -> list[tuple[int, int, int]]:
         """Return this worker's pieces of the table, by their places in an order, with the training rows of each."""
-        sizes = [int((~self._profile.mask(number)).sum()) for number in order]
+        sizes = [int(self._profile.mask(number, "training").sum()) for number in order]
         return self._share.ranges(sizes, self._batch_size)
 
 
@@ -160,18 +161,29 @@ def validation_blocks(
         rows
         for number, shard in enumerate(table.shards())
         if number % share.count == share.index and profile.mask(number).any()
-        for rows in read(table, profile, number, shard, validation=True, batch_rows=min(BATCH_ROWS, block_rows))
+        for rows in read(table, profile, number, shard, part="validation", batch_rows=min(BATCH_ROWS, block_rows))
+    )
+    yield from _cut(parts, block_rows)
+
+
+def blocks_to_test(table: DataSet, profile: Profile, *, block_rows: int) -> Iterator[EncodedBatch]:
+    """Yield the rows of the test, which are read once and never kept."""
+    parts = (
+        rows
+        for number, shard in enumerate(table.shards())
+        if profile.mask(number, "test").any()
+        for rows in read(table, profile, number, shard, part="test", batch_rows=min(BATCH_ROWS, block_rows))
     )
     yield from _cut(parts, block_rows)
 
 
 def read(
-    table: DataSet, profile: Profile, number: int, shard: Shard, *, validation: bool, batch_rows: int = BATCH_ROWS
+    table: DataSet, profile: Profile, number: int, shard: Shard, *, part: Part, batch_rows: int = BATCH_ROWS
 ) -> Iterator[EncodedBatch]:
-    """Yield the encoded rows of one piece that are for training, or for validation."""
-    mask = profile.mask(number)
+    """Yield the encoded rows of one piece that are for one purpose."""
+    mask = profile.mask(number, part)
     for raw in table.read(shard, batch_rows=batch_rows):
-        wanted = mask[raw.first_row : raw.first_row + len(raw)] == validation
+        wanted = mask[raw.first_row : raw.first_row + len(raw)]
         if wanted.any():
             yield profile.encode(raw).take(wanted)
 

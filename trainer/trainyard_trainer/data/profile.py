@@ -16,13 +16,16 @@ from trainyard_trainer.data.inputs import FeatureAnalyzer, FeatureStatistics
 from trainyard_trainer.data.label_order import LabelRunCounter, LabelRuns
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import LabelCounter, Labels, counter_of
+from trainyard_trainer.data.parts import Part
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.split import Splitter
 from trainyard_trainer.data.table import BATCH_ROWS, RawBatch
 from trainyard_trainer.data.tabular import TableAnalyzer
 from trainyard_trainer.errors import BadInput
-from trainyard_trainer.tensors import Array, Bytes, Mask
+from trainyard_trainer.tensors import Array, Bytes, Integers, Mask
 
+_TEST = 1 << 32
+"""Makes another seed of one: the rows of the test are no pattern of those to validate with."""
 _BATCH_BYTES = 16 << 20
 """What rows may take in memory, about, while they are looked at."""
 
@@ -49,8 +52,9 @@ class KeptRows:
 class Profile:
     """What the training rows look like, and which rows are for validation.
 
-    `masks` holds, for each shard of the data set, a packed bit a row: whether it is for validation. `runs` tells,
-    for each shard, whether it is sorted by the label. `content` is a digest of what is in the rows, in hex.
+    `masks` holds, for each shard of the data set, a packed bit a row: whether it is for validation. `test_masks` tells
+    the same of the test, where there is one. `runs` tells, for each shard, whether it is sorted by the label. `content`
+    is a digest of what is in the rows, in hex.
     """
 
     schema: Schema
@@ -65,10 +69,12 @@ class Profile:
     content: str
     mean_weight: float = 1.0
     """Of the training rows; 1 where all rows count alike."""
+    test_rows: int = 0
+    test_masks: tuple[Bytes, ...] = ()
 
     @property
     def rows(self) -> int:
-        return self.training_rows + self.validation_rows
+        return self.training_rows + self.validation_rows + self.test_rows
 
     @property
     def columns(self) -> tuple[ColumnUse, ...]:
@@ -79,7 +85,7 @@ class Profile:
     def digest(self) -> str:
         """A digest of everything the model's input depends on: it differs where a checkpoint would not fit."""
         described = repr((self.schema, self.labels, self.shard_rows)).encode()
-        masks = [each.tobytes() for each in self.masks]
+        masks = [each.tobytes() for each in (*self.masks, *self.test_masks)]
         return hashlib.sha256(b"\0".join([described, self.features.digest, *masks])).hexdigest()
 
     @property
@@ -93,9 +99,14 @@ class Profile:
         weights = None if raw.weights is None else raw.weights / np.float32(self.mean_weight)
         return EncodedBatch(self.features.arrays(raw), self.labels.encode(raw.label), weights)
 
-    def mask(self, shard: int) -> Mask:
-        """Return, for each row of a shard, whether it is for validation."""
-        return np.unpackbits(self.masks[shard], count=self.shard_rows[shard]).astype(bool)
+    def mask(self, shard: int, part: Part = "validation") -> Mask:
+        """Return, for each row of a shard, whether it is for validation, or for something else."""
+        rows = self.shard_rows[shard]
+        if part == "training":
+            return ~(self.mask(shard) | self.mask(shard, "test"))
+        if part == "test" and not self.test_masks:
+            return np.zeros(rows, bool)
+        return np.unpackbits((self.masks if part == "validation" else self.test_masks)[shard], count=rows).astype(bool)
 
 
 def profile(
@@ -108,16 +119,22 @@ def profile(
     watch: Callable[[int], None],
     counter: FeatureAnalyzer | None = None,
     drop_unlabelled: bool = False,
+    test_fraction: float = 0.0,
+    fold: int | None = None,
 ) -> Profile:
     """Read all rows once, for features of a table where no counter of others is given.
 
-    `watch` is told, batch by batch, how many rows have been read.
+    `watch` is told, batch by batch, how many rows have been read. With a `fold`, the validation rows are that one of
+    1 / fraction folds.
 
     Raises:
         BadInput: the rows cannot be learnt from; the message says why and what to change.
     """
     counter = counter or TableAnalyzer(table.schema)
-    whole_pass = _Pass(table, task, counter, Splitter(fraction, seed), cache_bytes)
+    # Of the rows that the test leaves. Those of the test are the same for all folds, and whatever is validated with.
+    splitter = Splitter(fraction / (1 - test_fraction) if fold is None else fraction, seed, fold=fold)
+    tester = Splitter(test_fraction, seed ^ _TEST)
+    whole_pass = _Pass(table, task, counter, splitter, tester, cache_bytes)
     return whole_pass.run(fraction, watch, drop_unlabelled=drop_unlabelled)
 
 
@@ -128,9 +145,16 @@ def rows_in(size: int, row_bytes: int, *, most: int) -> int:
 
 class _Pass:
     def __init__(
-        self, table: DataSet, task: Task, features: FeatureAnalyzer, splitter: Splitter, cache_bytes: int
+        self,
+        table: DataSet,
+        task: Task,
+        features: FeatureAnalyzer,
+        splitter: Splitter,
+        tester: Splitter,
+        cache_bytes: int,
     ) -> None:
-        self._table, self._task, self._features, self._splitter = table, task, features, splitter
+        self._table, self._task, self._features = table, task, features
+        self._splitter, self._tester = splitter, tester
         label = table.schema.label.name
         self._labels = counter_of(task, label)
         self._runs, self._content = LabelRunCounter(), ContentDigest()
@@ -138,20 +162,24 @@ class _Pass:
         self._weights = {False: 0.0, True: 0.0}
 
     def run(self, fraction: float, watch: Callable[[int], None], *, drop_unlabelled: bool) -> Profile:
-        masks, rows = [], 0
+        masks, tests, rows = [], [], 0
         batch_rows = rows_in(_BATCH_BYTES, self._features.row_bytes, most=BATCH_ROWS)
         for shard in self._table.shards():
-            parts = [np.zeros(0, bool)]
+            parts = [(np.zeros(0, bool), np.zeros(0, bool))]
             for raw in self._table.read(shard, batch_rows=batch_rows):
                 parts.append(self._add(raw))
-                rows += len(parts[-1])
+                rows += len(parts[-1][0])
                 watch(rows)
-            masks.append(np.concatenate(parts))
+            masks.append(np.concatenate([part for part, _ in parts]))
+            tests.append(np.concatenate([part for _, part in parts]))
             self._runs.end()
         self._table.bad_rows.finish_unlabelled(rows, drop=drop_unlabelled)
-        if not rows:
-            raise BadInput(f"{self._table.source.location} has a header but no rows: expected at least two")
-        held_back = sum(int(mask.sum()) for mask in masks)
+        held_back, tested = (sum(int(mask.sum()) for mask in each) for each in (masks, tests))
+        if rows == tested:
+            location = self._table.sources.training.location
+            raise BadInput(f"{location} has a header but no rows: expected at least two")
+        self._check_test(rows, tested)
+        rows -= tested
         if fraction and not held_back:
             raise BadInput(
                 f"data.validation.fraction {fraction:g} of {rows} rows is less than a row: use a larger fraction, or 0"
@@ -181,7 +209,17 @@ class _Pass:
             ),
             content=self._content.hexdigest(),
             mean_weight=mean_weight,
+            test_rows=tested,
+            test_masks=tuple(np.packbits(mask) for mask in tests) if tested else (),
         )
+
+    def _check_test(self, rows: int, tested: int) -> None:
+        if self._tester.share and not tested:
+            raise BadInput(
+                f"data.test.fraction {self._tester.share:g} of {rows} rows is less than a row: use a larger fraction"
+            )
+        if self._table.sources.test and not tested:
+            raise BadInput(f"{self._table.sources.test.location}, which data.test.uri names, has no row to test with")
 
     def _mean_weight(self, training: int, held_back: int) -> float:
         weight = self._table.schema.weight
@@ -195,22 +233,36 @@ class _Pass:
                 )
         return self._weights[False] / training
 
-    def _add(self, raw: RawBatch) -> Mask:
-        """Take in a batch; returns which of its rows that can be used are for validation."""
+    def _add(self, raw: RawBatch) -> tuple[Mask, Mask]:
+        """Take in a batch; returns which of its rows that can be used are for validation, and which for the test."""
         raw, read = self._read(raw)
         strata = self._labels.codes(raw)
         self._runs.add(strata)
         self._content.add(raw)
-        held_back = self._splitter.validation(strata) if raw.held_back is None else raw.held_back
-        training = ~held_back
+        held_back, tested = self._parted(raw, strata)
+        training = ~(held_back | tested)
         self._labels.count(raw, strata, training)
         self._features.count(read, training)
         whole = EncodedBatch(read, self._labels.kept(raw, strata), raw.weights)
-        for which, cache in self._caches.items():
-            cache.add(whole, held_back == which)
+        for which, part in ((False, training), (True, held_back)):
+            self._caches[which].add(whole, part)
             if raw.weights is not None:
-                self._weights[which] += float(raw.weights[held_back == which].sum(dtype=np.float64))
-        return held_back
+                self._weights[which] += float(raw.weights[part].sum(dtype=np.float64))
+        return held_back, tested
+
+    def _parted(self, raw: RawBatch, strata: Integers) -> tuple[Mask, Mask]:
+        """Return which rows are for validation, and which for the test."""
+        free = np.ones(len(strata), bool) if raw.held_back is None else ~raw.held_back
+        tested = np.zeros(len(strata), bool)
+        if raw.tested is not None:
+            tested = raw.tested
+        else:
+            tested[free] = self._tester.validation(strata[free])
+        if raw.held_back is not None:
+            return raw.held_back, tested
+        held_back = np.zeros(len(strata), bool)
+        held_back[~tested] = self._splitter.validation(strata[~tested])
+        return held_back, tested
 
     def _read(self, raw: RawBatch) -> tuple[RawBatch, dict[str, Array]]:
         """Return the rows that can be decoded, and what is in them; the table leaves out the others from now on."""

@@ -25,11 +25,11 @@ class Reading:
     """How to read a data set.
 
     `validation` are files whose rows are all held back, `validation_column` says it of each row, and `split` parts the
-    rows by a column. `slices` are columns
-    to tell the metrics by. With a `label_separator` a row has any number of labels. `label_as` is what a label is to
-    the task: where it is absent, what the column holds. `columns` says what columns hold, against their values.
-    With `drops_identifiers` columns that identify rows are left out, but for those that it `keeps`, unless the features
-    are named. `weight` is the column that says how much each row counts.
+    rows by a column. `test` are files whose rows are for the test. `slices` are columns to tell the metrics by. With a
+    `label_separator` a row has any number of labels. `label_as` is what a label is to the task: where it is absent,
+    what the column holds. `columns` says what columns hold, against their values. With `drops_identifiers` columns that
+    identify rows are left out, but for those that it `keeps`, unless the features are named. `weight` is the column
+    that says how much each row counts.
     """
 
     validation: Source | None = None
@@ -46,6 +46,7 @@ class Reading:
     drops_identifiers: bool = False
     keeps: Sequence[str] = ()
     weight: str | None = None
+    test: Source | None = None
 
     @property
     def chooser(self) -> tuple[str, str] | None:

@@ -114,25 +114,33 @@ def _find(
     return Source(location, filesystem, chosen, tuple(files))
 
 
-def validation_files(training: Source, uri: str, *, beside: str, access: Access | None = None) -> Source:
-    """Find the files to validate with, in the format of those to train on.
+def further_files(
+    training: Source,
+    uri: str,
+    *,
+    field: str,
+    beside: str,
+    apart_from: Source | None = None,
+    access: Access | None = None,
+) -> Source:
+    """Find the files to validate or to test with, which a field names, in the format of those to train on.
 
     A relative path starts in the folder of `beside`, the place of those to train on.
 
     Raises:
-        BadInput: nothing is there, or it is a part of what is trained on.
+        BadInput: nothing is there, or it is a part of what is trained on, or of what they are to be apart from.
         StoreUnavailable: the store fails.
     """
     location = uri
     if "://" not in uri and not uri.startswith("/"):
         location = "".join(beside.rstrip("/").rpartition("/")[:2]) + uri
     found = find(location, training.format, access)
-    shared = {each.path for each in training.files} & {each.path for each in found.files}
-    if shared:
-        raise BadInput(
-            f"data.validation.uri {uri} holds {sorted(shared)[0]}, which is trained on too: keep them in separate "
-            "folders"
-        )
+    for others, use in ((training, "trained on"), (apart_from, "validated with")):
+        shared = {each.path for each in others.files} & {each.path for each in found.files} if others else ()
+        if shared:
+            raise BadInput(
+                f"{field} {uri} holds {sorted(shared)[0]}, which is {use} too: keep them in separate folders"
+            )
     name = PurePosixPath(found.location.rstrip("/")).name
     return replace(
         found,

@@ -16,13 +16,22 @@ class Splitter:
     of (seed, class, window), goes to validation. So the shares are exact to a row in every class, no order of the data
     can upset them, and nothing but one counter a class has to be remembered. The first row of a class always goes to
     training.
+
+    With a `fold`, from 0 up, the row of each window that is chosen is another one for each fold: 1 / fraction of them
+    together choose all rows but those that are the first of their class.
     """
 
-    def __init__(self, fraction: float, seed: int) -> None:
+    def __init__(self, fraction: float, seed: int, *, fold: int | None = None) -> None:
+        self._fold = fold
         share = Fraction(fraction).limit_denominator(10_000)
         self._share, self._whole = share.numerator, share.denominator
         self._key = _mix(np.array([seed], np.uint64) * _ODD)
         self._seen = np.zeros(0, np.int64)
+
+    @property
+    def share(self) -> float:
+        """The share of the rows that are chosen."""
+        return self._share / self._whole
 
     def validation(self, strata: Integers) -> Array:
         """Return, for the next rows, whether each is for validation; `strata` holds their classes as small integers."""
@@ -33,6 +42,9 @@ class Splitter:
         first = self._start(window)
         length = self._start(window + 1) - first
         draw = _mix(self._key + _mix(strata.astype(np.uint64) * _ODD + window.astype(np.uint64)))
+        if self._fold is not None:
+            place = ((draw >> np.uint64(1)).astype(np.int64) + self._fold) % length
+            return (occurrence == first + place) & (occurrence > 0)
         opening = (window == 0).astype(np.int64)
         picked = first + opening + (draw >> np.uint64(1)).astype(np.int64) % (length - opening)
         return occurrence == picked

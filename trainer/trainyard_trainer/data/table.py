@@ -19,6 +19,7 @@ from trainyard_trainer.data.held_back import GroupSplit, Split, TimeSplit, begin
 from trainyard_trainer.data.identifiers import why_identifier
 from trainyard_trainer.data.numerals import PLAIN, Notation, alike, is_number, looks_like_number, notations
 from trainyard_trainer.data.parquet_files import ParquetReader
+from trainyard_trainer.data.parts import Part, Sources
 from trainyard_trainer.data.readers import Reader, Shard, StoredBatch, blaming
 from trainyard_trainer.data.reading import Reading, SplitBy
 from trainyard_trainer.data.schema import (
@@ -48,7 +49,8 @@ class RawBatch:
     the rows in their file. `media` holds, by name, columns of bytes (Arrow) or arrays (numpy, one entry a row).
     `files` names the file of each row where each has one of its own. `held_back` tells the validation rows where the
     data say so. `slices` holds, by name, texts (Arrow) by which the metrics are told, `words` those of which the words
-    count, and `dates` those whose numbers are among `numbers`. `weights` say how much each row counts.
+    count, and `dates` those whose numbers are among `numbers`. `weights` say how much each row counts, and `tested`
+    which rows are for the test, where the files say so.
     """
 
     file: str
@@ -64,6 +66,7 @@ class RawBatch:
     words: Mapping[str, pa.Array] = field(default_factory=dict)
     dates: Mapping[str, pa.Array] = field(default_factory=dict)
     weights: Floats | None = None
+    tested: Mask | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -107,6 +110,7 @@ class RawBatch:
             words={name: kept(texts) for name, texts in self.words.items()},
             dates={name: kept(texts) for name, texts in self.dates.items()},
             weights=None if self.weights is None else self.weights[keep],
+            tested=None if self.tested is None else self.tested[keep],
         )
 
 
@@ -121,12 +125,10 @@ class Table:
         self, source: Source, *, label: str, features: Sequence[str] | None, reading: Reading | None = None
     ) -> None:
         self._reading = reading or Reading()
-        self.source, self.validation = source, self._reading.validation
+        self.sources = Sources(source, self._reading.validation, self._reading.test)
         self.bad_rows = BadRows(self._reading.max_bad_rows)
-        self._files = [(each, False) for each in source.files]
-        if self.validation:
-            self._files += [(each, True) for each in self.validation.files]
-        self._readers = {held_back: self._reader(held_back) for _, held_back in self._files}
+        self._files = self.sources.files
+        self._readers = {part: self._reader(each) for part, each in self.sources}
         free = self._reading.free_text_columns | ({label} if self._reading.label_as == "class" else frozenset())
         kinds = merge((self._inspect(*each) for each in self._inspected()), free)
         kinds |= partition_kinds(each for each, _ in self._files)
@@ -155,7 +157,7 @@ class Table:
 
     def shards(self) -> list[Shard]:
         """Return the pieces of the table, in a fixed order."""
-        return [shard for file, held_back in self._files for shard in self._shards(file, held_back)]
+        return [shard for file, part in self._files for shard in self._shards(file, part)]
 
     def read(self, shard: Shard, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawBatch]:
         """Yield the rows of a piece, in order, at most `batch_rows` at a time.
@@ -164,9 +166,8 @@ class Table:
             BadInput: more rows are bad than may be left out.
         """
         first_row = 0
-        held_back = self._held_back(shard.file)
         for batch in self._batches(shard, self.schema.columns, batch_rows):
-            raw = self._raw(batch, shard.file, first_row, held_back)
+            raw = self._raw(batch, shard.file, first_row)
             if len(raw):
                 yield raw
                 first_row += len(raw)
@@ -181,42 +182,37 @@ class Table:
         """Return the time from which on rows are held back, for which that column is read once by itself."""
 
         def times() -> Iterator[Doubles]:
-            for file, _ in self._files:
-                for shard in self._shards(file, held_back=False):
+            for file in self.sources.training.files:
+                for shard in self._shards(file, "training"):
                     for batch in self._batches(shard, [by.column], BATCH_ROWS):
                         yield times_of(self._decoder(batch, file), by.column)
 
         return beginning_of_latest(times(), by.fraction)
 
-    def _decoder(self, batch: StoredBatch, file: SourceFile, held_back: bool = False) -> ColumnDecoder:
-        separator, missing = self._reading.label_separator, self._readers[held_back].missing
+    def _decoder(self, batch: StoredBatch, file: SourceFile) -> ColumnDecoder:
+        separator, missing = self._reading.label_separator, self._readers[self.sources.part(file)].missing
         return ColumnDecoder(batch, file, self.schema, separator=separator, missing=missing)
 
-    def _reader(self, held_back: bool) -> Reader:
-        source = self.validation if held_back and self.validation else self.source
+    def _reader(self, source: Source) -> Reader:
         return reader_for(source, self.bad_rows, tolerant=self._reading.max_bad_rows > 0, csv=self._reading.csv)
 
-    def _inspected(self) -> Iterator[tuple[SourceFile, bool]]:
-        for wanted in (False, True):
-            yield from [each for each in self._files if each[1] == wanted][:INSPECTED_FILES]
+    def _inspected(self) -> Iterator[tuple[SourceFile, Part]]:
+        for part, source in self.sources:
+            yield from ((file, part) for file in source.files[:INSPECTED_FILES])
 
-    def _inspect(self, file: SourceFile, held_back: bool) -> tuple[str, dict[str, str]]:
-        return file.name, kinds_in(file, self._readers[held_back])
+    def _inspect(self, file: SourceFile, part: Part) -> tuple[str, dict[str, str]]:
+        return file.name, kinds_in(file, self._readers[part])
 
-    def _shards(self, file: SourceFile, held_back: bool) -> list[Shard]:
+    def _shards(self, file: SourceFile, part: Part) -> list[Shard]:
         with blaming(file.name):
-            return list(self._readers[held_back].shards(file))
+            return list(self._readers[part].shards(file))
 
     def _batches(self, shard: Shard, columns: Sequence[str], batch_rows: int) -> Iterator[StoredBatch]:
         stored = [name for name in columns if name not in dict(shard.file.partition)]
         with blaming(shard.file.name):
-            for batch in self._readers[bool(self._held_back(shard.file))].read(shard, stored, batch_rows=batch_rows):
+            for batch in self._readers[self.sources.part(shard.file)].read(shard, stored, batch_rows=batch_rows):
                 if len(batch.rows):
                     yield batch
-
-    def _held_back(self, file: SourceFile) -> bool | None:
-        """Return whether all rows of a file are for validation, or none are, or that the file does not decide it."""
-        return None if self.validation is None else file in self.validation.files
 
     def _without_identifiers(self, schema: Schema) -> Schema:
         """Return the features without those that tell rows apart, as far as the first rows tell."""
@@ -231,7 +227,7 @@ class Table:
             return schema
         left_out = {}
         for name in names:
-            values, missing = sample.columns.column(name), self._readers[False].missing
+            values, missing = sample.columns.column(name), self._readers["training"].missing
             if not pa.types.is_integer(values.type) and not pa.types.is_floating(values.type):
                 texts = trimmed(as_texts(values))
                 values = texts.filter(pc.invert(pc.is_in(texts, pa.array(sorted(missing)))))
@@ -250,24 +246,24 @@ class Table:
         """Return the first rows of the data, a batch of them."""
         if not names:
             return None
-        shards = (shard for file, held_back in self._files for shard in self._shards(file, held_back))
+        shards = (shard for file, part in self._files for shard in self._shards(file, part))
         return next((batch for shard in shards for batch in self._batches(shard, names, BATCH_ROWS)), None)
 
     def _with_notation(self, column: Column) -> Column:
         """Return a column of numbers with how they are written."""
         if column.kind != "number":
             return column
-        reader = self._readers[False]
+        reader = self._readers["training"]
         if example := reader.ambiguous(column.name):
             raise BadInput(
                 f"column {column.name!r} holds numbers such as {example!r}, which can be read in two ways: say which "
                 "with data.csv.decimal or data.csv.thousands"
             )
-        for other in self._readers.values():
+        for part, other in self._readers.items():
             if other.notation(column.name) not in (reader.notation(column.name), PLAIN):
                 raise BadInput(
                     f"column {column.name!r} has numbers written with {other.notation(column.name)} in "
-                    f"data.validation.uri, and with {reader.notation(column.name)} before; make them alike"
+                    f"data.{part}.uri, and with {reader.notation(column.name)} before; make them alike"
                 )
         declared = self._kinds[column.name] == "text" and column.name in self._reading.columns
         return replace(column, notation=self._guessed(column.name) if declared else reader.notation(column.name))
@@ -276,7 +272,9 @@ class Table:
         """Return how numbers are written in a column of texts that is said to hold some."""
         sample = self._first_rows([name])
         column = trimmed(in_utf8(as_texts(sample.columns.column(name)))[0]) if sample else pa.array([], pa.string())
-        texts = [text for text in pc.unique(column).to_pylist() if text and text not in self._readers[False].missing]
+        texts = [
+            text for text in pc.unique(column).to_pylist() if text and text not in self._readers["training"].missing
+        ]
         numeric = [text for text in texts if looks_like_number(text)]
         found = notations(numeric) if numeric else [PLAIN]
         if not found or (not numeric and texts):
@@ -292,17 +290,18 @@ class Table:
     def _with_length(self, column: Column) -> Column:
         if column.kind != "vector":
             return column
-        for file, held_back in self._files:
-            for shard in self._shards(file, held_back):
+        for file, part in self._files:
+            for shard in self._shards(file, part):
                 for batch in self._batches(shard, [column.name], 256):
                     length = vectors.length_of(batch.columns.column(column.name))
                     if length:
                         return replace(column, shape=(length,))
         raise BadInput(empty_column(column.name))
 
-    def _raw(self, batch: StoredBatch, file: SourceFile, first_row: int, held_back: bool | None) -> RawBatch:
+    def _raw(self, batch: StoredBatch, file: SourceFile, first_row: int) -> RawBatch:
         self._check_kinds(batch, file)
-        stored = self._decoder(batch, file, bool(held_back))
+        stored = self._decoder(batch, file)
+        held_back = self.sources.held_back(file, len(batch.rows))
         numbers = [stored.numbers(each) for each in self.schema.dense]
         raw = RawBatch(
             file=file.name,
@@ -312,11 +311,12 @@ class Table:
             label=stored.label(),
             media={name: stored.bytes(name) for name in self.schema.media},
             rows=batch.rows,
-            held_back=self._chosen(stored) if held_back is None else np.full(len(batch.rows), held_back),
+            held_back=self._chosen(stored) if held_back is None else held_back,
             slices={name: stored.texts(name) for name in self.schema.slices},
             words={name: stored.texts(name) for name in self.schema.words},
             dates={column.name: stored.dates(column.name) for column in self.schema.features if column.kind == "date"},
             weights=stored.weights(),
+            tested=self.sources.tested(file, len(batch.rows)),
         )
         self.bad_rows.add(raw.bad(stored.bad))
         if unlabelled := raw.bad({row: why for row, why in stored.unlabelled.items() if row not in stored.bad}):
@@ -331,7 +331,7 @@ class Table:
     def _check_kinds(self, batch: StoredBatch, file: SourceFile) -> None:
         """Refuse a file that was not inspected at the beginning and holds something else."""
         stored = batch.columns.schema
-        if self._readers[False].settles_types or stored.equals(self._fitting):  # as nearly all batches are
+        if self._readers["training"].settles_types or stored.equals(self._fitting):  # as nearly all batches are
             return
         names = set(stored.names)
         for column in (*self.schema.features, self.schema.label, *filter(None, [self.schema.weight])):

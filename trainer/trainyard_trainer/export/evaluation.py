@@ -1,7 +1,7 @@
 """Judges the exported weights: beside the constant answer, class by class, and column by column."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from trainyard_trainer.data.batch import EncodedBatch
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels
-from trainyard_trainer.data.pipeline import validation_blocks
+from trainyard_trainer.data.pipeline import blocks_to_test, validation_blocks
 from trainyard_trainer.data.profile import rows_in
 from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.tabular import CATEGORIES, NUMBERS
@@ -18,7 +18,7 @@ from trainyard_trainer.fitting.fit import Trained
 from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.fitting.steps import LABELS, WEIGHTS, as_block, sums_of
 from trainyard_trainer.tasks.evaluation import better_by, compared, constant_answer, of_classes, of_numbers
-from trainyard_trainer.tensors import Array
+from trainyard_trainer.tensors import Array, Tensor
 
 MOST_BLOCKS = 16
 """Of validation rows that are looked at once more: 65,536 rows of a usual table, fewer of images."""
@@ -47,7 +47,7 @@ def evaluate(prepared: Prepared, trained: Trained) -> Evaluation:
     blocks = list(_first_rows(prepared))
     if not blocks:
         return _of_training(prepared, trained)
-    outputs = np.concatenate([_outputs(trained, each) for each in blocks])
+    outputs = np.concatenate([outputs_of(trained, each) for each in blocks])
     labels = np.concatenate([each.labels for each in blocks])
     counts = [each.weights for each in blocks if each.weights is not None]
     weights = np.concatenate(counts) if counts else None
@@ -87,6 +87,32 @@ def _training_weight(prepared: Prepared) -> float:
     return prepared.profile.training_rows * prepared.profile.mean_weight
 
 
+def measure_test(prepared: Prepared, trained: Trained) -> dict[str, float]:
+    """Return the metrics of the rows that had no say in the training; none where there are no such rows."""
+    facts = prepared.profile
+    if not facts.test_rows:
+        return {}
+    size = rows_in(_BLOCK_BYTES, facts.row_bytes, most=_BLOCK_ROWS)
+    found = measured(trained, blocks_to_test(prepared.table, facts, block_rows=size), trained.task.validation_sums)
+    return {f"test_{name}": value for name, value in found.items()}
+
+
+def measured(
+    trained: Trained,
+    pieces: Iterable[EncodedBatch],
+    sums: Callable[[Tensor, Tensor, Tensor | None], dict[str, Tensor]],
+) -> dict[str, float]:
+    """Return the metrics of rows, of which a task adds up `sums`."""
+    totals: dict[str, Any] = {}
+    for piece in pieces:
+        labels, outputs = tf.constant(piece.labels), tf.constant(outputs_of(trained, piece))
+        weights = None if piece.weights is None else tf.constant(piece.weights)
+        own = sums_of(trained.task.loss(labels, outputs), sums(labels, outputs, weights), weights)
+        for name, value in own.items():
+            totals[name] = totals.get(name, 0.0) + np.asarray(value, np.float64)
+    return trained.task.metrics(totals)
+
+
 def _first_rows(prepared: Prepared) -> Iterator[EncodedBatch]:
     facts = prepared.profile
     if not facts.validation_rows:
@@ -101,7 +127,8 @@ def _first_rows(prepared: Prepared) -> Iterator[EncodedBatch]:
             left -= size
 
 
-def _outputs(trained: Trained, rows: EncodedBatch) -> Any:
+def outputs_of(trained: Trained, rows: EncodedBatch) -> Any:
+    """Return what a model puts out, float32 [rows, outputs]."""
     block = as_block(rows, trained.encoder.encode)
     del block[LABELS]
     block.pop(WEIGHTS, None)
@@ -142,7 +169,7 @@ def _importances(prepared: Prepared, trained: Trained, rows: EncodedBatch) -> di
     random = np.random.default_rng(prepared.run.job.spec.fit.seed)
 
     def loss(features: Mapping[str, Any]) -> float:
-        outputs = _outputs(trained, EncodedBatch(features, rows.labels))
+        outputs = outputs_of(trained, EncodedBatch(features, rows.labels))
         losses = trained.task.loss(tf.constant(rows.labels), tf.constant(outputs)).numpy()
         return float(np.average(losses.astype(np.float64), weights=weights))
 

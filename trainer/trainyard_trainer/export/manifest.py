@@ -88,7 +88,7 @@ def describe_training(run: Run, end: Position, *, steps: int, devices: Devices) 
 
 def describe_data(table: DataSet, profile: Profile) -> dict[str, object]:
     """Return what the model was trained on."""
-    source = table.source
+    source = table.sources.training
     labels = profile.labels
     described = {
         "location": source.location,
@@ -100,6 +100,7 @@ def describe_data(table: DataSet, profile: Profile) -> dict[str, object]:
         "badRows": len(table.bad_rows),
         "trainingRows": profile.training_rows,
         "validationRows": profile.validation_rows,
+        **({"testRows": profile.test_rows} if profile.test_rows else {}),
         "label": profile.schema.label.name,
         "features": [feature.name for feature in profile.schema.features],
         "columns": [column.to_wire() for column in profile.columns],
@@ -110,14 +111,15 @@ def describe_data(table: DataSet, profile: Profile) -> dict[str, object]:
         described["unlabelledRows"] = table.bad_rows.unlabelled
     if not isinstance(labels, NumberLabels):
         described["classes"] = list(labels.names)
-    if other := table.validation:
-        described["validation"] = {"location": other.location, "fingerprint": other.fingerprint}
+    for part, other in table.sources:
+        if part != "training":
+            described[part] = {"location": other.location, "fingerprint": other.fingerprint}
     return described
 
 
 def _fingerprint(table: DataSet, profile: Profile) -> str:
     """Return what differs where the files or anything that was read of them differ, as sha256:<hex>."""
-    of_files = [source.fingerprint for source in (table.source, table.validation) if source]
+    of_files = [source.fingerprint for _, source in table.sources]
     return "sha256:" + hashlib.sha256("\n".join([*of_files, profile.content]).encode()).hexdigest()
 
 

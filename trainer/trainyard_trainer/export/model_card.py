@@ -80,6 +80,8 @@ def _data(data: Mapping[str, Any]) -> Iterator[str]:
 
 def _quality(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield "Metrics that start with `val_` are of rows the model was not trained on."
+    if "testRows" in manifest["data"]:
+        yield "Those that start with `test_` are of rows that had no say in its choice either, measured once."
     if weight := manifest["data"].get("weight"):
         yield f"In all of them, and in what follows, a row counts as much as its {_code(weight)} says."
     yield ""

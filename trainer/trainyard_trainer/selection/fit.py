@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from trainyard_api.meta import parse_duration
 from trainyard_api.program import CANDIDATES, Family
@@ -20,10 +19,10 @@ from trainyard_trainer.data.labels import NumberLabels
 from trainyard_trainer.data.profile import KeptRows, Profile
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.errors import BadInput, Diverged
+from trainyard_trainer.export.evaluation import measured, outputs_of
 from trainyard_trainer.fitting.defaults import with_defaults
 from trainyard_trainer.fitting.fit import Trained, fit
 from trainyard_trainer.fitting.prepared import Prepared
-from trainyard_trainer.fitting.steps import LABELS, WEIGHTS, as_block, sums_of
 from trainyard_trainer.fitting.stopping import StopPolicy
 from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.reporting.part_progress import PartTracker
@@ -184,12 +183,7 @@ def _validation(prepared: Prepared) -> list[EncodedBatch]:
 
 def _outputs(trained: Trained, pieces: Sequence[EncodedBatch]) -> Any:
     """Return a model's outputs, float32 [rows, outputs]."""
-    found = []
-    for piece in pieces:
-        block = as_block(piece, trained.encoder.encode)
-        del block[LABELS]
-        block.pop(WEIGHTS, None)
-        found.append(tf.cast(trained.model(block, training=False), tf.float32).numpy())
+    found = [outputs_of(trained, piece) for piece in pieces]
     return np.concatenate(found) if found else np.zeros((0, trained.task.outputs), np.float32)
 
 
@@ -268,17 +262,6 @@ def _mean(members: Sequence[tuple[Tried, float]], facts: Mapping[str, Any]) -> T
 
 def _metrics(trained: Trained, rows: EncodedBatch, validation: Sequence[EncodedBatch]) -> dict[str, float]:
     training = [rows.take(slice(i, i + _ROWS)) for i in range(0, len(rows), _ROWS)]
-    found = _measured(trained, training, trained.task.sums)
-    held_back = _measured(trained, validation, trained.task.validation_sums)
+    found = measured(trained, training, trained.task.sums)
+    held_back = measured(trained, validation, trained.task.validation_sums)
     return found | {f"val_{name}": value for name, value in held_back.items()}
-
-
-def _measured(trained: Trained, pieces: Sequence[EncodedBatch], sums: Callable[[Any, Any, Any], dict[str, Any]]) -> Any:
-    totals: dict[str, Any] = {}
-    for piece in pieces:
-        labels, outputs = tf.constant(piece.labels), tf.constant(_outputs(trained, [piece]))
-        weights = None if piece.weights is None else tf.constant(piece.weights)
-        own = sums_of(trained.task.loss(labels, outputs), sums(labels, outputs, weights), weights)
-        for name, value in own.items():
-            totals[name] = totals.get(name, 0.0) + np.asarray(value, np.float64)
-    return trained.task.metrics(totals)

@@ -10,7 +10,7 @@ import pytest
 
 from trainyard_trainer.data.dataset import DataSet, open_data_set
 from trainyard_trainer.data.reading import Reading
-from trainyard_trainer.data.source import find, validation_files
+from trainyard_trainer.data.source import find, further_files
 from trainyard_trainer.data.table import RawBatch
 from trainyard_trainer.errors import BadInput
 
@@ -22,7 +22,7 @@ def open_arrays(
     path: Path, label: str = "label", features: list[str] | None = None, validation: str | None = None, **reading: Any
 ) -> DataSet:
     source = find(str(path), "auto")
-    beside = validation_files(source, validation, beside=str(path)) if validation else None
+    beside = further_files(source, validation, field="data.validation.uri", beside=str(path)) if validation else None
     return open_data_set(source, label=label, features=features, reading=Reading(validation=beside, **reading))
 
 

@@ -9,7 +9,7 @@ import pytest
 from trainyard_trainer.data.dataset import DataSet, open_data_set
 from trainyard_trainer.data.directory import SHARD_FILES
 from trainyard_trainer.data.reading import Reading
-from trainyard_trainer.data.source import find, validation_files
+from trainyard_trainer.data.source import find, further_files
 from trainyard_trainer.errors import BadInput
 
 
@@ -24,7 +24,7 @@ def open_folder(
     folder: Path, features: list[str] | None = None, *, validation: str | None = None, bad_rows: int = 0
 ) -> DataSet:
     source = find(str(folder), "directory")
-    beside = validation_files(source, validation, beside=str(folder)) if validation else None
+    beside = further_files(source, validation, field="data.validation.uri", beside=str(folder)) if validation else None
     reading = Reading(validation=beside, max_bad_rows=bad_rows)
     return open_data_set(source, label="label", features=features, reading=reading)
 

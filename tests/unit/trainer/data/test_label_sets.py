@@ -60,7 +60,7 @@ def test_lists_of_labels_and_texts_with_separators_are_the_same(write: Any, tmp_
     assert facts.kept.training is not None
     np.testing.assert_array_equal(facts.kept.training.labels, EXPECTED)
     streamed = [
-        each for i, shard in enumerate(table.shards()) for each in read(table, facts, i, shard, validation=False)
+        each for i, shard in enumerate(table.shards()) for each in read(table, facts, i, shard, part="training")
     ]
     np.testing.assert_array_equal(concatenate(streamed).labels, EXPECTED)
 

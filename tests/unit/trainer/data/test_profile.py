@@ -13,6 +13,7 @@ from trainyard_api.program import Task
 from trainyard_trainer.data.batch import EncodedBatch, concatenate
 from trainyard_trainer.data.categories import FIRST
 from trainyard_trainer.data.labels import ClassLabels, NumberLabels, Tally
+from trainyard_trainer.data.parts import Part
 from trainyard_trainer.data.pipeline import read
 from trainyard_trainer.data.profile import Profile, profile
 from trainyard_trainer.data.source import find
@@ -74,13 +75,12 @@ def test_rows_kept_in_memory_are_those_that_streaming_reads(tmp_path: Path) -> N
 
     table, facts = look_at(columns, tmp_path, fraction=0.25)
 
-    for validation, cached in ((False, facts.kept.training), (True, facts.kept.validation)):
+    kept: list[tuple[Part, EncodedBatch | None]] = [
+        ("training", facts.kept.training), ("validation", facts.kept.validation),
+    ]  # fmt: skip
+    for part, cached in kept:
         streamed = concatenate(
-            [
-                each
-                for i, shard in enumerate(table.shards())
-                for each in read(table, facts, i, shard, validation=validation)
-            ]
+            [each for i, shard in enumerate(table.shards()) for each in read(table, facts, i, shard, part=part)]
         )
         assert cached is not None
         assert_same(cached, streamed)

@@ -56,3 +56,17 @@ def test_a_class_is_never_without_a_training_row(strata: list[int], fraction: fl
 
     for each in set(strata):
         assert not held_back[np.array(strata) == each].all()
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_folds_share_the_rows_but_for_the_first_of_each_class(folds: int) -> None:
+    strata = np.random.default_rng(3).integers(0, 4, 500)
+
+    which = np.array([Splitter(1 / folds, 1, fold=fold).validation(strata) for fold in range(folds)])
+
+    first = [int(np.argmax(strata == each)) for each in range(4)]
+    assert np.flatnonzero(which.sum(axis=0) != 1).tolist() == sorted(first)
+    assert which.sum(axis=0).max() == 1
+    for each in range(4):
+        counts = which[:, strata == each].sum(axis=1)
+        assert counts.max() - counts.min() <= 2
