@@ -15,7 +15,7 @@ LOSSES = {
     "binaryClassification": ["binary_crossentropy", "binary_focal_crossentropy"],
     "multiclassClassification": ["categorical_crossentropy", "categorical_focal_crossentropy"],
     "multilabelClassification": ["binary_crossentropy"],
-    "regression": ["mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "quantile"],
+    "regression": ["mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "quantile", "poisson"],
 }
 METRICS = {
     "binaryClassification": ["precision", "recall", "f1_score"],
@@ -30,8 +30,8 @@ SVM_LOSSES = ["hinge", "squared_hinge"]
 _NAME = WithJsonSchema({"type": "string", "maxLength": 64})
 Loss = Annotated[Literal[
     "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy", "categorical_focal_crossentropy",
-    "hinge", "huber", "log_cosh", "mean_absolute_error", "mean_squared_error", "quantile",
-    "squared_hinge",
+    "hinge", "huber", "log_cosh", "mean_absolute_error", "mean_squared_error", "poisson",
+    "quantile", "squared_hinge",
 ], _NAME]  # fmt: skip
 ALWAYS_REPORTED = (
     "loss", "accuracy", "auc", "mae", "mean_absolute_error", "val_loss", "val_accuracy", "val_auc", "val_mae",
@@ -158,6 +158,11 @@ class Fit(ApiModel):
                 "loss quantile and the field quantile go together: set both, such as quantile 0.9, or neither",
                 ".quantile",
             ),
+            rule(
+                "!has(self.targetTransform) || !has(self.loss) || self.loss != 'poisson'",
+                "loss poisson has a logarithm of its own: remove targetTransform",
+                ".targetTransform",
+            ),
         )
     )
 
@@ -178,14 +183,19 @@ class Fit(ApiModel):
         default=None,
         description="What is minimised, as in Keras: binary_crossentropy, binary_focal_crossentropy, "
         "categorical_crossentropy, categorical_focal_crossentropy, mean_squared_error, mean_absolute_error, huber, "
-        "log_cosh, quantile, hinge or squared_hinge. Where absent: cross-entropy for classes, hinge for an svm, "
-        "mean_squared_error for numbers.",
+        "log_cosh, quantile, poisson, hinge or squared_hinge. Where absent: cross-entropy for classes, hinge for an "
+        "svm, mean_squared_error for numbers.",
     )
     quantile: float | None = Field(
         default=None,
         gt=0,
         lt=1,
         description="Which quantile loss quantile predicts: with 0.9 nine of ten labels are below the answer.",
+    )
+    target_transform: Literal["log1p"] | None = Field(
+        default=None,
+        description="What is learnt of numbers, as in numpy: log1p, the logarithm of 1 + label, for labels from 0 up "
+        "that range over powers of ten. The served model, and all metrics but the loss, are in the unit of the label.",
     )
     metrics: list[Metric] = Field(
         default=[],

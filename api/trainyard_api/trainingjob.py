@@ -134,6 +134,18 @@ class TrainingJobSpec(ApiModel):
                 ".fit.loss",
             ),
             rule(
+                "!has(self.fit.loss) || self.fit.loss != 'poisson' || !has(self.program.python)",
+                "loss poisson takes what a model puts out for the logarithm of a rate, which a model of your own need "
+                "not know: use program.keras",
+                ".fit.loss",
+            ),
+            rule(
+                f"!has(self.fit.targetTransform) || {_NOT_OURS} || (has(self.program.keras) ? "
+                "self.program.keras.task : self.program.python.task) == 'regression'",
+                "only numbers have a logarithm: targetTransform is for task regression",
+                ".fit.targetTransform",
+            ),
+            rule(
                 f"{_NOT_OURS} || self.fit.metrics.all(m, m in {list(ALWAYS_REPORTED)} || m in "
                 f"{METRICS}[has(self.program.keras) ? self.program.keras.task : self.program.python.task])",
                 f"a metric has to fit the task: {_by_task(METRICS)}",

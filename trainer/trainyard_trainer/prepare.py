@@ -62,6 +62,7 @@ def prepare(run: Run, *, tracker: ProgressTracker, event_log: EventLog) -> Prepa
         counter=analyzer_for(run.program, table.schema, data.hashing, image_reader=_image_reader),
         drop_unlabelled=data.drop_unlabelled,
         test_fraction=(data.test.fraction or 0.0) if data.test else 0.0,
+        fit=fit,
     )
     if grows_trees(run.program):
         require_rows_in_memory(facts, limit=room)

@@ -267,6 +267,7 @@ def _with_family(job: TrainingJob, *, alone: bool) -> TrainingJob:
         return job
     plain = Fit(
         metrics=spec.fit.metrics,
+        target_transform=spec.fit.target_transform,
         class_weights=spec.fit.class_weights,
         time_limit=spec.fit.time_limit,
         stop_when=StopWhen(time_limit=spec.fit.stop_when.time_limit),

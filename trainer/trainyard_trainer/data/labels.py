@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainyard_api.fit import Fit
 from trainyard_api.program import Task
 from trainyard_trainer.data.decode import unusable
 from trainyard_trainer.data.label_sets import LabelSetCounter, LabelSets
@@ -43,10 +44,24 @@ class ClassLabels:
 
 @dataclass(frozen=True, slots=True)
 class NumberLabels:
-    """Numbers to predict, with the mean and standard deviation of the training rows."""
+    """Numbers to predict, with the mean and standard deviation of the training rows.
+
+    `logs` are those of log(1 + label), where the spec has the model learn that.
+    """
 
     mean: float
     deviation: float
+    logs: tuple[float, float] | None = None
+
+    @property
+    def learnt(self) -> tuple[float, float]:
+        """Mean and standard deviation of what the model learns."""
+        return self.logs or (self.mean, self.deviation)
+
+    def standard(self, labels: Array) -> Array:
+        """Return what the model learns, in deviations from its mean."""
+        mean, deviation = self.learnt
+        return ((np.log1p(labels) if self.logs else labels) - mean) / deviation
 
     def encode(self, column: pa.Array) -> Array:
         """Return the numbers (float32)."""
@@ -130,9 +145,11 @@ class ClassCounter:
 class NumberTally:
     """Collects the mean and spread of a numeric label while the data streams by."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, fit: Fit) -> None:
         self._label = label
         self._tally = Tally(1)
+        self._logs = Tally(1) if fit.target_transform else None
+        self._terms = "fit.targetTransform log1p" if self._logs else "fit.loss poisson" if fit.loss == "poisson" else ""
 
     def codes(self, rows: RawBatch) -> Integers:
         """Return one class for all rows, after checking that each is a number."""
@@ -146,12 +163,22 @@ class NumberTally:
                 f"{first!r}: {remedy}"
             )
         _refuse_missing(rows, self._label)
+        labels = rows.label.to_numpy(zero_copy_only=False)
+        if self._terms and (labels < 0).any():
+            row = int(np.argmax(labels < 0))
+            raise BadInput(
+                f"{self._terms} expects labels from 0 up, but {self._label!r} is {labels[row]:g} in {rows.where(row)}: "
+                "remove it from spec.fit, or correct the row"
+            )
         return np.zeros(len(rows), np.int64)
 
     def count(self, rows: RawBatch, codes: Array, training: Mask) -> None:
         """Count those of the rows that are for training."""
         weights = None if rows.weights is None else rows.weights[training]
-        self._tally.add(rows.label.to_numpy(zero_copy_only=False)[training].reshape(-1, 1), weights)
+        labels = rows.label.to_numpy(zero_copy_only=False)[training].reshape(-1, 1)
+        self._tally.add(labels, weights)
+        if self._logs:
+            self._logs.add(np.log1p(labels), weights)
 
     def kept(self, rows: RawBatch, codes: Array) -> Array:
         """Return the numbers of rows, as they are trained on."""
@@ -170,7 +197,8 @@ class NumberTally:
         mean, deviation = float(self._tally.mean[0]), float(self._tally.deviation[0])
         if deviation == 0:
             raise BadInput(f"the label {self._label!r} is {mean:g} in every row: there is nothing to learn from it")
-        return NumberLabels(mean, deviation)
+        logs = (float(self._logs.mean[0]), float(self._logs.deviation[0])) if self._logs else None
+        return NumberLabels(mean, deviation, logs)
 
 
 class Tally:
@@ -236,8 +264,8 @@ Labels = ClassLabels | LabelSets | NumberLabels
 LabelCounter = ClassCounter | LabelSetCounter | NumberTally
 
 
-def counter_of(task: Task, label: str) -> LabelCounter:
+def counter_of(task: Task, label: str, fit: Fit) -> LabelCounter:
     """Return the counter of the labels of a task."""
     if task == "regression":
-        return NumberTally(label)
+        return NumberTally(label, fit)
     return LabelSetCounter(label) if task == "multilabelClassification" else ClassCounter(label)

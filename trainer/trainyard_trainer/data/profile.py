@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from trainyard_api.fit import Fit
 from trainyard_api.program import Task
 from trainyard_trainer.data.bad_rows import UnreadableRows
 from trainyard_trainer.data.batch import EncodedBatch, gather
@@ -121,11 +122,12 @@ def profile(
     drop_unlabelled: bool = False,
     test_fraction: float = 0.0,
     fold: int | None = None,
+    fit: Fit | None = None,
 ) -> Profile:
     """Read all rows once, for features of a table where no counter of others is given.
 
     `watch` is told, batch by batch, how many rows have been read. With a `fold`, the validation rows are that one of
-    1 / fraction folds.
+    1 / fraction folds. `fit` says what is learnt of a label.
 
     Raises:
         BadInput: the rows cannot be learnt from; the message says why and what to change.
@@ -134,7 +136,8 @@ def profile(
     # Of the rows that the test leaves. Those of the test are the same for all folds, and whatever is validated with.
     splitter = Splitter(fraction / (1 - test_fraction) if fold is None else fraction, seed, fold=fold)
     tester = Splitter(test_fraction, seed ^ _TEST)
-    whole_pass = _Pass(table, task, counter, splitter, tester, cache_bytes)
+    labels = counter_of(task, table.schema.label.name, fit or Fit())
+    whole_pass = _Pass(table, task, counter, labels, (splitter, tester), cache_bytes)
     return whole_pass.run(fraction, watch, drop_unlabelled=drop_unlabelled)
 
 
@@ -149,14 +152,12 @@ class _Pass:
         table: DataSet,
         task: Task,
         features: FeatureAnalyzer,
-        splitter: Splitter,
-        tester: Splitter,
+        labels: LabelCounter,
+        splitters: tuple[Splitter, Splitter],
         cache_bytes: int,
     ) -> None:
-        self._table, self._task, self._features = table, task, features
-        self._splitter, self._tester = splitter, tester
-        label = table.schema.label.name
-        self._labels = counter_of(task, label)
+        self._table, self._task, self._features, self._labels = table, task, features, labels
+        self._splitter, self._tester = splitters
         self._runs, self._content = LabelRunCounter(), ContentDigest()
         self._caches = {False: _Cache(cache_bytes), True: _Cache(cache_bytes // 4)}
         self._weights = {False: 0.0, True: 0.0}

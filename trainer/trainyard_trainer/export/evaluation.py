@@ -18,6 +18,7 @@ from trainyard_trainer.fitting.fit import Trained
 from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.fitting.steps import LABELS, WEIGHTS, as_block, sums_of
 from trainyard_trainer.tasks.evaluation import better_by, compared, constant_answer, of_classes, of_numbers
+from trainyard_trainer.tasks.task import Task
 from trainyard_trainer.tensors import Array, Tensor
 
 MOST_BLOCKS = 16
@@ -60,7 +61,7 @@ def evaluate(prepared: Prepared, trained: Trained) -> Evaluation:
         "constant": {"answer": answer, "metrics": always, "betterBy": better_by(model["val_loss"], always["val_loss"])},
     }
     if prepared.privacy is None:
-        facts |= _details(prepared, labels, outputs, weights, hinge=hinge)
+        facts |= _details(prepared, trained.task, labels, outputs, weights)
         facts |= _importances(prepared, trained, blocks[0])
     verdict = compared("val_loss", model["val_loss"], constant=always["val_loss"], answer=answer)
     return Evaluation(facts, verdict)
@@ -75,7 +76,7 @@ def _of_training(prepared: Prepared, trained: Trained) -> Evaluation:
         losses = trained.task.loss(each, tf.constant(np.broadcast_to(constant, (len(labels.counts), len(constant)))))
         always = float(np.average(losses, weights=labels.shares))
     elif isinstance(labels, NumberLabels) and loss in (None, "mean_squared_error"):
-        always = labels.deviation**2
+        always = labels.learnt[1] ** 2
     else:
         return Evaluation({})
     own = trained.end.metrics["loss"]
@@ -142,10 +143,10 @@ def _metrics(trained: Trained, labels: Any, outputs: Any, weights: Array | None)
     return {f"val_{name}": value for name, value in found.items()}
 
 
-def _details(prepared: Prepared, labels: Any, outputs: Any, weights: Array | None, *, hinge: bool) -> dict[str, Any]:
-    kind = prepared.profile.labels
+def _details(prepared: Prepared, task: Task, labels: Any, outputs: Any, weights: Array | None) -> dict[str, Any]:
+    kind, hinge = prepared.profile.labels, prepared.run.program.family == "svm"
     if isinstance(kind, NumberLabels):
-        return of_numbers(labels, outputs[:, 0].astype(np.float64) * kind.deviation + kind.mean, weights)
+        return of_numbers(labels, task.serve(tf.constant(outputs))["value"].numpy().astype(np.float64), weights)
     if not isinstance(kind, ClassLabels):
         return {}
     if hinge:

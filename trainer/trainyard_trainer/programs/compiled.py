@@ -124,7 +124,7 @@ def _loss(given: object, task: Task, where: str) -> tuple[str | None, bool | Non
     losses = list(_flat(given))
     if not losses:
         return None, None
-    allowed = [name for name in LOSSES[task] if name != "quantile"]  # which Keras does not have
+    allowed = [name for name in LOSSES[task] if name not in ("quantile", "poisson")]  # not as Keras has them
     advice = f"expected one of {listed(allowed)}, or none; a loss of your own needs program.container"
     try:
         (only,) = losses

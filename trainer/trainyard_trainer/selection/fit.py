@@ -240,7 +240,7 @@ def _weights(prepared: Prepared, tried: list[Tried]) -> tuple[float, ...]:
     if pieces:
         labels = np.concatenate([each.labels for each in pieces])
         if isinstance(kind, NumberLabels):
-            labels = (labels - kind.mean) / kind.deviation
+            labels = kind.standard(labels)
         counts = [each.weights for each in pieces if each.weights is not None]
         return mean_weights(
             kind_of(prepared.run.program.task),

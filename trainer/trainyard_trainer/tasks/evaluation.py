@@ -116,7 +116,8 @@ def constant_answer(labels: Labels, *, rows: float, hinge: bool) -> tuple[Any, s
         shares = (np.asarray(labels.weights or labels.counts) / rows).clip(1e-6, 1 - 1e-6)
         return np.log(shares / (1 - shares)).astype(np.float32), "the shares of the labels"
     if not isinstance(labels, ClassLabels):
-        return np.zeros(1, np.float32), f"the mean {labels.mean:.4g}"
+        middle = f"{np.expm1(labels.logs[0]):.4g}" if labels.logs else f"the mean {labels.mean:.4g}"
+        return np.zeros(1, np.float32), middle
     shares = labels.shares.clip(1e-12).astype(np.float32)  # all rows of a class may have weight 0
     outputs = np.eye(len(shares), dtype=np.float32)[shares.argmax()] if hinge else np.log(shares)
     if len(shares) == 2:  # one output, positive for the second

@@ -76,6 +76,15 @@ def quantile(share: float) -> Loss:
     return loss
 
 
+def poisson(labels: Tensor, outputs: Tensor) -> Tensor:
+    """Return how much likelier the best rate would be than exp(output), for counts and rates in units of their mean.
+
+    That is Keras' loss of the same name, less what a perfect model would have, which depends on the labels only.
+    """
+    rates = tf.exp(outputs[:, 0])
+    return rates - labels + tf.math.xlogy(labels, labels) - labels * outputs[:, 0]
+
+
 REGRESSION: Mapping[str, Loss] = {
     "mean_squared_error": lambda labels, outputs: tf.square(labels - outputs[:, 0]),
     "mean_absolute_error": lambda labels, outputs: tf.abs(labels - outputs[:, 0]),

@@ -15,7 +15,7 @@ from trainyard_api.fit import Fit
 from trainyard_api.program import ModelProgram
 from trainyard_trainer.data.label_sets import LabelSets
 from trainyard_trainer.data.labels import ClassLabels, Labels, NumberLabels
-from trainyard_trainer.tasks.losses import BINARY, MULTICLASS, REGRESSION, quantile
+from trainyard_trainer.tasks.losses import BINARY, MULTICLASS, REGRESSION, poisson, quantile
 from trainyard_trainer.tasks.multilabel import MultilabelClassification
 from trainyard_trainer.tasks.scores import ClassScores, NumberScores, Scores, total
 from trainyard_trainer.tensors import Doubles, Tensor, Totals
@@ -23,6 +23,8 @@ from trainyard_trainer.tensors import Doubles, Tensor, Totals
 COUNT, LOSS = "count", "loss"
 """Names of the rows that were added up, by their weights where they have some, and of their losses."""
 _CROSS_ENTROPY = "categorical_crossentropy"
+MOST_LOG = 80.0
+"""Single precision knows no number much larger than exp of that."""
 _BINS = 16_384
 """Resolution of the area under the ROC curve."""
 
@@ -179,34 +181,69 @@ class Regression:
         further: Sequence[str] = (),
         share: float | None = None,
     ) -> None:
-        self._mean, self._deviation = labels.mean, labels.deviation
+        self._labels, (_, spread) = labels, labels.learnt
         self._loss = REGRESSION[loss] if share is None else quantile(share)
-        self._further = Further(NumberScores(self._mean, self._deviation), further)
-        self._unit = self._deviation ** {"mean_squared_error": 2, "mean_absolute_error": 1, "quantile": 1}.get(loss, 0)
+        self._further = Further(NumberScores(labels.mean, labels.deviation), further)
+        self._unit = spread ** {"mean_squared_error": 2, "mean_absolute_error": 1, "quantile": 1}.get(loss, 0)
 
     def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
-        """Return the loss of the spec, by default the squared error, of labels in standard deviations."""
-        return self._loss((labels - self._mean) / self._deviation, outputs)
+        """Return the loss of the spec, by default the squared error, of what is learnt in standard deviations."""
+        mean, deviation = self._labels.learnt
+        learnt = tf.math.log1p(labels) if self._labels.logs else labels
+        return self._loss((learnt - mean) / deviation, outputs)
+
+    def value(self, outputs: Tensor) -> Tensor:
+        """Return the predicted numbers, float32 [rows]."""
+        mean, deviation = self._labels.learnt
+        learnt = outputs[:, 0] * deviation + mean
+        return tf.math.expm1(tf.minimum(learnt, MOST_LOG)) if self._labels.logs else learnt
+
+    def said(self, outputs: Tensor) -> Tensor:
+        """Return the predicted numbers in standard deviations of the label from its mean, float32 [rows]."""
+        if self._labels.logs is None:
+            return outputs[:, 0]
+        return (self.value(outputs) - self._labels.mean) / self._labels.deviation
 
     def sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return the sum of absolute errors."""
-        return {"error": total(tf.abs((labels - self._mean) / self._deviation - outputs[:, 0]), weights)}
+        standard = (labels - self._labels.mean) / self._labels.deviation
+        return {"error": total(tf.abs(standard - self.said(outputs)), weights)}
 
     def validation_sums(self, labels: Tensor, outputs: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Return the same, and what further metrics need."""
-        return self.sums(labels, outputs, weights) | self._further.sums(labels, outputs, weights)
+        return self.sums(labels, outputs, weights) | self._further.sums(labels, self.said(outputs)[:, None], weights)
 
     def metrics(self, totals: Totals) -> dict[str, float]:
         """Return loss and mean absolute error, in the unit of the label where they have one."""
         found = _means(totals, loss=LOSS, mae="error")
         return {
             "loss": found["loss"] * self._unit,
-            "mae": found["mae"] * self._deviation,
+            "mae": found["mae"] * self._labels.deviation,
         } | self._further.values(totals)
 
     def serve(self, outputs: Tensor) -> dict[str, Tensor]:
         """Return the predicted number."""
-        return {"value": outputs[:, 0] * self._deviation + self._mean}
+        return {"value": self.value(outputs)}
+
+
+class PoissonRegression(Regression):
+    """A count or a rate. The one output is the logarithm of the rate, in units of the mean of the training labels."""
+
+    def __init__(self, labels: NumberLabels, further: Sequence[str] = ()) -> None:
+        super().__init__(labels, further=further)
+        self._unit = labels.mean
+
+    def loss(self, labels: Tensor, outputs: Tensor) -> Tensor:
+        """Return half the deviance: 0 where the rate is the label."""
+        return poisson(labels / self._labels.mean, outputs)
+
+    def value(self, outputs: Tensor) -> Tensor:
+        """Return the predicted rates, float32 [rows]."""
+        return self._labels.mean * tf.exp(tf.minimum(outputs[:, 0], MOST_LOG))
+
+    def said(self, outputs: Tensor) -> Tensor:
+        """Return the predicted rates in standard deviations of the label from its mean, float32 [rows]."""
+        return (self.value(outputs) - self._labels.mean) / self._labels.deviation
 
 
 def task_for(labels: Labels, program: ModelProgram, fit: Fit | None = None) -> Task:
@@ -216,6 +253,8 @@ def task_for(labels: Labels, program: ModelProgram, fit: Fit | None = None) -> T
     if isinstance(labels, LabelSets):
         return MultilabelClassification(labels)
     if isinstance(labels, NumberLabels):
+        if named.get("loss") == "poisson":
+            return PoissonRegression(labels, further=further)
         return Regression(labels, further=further, share=fit.quantile if fit else None, **named)
     hinge = program.family == "svm"
     if hinge:

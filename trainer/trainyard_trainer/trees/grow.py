@@ -60,7 +60,7 @@ class _Data:
         dense, slots, labels = (np.asarray(block[name]) for name in (DENSE, SLOTS, LABELS))
         classes = [str(i) for i in range(len(kind.names))] if isinstance(kind, ClassLabels) else None
         if isinstance(kind, NumberLabels):  # as the task has it: in deviations from the mean
-            labels = ((labels - kind.mean) / kind.deviation).astype(np.float32)
+            labels = kind.standard(labels).astype(np.float32)
         self.features = inputs.dense + len(inputs.slots)
         self.widths = {inputs.dense + i: width for i, width in enumerate(inputs.slots)}
         numbers = [ydf.Column(str(i), ydf.Semantic.NUMERICAL) for i in range(inputs.dense)]
