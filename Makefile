@@ -80,10 +80,11 @@ images: ## Build the images; REGISTRY=registry.example.com PUSH=1 pushes them, V
 
 .PHONY: demo demo-stop
 demo: ## Train, serve, predict and retrain on this machine (KEEP=1 leaves it running)
+	@test -e $(VENV)/trainer/.installed || echo "Installing 3.2 GB into $(VENV)/, once: most of it is TensorFlow"
 	@started=$$(date +%s) && $(MAKE) --no-print-directory setup && PYTHONPATH=examples $(OPERATOR)/python -m demo \
 	    --setup-seconds $$(($$(date +%s) - started)) $(if $(KEEP),--keep)
 
-demo-stop: $(VENV)/operator/.installed ## End what `make demo KEEP=1` left running
+demo-stop: $(VENV)/operator/.installed ## End what `make demo KEEP=1` left running, and remove it
 	@PYTHONPATH=examples $(OPERATOR)/python -m demo --stop
 
 .PHONY: test test-unit test-thorough test-thorough-operator test-thorough-trainer test-cluster test-e2e

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from demo.launcher import launched, stop
+from demo.launcher import launched, remove, stop
 from demo.manifests import documents, kustomized
 from demo.predict import Predictor, Row
 from demo.screen import Screen, answers, draining_line, service_line, training_line, training_panel
@@ -182,6 +182,8 @@ async def _doubtful_row(predictor: Predictor) -> Row:
 
 async def _run(arguments: argparse.Namespace) -> int:
     screen = Screen()
+    if arguments.setup_seconds >= 1:
+        screen.say(f"installed in {arguments.setup_seconds:.0f} s")
     screen.stage("Starting a devcluster: API server, controllers, scheduler and one node, as local processes")
     started = time.monotonic()
     with launched(arguments.dir, keep=arguments.keep) as cluster:
@@ -228,9 +230,10 @@ def main() -> int:
     parser.add_argument("--summary", type=Path, help="write times and facts to this file, as JSON")
     parser.add_argument("--setup-seconds", type=float, default=0.0, help="seconds the installation took before this")
     arguments = parser.parse_args()
-    stop(arguments.dir)
     if arguments.stop:
+        print(remove(arguments.dir))  # the one line a script reads
         return 0
+    stop(arguments.dir)
     try:
         return asyncio.run(_run(arguments))
     except DemoError as error:

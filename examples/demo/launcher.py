@@ -68,21 +68,33 @@ def launched(folder: Path, *, keep: bool) -> Iterator[Launched]:
             process.wait()
 
 
-def stop(folder: Path) -> None:
-    """End the devcluster that an earlier demo left running in this folder, if there is one."""
+def remove(folder: Path) -> str:
+    """End what runs in a demo's folder, remove the folder, and say so."""
+    ended = stop(folder)
+    done = ["ended the devcluster with all its pods"] if ended else []
+    if (folder / _LOG_FILE).exists():
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+        shutil.rmtree(folder, ignore_errors=True)
+        done.append(f"removed {folder}: {size / 1e6:.0f} MB of objects, logs and models")
+    return "; ".join(done) or f"nothing to stop: no demo runs in {folder}"
+
+
+def stop(folder: Path) -> bool:
+    """End the devcluster that an earlier demo left running in this folder; return whether there was one."""
     file = folder / _PID_FILE
     if not file.exists():
-        return
+        return False
     pid = int(file.read_text())
     file.unlink()
     if not _is_devcluster(pid):
-        return
+        return False
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
     while _is_devcluster(pid) and time.monotonic() < deadline:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
         time.sleep(0.1)
+    return True
 
 
 def _is_devcluster(pid: int) -> bool:

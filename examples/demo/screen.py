@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -15,7 +17,6 @@ from rich.text import Text
 
 Manifest = dict[str, Any]
 _BARS = "▁▂▃▄▅▆▇█"
-_WIDTH = 48
 
 
 class Screen:
@@ -67,19 +68,21 @@ def training_panel(job: Manifest, losses: list[float]) -> Panel:
     status = job.get("status", {})
     progress = status.get("progress", {})
     metrics = progress.get("metrics", {})
-    numbers = Table.grid(padding=(0, 3))
-    numbers.add_row(
-        f"epoch [bold]{progress.get('summary') or '-'}[/]",
-        f"loss [bold]{progress.get('loss') or '-'}[/]",
-        f"val_accuracy [bold]{metrics.get('val_accuracy', '-')}[/]",
-        f"rows/s [bold]{progress.get('samplesPerSecond') or '-'}[/]",
-        f"left [bold]{progress.get('eta') or '-'}[/]",
-    )
-    body = Group(
-        ProgressBar(total=100, completed=progress.get("percent", 0), width=_WIDTH * 2),
-        numbers,
-        Text(f"loss {sparkline(losses)}", style="magenta"),
-    )
+    # The names stand above the numbers: in one line both would need more than 80 columns.
+    numbers = Table(box=None, padding=(0, 3, 0, 0), header_style="", pad_edge=False)
+    shown = {
+        "epoch": progress.get("summary"),
+        "loss": progress.get("loss"),
+        "val_accuracy": metrics.get("val_accuracy"),
+        "rows/s": progress.get("samplesPerSecond"),
+        "left": progress.get("eta"),
+    }
+    for name in shown:
+        numbers.add_column(name, no_wrap=True, min_width=8)
+    numbers.add_row(*(f"[bold]{value or '-'}[/]" for value in shown.values()))
+    body = Table.grid(expand=True)
+    for row in (ProgressBar(total=100, completed=progress.get("percent", 0)), numbers, Curve("loss", losses)):
+        body.add_row(row)
     title = f"tj/{job['metadata']['name']}  {status.get('phase', 'Pending')}"
     return Panel(body, title=title, title_align="left", border_style="cyan")
 
@@ -124,14 +127,30 @@ def answers(versions: dict[str, dict[str, int]]) -> str:
     )
 
 
-def sparkline(values: list[float]) -> str:
-    """Draw a series with one character a value, lowest to highest.
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A series from its first value to its last, in one line of whatever width there is."""
 
-    >>> sparkline([4.0, 2.0, 0.0])
+    name: str
+    values: Sequence[float]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        drawn = sparkline(self.values, options.max_width - len(self.name) - 1)
+        yield Text(f"{self.name} {drawn}", style="magenta", no_wrap=True)
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Draw a series with one character a value, or with one for the mean of several where there are more than fit.
+
+    >>> sparkline([4.0, 2.0, 0.0], 48)
+    '█▅▁'
+    >>> sparkline([4.0, 4.0, 2.0, 2.0, 0.0, 0.0], 3)
     '█▅▁'
     """
-    shown = values[-_WIDTH:]
-    if not shown:
+    count = min(len(values), max(width, 1))
+    if not count:
         return ""
+    edges = [round(part * len(values) / count) for part in range(count + 1)]
+    shown = [sum(values[start:end]) / (end - start) for start, end in pairwise(edges)]
     low, span = min(shown), (max(shown) - min(shown)) or 1.0
     return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in shown)

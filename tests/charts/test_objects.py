@@ -26,6 +26,7 @@ EVERYTHING_ON = {
     "affinity": {"nodeAffinity": {}},
     "podAnnotations": {"a": "b"},
     "serviceAccount": {"annotations": {"a": "b"}},
+    "argocd": {"health": {"enabled": True}},
     "page": {"enabled": True, "annotations": {"a": "b"}},
     "metrics": {"service": {"annotations": {"a": "b"}}, "dashboard": {"enabled": True}},
 }

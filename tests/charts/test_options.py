@@ -206,12 +206,25 @@ def test_the_dashboard_of_models_asks_for_metrics_that_servers_and_operator_have
 
 
 def test_helm_test_asks_the_operator_with_a_restricted_pod():
-    (pod,) = hooks()
+    pod = by_name(hooks())["Pod", "trainyard-test"]
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
     assert violations(pod["spec"]) == []
     assert pod["spec"]["containers"][0]["args"] == ["http://trainyard-operator.trainyard-system.svc:8080/readyz"]
     # The Service must not send Prometheus, or anybody, to the pod of the test.
     assert not selector().items() <= pod["metadata"]["labels"].items()
+
+
+def test_helm_test_trains_with_the_rights_of_its_own_account():
+    objects = by_name(hooks({"watchNamespaces": ["team-a"], "tests": {"storageClassName": "fast"}}))
+    pod, role = objects["Pod", "trainyard-test-training"], objects["Role", "trainyard-test-training"]
+    assert violations(pod["spec"]) == []
+    assert not selector().items() <= pod["metadata"]["labels"].items()
+    assert pod["spec"]["containers"][0]["args"] == ["team-a", "trainyard-test", "fast"]
+    compile(pod["spec"]["containers"][0]["command"][2], "train-and-predict.py", "exec")
+    assert role["metadata"]["namespace"] == "team-a"
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"create", "delete", "get"}
+    assert {each["metadata"]["annotations"]["helm.sh/hook"] for each in objects.values()} == {"test"}
+    assert {name for _, name in by_name(hooks({"tests": {"training": False}}))} == {"trainyard-test"}
 
 
 def test_the_icon_is_the_picture_beside_the_chart():

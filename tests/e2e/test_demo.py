@@ -88,8 +88,11 @@ def test_the_stop_leaves_nothing_running(folder: Path, printed: str) -> None:
     assert len(parts) == 5  # the launcher, the API server, the controllers, the scheduler and the node
     assert len(pods) >= 2  # the operator and a server
 
-    demo(folder, "--stop")
+    said = demo(folder, "--stop")
 
+    assert f"ended the devcluster with all its pods; removed {folder / 'cluster'}: " in said
+    assert not (folder / "cluster").exists()
+    assert "nothing to stop" in demo(folder, "--stop")
     assert not any(running(process) for process in parts | pods)
     assert (_told_of(cluster), list(marked(NODE_MARK, str(cluster)))) == ([], [])
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -22,7 +23,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 @pytest.fixture(scope="module")
 def printed(cluster: dict[str, str]) -> dict[str, str]:
     """What each command printed."""
-    return run(commands_in(ROOT / "README.md", "kubectl"), cluster)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+    commands = []
+    for command in commands_in(ROOT / "README.md", "kubectl", "curl"):
+        commands.append(command.replace("8001", port))
+        if command.startswith("curl"):
+            address = commands[-1].split()[-1]
+            commands.append(f'curl --data \'{{"instances": [{{"radius_mean": "big"}}]}}\' {address}')
+    return run(commands, cluster)
 
 
 def test_get_shows_how_the_training_and_the_service_are(printed: dict[str, str]) -> None:
@@ -34,10 +43,14 @@ def test_get_shows_how_the_training_and_the_service_are(printed: dict[str, str])
 
 
 def test_a_row_sent_through_the_api_server_is_predicted(printed: dict[str, str]) -> None:
-    (prediction,) = json.loads(printed["create"])["predictions"]
+    (prediction,) = json.loads(printed["-d"])["predictions"]
 
     assert prediction["label"] == "malignant"
     assert prediction["probability"] > 0.5
+
+
+def test_a_wrong_row_is_answered_with_the_reason(printed: dict[str, str]) -> None:
+    assert "radius_mean" in json.loads(printed["--data"])["error"]
 
 
 def test_removing_the_operator_leaves_the_kinds_of_the_users(printed: dict[str, str], cluster: dict[str, str]) -> None:

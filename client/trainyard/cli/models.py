@@ -247,7 +247,9 @@ def _explain(shared: Context, asked: "Service | local.Address", instances: list[
     shared.err.print(Text(f"POST {asked.place}/{asked.path}\n{body}"), soft_wrap=True)
     if isinstance(asked, Service):
         path = f"/api/v1/namespaces/{asked.namespace}/services/{asked.name}:{REST_PORT}/proxy/{asked.path}"
-        shared.err.print(Text(f"kubectl create --raw '{path}' -f REQUEST.json", style="dim"), soft_wrap=True)
+        # `kubectl create --raw` would hide why a request is refused.
+        command = f"kubectl proxy --port=8001 & curl -d @REQUEST.json localhost:8001{path}"
+        shared.err.print(Text(command, style="dim"), soft_wrap=True)
     shared.err.print(Text(f"curl -d @REQUEST.json {asked.place}/{asked.path}", style="dim"), soft_wrap=True)
 
 

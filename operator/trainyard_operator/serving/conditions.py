@@ -17,6 +17,7 @@ from trainyard_operator.workloads.conditions import RECONCILING, STALLED, truth
 
 READY, AVAILABLE, PROGRESSING, DEGRADED = "Ready", "Available", "Progressing", "Degraded"
 INCOMPLETE = "Incomplete"
+WAITING_FOR_TRAINING = "WaitingForTraining"
 SEE_READY = "see condition Ready"
 
 
@@ -38,7 +39,8 @@ class ServiceState:
 
 def observations(state: ServiceState) -> list[Observation]:
     reason, message, blocker = state.reason, state.message, state.blocker
-    moving = state.phase == "Progressing"
+    # A service whose training runs is on its way: `kubectl wait --for=condition=Progressing=False` ends with its end.
+    moving = state.phase == "Progressing" or reason == WAITING_FOR_TRAINING
     stalled = blocker is not None and not blocker.transient
     return [
         Observation(READY, truth(state.phase == "Ready"), reason, message),

@@ -8,7 +8,7 @@ from trainyard_api.modelservice import ModelServiceStatus, RevisionStatus
 from trainyard_api.rollout import CanaryStatus
 from trainyard_api.times import from_rfc3339
 from trainyard_operator.cluster.port import Event
-from trainyard_operator.serving.conditions import AVAILABLE, DEGRADED, INCOMPLETE, READY
+from trainyard_operator.serving.conditions import AVAILABLE, DEGRADED, INCOMPLETE, READY, WAITING_FOR_TRAINING
 from trainyard_operator.serving.gate import GATE_PASSED, GATE_REFUSED
 from trainyard_operator.workloads.conditions import STALLED
 
@@ -141,7 +141,7 @@ def _missing(incomplete: Condition) -> Event:
 
 
 def _waiting(ready: Condition) -> Event:
-    return Event("Normal" if ready.reason == "WaitingForTraining" else "Warning", ready.reason, ready.message)
+    return Event("Normal" if ready.reason == WAITING_FOR_TRAINING else "Warning", ready.reason, ready.message)
 
 
 def _name(revision: RevisionStatus) -> str:

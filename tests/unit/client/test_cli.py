@@ -248,7 +248,7 @@ def test_a_prediction_is_explained(shell: Terminal, busy: MemoryCluster) -> None
     assert json.loads(ran.out)["predictions"] == [{"label": "?", "probability": 0.9}]
     assert "POST http://penguins.team.svc:8501/v1/models/penguins:predict" in ran.err
     assert '{"instances": [{"bill": 1, "island": ""}]}' in ran.err
-    assert "kubectl create --raw '/api/v1/namespaces/team/services/penguins:8501/proxy/" in ran.err
+    assert "localhost:8001/api/v1/namespaces/team/services/penguins:8501/proxy/" in ran.err
 
 
 def test_deploy_waits_and_says_how_to_try(shell: Terminal, cluster: MemoryCluster) -> None:

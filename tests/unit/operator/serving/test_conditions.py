@@ -6,6 +6,7 @@ import pytest
 
 from support.kstatus import kstatus
 from trainyard_api.conditions import merge
+from trainyard_api.modelservice import Phase
 from trainyard_operator.serving.conditions import ServiceState, observations
 from trainyard_operator.workloads.blockers import Blocker
 
@@ -33,6 +34,23 @@ def test_kstatus_judges_each_state(state: ServiceState, judged: str) -> None:
 
     assert kstatus({"metadata": {"generation": 3}, "status": status}) == judged
     assert kstatus({"metadata": {"generation": 4}, "status": status}) == "InProgress", "an older spec"
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason", "moving"),
+    [
+        ("Pending", "WaitingForTraining", "True"),
+        ("Progressing", "RollingOut", "True"),
+        ("Pending", "TrainingFailed", "False"),
+        ("Pending", "NoTrainingJob", "False"),
+        ("Degraded", "StoreNotFound", "False"),
+        ("Ready", "Serving", "False"),
+    ],
+)
+def test_waiting_for_the_end_of_progress_ends_well_or_badly(phase: Phase, reason: str, moving: str) -> None:
+    (progressing,) = [one for one in observations(ServiceState(phase, reason, "", 0)) if one.type == "Progressing"]
+
+    assert progressing.status == moving
 
 
 @pytest.mark.parametrize(("state", "judged"), STATES)
