@@ -1,6 +1,8 @@
 """Labels, ports, paths and environment variables: every string two parts of Trainyard must agree on."""
 
 FIELD_MANAGER = "trainyard"
+CONTROLLER = "trainyard.dev/operator"
+"""What spec.managedBy of a TrainingJob calls this operator."""
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "trainyard"

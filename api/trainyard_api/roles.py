@@ -1,7 +1,7 @@
 """The groups of pods of a training, and where they run."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
@@ -109,7 +109,13 @@ class Roles(ApiModel):
                 "a chief of its own goes with parameter servers: set ps too, or leave chief out, and worker 0 is the "
                 "chief",
                 ".chief",
-            )
+            ),
+            rule(
+                "!has(self.evaluator)",
+                "TensorFlow 2 has no evaluator in a cluster: remove roles.evaluator. The chief validates on "
+                "data.validation after each epoch; to judge finished versions set spec.gate of a ModelService",
+                ".evaluator",
+            ),
         )
     )
     worker: Worker = Field(default=Worker(), description="The pods that train.")
@@ -118,6 +124,10 @@ class Roles(ApiModel):
     )
     ps: ParameterServer | None = Field(
         default=None, description="Parameter servers; with them workers train without waiting for each other."
+    )
+
+    evaluator: dict[str, Any] | None = Field(
+        default=None, description="Refused: TensorFlow 2 has no such role. The chief validates after each epoch."
     )
 
     @property
@@ -206,6 +216,11 @@ STRATEGY_RULES = [
         f"!has({_R}.ps) || has(self.program.container) || !has(self.fit.jitCompile) || !self.fit.jitCompile",
         "XLA cannot compile steps whose weights are on parameter servers: remove fit.jitCompile",
         ".fit.jitCompile",
+    ),
+    rule(
+        f"!has({_R}.ps) || has(self.program.container) || !has({_R}.worker) || {_R}.worker.gpus <= 1",
+        "a worker of parameter servers uses one GPU: set roles.worker.gpus to 1, and more roles.worker.replicas",
+        ".roles.worker",
     ),
     rule(
         f"!has({_R}.ps) || !has(self.runPolicy.queueName)",

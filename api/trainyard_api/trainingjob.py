@@ -10,6 +10,7 @@ from trainyard_api.failure import Failure
 from trainyard_api.fit import ALWAYS_REPORTED, LEARNING_RATE, LOSSES, METRICS, SVM_LOSSES, Checkpoint, Fit
 from trainyard_api.forms import KEY_PATTERN
 from trainyard_api.gpu_seconds import GpuSeconds
+from trainyard_api.housekeeping import Keep
 from trainyard_api.meta import (
     NAME_RULE,
     ApiModel,
@@ -20,6 +21,7 @@ from trainyard_api.meta import (
     rule,
     rules,
 )
+from trainyard_api.names import CONTROLLER
 from trainyard_api.privacy import PRIVACY_RULES, Privacy
 from trainyard_api.profile import ProfileStatus
 from trainyard_api.program import TREE_FAMILIES, Program
@@ -87,6 +89,7 @@ class Output(ApiModel):
         description="Take a version of the store that the same spec of the same name and namespace has trained before, "
         "instead of training again; for restored and moved jobs (docs/how-to/backup.md).",
     )
+    keep: Keep = Field(default=Keep(), description="What stays in the store.")
 
 
 _LEFT_OUT = (
@@ -188,7 +191,7 @@ class TrainingJobSpec(ApiModel):
                     _FIXED.format(field),
                     f".{field}",
                 )
-                for field in ("modelName", "profile", "tuning", "privacy", "metadata")
+                for field in ("modelName", "profile", "tuning", "privacy", "metadata", "managedBy")
             ),
             rule(
                 "has(self.runPolicy.queueName) == has(oldSelf.runPolicy.queueName) && "
@@ -234,6 +237,18 @@ class TrainingJobSpec(ApiModel):
     profile: Name | None = Field(
         default=None,
         description="TrainingProfile with defaults and limits of the platform; the default profile where absent.",
+    )
+    managed_by: str | None = Field(
+        default=None,
+        max_length=63,
+        json_schema_extra=rules(
+            rule(
+                "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-A-Za-z0-9._~/]+$')",
+                "expected a domain and a path, such as kueue.x-k8s.io/multikueue",
+            )
+        ),
+        description="The controller that runs the training, as in Jobs of Kubernetes. The operator leaves a training "
+        f"with another value than {CONTROLLER} alone, its status too.",
     )
     program: Program = Field(description="What to train.")
     data: Data = Field(description="The data set.")

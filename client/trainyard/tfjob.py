@@ -216,7 +216,10 @@ def _run_policy(spec: Mapping[str, Any], chosen: Mapping[str, Any], notes: list[
     if chosen.get("restartPolicy") == "ExitCode":
         notes.append("restartPolicy ExitCode: 2 and 3 are final, all others are tried again, maxRestarts times")
     if given.get("managedBy"):
-        notes.append("runPolicy.managedBy: no equivalent; name a queue by runPolicy.queueName")
+        notes.append(
+            "runPolicy.managedBy: left out; name a queue by runPolicy.queueName, or set spec.managedBy if that "
+            "controller knows TrainingJobs"
+        )
     return policy | _scheduling(given.get("schedulingPolicy") or {}, notes)
 
 

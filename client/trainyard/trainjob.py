@@ -11,7 +11,7 @@ from trainyard_api.meta import API_VERSION
 
 GROUP = "trainer.kubeflow.org"
 _ELSEWHERE = {
-    "managedBy": "name a queue by runPolicy.queueName",
+    "managedBy": "set managedBy if that controller knows TrainingJobs, or a queue by runPolicy.queueName",
     "podTemplateOverrides": "set roles.worker.template",
     "runtimePatches": "set roles.worker.template",
     "templatePatches": "set roles.worker.template",

@@ -191,6 +191,7 @@ async def run(settings: Settings) -> int:
                     network_policies=settings.network_policies == "on",
                     delivered=delivered,
                     metrics=TrainingMetrics(metrics.registry),
+                    namespaces=tuple(namespaces),
                 ),
                 "ModelService": ModelServiceReconciler(
                     cluster=cluster,

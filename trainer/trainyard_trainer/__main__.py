@@ -25,7 +25,7 @@ from trainyard_trainer.reporting.progress_server import ProgressTracker, serve
 from trainyard_trainer.reporting.result import ModelVersion, PredictedFiles, termination_message, write_report
 from trainyard_trainer.serve import serve_chief
 from trainyard_trainer.signals import StopSignal, end_with_parent
-from trainyard_trainer.spec import Run, read_job, run_of, terms
+from trainyard_trainer.spec import Run, read_job, run_of, spec_file, terms
 from trainyard_trainer.tree_settings import most_epochs
 from trainyard_trainer.workers.cluster import Cluster
 from trainyard_trainer.workers.group import WorkerGroup
@@ -61,7 +61,7 @@ class TrainerProcess:
             job = read_job(spec, self._env)
             if job.spec.program.predict:
                 return self._predict(job, job.spec.program.predict)
-            run = run_of(job, self._env)
+            run = run_of(job, self._env, spec_file(spec, self._env))
             self._tracker.update(epochs=most_epochs(run.job.spec) or 0)
             if run.port is not None:
                 self._serve(run.port)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
@@ -17,7 +18,7 @@ from trainyard_trainer.export.keras_model import write_verified
 from trainyard_trainer.export.signing import sign
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.files import list_files
-from trainyard_trainer.reporting.event_log import rfc3339
+from trainyard_trainer.reporting.event_log import EventLog, rfc3339
 from trainyard_trainer.reporting.progress_server import ProgressTracker, finite, serve
 from trainyard_trainer.reporting.result import ModelVersion, termination_message, write_report
 from trainyard_trainer.stores.access import Access
@@ -104,6 +105,8 @@ class Progress(keras.callbacks.Callback):
         store = self._store(document, folder)
         done = store.find()
         version = done.version if done else self._publish(model, store, job, name=folder.name)
+        keep = document.get("spec", {}).get("output", {}).get("keep", {}).get("versions")
+        store.housekeeping(Path(self._env[names.SPEC_ENV])).tidy(keep, EventLog(sys.stdout))
         self.tracker.update(phase="done")
         self._report(f"trained {version.name} version {version.version}", version)
         return version

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from trainyard_api import names
 from trainyard_api.code import PythonProgram
 from trainyard_api.fit import Fit, StopWhen
+from trainyard_api.housekeeping import Keep
 from trainyard_api.program import KerasProgram, ModelProgram
 from trainyard_api.rerun import training_id
 from trainyard_api.trainingjob import KIND, TrainingJob
@@ -59,6 +60,7 @@ class Run:
     cluster: Cluster = field(default_factory=Cluster)
     startup_seconds: float = 900.0
     number: int = 0
+    source: Path | None = None
 
     @property
     def training_id(self) -> str:
@@ -87,7 +89,7 @@ def read_run(path: str | None, env: Mapping[str, str]) -> Run:
     Raises:
         BadInput: no spec, not a TrainingJob, an unknown or wrong field, or data that is nowhere to be found.
     """
-    return run_of(read_job(path, env), env)
+    return run_of(read_job(path, env), env, spec_file(path, env))
 
 
 def read_job(path: str | None, env: Mapping[str, str]) -> TrainingJob:
@@ -96,14 +98,23 @@ def read_job(path: str | None, env: Mapping[str, str]) -> TrainingJob:
     Raises:
         BadInput: no spec, not a TrainingJob, or an unknown or wrong field.
     """
+    return parse_job(read_document(spec_file(path, env)))
+
+
+def spec_file(path: str | None, env: Mapping[str, str]) -> Path:
+    """Return `path`, or $TRAINYARD_SPEC.
+
+    Raises:
+        BadInput: there is neither.
+    """
     path = path or env.get(names.SPEC_ENV)
     if not path:
         raise BadInput(f"expected the path of a TrainingJob as the argument or in ${names.SPEC_ENV}, got neither")
-    return parse_job(read_document(Path(path)))
+    return Path(path)
 
 
-def run_of(job: TrainingJob, env: Mapping[str, str]) -> Run:
-    """Resolve everything that a training leaves to the surroundings.
+def run_of(job: TrainingJob, env: Mapping[str, str], source: Path | None = None) -> Run:
+    """Resolve everything that a training leaves to the surroundings. `source` is the file that the job was read from.
 
     Raises:
         BadInput: data that is nowhere to be found, or settings that do not go together.
@@ -131,7 +142,16 @@ def run_of(job: TrainingJob, env: Mapping[str, str]) -> Run:
         cluster=cluster,
         startup_seconds=number_in(names.STARTUP_TIMEOUT_ENV, env, most=7 * 86400) or 900,
         number=number,
+        source=source,
     )
+
+
+def kept(run: Run) -> Keep:
+    """Return what is to stay in the store, as the spec says now: it may change while the training runs."""
+    try:
+        return parse_job(read_document(run.source), rules=False).spec.output.keep if run.source else Keep()
+    except BadInput:
+        return run.job.spec.output.keep
 
 
 def read_document(path: Path) -> dict[str, Any]:

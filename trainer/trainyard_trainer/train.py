@@ -13,7 +13,7 @@ from trainyard_api.code import PythonProgram
 from trainyard_api.program import CANDIDATES
 from trainyard_trainer.data.inputs import needs_tensorflow
 from trainyard_trainer.devices import Devices, check_gpus, deterministic, usable_cpus
-from trainyard_trainer.errors import TrainerError, one_line
+from trainyard_trainer.errors import BadInput, Diverged, TrainerError, one_line
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.prepare import cache_bytes, prepare
@@ -22,7 +22,7 @@ from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.signals import StopSignal
-from trainyard_trainer.spec import Run, tuning_folder
+from trainyard_trainer.spec import Run, kept, tuning_folder
 from trainyard_trainer.stores.folder_versions import CompleteVersion, Origin
 from trainyard_trainer.stores.logs import TrainingLogs
 from trainyard_trainer.stores.models import ModelStore, open_store
@@ -66,11 +66,24 @@ def train(
     """
     store = _model_store(run, local=trial)
     session = _Session(store, tracker, event_log, stop, rendezvous)
+    try:
+        return _train(run, session, trial=trial, verifier=verifier)
+    except (BadInput, Diverged):
+        # Neither is ever tried again, and another run of the same job begins anew.
+        if run.job.metadata.get("uid") and not trial and session.group.index == 0:
+            _forget(run, session)
+        raise
+
+
+def _train(
+    run: Run, session: "_Session", *, trial: bool, verifier: Callable[[], AbstractContextManager[Verifier]]
+) -> Outcome:
+    tracker = session.tracker
     if found := _trained_before(run, session):
         return found
     shared = _with_common_cache(run, session.group)
     tuned, tuning = _search(shared, session)
-    logs = TrainingLogs(store, tuned.folders.logs, event_log)
+    logs = TrainingLogs(session.store, tuned.folders.logs, session.event_log)
     exports = not trial and session.group.index == 0
     with _Verification(verifier) as verification:
         # With a CPU to spare it loads TensorFlow while this process does; before, bad input may still end all.
@@ -140,7 +153,7 @@ def _trained_before(run: Run, session: _Session) -> Outcome | None:
         group.leave()
         if done is None:
             return Outcome("AlreadyTrained", "worker 0 has found this TrainingJob's model in its store", None)
-        _clear(run, store)
+        _clear(run, store, checkpoints=kept(run).checkpoints == "Never")
         return _report_done(run, store, done, session.tracker)
     if group.index == 0:
         store.check()
@@ -269,9 +282,20 @@ def _export(
 
 def _tidy(run: Run, session: _Session) -> None:
     """Remove what a complete version makes useless; the version counts, also where that fails."""
+    keep = kept(run)
+    _try_to_clear(run, session, keep.checkpoints == "Never")
+    session.store.housekeeping(run.source).tidy(keep.versions, session.event_log)
+
+
+def _forget(run: Run, session: _Session) -> None:
+    """Remove the checkpoints of a training that has failed for good, unless the spec keeps them."""
+    _try_to_clear(run, session, kept(run).checkpoints != "Always")
+
+
+def _try_to_clear(run: Run, session: _Session, checkpoints: bool) -> None:
     try:
-        _clear(run, session.store)
-    except TrainerError as error:
+        _clear(run, session.store, checkpoints=checkpoints)
+    except (TrainerError, OSError) as error:
         session.event_log.write("not-tidied", f"the checkpoints were not removed: {one_line(error)}")
 
 
@@ -299,10 +323,12 @@ def _model_store(run: Run, *, local: bool = False) -> ModelStore:
     )
 
 
-def _clear(run: Run, store: ModelStore) -> None:
+def _clear(run: Run, store: ModelStore, *, checkpoints: bool) -> None:
     shutil.rmtree(tuning_folder(run), ignore_errors=True)
     if run.job.spec.tuning and (search := store.search()):
         search.clear()
+    if not checkpoints:
+        return
     parts = CANDIDATES if run.program.family == "auto" else ()
     for part in (*parts, ""):
         store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep, part=part).clear()

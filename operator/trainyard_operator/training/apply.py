@@ -17,6 +17,7 @@ from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.preflight import Preflight, preflight
 from trainyard_operator.training.profile import images, over_limit, with_profile
+from trainyard_operator.training.store_use import Namespaces, recorded_text, store_use
 from trainyard_operator.training.suspension import Suspension, decide, queued
 from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
 from trainyard_operator.workloads.identity import patch
@@ -45,6 +46,7 @@ class TrainingChildren:
     Attributes:
         owner: The TrainingJob as the API server has it.
         network_policies: Whether trainings with several pods are shut to all other pods.
+        namespaces: Those that the operator serves.
     """
 
     cluster: Cluster
@@ -55,6 +57,7 @@ class TrainingChildren:
     now: datetime = field(default_factory=utc_now)
     nodes: NodeOffers = field(default_factory=NodeOffers)
     profiles: Profiles = field(default_factory=Profiles)
+    namespaces: Namespaces = (None,)
 
     async def carry_out(self, step: Next, observed: ObservedTraining) -> StepTaken:
         """Take the next step; return what is there then, and what kept the step from being taken."""
@@ -68,8 +71,11 @@ class TrainingChildren:
                 await end(self.cluster, [observed.jobs[step.n]])
                 return StepTaken(observed)
             suspension = await self._suspension(step, observed)
+            told = recorded_text(observed.config_map)
+            if self.job.spec.output.keep.versions is not None:
+                told = await self._store_use(observed.config_map)
             with spec_errors():
-                children = self._build(step, observed, suspension)
+                children = self._build(step, observed, suspension, told)
             after = await self._ensure(observed, step.n, *children)
             return StepTaken(await self._follow(after, step.n, suspension.suspend), suspension.blocker, found)
         except REFUSALS as error:
@@ -91,11 +97,15 @@ class TrainingChildren:
         if choice.concern is not None:
             found = Preflight(concern=choice.concern)
         suspension = await self._suspension(step, observed)
+        told = await self._store_use(observed.config_map)
         with spec_errors():
             job = build.attempt_job(
                 children.job, self.owner, step.n, trainer_images=children.trainer_images, profile=profile
             )
-            shared = build.spec_config_map(self.job, self.owner), build.headless_service(self.job, self.owner)
+            shared = (
+                build.spec_config_map(self.job, self.owner, told),
+                build.headless_service(self.job, self.owner),
+            )
         after = await self._ensure(observed, step.n, *shared, job)
         return StepTaken(await self._follow(after, step.n, suspension.suspend), suspension.blocker, found)
 
@@ -148,11 +158,15 @@ class TrainingChildren:
         return self.job.spec.run_policy.suspend and self.job.spec.run_policy.queue_name is not None
 
     def _build(
-        self, step: Next, observed: ObservedTraining, suspension: Suspension
+        self, step: Next, observed: ObservedTraining, suspension: Suspension, told: str | None
     ) -> tuple[Manifest, Manifest, Manifest]:
         """Return the ConfigMap, the Service and the Job of an attempt that goes on."""
         job = build.running_job(self.job, observed.jobs[step.n], suspend=suspension.suspend)
-        return build.spec_config_map(self.job, self.owner), build.headless_service(self.job, self.owner), job
+        config_map = build.spec_config_map(self.job, self.owner, told)
+        return config_map, build.headless_service(self.job, self.owner), job
+
+    async def _store_use(self, config_map: Manifest | None) -> str | None:
+        return await store_use(self.cluster, self.job, config_map, namespaces=self.namespaces, now=self.now)
 
     async def _ensure(
         self, observed: ObservedTraining, attempt: int, config_map: Manifest, service: Manifest, job: Manifest

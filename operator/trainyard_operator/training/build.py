@@ -2,6 +2,7 @@
 
 import json
 
+from trainyard_api.housekeeping import USE_FILE
 from trainyard_api.meta import parse_duration
 from trainyard_api.names import EXIT_BAD_INPUT, EXIT_DIVERGED, SPEC_FILE, TRAINER_PORT
 from trainyard_api.profile import TrainingProfile
@@ -15,21 +16,23 @@ from trainyard_operator.training.pod import CONTAINER, TrainerImages, pod_templa
 from trainyard_operator.workloads.identity import child, patch
 from trainyard_operator.workloads.profiles import noted
 
-_NOT_THE_TRAINERS = ("runPolicy", "metadata", "profile", "strategy")
+_NOT_THE_TRAINERS = ("managedBy", "runPolicy", "metadata", "profile", "strategy")
 """Fields of the spec that say how pods are run."""
 
 
-def spec_config_map(job: TrainingJob, owner: Manifest) -> Manifest:
+def spec_config_map(job: TrainingJob, owner: Manifest, store_use: str | None = None) -> Manifest:
     """Return the ConfigMap with the TrainingJob as the trainer reads it: every default filled in.
 
-    What is not the trainer's business stays out. All else in the spec never changes.
+    What is not the trainer's business stays out. All else in the spec never changes, but for what stays in the store.
+    `store_use` is what the operator says of the use of the store.
     """
     metadata = {key: job.metadata[key] for key in ("name", "namespace", "uid")}
     spec = {field: value for field, value in job.spec.to_wire().items() if field not in _NOT_THE_TRAINERS}
     document = {"apiVersion": job.api_version, "kind": job.kind, "metadata": metadata, "spec": spec}
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     name = identity.spec_name(job.metadata["name"])
-    return _child(CONFIG_MAP, name, owner, job) | {"data": {SPEC_FILE: text}}
+    content = {SPEC_FILE: text} | ({USE_FILE: store_use} if store_use else {})
+    return _child(CONFIG_MAP, name, owner, job) | {"data": content}
 
 
 def headless_service(job: TrainingJob, owner: Manifest) -> Manifest:

@@ -25,6 +25,8 @@ DATA_CHANGED = "DataChanged"
 """Condition of a training that has trained again: whether its data was other than before."""
 MAY_NOT_START = "MayNotStart"
 """There only while something was found, before the pods exist, that may keep them from running."""
+SCHEDULE_INVALID = "ScheduleInvalid"
+"""There only while a training that has ended has a schedule that nobody can follow."""
 SUCCEEDED: Literal["Succeeded"] = "Succeeded"
 FAILED: Literal["Failed"] = "Failed"
 

@@ -14,6 +14,7 @@ from trainyard_operator.training.conditions import (
     PROGRESS_STALE,
     QUEUED,
     RUNNING,
+    SCHEDULE_INVALID,
     SUCCEEDED,
     SUSPENDED,
     SUSPENDED_BY_OTHER,
@@ -31,6 +32,8 @@ def events(before: TrainingJobStatus, after: TrainingJobStatus) -> Iterator[Even
     if after.last_schedule_time != before.last_schedule_time and after.run == before.run:
         skipped = f"Not started at {after.last_schedule_time}: the run before has not ended"
         yield Event("Normal", "ScheduleSkipped", skipped)
+    if (unscheduled := _unscheduled(after)) and unscheduled != _unscheduled(before):
+        yield unscheduled
     # What has ended is told once, however often its spec is edited.
     if after.phase == before.phase and after.phase in ("Succeeded", "Failed"):
         return
@@ -60,6 +63,8 @@ def last_events(status: TrainingJobStatus, *, since: datetime) -> Iterator[Event
     if status.phase in ("Succeeded", "Failed"):
         if changed.get(status.phase, since) >= since:
             yield from _end(status)
+        if unscheduled := _unscheduled(status):
+            yield unscheduled
         return
     # A rerun begins when the end of the run before no longer holds.
     ends = [changed[kind] for kind in (SUCCEEDED, FAILED) if status.run and kind in changed]
@@ -80,6 +85,11 @@ def _suspended(status: TrainingJobStatus) -> Event:
     if condition is not None and condition.reason in (SUSPENDED_BY_OTHER, QUEUED):
         return Event("Normal", condition.reason, condition.message)
     return _SUSPENDED
+
+
+def _unscheduled(status: TrainingJobStatus) -> Event | None:
+    found = next((one for one in status.conditions if one.type == SCHEDULE_INVALID), None)
+    return Event("Warning", found.reason, found.message) if found else None
 
 
 def _last_attempt(status: TrainingJobStatus, created: datetime, since: datetime) -> Iterator[Event]:

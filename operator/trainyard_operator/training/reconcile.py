@@ -24,8 +24,9 @@ from trainyard_operator.training.observed import ObservedTraining
 from trainyard_operator.training.pod import TrainerImages
 from trainyard_operator.training.progress import Heard
 from trainyard_operator.training.progress_reader import ProgressSource, Trainer
-from trainyard_operator.training.spec import parse, parse_run_policy, parse_status
+from trainyard_operator.training.spec import is_anothers, parse, parse_run_policy, parse_status
 from trainyard_operator.training.status import TrainingFacts, compute, rejected, seen, stalled_for
+from trainyard_operator.training.store_use import Namespaces
 from trainyard_operator.training.timeouts import Timer
 from trainyard_operator.workloads.blockers import Blocker
 from trainyard_operator.workloads.nodes import NodeOffers
@@ -53,6 +54,7 @@ class TrainingJobReconciler:
         asked: Since when this process asks a trainer how far it is.
         nodes: What the nodes of the cluster offer.
         profiles: The profiles of the cluster.
+        namespaces: Those that the operator serves.
     """
 
     cluster: Cluster
@@ -66,6 +68,7 @@ class TrainingJobReconciler:
     metrics: TrainingMetrics = field(default_factory=TrainingMetrics)
     nodes: NodeOffers = field(default_factory=NodeOffers)
     profiles: Profiles = field(default_factory=Profiles)
+    namespaces: Namespaces = (None,)
 
     async def reconcile(self, key: Key) -> Outcome:
         """Observe, parse, plan, apply, compute, report."""
@@ -79,7 +82,7 @@ class TrainingJobReconciler:
             return DONE
         now, before = self.clock(), parse_status(manifest)
         # What is being deleted takes its children along.
-        if "deletionTimestamp" in manifest["metadata"]:
+        if "deletionTimestamp" in manifest["metadata"] or is_anothers(manifest):
             return DONE
         # What has ended stays so, whatever becomes of its Jobs.
         policy, recorded = parse_run_policy(manifest), before
@@ -88,7 +91,8 @@ class TrainingJobReconciler:
         begins = rerun.is_wanted(policy, before) or (scheduled is not None and scheduled.begins)
         before = scheduling.noted(before, policy, now, changed=changed)
         if before.completion_time and not begins:
-            await self._report(manifest, recorded, seen(before, manifest["metadata"].get("generation", 0)), now)
+            generation, wrong = manifest["metadata"].get("generation", 0), scheduling.problem(policy)
+            await self._report(manifest, recorded, seen(before, generation, now=now, schedule=wrong), now)
             again = await self._clean_up(key, manifest, before, now)
             return _until(before.next_schedule_time, again, now)
         if begins:
@@ -155,7 +159,15 @@ class TrainingJobReconciler:
             leaving = observed.leaving or bool(lingering(recorded, observed))
             _, planned, _ = decide(observed, leaving=leaving)
         children = TrainingChildren(
-            self.cluster, job, manifest, self.trainer_images, self.network_policies, now, self.nodes, self.profiles
+            self.cluster,
+            job,
+            manifest,
+            self.trainer_images,
+            network_policies=self.network_policies,
+            now=now,
+            nodes=self.nodes,
+            profiles=self.profiles,
+            namespaces=self.namespaces,
         )
         taken = await children.carry_out(planned, observed)
         observed = taken.observed

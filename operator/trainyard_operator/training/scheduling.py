@@ -5,12 +5,15 @@ the training still trains is left out, or ends what runs.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from trainyard_api.run_policy import RunPolicy
 from trainyard_api.times import from_rfc3339, to_rfc3339
 from trainyard_api.trainingjob import TrainingJobStatus
 from trainyard_operator.training.cron import parse
+
+_ANY = datetime(2026, 1, 1, tzinfo=UTC)
+"""What follows a moment within eight years follows any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,20 @@ def noted(status: TrainingJobStatus, policy: RunPolicy, now: datetime, *, change
     return status.model_copy(update={"last_schedule_time": known, "next_schedule_time": then})
 
 
+def problem(policy: RunPolicy) -> str | None:
+    """Return why no time follows from a schedule."""
+    if policy.schedule is None:
+        return None
+    try:
+        return None if parse(policy.schedule.cron, policy.schedule.time_zone).after(_ANY) else "it never comes"
+    except ValueError as error:
+        return str(error)
+
+
 def _next(policy: RunPolicy, now: datetime) -> str | None:
     try:
         cron = parse(policy.schedule.cron, policy.schedule.time_zone) if policy.schedule else None
     except ValueError:
-        return None  # said where the spec was parsed
+        return None  # see `problem`
     time = cron.after(now) if cron else None
     return to_rfc3339(time) if time else None

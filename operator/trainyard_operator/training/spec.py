@@ -4,12 +4,18 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
+from trainyard_api.names import CONTROLLER
 from trainyard_api.run_policy import RunPolicy
 from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import cron
 from trainyard_operator.workloads.blockers import INVALID_SPEC, Blocker
 from trainyard_operator.workloads.spec import parse_as, parse_status_as
+
+
+def is_anothers(manifest: Manifest) -> bool:
+    """Return whether another controller runs the training: its children and its status are not ours to write."""
+    return bool(manifest["spec"].get("managedBy", CONTROLLER) != CONTROLLER)
 
 
 def parse(manifest: Manifest, status: TrainingJobStatus) -> TrainingJob | Blocker:
@@ -33,6 +39,14 @@ def _contradiction(job: TrainingJob) -> Blocker | None:
         return Blocker(INVALID_SPEC, "spec.program: set exactly one of keras, python, container and predict")
     if sum(choice is not None for choice in (source.uri, source.config_map, source.persistent_volume_claim)) != 1:
         return Blocker(INVALID_SPEC, "spec.data.source: set exactly one of uri, configMap and persistentVolumeClaim")
+    size, workers = job.spec.fit.batch_size, job.spec.roles.worker.replicas
+    in_step = job.spec.roles.strategy() == "MultiWorkerMirrored" and program.container is None
+    if in_step and isinstance(size, int) and size < workers:
+        return Blocker(
+            INVALID_SPEC,
+            f"spec.fit.batchSize is {size}, less than a row for each of {workers} workers: it counts the rows of all "
+            "together; make it larger, or use fewer workers",
+        )
     store = job.spec.output.store
     if (store.uri is None) == (store.persistent_volume_claim is None):
         return Blocker(INVALID_SPEC, "spec.output.store: set exactly one of uri and persistentVolumeClaim")

@@ -37,6 +37,7 @@ from trainyard_operator.training.conditions import (
     POD_UNREACHABLE,
     PROGRESS_STALE,
     QUEUED,
+    SCHEDULE_INVALID,
     SUSPENDED_BY_OTHER,
     TrainingState,
 )
@@ -169,10 +170,23 @@ def _rejection(before: TrainingJobStatus, blocker: Blocker, running: int | None)
     return TrainingState(phase, blocker.reason, blocker.message, blocker)
 
 
-def seen(before: TrainingJobStatus, generation: int) -> TrainingJobStatus:
-    """Return the status of a job that has ended, said of a later spec: what can still change in it changes nothing."""
-    conditions = [condition.model_copy(update={"observed_generation": generation}) for condition in before.conditions]
-    return before.model_copy(update={"observed_generation": generation, "conditions": conditions})
+def seen(
+    before: TrainingJobStatus, generation: int, *, now: datetime, schedule: str | None = None
+) -> TrainingJobStatus:
+    """Return the status of a job that has ended, said of a later spec: what can still change in it is its schedule.
+
+    Args:
+        schedule: What is wrong with that.
+    """
+    ended = [
+        condition.model_copy(update={"observed_generation": generation})
+        for condition in before.conditions
+        if condition.type != SCHEDULE_INVALID
+    ]
+    message = f"spec.runPolicy.schedule: {schedule}; nothing is trained by it until you change it"
+    wrong = [Observation(SCHEDULE_INVALID, "True", "InvalidSchedule", message)] if schedule else []
+    said = merge(before.conditions, wrong, now=now, generation=generation)
+    return before.model_copy(update={"observed_generation": generation, "conditions": [*ended, *said]})
 
 
 def stalled_for(status: TrainingJobStatus, now: datetime) -> float:

@@ -252,7 +252,10 @@ def test_good_input_is_accepted(resource):
         (a_training_job(strategy="MultiWorkerMirrored"), "set roles.worker.replicas to 2 or more"),
         (a_training_job(strategy="ParameterServer"), "set roles.ps, for example {replicas: 1}"),
         (a_training_job(roles={"chief": {}}), "a chief of its own goes with parameter servers"),
-        (a_training_job(roles={"evaluator": {}}), "unknown field .spec.roles.evaluator"),
+        (a_training_job(roles={"evaluator": {}}), "TensorFlow 2 has no evaluator in a cluster: remove"),
+        (a_training_job(roles={"evaluator": {"replicas": 1, "image": "x"}}), "The chief validates on data.validation"),
+        (a_training_job(roles={"ps": {}, "worker": {"gpus": 2}}), "uses one GPU: set roles.worker.gpus to 1"),
+        (a_training_job(managedBy="kueue"), "expected a domain and a path, such as kueue.x-k8s.io/multikueue"),
         (a_training_job(roles={"ps": {}}, fit={"jitCompile": True}), "remove fit.jitCompile"),
         (a_training_job(roles={"ps": {}}, fit={"precision": "mixed_float16"}), "set fit.precision to"),
         (a_training_job(roles={"ps": {}}, runPolicy={"queueName": "gpu"}), "a queue admits one Job"),
@@ -585,6 +588,22 @@ def test_a_search_cannot_be_set_removed_or_changed_later(old, new):
 )
 def test_a_model_name_cannot_be_set_removed_or_changed_later(old, new):
     assert "modelName cannot change" in "".join(refusals(a_training_job(**new), a_training_job(**old)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({}, {"managedBy": "a.b/c"}),
+        ({"managedBy": "a.b/c"}, {}),
+        ({"managedBy": "a.b/c"}, {"managedBy": "trainyard.dev/operator"}),
+    ],
+)
+def test_a_training_does_not_change_its_controller(old, new):
+    assert "managedBy cannot change" in "".join(refusals(a_training_job(**new), a_training_job(**old)))
+
+
+def test_what_stays_in_the_store_can_change():
+    assert refusals(output(keep={"versions": 3}), output()) == []
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import csv
 import hashlib
 import json
 import math
+import os
 import re
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,11 @@ from support.signing_keys import write_keys
 from support.trainer_fits import fitted
 from support.trainer_runs import Result, SpecBuilder, a_spec, run, shared_verifier, write_table
 from trainyard_api import names
+from trainyard_api.housekeeping import USE_FILE
 from trainyard_trainer.export.model_card import model_card
 from trainyard_trainer.export.tf_examples import serialize
 from trainyard_trainer.export.verify import Verifier
+from trainyard_trainer.reporting.event_log import rfc3339
 
 SIGNING = {"secretKeyRef": {"name": "signing", "key": "private.pem"}}
 
@@ -311,6 +315,28 @@ def test_checkpoints_are_gone_after_a_complete_export(trained: Trained) -> None:
     assert list((trained.folder / "store").rglob("*.ckpt")) == []
 
 
+def test_checkpoints_and_versions_stay_as_the_spec_says(table: Path, tmp_path: Path) -> None:
+    model, made_before = tmp_path / "store" / "sample", datetime.now(UTC) - timedelta(hours=1)
+    for number in (1, 2):
+        manifest = model / str(number) / names.MANIFEST_FILE
+        manifest.parent.mkdir(parents=True)
+        document: dict[str, Any] = {
+            "name": "sample",
+            "version": number,
+            "files": [],
+            "trainingJob": {"uid": f"uid-{number}"},
+        }
+        manifest.write_text(json.dumps(document))
+        os.utime(manifest, (made_before.timestamp(),) * 2)
+    use = {"asOf": rfc3339(), "running": ["uid-of-sample"], "jobs": ["uid-of-sample"]}
+    (tmp_path / USE_FILE).write_text(json.dumps(use))
+
+    run(a_spec(table).with_fit(epochs=1).with_output(keep={"versions": 2, "checkpoints": "OnSuccess"}), tmp_path)
+
+    assert sorted(path.parent.name for path in model.rglob(names.MANIFEST_FILE)) == ["2", "3"]
+    assert list((model / ".training" / "uid-of-sample" / "checkpoints").glob("*.ckpt")) != []
+
+
 def test_another_training_of_the_model_makes_the_next_version(table: Path, tmp_path: Path) -> None:
     first, second = (
         SpecBuilder(spec.manifest | {"spec": spec.manifest["spec"] | {"modelName": "shared"}})
@@ -509,11 +535,12 @@ def test_a_store_that_cannot_be_written_is_bad_input(table: Path, tmp_path: Path
     assert "cannot write to the store at" in result.report["message"]
 
 
-@pytest.mark.parametrize("activation", ["relu", "linear"])
-def test_a_training_that_diverges_saves_nothing_and_names_the_cause(
-    activation: str, table: Path, tmp_path: Path
+@pytest.mark.parametrize(("activation", "keep"), [("relu", "Never"), ("linear", "Always")])
+def test_a_training_that_diverges_leaves_what_it_says_and_names_the_cause(
+    activation: str, keep: str, table: Path, tmp_path: Path
 ) -> None:
     spec = a_spec(table).with_keras(activation=activation, hidden=[64, 64, 64]).with_checkpoint(everySteps=1)
+    spec = spec.with_output(keep={"checkpoints": keep})
 
     result = run(spec.with_fit(optimizer={"name": "sgd", "learningRate": 100.0}, epochs=50), tmp_path)
 
@@ -521,6 +548,7 @@ def test_a_training_that_diverges_saves_nothing_and_names_the_cause(
     assert "step" in result.report["message"]
     assert "learning rate of 100" in result.report["message"]
     assert list((tmp_path / "store").rglob(names.MANIFEST_FILE)) == []
+    assert bool(list((tmp_path / "store").rglob("*.ckpt"))) == (keep == "Always")
 
 
 def test_an_unforeseen_failure_is_reported_as_one(table: Path, tmp_path: Path) -> None:

@@ -48,19 +48,21 @@ def newest(manifests: Iterable[tuple[int, bytes | None]], origin: Origin) -> Com
         found = complete(content) if content is not None else None
         if found is None:
             continue
-        maker = found.manifest["trainingJob"]
-        if _training_id(maker) == origin.uid:
+        if maker(found) == origin.uid:
             return found
         # A copy may lie under another number, where nobody would find what is reported.
-        is_alike = origin.fingerprint is not None and maker.get("fingerprint") == origin.fingerprint
+        fingerprint = found.manifest["trainingJob"].get("fingerprint")
+        is_alike = origin.fingerprint is not None and fingerprint == origin.fingerprint
         if alike is None and is_alike and found.version.version == number:
             alike = found
     return alike
 
 
-def _training_id(maker: Mapping[str, Any]) -> str:
-    run = maker.get("run")
-    return training_id(maker["uid"], run if isinstance(run, int) else 0)
+def maker(version: CompleteVersion) -> str:
+    """Return the training that made a version, as its store knows it."""
+    job = version.manifest["trainingJob"]
+    run = job.get("run")
+    return training_id(job["uid"], run if isinstance(run, int) else 0)
 
 
 def complete(content: bytes) -> CompleteVersion | None:

@@ -9,6 +9,7 @@ from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.stores.access import Access
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
 from trainyard_trainer.stores.folder_versions import CompleteVersion, Origin, find, new_staging, publish
+from trainyard_trainer.stores.housekeeping import Housekeeping
 from trainyard_trainer.stores.logs import StoredLogs
 from trainyard_trainer.stores.object_checkpoints import StoredCheckpoints
 from trainyard_trainer.stores.object_versions import StoredVersions
@@ -47,6 +48,9 @@ class ModelStore(Protocol):
         self, folder: Path, *, keep: int, part: str = "", then: Callable[[], None] = lambda: None
     ) -> CheckpointFolder:
         """Return the checkpoints of this training, or of a part of it. `then` is called after one has left the pod."""
+
+    def housekeeping(self, spec: Path | None) -> Housekeeping:
+        """Return what removes superfluous versions, and what trainings have left. `spec` is the file with the spec."""
 
     def search(self) -> StoredSearch | None:
         """Return where a search keeps its state besides the disk; nothing where the disk is what lasts."""
@@ -96,6 +100,9 @@ class _FolderStore:
     ) -> CheckpointFolder:
         return CheckpointFolder(folder / part, keep=keep)
 
+    def housekeeping(self, spec: Path | None) -> Housekeeping:
+        return Housekeeping(ObjectStore(str(self._folder), Access({})), shared=False, spec=spec)
+
     def search(self) -> StoredSearch | None:
         return None
 
@@ -135,6 +142,9 @@ class _RemoteStore:
     ) -> CheckpointFolder:
         remote = f"{self._training}/checkpoints/{part}".rstrip("/")
         return StoredCheckpoints(folder / part, self._objects, remote, keep=keep, then=then)
+
+    def housekeeping(self, spec: Path | None) -> Housekeeping:
+        return Housekeeping(self._objects, shared=True, spec=spec)
 
     def search(self) -> StoredSearch | None:
         return StoredSearch(self._objects, self._training)

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -31,15 +32,29 @@ class ObjectStore:
 
     def names(self, folder: str = "", *, recursive: bool = False) -> dict[str, int | None]:
         """Return the names in a folder with their sizes, those of folders without; nothing where there is none."""
-        base, found = self._path(folder), []
+        base = self._path(folder)
+        files = {
+            entry.path: entry.size if entry.type == pa_fs.FileType.File else None
+            for entry in self._list(folder, recursive=recursive)
+        }
+        return {path[len(base) :].strip("/"): size for path, size in files.items()}
+
+    def changed(self) -> dict[str, datetime]:
+        """Return all names with their last change, by the clock of the store; folders too where it has any."""
+        unknown = datetime.min.replace(tzinfo=UTC)
+        found = {entry.path: entry.mtime or unknown for entry in self._list("", recursive=True)}
+        return {path[len(self._root) :].strip("/"): time for path, time in found.items()}
+
+    def _list(self, folder: str, *, recursive: bool) -> list[pa_fs.FileInfo]:
         # S3 takes a bucket that does not exist for an empty one if it may, and GCS says "not found" like nobody else.
         lenient = self._filesystem.type_name != "s3"
         with suppress(FileNotFoundError), explained(self.shown(folder), self._access):
-            found = self._filesystem.get_file_info(
-                pa_fs.FileSelector(base, recursive=recursive, allow_not_found=lenient)
+            return list(
+                self._filesystem.get_file_info(
+                    pa_fs.FileSelector(self._path(folder), recursive=recursive, allow_not_found=lenient)
+                )
             )
-        files = {entry.path: entry.size if entry.type == pa_fs.FileType.File else None for entry in found}
-        return {path[len(base) :].strip("/"): size for path, size in files.items()}
+        return []
 
     def read(self, name: str) -> bytes | None:
         """Return the content of an object, or nothing where it is not there."""

@@ -24,6 +24,7 @@ async def test_a_new_job_gets_its_children_and_a_status_in_one_pass() -> None:
         ("get", "persistentvolumeclaims"),
         ("get", "configmaps"),
         ("list", "resourcequotas"),
+        ("list", "trainingjobs"),  # to tell the trainer what is in use
         ("create", "configmaps"),
         ("create", "jobs"),
         ("apply_status", "trainingjobs"),
@@ -460,11 +461,11 @@ async def test_a_job_that_is_being_deleted_is_left_alone() -> None:
 @pytest.mark.parametrize("error", [Invalid("tolerations[0].key: bad", code=422), Forbidden("exceeded quota", code=403)])
 async def test_what_the_api_server_rejects_is_said_in_a_condition(error: Exception) -> None:
     world = World().put(a_training_job())
-    world.cluster.fail_at, world.cluster.failure = 10, error
+    world.cluster.fail_at, world.cluster.failure = 11, error
 
     await world.reconcile()
 
-    assert world.cluster.calls[10] == ("create", "jobs")
+    assert world.cluster.calls[11] == ("create", "jobs")
     assert world.conditions()["Stalled"]["reason"] == "Rejected"
     assert str(error) in world.conditions()["Stalled"]["message"]
 
@@ -534,3 +535,23 @@ async def test_a_claim_that_is_missing_for_an_hour_costs_few_reads() -> None:
         world.later(seconds=outcome.requeue_after)
 
     assert 10 < reads < 60  # once in 15 s would be 240
+
+
+async def test_a_training_that_another_controller_runs_is_let_alone() -> None:
+    theirs = {"phase": "Running", "conditions": []}
+    world = World().put(a_training_job().with_spec(managedBy="kueue.x-k8s.io/multikueue"))
+    world.cluster.set_status(TRAINING_JOB, NAMESPACE, "churn", theirs)
+    world.cluster.calls.clear()
+
+    outcome = await world.settle()
+
+    assert (world.cluster.writes, outcome.requeue_after) == ([], None)
+    assert world.status() == theirs
+
+
+async def test_a_training_that_names_this_operator_is_run() -> None:
+    world = World().put(a_training_job().with_spec(managedBy="trainyard.dev/operator"))
+
+    await world.settle()
+
+    assert world.jobs() == ["churn-worker-0"]

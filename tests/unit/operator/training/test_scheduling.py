@@ -128,6 +128,42 @@ async def test_a_suspended_training_has_no_next_time() -> None:
     assert "nextScheduleTime" not in world.status()
 
 
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        pytest.param(HOURLY | {"timeZone": "No/Where"}, "'No/Where'", id="no such zone"),
+        pytest.param({"cron": "0 0 31 2 *"}, "it never comes", id="no such day"),
+        pytest.param({"cron": "61 * * * *"}, "expected a minute from 0 to 59", id="no such minute"),
+    ],
+)
+async def test_a_schedule_that_is_wrong_from_now_on_is_said_of_what_has_ended(
+    schedule: dict[str, str], words: str
+) -> None:
+    world = await succeeded()
+    told = len(world.cluster.events)
+
+    world.update_spec(schedule=schedule)
+    await world.settle()
+
+    assert world.status()["phase"] == "Succeeded"
+    said = world.conditions()["ScheduleInvalid"]
+    assert (said["status"], said["reason"], said["observedGeneration"]) == ("True", "InvalidSchedule", 2)
+    assert said["message"].startswith("spec.runPolicy.schedule: ")
+    assert words in said["message"]
+    assert said["message"].endswith("; nothing is trained by it until you change it")
+    assert [event.reason for _, _, event in world.cluster.events[told:]] == ["InvalidSchedule"]
+
+    # An operator that starts anew, and a later look, tell nothing twice.
+    await world.restart().later(hours=3).settle()
+    assert world.jobs() == ["churn-worker-0"]
+    assert [event.reason for _, _, event in world.cluster.events[told:]] == ["InvalidSchedule"]
+
+    world.update_spec(schedule=HOURLY)
+    await world.settle()
+    assert "ScheduleInvalid" not in world.conditions()
+    assert world.status()["nextScheduleTime"] == "2026-11-23T14:00:00Z"
+
+
 async def test_a_schedule_that_nobody_can_follow_is_refused() -> None:
     world = World().put(a_training_job().with_run_policy(schedule={"cron": "61 * * * *"}))
 
