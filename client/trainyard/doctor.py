@@ -24,7 +24,7 @@ from trainyard_api.meta import GROUP, VERSION
 from trainyard_api.names import NAME_LABEL
 
 Level = Literal["ok", "warn", "fix"]
-OLDEST = (1, 31)
+OLDEST = (1, 29)
 _INSTALL = "helm install trainyard charts/trainyard --namespace trainyard-system --create-namespace"
 _DRIVER_LABELS = (
     "nvidia.com/cuda.driver-version.full",

@@ -44,7 +44,7 @@ BOTH = pytest.mark.parametrize("objects", [manifests(), rendered()], ids=["manif
 ELECTING = pytest.mark.parametrize("objects", [HIGH_AVAILABILITY, rendered()], ids=["manifests", "chart"])
 
 
-@pytest.mark.parametrize("version", ["1.31", "1.36"])
+@pytest.mark.parametrize("version", ["1.29", "1.36"])
 @pytest.mark.parametrize("each", OBJECTS)
 def test_an_object_is_valid_kubernetes(each, version):
     kubernetes_validate.validate(each, version, strict=True)

@@ -6,6 +6,8 @@ pytest-xdist all workers share one devcluster.
 
 import os
 import secrets
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +16,20 @@ import yaml
 from kubernetes import client
 
 from support.devcluster import devcluster, shared
-from support.kube_api import Api, connect
+from support.kube_api import Api, Object, connect
+from support.manifests import a_pod, a_python
 from support.operator_process import OperatorProcess, running_operator
+from support.published import OPERATOR_IMAGE, TRAINER_IMAGE
 
 CRDS = Path(__file__).parents[2] / "manifests" / "crds"
 GPUS = 2
 GPU = "nvidia.com/gpu"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 MADE_BY_LABEL = "trainyard.dev/made-by-tests"
+NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
+PORT = 8080
+REACH_SECONDS = 10
+PAGE = "docs/how-to/devcluster.md"
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +74,61 @@ def default_class(api_client: client.ApiClient) -> str:
         "this cluster has no default StorageClass: "
         "`python -m trainyard_devcluster controllers --only volumes` brings one (docs/how-to/devcluster.md)"
     )
+
+
+@pytest.fixture(scope="session")
+def lacking() -> dict[str, str]:
+    """Why tests are skipped on this cluster, by what they need; an empty reason where it is there."""
+    return {}
+
+
+@pytest.fixture
+def trainyard_images(api: Api, lacking: dict[str, str]) -> None:
+    """For tests whose pods run Trainyard: skipped where another cluster cannot pull the images of this checkout."""
+    for image in (TRAINER_IMAGE, OPERATOR_IMAGE) if os.environ.get("KUBECONFIG") else ():
+        if image not in lacking:
+            pod = a_pod({"name": "main", "image": image, "command": ["python", "-c", "pass"]}, name="has-image")
+            api.create(pod)
+            state = api.wait_for(pod, _knows_its_image, timeout=300)["status"]["containerStatuses"][0]["state"]
+            why = state.get("waiting", {}).get("message", "")
+            lacking[image] = f"no node has {image}: build it and load it ({PAGE}). {why}" if "waiting" in state else ""
+            api.delete(pod, grace_seconds=0)
+            api.wait_until_gone(pod)
+        if lacking[image]:
+            pytest.skip(lacking[image])
+
+
+@pytest.fixture
+def pods_in_reach(api: Api, lacking: dict[str, str]) -> None:
+    """For tests whose operator, a process here, asks pods: skipped where another cluster's network ends before here."""
+    if os.environ.get("KUBECONFIG") and "pods" not in lacking:
+        pod = a_pod(a_python(f"import http.server as s; s.test(s.SimpleHTTPRequestHandler, port={PORT})"), name="reach")
+        api.create(pod)
+        running = api.wait_for(pod, lambda each: each["status"].get("phase") == "Running", description="it runs")
+        reached = _reaches(running["status"]["podIP"])
+        lacking["pods"] = "" if reached else f"pods cannot be reached from here: add a route to their network ({PAGE})"
+        api.delete(pod, grace_seconds=0)
+    if lacking.get("pods"):
+        pytest.skip(lacking["pods"])
+
+
+def _knows_its_image(pod: Object) -> bool:
+    """Whether the container has run, or its image cannot be had."""
+    [status] = pod.get("status", {}).get("containerStatuses") or [{}]
+    state = status.get("state") or {}
+    return "terminated" in state or state.get("waiting", {}).get("reason") in NOT_PULLED
+
+
+def _reaches(ip: str) -> bool:
+    deadline = time.monotonic() + REACH_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((ip, PORT), timeout=2).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return True
+    return False
 
 
 @pytest.fixture

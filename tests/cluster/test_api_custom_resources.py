@@ -1,6 +1,7 @@
 """Custom resources: schemas, defaults, rules, columns, as Trainyard's own resources need them."""
 
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +29,8 @@ SPEC = {
         "inner": {"type": "object", "default": {}, "properties": {"deep": {"type": "boolean", "default": True}}},
     },
 }
+TYPE = '("object": )?'
+"""Older versions of Kubernetes say which type the value has that breaks a rule."""
 COLUMNS = [{"name": "Size", "type": "integer", "jsonPath": ".spec.size"}]
 
 
@@ -68,8 +71,8 @@ def test_defaults_are_filled_in_and_unknown_fields_pruned(api: Api) -> None:
 @pytest.mark.parametrize(
     ("spec", "field", "message"),
     [
-        ({}, "spec", "Invalid value: set exactly one of them"),
-        ({"one": "a", "other": "b"}, "spec", "Invalid value: set exactly one of them"),
+        ({}, "spec", f"Invalid value: {TYPE}set exactly one of them"),
+        ({"one": "a", "other": "b"}, "spec", f"Invalid value: {TYPE}set exactly one of them"),
         ({"one": "a", "size": 0}, "spec.size",
          "Invalid value: 0: spec.size in body should be greater than or equal to 1"),
         ({"one": "a", "mode": "Odd"}, "spec.mode", 'Unsupported value: "Odd": supported values: "Fast", "Slow"'),
@@ -80,7 +83,7 @@ def test_defaults_are_filled_in_and_unknown_fields_pruned(api: Api) -> None:
 def test_what_breaks_the_schema_or_a_rule_is_refused(api: Api, spec: dict[str, Any], field: str, message: str) -> None:
     with pytest.raises(DynamicApiError) as refused:
         api.create(a_thing(**spec))
-    assert (field, message) in causes(refused)
+    assert [each for at, each in causes(refused) if at == field and re.fullmatch(message, each)]
 
 
 def test_a_transition_rule_compares_with_what_was(api: Api) -> None:
@@ -88,7 +91,9 @@ def test_a_transition_rule_compares_with_what_was(api: Api) -> None:
     api.patch(thing, {"spec": {"size": 4}})
     with pytest.raises(DynamicApiError) as refused:
         api.patch(thing, {"spec": {"fixed": "y"}})
-    assert causes(refused) == [("spec.fixed", 'Invalid value: "y": cannot change')]
+    [(field, message)] = causes(refused)
+    assert field == "spec.fixed"
+    assert re.fullmatch('Invalid value: "(y|string)": cannot change', message)
 
 
 def test_an_unknown_field_is_refused_where_that_is_asked(api: Api, api_client: client.ApiClient) -> None:

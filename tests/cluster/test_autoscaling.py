@@ -8,7 +8,7 @@ from support.manifests import a_claim
 from support.operator_process import OperatorProcess
 from support.published import STORE, Client, publish
 
-pytestmark = pytest.mark.usefixtures("cluster_crds")
+pytestmark = pytest.mark.usefixtures("cluster_crds", "trainyard_images", "pods_in_reach")
 
 SECONDS = 120
 CUSTOM_METRICS = "custom.metrics.k8s.io"

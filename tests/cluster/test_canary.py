@@ -15,7 +15,7 @@ from support.operator_process import OperatorProcess
 from support.pages import blocks
 from support.published import STORE, Client, publish
 
-pytestmark = pytest.mark.usefixtures("cluster_crds")
+pytestmark = pytest.mark.usefixtures("cluster_crds", "trainyard_images", "pods_in_reach")
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "canary.md"
 

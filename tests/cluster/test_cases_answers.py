@@ -77,6 +77,7 @@ def test_a_page_in_place_of_a_list_starts_no_second_training(
     assert api.wait_for(job, bool)["status"]["attempts"] == before["status"]["attempts"]
 
 
+@pytest.mark.usefixtures("trainyard_images", "pods_in_reach")
 def test_a_page_in_place_of_a_list_takes_nothing_from_what_serves(
     api: Api, proxy: FaultProxy, operator: OperatorProcess
 ) -> None:

@@ -98,6 +98,7 @@ def test_programs_that_accept_and_never_answer_delay_no_other_job(api: Api, oper
     api.wait_for(job, in_phase("Succeeded"))
 
 
+@pytest.mark.usefixtures("trainyard_images")
 @pytest.mark.thorough
 def test_a_job_that_is_restored_without_its_status_reports_the_version_of_before(
     api: Api, operator: OperatorProcess

@@ -20,6 +20,7 @@ def store(api: Api, default_class: str) -> None:
     api.apply(a_claim(STORE))
 
 
+@pytest.mark.usefixtures("trainyard_images", "pods_in_reach")
 def test_deleting_the_job_of_the_model_that_serves_does_not_bring_an_older_one_back(
     api: Api, operator: OperatorProcess
 ) -> None:
@@ -41,6 +42,7 @@ def test_deleting_the_job_of_the_model_that_serves_does_not_bring_an_older_one_b
     assert (after["revision"], after["uri"]) == (served["revision"], served["uri"])
 
 
+@pytest.mark.usefixtures("trainyard_images", "pods_in_reach")
 def test_a_rollout_without_gpus_to_spare_says_who_holds_them(api: Api, operator: OperatorProcess, gpus: int) -> None:
     publish(api, 1, 2)
     api.apply(a_service(server={"gpus": gpus}))
@@ -70,6 +72,7 @@ def test_a_label_key_that_is_none_is_refused_at_once(api: Api, key: str) -> None
     assert "matchLabels" in str(refused.value.body)
 
 
+@pytest.mark.usefixtures("trainyard_images", "pods_in_reach")
 def test_pods_that_train_together_get_a_policy_that_shuts_all_others_out(api: Api, operator: OperatorProcess) -> None:
     job = a_training_that_made(1, "sha256:" + "ab" * 32)
     command = ["sh", "-c", "sleep 600"]
@@ -109,6 +112,7 @@ content = json.dumps({"kind": "ModelManifest", "name": "line", "version": 1, "fi
 """
 
 
+@pytest.mark.usefixtures("trainyard_images", "pods_in_reach")
 def test_a_model_that_reads_files_is_refused_by_the_name_of_what_it_does(api: Api, operator: OperatorProcess) -> None:
     pod: Object = {
         "apiVersion": "v1",

@@ -25,7 +25,7 @@ from trainyard import Client, Failed
 from trainyard.cli.app import main
 from trainyard.cli.context import Context
 
-pytestmark = pytest.mark.usefixtures("cluster_crds")
+pytestmark = pytest.mark.usefixtures("cluster_crds", "trainyard_images", "pods_in_reach")
 
 TUTORIAL = ROOT / "docs" / "tutorials" / "three-commands.md"
 NOTEBOOK = ROOT / "examples" / "notebook" / "first-model.ipynb"

@@ -22,7 +22,7 @@ from support.operator_process import OperatorProcess
 from support.published import STORE, publish
 from trainyard_devcluster.gateway import envoy
 
-pytestmark = pytest.mark.usefixtures("cluster_crds")
+pytestmark = pytest.mark.usefixtures("cluster_crds", "trainyard_images", "pods_in_reach")
 
 SECONDS = 120
 SERVICE = {"apiVersion": "trainyard.dev/v1alpha1", "kind": "ModelService", "metadata": {"name": "line"}}

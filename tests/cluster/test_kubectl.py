@@ -47,7 +47,7 @@ def test_a_deployment_is_described(api: Api, kubectl: Kubectl) -> None:
     assert fields(described)["Replicas"] == "1 desired | 1 updated | 1 total | 1 available | 0 unavailable"
     assert re.search(r"Available +True +MinimumReplicasAvailable", described)
     assert re.search(r"NewReplicaSet: +web-\w+ \(1/1 replicas created\)", described)
-    assert re.search(r"ScalingReplicaSet .* Scaled up replica set web-\w+ from 0 to 1", described)
+    assert re.search(r"ScalingReplicaSet .* Scaled up replica set web-\w+ (from 0 )?to 1", described)
     assert kubectl("logs", "deploy/web") == "up\n"
 
 

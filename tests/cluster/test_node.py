@@ -58,7 +58,7 @@ def test_a_pod_runs_to_its_end_and_keeps_its_log(api: Api) -> None:
     api.wait_for_event("pod", "Started")
 
 
-@pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("kill -9 $$$$", 137)])
+@pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("sh -c 'kill -9 $$$$'; exit $?", 137)])
 def test_a_pod_that_fails_says_how(api: Api, script: str, code: int) -> None:
     pod = run(api, a_pod(a_shell(script)))
     assert pod["status"]["phase"] == "Failed"

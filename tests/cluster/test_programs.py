@@ -6,7 +6,7 @@ from support.kube_api import Api, Object
 from support.manifests import PYTHON_IMAGE, a_claim, a_config_map, a_pod
 from support.operator_process import OperatorProcess
 
-pytestmark = pytest.mark.usefixtures("cluster_crds")
+pytestmark = pytest.mark.usefixtures("cluster_crds", "trainyard_images", "pods_in_reach")
 
 SECONDS = 240
 ROWS = "x,kind,y\n" + "".join(f"{n % 50},{'ab'[n % 2]},{2 * (n % 50) + 1}\n" for n in range(400))

@@ -15,7 +15,7 @@ from support.manifests import a_claim, a_pod, a_python
 from support.operator_process import OperatorProcess
 from support.published import predictions
 
-pytestmark = pytest.mark.usefixtures("cluster_crds")
+pytestmark = pytest.mark.usefixtures("cluster_crds", "trainyard_images", "pods_in_reach")
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"

@@ -13,6 +13,8 @@ from support.submitted import a_job, a_program, in_phase, jobs_of, says_result, 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
 FOR_EVER = "while true; do sleep 0.1; done"
+# A shell that is the first process of its container hears only the signals that it waits for.
+UNTIL_STOPPED = f"trap 'exit 143' TERM; {FOR_EVER}"
 LINE = "trainyard: " + json.dumps({"epoch": 1, "epochs": 5, "step": 10, "steps": 50})
 
 
@@ -35,7 +37,7 @@ def test_a_trainer_that_gets_no_further_is_started_again(api: Api, operator: Ope
 
 
 def test_pods_that_no_node_takes_are_given_up_in_the_schedulers_words(api: Api, operator: OperatorProcess) -> None:
-    job = a_program(FOR_EVER, startupTimeout="3s", maxRestarts=0)
+    job = a_program(UNTIL_STOPPED, startupTimeout="3s", maxRestarts=0)
     job["spec"]["roles"] = {"worker": {"gpus": 64}}
     api.apply(job)
 
@@ -47,7 +49,7 @@ def test_pods_that_no_node_takes_are_given_up_in_the_schedulers_words(api: Api, 
 
 
 def test_a_deadline_passes_while_no_operator_runs(api: Api, operator: OperatorProcess) -> None:
-    job = a_program(FOR_EVER, activeDeadline="4s")
+    job = a_program(UNTIL_STOPPED, activeDeadline="4s")
     api.apply(job)
     api.wait_for(job, in_phase("Running"))
     operator.kill()
@@ -111,6 +113,7 @@ def test_a_failed_training_says_where_why_and_in_which_words(
     assert (shown["State"], shown["Reason"]) == ("Failed", "Error")
 
 
+@pytest.mark.usefixtures("trainyard_images")
 def test_a_training_trains_again_under_its_name_to_the_next_version(api: Api, operator: OperatorProcess) -> None:
     api.apply(a_config_map("rows", **{"rows.csv": "x,y\n" + "".join(f"{n % 9},{n % 9 + 1}\n" for n in range(99))}))
     job = a_job(fit={"epochs": 2, "batchSize": 32})

@@ -29,6 +29,7 @@ def inputs(api: Api, default_class: str) -> None:
     api.apply(a_config_map("rows", **{"rows.csv": ROWS}), a_claim("models"))
 
 
+@pytest.mark.usefixtures("trainyard_images")
 def test_a_job_trains_shows_its_progress_and_says_where_its_model_is(api: Api, operator: OperatorProcess) -> None:
     job = a_job(fit={"epochs": 40, "batchSize": 1}, checkpoint={"everySteps": 50})
     api.apply(job)
@@ -119,6 +120,7 @@ def test_an_attempt_has_what_its_profile_says_and_a_changed_profile_restarts_not
         api.delete(profile)
 
 
+@pytest.mark.usefixtures("trainyard_images")
 @pytest.mark.thorough
 def test_killing_the_operator_over_and_over_changes_nothing(api: Api, operator: OperatorProcess) -> None:
     # What the trainer would choose by measuring may differ from one job to the next.
@@ -156,6 +158,7 @@ def _told(api: Api, name: str) -> list[str]:
     return sorted(each["reason"] for each in api.events(name) if each["involvedObject"]["kind"] == "TrainingJob")
 
 
+@pytest.mark.usefixtures("trainyard_images", "pods_in_reach")
 def test_kubectl_get_shows_how_far_a_running_training_is(
     api: Api, api_client: client.ApiClient, operator: OperatorProcess
 ) -> None:
@@ -185,6 +188,7 @@ def without_time(progress: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in progress.items() if name not in ("updated", "advanced")}
 
 
+@pytest.mark.usefixtures("pods_in_reach")
 def test_the_progress_of_a_program_of_ones_own_is_read_too(api: Api, operator: OperatorProcess) -> None:
     answer = json.dumps({"phase": "training", "epoch": 2, "epochs": 5, "step": 20, "steps": 50, "loss": 0.5})
     code = (
@@ -276,7 +280,7 @@ def test_a_suspended_job_gives_up_its_pod_and_goes_on_when_resumed(api: Api, ope
 def test_a_deadline_that_is_edited_reaches_the_running_job_and_can_be_taken_away(
     api: Api, operator: OperatorProcess
 ) -> None:
-    job = a_program("while true; do sleep 0.1; done", maxRestarts=0, attemptDeadline="2h")
+    job = a_program("trap 'exit 143' TERM; while true; do sleep 0.1; done", maxRestarts=0, attemptDeadline="2h")
     api.apply(job)
     api.wait_for(job, in_phase("Running"))
 
@@ -440,6 +444,7 @@ def test_more_gpus_than_any_node_has_is_said_with_what_to_change(api: Api, opera
     api.wait_for_event("line", "Unschedulable", containing="64 nvidia.com/gpu")
 
 
+@pytest.mark.usefixtures("trainyard_images")
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
@@ -456,6 +461,7 @@ def test_what_the_trainer_refuses_is_final_and_passed_on(
     _assert_that_the_trainer_refuses(api, a_job(**spec), says)
 
 
+@pytest.mark.usefixtures("trainyard_images")
 def test_a_store_that_cannot_be_written_is_final_and_named(api: Api, operator: OperatorProcess) -> None:
     # Root may write everywhere, but not below a file.
     spoil = a_shell("touch /store/line") | {"volumeMounts": [{"name": "store", "mountPath": "/store"}]}

@@ -387,7 +387,7 @@ def test_doctor_ends_with_code_3_where_something_is_to_be_fixed(shell: Terminal,
     for_programs = json.loads(shell.run("doctor", "-o", "json").out)
 
     assert ran.code == 3
-    assert "fix   Kubernetes 1.28.0 is older than 1.31" in ran.out
+    assert "fix   Kubernetes 1.28.0 is older than 1.29" in ran.out
     assert for_programs[0]["level"] == "fix"
 
 

@@ -90,7 +90,7 @@ def a_class_that_is_not_the_default(cluster: MemoryCluster) -> None:
 @pytest.mark.parametrize(
     ("change", "level", "text", "fix"),
     [
-        pytest.param(an_old_version, "fix", "Kubernetes 1.28.0 is older than 1.31", "upgrade the cluster", id="old"),
+        pytest.param(an_old_version, "fix", "Kubernetes 1.28.0 is older than 1.29", "upgrade the cluster", id="old"),
         pytest.param(
             remove(CRDS), "fix", "the CRD trainingjobs.trainyard.dev is not there", "helm install", id="no CRD"
         ),

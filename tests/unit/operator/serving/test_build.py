@@ -24,7 +24,7 @@ from trainyard_operator.serving.source import ModelVersion
 
 OWNER = a_model_service().build()
 MODEL = ModelVersion("models", "churn", "7", "sha256:ab", "churn-nightly")
-KUBERNETES = "1.31"
+KUBERNETES = "1.29"
 
 
 def a_deployment(model: ModelVersion = MODEL, *, replicas: int = 1, **server: Any) -> Manifest:

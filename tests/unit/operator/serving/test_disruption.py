@@ -22,7 +22,7 @@ def test_the_budget_protects_the_revision_that_serves(most: int | str) -> None:
         "trainyard.dev/revision": "abc",
     }
     assert made["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
-    kubernetes_validate.validate(made, "1.31", strict=True)
+    kubernetes_validate.validate(made, "1.29", strict=True)
 
 
 @pytest.mark.parametrize(("revision", "replicas"), [("abc", 1), ("abc", 0), ("", 3)])

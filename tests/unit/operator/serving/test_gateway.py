@@ -52,7 +52,7 @@ def test_a_revision_has_a_service_of_its_own() -> None:
             "trainyard.dev/model-service": "churn",
             "trainyard.dev/revision": share.revision,
         }
-        kubernetes_validate.validate(service, "1.31", strict=True)
+        kubernetes_validate.validate(service, "1.29", strict=True)
 
 
 def test_rest_comes_in_on_the_paths_of_the_model_alone() -> None:

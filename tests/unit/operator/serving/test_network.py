@@ -17,7 +17,7 @@ GRPC, REST = {"port": 8500, "protocol": "TCP"}, {"port": 8501, "protocol": "TCP"
 def a_policy(*peers: Manifest, operator_namespace: str | None = "trainyard-system") -> Manifest:
     traffic = Traffic.model_validate({"networkPolicy": True, "allowFrom": list(peers)})
     made = network_policy(OWNER, traffic, operator_namespace=operator_namespace)
-    kubernetes_validate.validate(made, "1.31", strict=True)
+    kubernetes_validate.validate(made, "1.29", strict=True)
     return made
 
 

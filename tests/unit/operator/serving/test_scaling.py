@@ -71,7 +71,7 @@ def test_each_metric_becomes_one_of_autoscaling_v2(metric: Manifest, built: Mani
     made = an_autoscaler(metric)
 
     assert made["spec"]["metrics"] == [built]
-    kubernetes_validate.validate(made, "1.31", strict=True)
+    kubernetes_validate.validate(made, "1.29", strict=True)
 
 
 def test_the_autoscaler_aims_at_the_service_and_not_at_one_of_its_revisions() -> None:
@@ -85,7 +85,7 @@ def test_the_autoscaler_aims_at_the_service_and_not_at_one_of_its_revisions() ->
     }
     assert (made["spec"]["minReplicas"], made["spec"]["maxReplicas"]) == (2, 10)
     assert made["spec"]["behavior"] == {"scaleDown": {"stabilizationWindowSeconds": 60} | rules}
-    kubernetes_validate.validate(made, "1.31", strict=True)
+    kubernetes_validate.validate(made, "1.29", strict=True)
 
 
 @pytest.mark.parametrize(

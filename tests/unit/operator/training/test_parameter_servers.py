@@ -106,7 +106,7 @@ class Servers(World):
         return self
 
 
-@pytest.mark.parametrize("version", ["1.31", "1.36"])
+@pytest.mark.parametrize("version", ["1.29", "1.36"])
 @pytest.mark.parametrize("role", ROLES)
 def test_each_role_has_a_job_that_kubernetes_takes(role: str, version: str) -> None:
     job = jobs_of()[role]
