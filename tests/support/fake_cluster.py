@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from trainyard_operator.cluster.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
-from trainyard_operator.cluster.kinds import POD, Kind
+from trainyard_operator.cluster.kinds import EVENT, POD, Kind
 from trainyard_operator.cluster.port import Event, Manifest
 
 _JSON = TypeVar("_JSON")
@@ -24,6 +24,7 @@ class FakeCluster:
         calls: Every call so far, as (verb, plural).
         logs: What the containers of a pod have written, by its name.
         events: Every event emitted, as (kind of the object, its name, event).
+        told: What others have told about an object, by its uid.
         fail_at: Raise `failure` instead of answering the call with this number (from 0); None never does.
         fail_after: As `fail_at`, but the write takes effect first: the answer is lost.
     """
@@ -33,6 +34,7 @@ class FakeCluster:
         self.calls: list[tuple[str, str]] = []
         self.logs: dict[str, str] = {}
         self.events: list[tuple[str, str, Event]] = []
+        self.told: dict[str, list[Manifest]] = {}
         self.fail_at: int | None = None
         self.fail_after: int | None = None
         self.failure: BaseException = Killed()
@@ -104,8 +106,12 @@ class FakeCluster:
                 raise Conflict(f"the UID in the precondition ({uid}) does not match", code=409)
             self.remove(kind, namespace, name)
 
+    async def events_of(self, namespace: str, uid: str) -> list[Manifest]:
+        with self._call("list", EVENT):
+            return _copy(self.told.get(uid, []))
+
     async def emit(self, regarding: Manifest, event: Event, *, again: bool = False) -> bool:
-        with self._call("emit", Kind("", "v1", "Event", "events")):
+        with self._call("emit", EVENT):
             told = (regarding["kind"], regarding["metadata"]["name"], event)
             if again and told in self.events:
                 return False

@@ -31,6 +31,7 @@ NAMESPACE = "team"
 START = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
 DRAIN = timedelta(seconds=15)
 LABELS = {"model": "churn"}
+KEDA = {"prometheus": "http://prometheus:9090"}
 GATEWAY = {"name": "edge", "namespace": "infra", "hostname": "models.example.com"}
 
 
@@ -56,7 +57,10 @@ class ModelServiceBuilder:
         return self._with("spec", {"scaling": {"max": 10, "metrics": [{"requestsPerSecond": 20}]} | fields})
 
     def through_gateway(self, **fields: Any) -> "ModelServiceBuilder":
-        return self._with("spec", {"traffic": {"gateway": GATEWAY | fields}})
+        return self.with_traffic(gateway=GATEWAY | fields)
+
+    def with_traffic(self, **fields: Any) -> "ModelServiceBuilder":
+        return self._with("spec", {"traffic": fields})
 
     def with_optional_children(self) -> "ModelServiceBuilder":
         """Ask for every child that a service has only where its spec asks for it."""
@@ -68,7 +72,10 @@ class ModelServiceBuilder:
         )
 
     def with_keda(self, **fields: Any) -> "ModelServiceBuilder":
-        return self.scaling(keda={"prometheus": "http://prometheus:9090"} | fields)
+        return self.scaling(keda=KEDA | fields)
+
+    def with_keda_by(self, metrics: list[Manifest]) -> "ModelServiceBuilder":
+        return self.scaling(keda=KEDA, metrics=metrics)
 
     def with_server(self, **fields: Any) -> "ModelServiceBuilder":
         return self._with("spec", {"server": self.manifest["spec"].get("server", {}) | fields})

@@ -134,7 +134,7 @@ app.kubernetes.io/component: operator
   verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create, list, patch]
 - apiGroups: [""]
   resources: [resourcequotas]
   verbs: [list, watch]

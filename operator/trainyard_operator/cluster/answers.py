@@ -75,13 +75,16 @@ def page_in(content: bytes, kind: Kind, what: str) -> tuple[list[Manifest], str,
     """
     answer = _parse(content) or {}
     items, metadata = answer.get("items"), answer.get("metadata")
-    if answer.get("kind") != f"{kind.name}List" or not isinstance(items, list) or not isinstance(metadata, dict):
-        raise _unexpected(f"{what}: expected a {kind.name}List with items", answer, content)
+    if not isinstance(metadata, dict):
+        metadata = {}
+    version = metadata.get("resourceVersion")
+    if answer.get("kind") != f"{kind.name}List" or not isinstance(items, list) or not _is_text(version):
+        raise _unexpected(f"{what}: expected a {kind.name}List with items and a resourceVersion", answer, content)
     # Items of a list come without their type, which everything else here relies on.
     typed = [{"apiVersion": kind.api_version, "kind": kind.name} | item for item in items if isinstance(item, dict)]
     if len(typed) < len(items) or not all(_is_object(item, kind) for item in typed):
         raise _unexpected(f"{what}: expected a {kind.name}List of objects with names", answer, content)
-    return typed, str(metadata.get("resourceVersion") or ""), str(metadata.get("continue") or "")
+    return typed, str(version), str(metadata.get("continue") or "")
 
 
 def json_in(content: bytes, what: str) -> Manifest:
@@ -98,11 +101,16 @@ def json_in(content: bytes, what: str) -> Manifest:
 
 def _is_object(candidate: Manifest, kind: Kind) -> bool:
     metadata = candidate.get("metadata")
+    needed = ("name", *(["namespace"] if kind.namespaced else []))
     return (
         candidate.get("kind") == kind.name
         and isinstance(metadata, dict)
-        and all(isinstance(metadata.get(field), str) for field in ("name", *(["namespace"] if kind.namespaced else [])))
+        and all(_is_text(metadata.get(field)) for field in needed)
     )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _unexpected(expected: str, answer: Manifest | None, content: bytes) -> Unavailable:

@@ -115,6 +115,9 @@ class CachedCluster:
         if (feed := self._cache.feed(kind, namespace)) is not None:
             feed.store.deleted(namespace, name, uid)
 
+    async def events_of(self, namespace: str, uid: str) -> list[Manifest]:
+        return await self._cluster.events_of(namespace, uid)
+
     async def emit(self, regarding: Manifest, event: Event, *, again: bool = False) -> bool:
         self._before_write()
         return await self._cluster.emit(regarding, event, again=again)

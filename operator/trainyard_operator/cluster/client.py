@@ -7,10 +7,11 @@ costs ten times as much as reading JSON.
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
 
 from trainyard_api.names import FIELD_MANAGER
 from trainyard_operator.cluster.answers import json_in, object_in, page_in
-from trainyard_operator.cluster.errors import NotFound
+from trainyard_operator.cluster.errors import NotFound, Unavailable
 from trainyard_operator.cluster.events import EventRecorder
 from trainyard_operator.cluster.kinds import EVENT, POD, Kind
 from trainyard_operator.cluster.port import Event, Manifest
@@ -74,6 +75,8 @@ class KubernetesCluster:
             found += items
             if not token:
                 return found, version
+            if token == query.get("continue"):
+                raise Unavailable(f"{request}: the list goes on with the page that has just come")
             query = query | {"continue": token}
 
     def watch(
@@ -95,8 +98,8 @@ class KubernetesCluster:
         return content.decode(errors="replace")
 
     async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
-        url = path(kind, manifest["metadata"]["namespace"])
-        return await self._write(Request("POST", url, {"fieldManager": FIELD_MANAGER}, typed(kind, manifest)), kind)
+        url, body = path(kind, manifest["metadata"]["namespace"]), typed(kind, without_nulls(manifest))
+        return await self._write(Request("POST", url, {"fieldManager": FIELD_MANAGER}, body), kind)
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         removed, kept = apart(manifest)
@@ -175,8 +178,15 @@ def apart(manifest: Manifest) -> tuple[Manifest, Manifest]:
             inner, kept[key] = apart(value)
             removed |= {key: inner} if inner else {}
         else:
-            kept[key] = value
+            kept[key] = without_nulls(value)
     return removed, kept
+
+
+def without_nulls(value: Any) -> Any:
+    """Return a value without the fields that are null: what is written whole, as lists are, has no field to remove."""
+    if isinstance(value, dict):
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def typed(kind: Kind, manifest: Manifest) -> Manifest:

@@ -9,7 +9,9 @@ from trainyard_api.quantities import parse_quantity
 def covers(live: Any, wanted: Any) -> bool:
     """Return whether everything wanted is already there; what else is there (defaults, others' fields) is no matter.
 
-    Lists must agree in length and order; an empty wanted value is covered by none. Under `requests` and `limits`
+    Lists must agree in length and order; an empty wanted value is covered by none. So a field that may be left out of a
+    later spec is wanted as null, which is covered by its absence alone: nobody but the builder knows it from a default.
+    Under `requests` and `limits`
     quantities compare by value, since the API server rewrites `1000m` to `1`.
     """
     if isinstance(wanted, dict):

@@ -29,9 +29,8 @@ class Permission:
 PAGE_PERMISSIONS = (
     Permission("authentication.k8s.io", "tokenreviews", ("create",), of_cluster=True),
     Permission("authorization.k8s.io", "subjectaccessreviews", ("create",), of_cluster=True),
-    Permission("", "events", ("list",)),
 )
-"""What the page takes besides, where it is on."""
+"""What the page takes besides, where it is on. It lists events too."""
 
 PERMISSIONS = (
     *(
@@ -64,7 +63,8 @@ PERMISSIONS = (
     # Programs of users' own may print their progress instead of serving it.
     Permission("", "pods/log", ("get",)),
     Permission("", "persistentvolumeclaims", _WATCH),
-    Permission("", "events", ("create", "patch")),
+    # A Job says only in events why its pods are refused.
+    Permission("", "events", ("list", "create", "patch")),
     # What a training needs is looked for before its pods wait for it.
     Permission("", "resourcequotas", ("list", "watch")),
     Permission("", "serviceaccounts", ("get",)),

@@ -98,6 +98,10 @@ class Cluster(Protocol):
         """
         ...
 
+    async def events_of(self, namespace: str, uid: str) -> list[Manifest]:
+        """Return the events about an object, the newest first; a hundred at most."""
+        ...
+
     async def emit(self, regarding: Manifest, event: Event, *, again: bool = False) -> bool:
         """Record an event about an object; a repeated one raises a count. Best effort: never raises.
 

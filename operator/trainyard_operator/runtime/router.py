@@ -89,7 +89,7 @@ def _summary(manifest: Manifest) -> _Known:
     selector = ((manifest.get("spec", {}).get("model") or {}).get("fromTraining") or {}).get("selector") or {}
     return _Known(
         # The generation changes with the spec only; labels decide who selects whom.
-        fingerprint=hash((metadata["uid"], metadata.get("generation"), labels, metadata.get("deletionTimestamp"))),
+        fingerprint=hash((metadata.get("uid"), metadata.get("generation"), labels, metadata.get("deletionTimestamp"))),
         # Reconciled before, as it is now: nobody waits for the next time.
         settled=status.get("observedGeneration") == metadata.get("generation") and "deletionTimestamp" not in metadata,
         phase=str(status.get("phase", "")),

@@ -15,7 +15,6 @@ from trainyard_operator.serving import identity
 from trainyard_operator.serving.canary import ALL, Canary, CanaryStep
 from trainyard_operator.serving.rollout import Route
 from trainyard_operator.workloads.identity import child
-from trainyard_operator.workloads.pod import present
 
 _VERBS = ("predict", "classify", "regress")
 _PREDICTION, _MODEL = "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"
@@ -123,7 +122,7 @@ def grpc_route(owner: Manifest, gateway: Gateway, hostname: str, revisions: Iter
 
 
 def _parent(gateway: Gateway, section: str | None) -> Manifest:
-    return {"name": gateway.name} | present(namespace=gateway.namespace, sectionName=section)
+    return {"name": gateway.name, "namespace": gateway.namespace, "sectionName": section}
 
 
 def _references(owner: Manifest, revisions: Iterable[Share], port: int) -> list[Manifest]:

@@ -8,7 +8,6 @@ from trainyard_operator.cluster.kinds import NETWORK_POLICY
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
 from trainyard_operator.workloads.identity import child
-from trainyard_operator.workloads.pod import present
 
 _PORTS = {"rest": REST_PORT, "grpc": GRPC_PORT}
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
@@ -41,10 +40,10 @@ def _operator(namespace: str | None) -> Manifest:
 
 
 def _peer(peer: Peer) -> Manifest:
-    return present(
-        namespaceSelector={"matchLabels": peer.namespace_labels} if peer.namespace_labels else None,
-        podSelector={"matchLabels": peer.pod_labels} if peer.pod_labels else None,
-    )
+    return {
+        "namespaceSelector": {"matchLabels": peer.namespace_labels} if peer.namespace_labels else None,
+        "podSelector": {"matchLabels": peer.pod_labels} if peer.pod_labels else None,
+    }
 
 
 def _ports(names: Sequence[str]) -> list[Manifest]:

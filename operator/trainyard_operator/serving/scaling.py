@@ -17,7 +17,6 @@ from trainyard_operator.cluster.kinds import HORIZONTAL_POD_AUTOSCALER, SCALED_O
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
 from trainyard_operator.workloads.identity import child
-from trainyard_operator.workloads.pod import present
 
 REQUESTS_PER_SECOND, LATENCY, GPU_DUTY_CYCLE = (
     "tensorflow_serving_request_count_per_second",
@@ -37,8 +36,8 @@ def autoscaler(owner: Manifest, scaling: Scaling) -> Manifest:
             "minReplicas": scaling.min,
             "maxReplicas": scaling.max,
             "metrics": [_metric(metric) for metric in scaling.metrics],
+            "behavior": scaling.behavior.to_wire() if scaling.behavior else None,
         }
-        | present(behavior=scaling.behavior.to_wire() if scaling.behavior else None)
     }
 
 
@@ -61,11 +60,9 @@ def scaled_object(owner: Manifest, scaling: Scaling, keda: Keda) -> Manifest:
             "maxReplicaCount": scaling.max,
             "cooldownPeriod": parse_duration(keda.cooldown),
             "triggers": [*resources, *(_prometheus_trigger(keda.prometheus, *query) for query in asked)],
+            "fallback": fallback,
+            "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}} if behavior else None,
         }
-        | present(
-            fallback=fallback,
-            advanced={"horizontalPodAutoscalerConfig": {"behavior": behavior}} if behavior else None,
-        )
     }
 
 
@@ -146,7 +143,7 @@ def _external(metric: ExternalMetric) -> Manifest:
 
 
 def _identifier(name: str, labels: Mapping[str, str] | None) -> Manifest:
-    return {"name": name} | present(selector={"matchLabels": dict(labels)} if labels else None)
+    return {"name": name, "selector": {"matchLabels": dict(labels)} if labels else None}
 
 
 def _microseconds(latency: str) -> int:

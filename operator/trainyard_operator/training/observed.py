@@ -38,6 +38,12 @@ class ObservedTraining:
         """The attempt whose Job has not ended."""
         return next((n for n, job in self.jobs.items() if ended_with(job) is None), None)
 
+    def lacking(self, n: int, lead: RoleName) -> dict[RoleName, Manifest]:
+        """Return the Jobs of an attempt that have not all their pods, by role."""
+        jobs = {lead: self.jobs[n]} | dict(self.followers.get(n, {})) if n in self.jobs else {}
+        pods = {lead: self.pods.get(n, {})} | dict(self.follower_pods.get(n, {}))
+        return {role: job for role, job in jobs.items() if len(pods.get(role, {})) < job["spec"]["completions"]}
+
 
 NOTHING = ObservedTraining(config_map=None, service=None, jobs={}, pods={}, leaving=False)
 

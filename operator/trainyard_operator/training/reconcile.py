@@ -4,14 +4,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from trainyard_api.run_policy import RunPolicy
 from trainyard_api.times import Clock, from_rfc3339, to_rfc3339, utc_now
 from trainyard_api.trainingjob import TrainingJob, TrainingJobStatus
-from trainyard_operator.cluster.errors import NotFound
+from trainyard_operator.cluster.errors import ApiError, NotFound
 from trainyard_operator.cluster.kinds import TRAINING_JOB
 from trainyard_operator.cluster.port import Cluster, Manifest
 from trainyard_operator.runtime.reconciler import DONE, Key, Outcome
-from trainyard_operator.training import cleanup, rerun, scheduling, timeouts
+from trainyard_operator.training import blockers, cleanup, rerun, scheduling, timeouts
 from trainyard_operator.training.apply import TrainingChildren, end, remove_rest
 from trainyard_operator.training.attempt_pods import LINGER, has_trained, is_training
 from trainyard_operator.training.attempts import Ledger, Next, lingering, must_be_certain, plan, tally
@@ -107,7 +106,7 @@ class TrainingJobReconciler:
         facts = await self._step(job, manifest, observed, now)
         after = compute(job, facts)
         await self._report(manifest, recorded, after, now)
-        again = self._outcome(facts, after, job.spec.run_policy)
+        again = self._outcome(facts, after, job)
         left = timeouts.seconds_left(timeouts.timers(job, after, facts.observed, facts.heard, now=now), now)
         again = again if left is None or after.completion_time else again.within(max(left, _SOON))
         return _until(after.next_schedule_time, again, now)
@@ -172,6 +171,7 @@ class TrainingJobReconciler:
         taken = await children.carry_out(planned, observed)
         observed = taken.observed
         ledger, step, expired = decide(observed, leaving=leaving)
+        lacking = observed.lacking(step.n, job.spec.roles.lead) if step.step == "continue" else {}
         return TrainingFacts(
             observed=observed,
             ledger=ledger,
@@ -182,7 +182,18 @@ class TrainingJobReconciler:
             now=now,
             expired=expired,
             log_tail=await self._last_lines(ledger, observed),
+            refusals={role: await self._refusal(child, now) for role, child in lacking.items()},
         )
+
+    async def _refusal(self, job: Manifest, now: datetime) -> str:
+        """Return why pods of a Job are refused, by a quota, a LimitRange or a policy: its status says nothing of it."""
+        if not blockers.may_be_refused(job, now=now):
+            return ""
+        metadata = job["metadata"]
+        try:
+            return blockers.refusal_in(await self.cluster.events_of(metadata["namespace"], metadata["uid"]))
+        except ApiError:  # an operator with fewer rights goes on without
+            return ""
 
     async def _last_lines(self, ledger: Ledger, observed: ObservedTraining) -> list[str]:
         """Return the last lines of the pod that decided how a failed attempt ended, while there is a log to read."""
@@ -211,8 +222,9 @@ class TrainingJobReconciler:
         key = Key(TRAINING_JOB.name, metadata["namespace"], metadata["name"])
         self.metrics.observe(key, before, after, created=created, now=now)
 
-    def _outcome(self, facts: TrainingFacts, after: TrainingJobStatus, policy: RunPolicy) -> Outcome:
+    def _outcome(self, facts: TrainingFacts, after: TrainingJobStatus, job: TrainingJob) -> Outcome:
         """Return when to look again without being woken."""
+        policy = job.spec.run_policy
         match facts.next.step:
             case "succeed" | "fail":
                 goes = lingering(facts.ledger.attempts, facts.observed) or cleanup.is_wanted(policy)
@@ -225,8 +237,8 @@ class TrainingJobReconciler:
                 return Outcome(pause(stalled_for(after, facts.now)))
             case _ if policy.suspend:
                 # Somebody may have resumed its Job, which is not to be undone at once.
-                job = facts.observed.jobs.get(facts.next.n)
-                return DONE if job is None or job["spec"].get("suspend") else Outcome(_SAFETY)
+                child = facts.observed.jobs.get(facts.next.n)
+                return DONE if child is None or child["spec"].get("suspend") else Outcome(_SAFETY)
             case "start" | "wait" if lingering(after.attempts, facts.observed):
                 return Outcome(_SOON)  # its end is recorded, so its Job may go
             case "start" | "wait":
@@ -236,6 +248,8 @@ class TrainingJobReconciler:
                 pods = facts.observed.pods.get(facts.next.n, {})
                 if any(map(has_trained, pods.values())):
                     return Outcome(LINGER.total_seconds())
+                if facts.observed.lacking(facts.next.n, job.spec.roles.lead):
+                    return Outcome(max(pause(stalled_for(after, facts.now)), blockers.REFUSAL_PATIENCE.total_seconds()))
                 return Outcome(_SAFETY)
 
 

@@ -1,7 +1,7 @@
 """The status of a TrainingJob: a function of its spec, what was recorded, what is observed, and the time."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from trainyard_api.conditions import Observation, merge
@@ -67,6 +67,7 @@ class TrainingFacts:
         expired: The timer that is over, and ends an attempt or the whole.
         preflight: What was found before the pods of the attempt exist, where this pass has looked.
         log_tail: The last lines of the trainer whose end is new.
+        refusals: Why the API server takes no more pods of a role, where it has said so.
     """
 
     observed: ObservedTraining
@@ -78,6 +79,7 @@ class TrainingFacts:
     expired: Timer | None = None
     preflight: Preflight | None = None
     log_tail: Sequence[str] = ()
+    refusals: Mapping[RoleName, str] = field(default_factory=dict)
 
     @property
     def live(self) -> Snapshot | None:
@@ -299,7 +301,7 @@ def _going(job: TrainingJob, before: TrainingJobStatus, facts: TrainingFacts) ->
     if is_ending(child) or has_trained(pods.get(0)):
         phase: Phase = before.phase if before.phase in ("Running", "Exporting") else "Starting"
         return TrainingState(phase, phase, f"attempt {n} has ended, and its Job is about to say how")
-    if blocker := blockers.of_job(job, child, pods, now=facts.now):
+    if blocker := blockers.of_job(job, child, pods, now=facts.now, refusal=facts.refusals.get(job.spec.roles.lead, "")):
         return TrainingState("Pending", blocker.reason, blocker.message, blocker)
     if blocker := _of_followers(job, facts):
         return TrainingState("Pending", blocker.reason, blocker.message, blocker)
@@ -317,7 +319,8 @@ def _of_followers(job: TrainingJob, facts: TrainingFacts) -> Blocker | None:
     for role, child in facts.observed.followers.get(facts.next.n, {}).items():
         if child["spec"].get("suspend") or ended_with(child) is not None:
             continue
-        if blocker := blockers.of_job(job, child, pods.get(role, {}), now=facts.now, role=role):
+        refusal = facts.refusals.get(role, "")
+        if blocker := blockers.of_job(job, child, pods.get(role, {}), now=facts.now, role=role, refusal=refusal):
             return blocker
     return None
 

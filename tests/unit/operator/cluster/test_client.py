@@ -354,6 +354,10 @@ async def test_an_answer_200_that_is_not_the_object_is_an_error(server: Server, 
         pytest.param({"kind": "ConfigMapList", "metadata": {}}, id="without items"),
         pytest.param({"kind": "ConfigMapList", "metadata": {}, "items": None}, id="items null"),
         pytest.param({"kind": "ConfigMapList", "items": []}, id="without metadata"),
+        pytest.param({"kind": "ConfigMapList", "metadata": {}, "items": []}, id="empty, of no moment"),
+        pytest.param(a_list() | {"items": [None]}, id="items that are null"),
+        pytest.param(json.dumps(a_list(MANIFEST))[:-9], id="cut in the middle"),
+        pytest.param("[" * 100_000, id="deeper than Python goes"),
         pytest.param(a_list(kind="Secret"), id="a list of another kind"),
         pytest.param(MANIFEST, id="one object"),
         pytest.param(a_list() | {"items": [{}]}, id="an item without a name"),
@@ -367,6 +371,14 @@ async def test_an_answer_200_that_is_no_list_is_an_error_on_every_page(server: S
     async with KubernetesCluster() as cluster:
         with pytest.raises(Unavailable, match="expected a ConfigMapList"):
             await cluster.select(CONFIG_MAP, "team")
+
+
+async def test_a_list_that_never_ends_is_an_error(server: Server) -> None:
+    server.answers = [(200, a_list(MANIFEST, more="more"))] * 5
+    async with KubernetesCluster() as cluster:
+        with pytest.raises(Unavailable, match="the page that has just come"):
+            await cluster.select(CONFIG_MAP, "team")
+    assert len(server.requests) == 2
 
 
 async def test_an_answer_200_that_is_a_page_deletes_nothing(server: Server) -> None:

@@ -5,6 +5,7 @@ from support.serving import LABELS, a_model_service, a_succeeded_job
 from support.serving import World as ServingWorld
 from support.training import NAMESPACE, World, a_training_job
 from trainyard_api.names import ROLE_LABEL
+from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -111,6 +112,15 @@ async def a_life_that_leaves_a_record_only() -> FakeCluster:
     return world.cluster
 
 
+async def a_life_whose_pods_are_refused() -> FakeCluster:
+    """Why they are, only events say."""
+    world = World().put(a_training_job())
+    await world.settle()
+    world.cluster.set_status(JOB, NAMESPACE, "churn-worker-0", {"startTime": to_rfc3339(world.now)})
+    await world.later(seconds=10).settle()
+    return world.cluster
+
+
 async def a_serving_life() -> FakeCluster:
     """Everything that can be done for a ModelService: children made, scaled, switched, restored and removed."""
     following = a_model_service().following(**LABELS)
@@ -160,6 +170,7 @@ async def test_all_that_is_called_is_granted_and_nothing_else() -> None:
         await a_life_of_several_pods(),
         await a_life_with_needs(),
         await a_life_that_leaves_a_record_only(),
+        await a_life_whose_pods_are_refused(),
         await a_serving_life(),
         await a_life_with_everything_optional(),
     ]

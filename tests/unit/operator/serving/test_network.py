@@ -7,6 +7,7 @@ import pytest
 
 from support.serving import a_model_service
 from trainyard_api.traffic import Traffic
+from trainyard_operator.cluster.client import without_nulls
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.network import OPERATOR, network_policy
 
@@ -16,7 +17,7 @@ GRPC, REST = {"port": 8500, "protocol": "TCP"}, {"port": 8501, "protocol": "TCP"
 
 def a_policy(*peers: Manifest, operator_namespace: str | None = "trainyard-system") -> Manifest:
     traffic = Traffic.model_validate({"networkPolicy": True, "allowFrom": list(peers)})
-    made = network_policy(OWNER, traffic, operator_namespace=operator_namespace)
+    made: Manifest = without_nulls(network_policy(OWNER, traffic, operator_namespace=operator_namespace))
     kubernetes_validate.validate(made, "1.29", strict=True)
     return made
 

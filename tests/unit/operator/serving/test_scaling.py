@@ -9,6 +9,7 @@ from support.fake_cluster import FakeCluster
 from support.serving import LABELS, NAMESPACE, ModelServiceBuilder, World, a_model_service, a_succeeded_job
 from trainyard_api.modelservice import ModelServiceSpec
 from trainyard_api.scaling import Scaling
+from trainyard_operator.cluster.client import without_nulls
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, MODEL_SERVICE, SCALED_OBJECT, Kind
 from trainyard_operator.cluster.port import Manifest
@@ -19,7 +20,8 @@ OWNER = a_model_service().build()
 
 def an_autoscaler(*metrics: Manifest, **fields: Any) -> Manifest:
     scaling = {"max": 10, "metrics": list(metrics) or [{"cpu": 70}]} | fields
-    return autoscaler(OWNER, Scaling.model_validate(scaling))
+    made: Manifest = without_nulls(autoscaler(OWNER, Scaling.model_validate(scaling)))
+    return made
 
 
 def pods(name: str, average: str, **more: Any) -> Manifest:
@@ -118,7 +120,7 @@ def a_scaled_object(*metrics: Manifest, keda: Manifest, **fields: Any) -> Manife
         {"max": 10, "metrics": list(metrics), "keda": {"prometheus": "http://prometheus:9090"} | keda} | fields
     )
     assert scaling.keda
-    made: Manifest = scaled_object(OWNER, scaling, scaling.keda)["spec"]
+    made: Manifest = without_nulls(scaled_object(OWNER, scaling, scaling.keda)["spec"])
     return made
 
 

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from support.training import NAMESPACE, TrainingJobBuilder, World, a_training_job
-from trainyard_operator.cluster.kinds import POD, TRAINING_JOB
+from trainyard_api.times import to_rfc3339
+from trainyard_operator.cluster.errors import Forbidden
+from trainyard_operator.cluster.kinds import JOB, POD, TRAINING_JOB
+from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training.progress import Snapshot
 
 
@@ -195,6 +198,62 @@ async def test_a_pod_that_waits_for_a_secret_for_a_minute_says_which() -> None:
         world.conditions()
     )
     assert not any(event.startswith("Warning") for event in world.events())
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        pytest.param("maximum cpu usage per Container is 1, but limit is 2", id="the most of a LimitRange"),
+        pytest.param("minimum memory usage per Container is 1Gi, but request is 64Mi", id="its least"),
+        pytest.param(
+            "cpu max limit to request ratio per Container is 2, but provided ratio is 8.000000", id="its ratio"
+        ),
+        pytest.param("exceeded quota: team, requested: limits.cpu=2, used: limits.cpu=1", id="a quota with a scope"),
+    ],
+)
+async def test_a_job_whose_pods_are_refused_quotes_why_within_seconds(refusal: str) -> None:
+    world = World().put(a_training_job())
+    await world.settle()
+    world.cluster.set_status(JOB, NAMESPACE, "churn-worker-0", {"startTime": to_rfc3339(world.now)})
+    message = f'Error creating: pods "churn-worker-0-0-abcde" is forbidden: {refusal}'
+    world.cluster.told[world.job()["metadata"]["uid"]] = [
+        {"reason": "SuccessfulCreate", "message": "Created pod: churn-worker-0-0-x"},
+        {"reason": "FailedCreate", "message": message},
+        {"reason": "FailedCreate", "message": "Error creating: of before"},
+    ]
+    again = await world.settle()
+    assert again.requeue_after is not None
+    assert again.requeue_after <= 5
+
+    world.later(seconds=5)
+    await world.settle()
+
+    reason, said = problem(world)
+    assert reason == "PodsNotCreated"
+    assert said == f"Job 'churn-worker-0' has no pod, because they are refused: {message.partition(': ')[2]}"
+    assert world.status()["phase"] == "Pending"
+    assert "Warning PodsNotCreated" in world.events()
+
+    world.create_pod()
+    world.run_pod()
+    await world.settle()
+    assert "Stalled" not in world.conditions()
+
+
+async def test_an_operator_that_may_not_list_events_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World().put(a_training_job())
+    await world.settle()
+    world.cluster.set_status(JOB, NAMESPACE, "churn-worker-0", {"startTime": to_rfc3339(world.now)})
+    await world.settle()
+    world.later(seconds=5)
+
+    async def refuse(namespace: str, uid: str) -> list[Manifest]:
+        raise Forbidden("events are not for you", code=403)
+
+    monkeypatch.setattr(world.cluster, "events_of", refuse)
+    await world.settle()
+
+    assert world.status()["phase"] == "Starting"
 
 
 async def test_a_job_without_a_pod_for_a_minute_points_to_its_events() -> None:
