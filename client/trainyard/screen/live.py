@@ -159,13 +159,15 @@ def status_panel(
     progress = status.progress
     if progress is None:
         waiting = Text(phase.lower(), style=_STYLES.get(phase, "yellow"))
-        return labelled("training", waiting.append(f"  {why}" if why else "", style="default"))
+        facts = [_run(status) if status.run else "", why]
+        return labelled("training", waiting.append("".join(f"  {fact}" for fact in facts if fact), style="default"))
     bar = Table.grid(padding=(0, 2))
     bar.add_column(width=_BAR_WIDTH)
     bar.add_column(no_wrap=True, justify="right", width=5)
     bar.add_column(overflow="fold")
     done = progress.percent if phase != "Succeeded" else 100
-    facts = [f"epoch {progress.summary}"] if progress.summary else []
+    facts = [_run(status)] if status.run else []
+    facts += [f"epoch {progress.summary}"] if progress.summary else []
     facts += [f"{progress.eta} left"] if progress.eta and phase == "Running" else []
     facts += [phase.lower()] if phase not in ("Running", "Succeeded") else []
     shown: RenderableType = ProgressBar(100, done, width=_BAR_WIDTH)
@@ -192,7 +194,7 @@ def status_panel(
 def plain_line(name: str, phase: str, why: str, status: TrainingJobStatus) -> str:
     """Return a training in one plain line."""
     progress = status.progress
-    parts = [name, phase]
+    parts = [name, phase, *([_run(status)] if status.run else [])]
     if progress:
         parts += [f"epoch {progress.summary}"] if progress.summary else []
         parts += [f"loss {number(progress.loss)}"] if progress.loss else []
@@ -202,6 +204,15 @@ def plain_line(name: str, phase: str, why: str, status: TrainingJobStatus) -> st
     elif why:
         parts.append(why)
     return "  ".join(parts)
+
+
+def _run(status: TrainingJobStatus) -> str:
+    """Return which run this is, and what became of the one before."""
+    if not status.runs:
+        return f"run {status.run}"
+    former = status.runs[-1]
+    made = f" with version {former.version}" if former.version is not None else ""
+    return f"run {status.run} (run {former.run} {former.outcome.lower()}{made})"
 
 
 def service_line(service: Service, seconds: float) -> Text:

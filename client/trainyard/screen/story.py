@@ -48,6 +48,10 @@ def job_story(
         parts.append(labelled("model", Text(f"{model.uri}   {size(model.size_bytes)}   {model.digest[:19]}")))
     if len(status.attempts) > 1 or job.phase == "Failed":
         parts.append(labelled("attempts", _attempts(job)))
+    if status.runs:
+        parts.append(labelled("runs before", _former_runs(job)))
+    if status.next_schedule_time:
+        parts.append(labelled("next run", Text(status.next_schedule_time)))
     parts += _events(events)
     parts += [Text(""), *next_steps(_job_steps(job))]
     return Group(*parts)
@@ -178,6 +182,23 @@ def _attempts(job: Job) -> RenderableType:
             "-" if attempt.exit_code is None else str(attempt.exit_code),
             "-" if took is None else duration(took),
             attempt.node or "-",
+        )
+    return table
+
+
+def _former_runs(job: Job) -> RenderableType:
+    table = table_of("RUN", "OUTCOME", "VERSION", "ATTEMPTS", "TOOK", "ENDED", "RERUN")
+    for former in job.status.runs:
+        took = between(former.started, former.ended)
+        why = f" ({former.reason})" if former.reason else ""
+        table.add_row(
+            str(former.run),
+            f"{former.outcome}{why}",
+            "-" if former.version is None else str(former.version),
+            str(former.attempts),
+            "-" if took is None else duration(took),
+            f"{age(former.ended)} ago" if former.ended else "-",
+            former.rerun or "-",
         )
     return table
 

@@ -212,6 +212,39 @@ def test_show_compares_with_the_version_before(shell: Terminal, cluster: MemoryC
     assert "penguins-1: 0.900" in shell.run("show", "penguins-2").out
 
 
+RUNS = [
+    {
+        "run": 0, "attempts": 1, "outcome": "Succeeded", "version": 1,
+        "started": "2026-11-28T03:00:00Z", "ended": "2026-11-28T03:04:10Z",
+    },
+    {
+        "run": 1, "rerun": "2026-11-29", "attempts": 4, "outcome": "Failed", "reason": "Diverged",
+        "started": "2026-11-29T03:00:00Z", "ended": "2026-11-29T03:00:50Z",
+    },
+]  # fmt: skip
+
+
+def test_show_tells_of_the_runs_before_and_the_next(shell: Terminal, cluster: MemoryCluster) -> None:
+    cluster.put(a_training(run=2, runs=RUNS, nextScheduleTime="2026-12-01T03:00:00Z"))
+
+    lines = [" ".join(line.split()) for line in shell.run("show", "penguins-1").out.splitlines()]
+
+    (first,) = [at for at, line in enumerate(lines) if line.startswith("runs before")]
+    assert lines[first] == "runs before RUN OUTCOME VERSION ATTEMPTS TOOK ENDED RERUN"
+    assert lines[first + 1].startswith("0 Succeeded 1 1 4m10s ")
+    assert lines[first + 2].startswith("1 Failed (Diverged) - 4 50s ")
+    assert lines[first + 2].endswith(" ago 2026-11-29")
+    assert "next run 2026-12-01T03:00:00Z" in lines
+
+
+def test_watch_tells_which_run_it_is(shell: Terminal, cluster: MemoryCluster) -> None:
+    cluster.put(a_training(run=1, runs=RUNS[:1]))
+
+    assert (
+        "penguins-1  Succeeded  run 1 (run 0 succeeded with version 1)  epoch" in shell.run("watch", "penguins-1").out
+    )
+
+
 def test_logs_are_readable_and_raw_for_programs(shell: Terminal, cluster: MemoryCluster) -> None:
     cluster.put(a_training())
     cluster.put(a_pod_of("penguins-1"))
