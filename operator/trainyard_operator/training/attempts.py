@@ -233,10 +233,15 @@ def _look(n: int, known: Attempt | None, observed: ObservedTraining, now: dateti
     condition = ended_with(job) or trainers_ended(job, pods, now=now)
     if condition is None:
         return attempt
-    ended = attempt.model_copy(update={"ended": condition.get("lastTransitionTime") or to_rfc3339(now)})
+    ended = attempt.model_copy(update={"ended": _not_after(now, condition.get("lastTransitionTime"))})
     if condition["type"] == "Complete":
         return _succeeded(ended, pods.get(0))
     return _failed(ended, condition, pods, job["spec"].get("completions", 1))
+
+
+def _not_after(now: datetime, time: str | None) -> str:
+    """Return a time of another clock, which may be ahead: the pause before the next attempt is counted from it."""
+    return to_rfc3339(min(now, from_rfc3339(time)) if time else now)
 
 
 def _succeeded(attempt: Attempt, pod: Manifest | None) -> End:

@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import kubernetes_validate
@@ -145,6 +146,18 @@ def test_several_pods_find_each_other_by_tf_config_and_one_alone_has_none() -> N
     assert {"name": "worker-1", "containerPort": 2223, "protocol": "TCP"} in container["ports"]
     assert not {"TF_CONFIG", "TRAINYARD_WORKER_INDEX"} & env_of(VARIANTS["plain"]).keys()
     assert [port["name"] for port in container_of(VARIANTS["plain"])["ports"]] == ["http"]
+
+
+@pytest.mark.parametrize("variant", ["several", "servers"])
+def test_tf_config_is_the_same_in_all_attempts_but_for_the_host_names_of_the_attempt(variant: str) -> None:
+    builder = VARIANTS["several"] if variant == "several" else a_training_job().with_spec(roles={"ps": {"replicas": 2}})
+
+    def config(attempt: int) -> str:
+        (container,) = job_of(builder, attempt=attempt)["spec"]["template"]["spec"]["containers"]
+        return str(container["env"][-1]["value"])
+
+    assert config(7) == re.sub(r"churn-(worker|chief|ps)-0-", r"churn-\1-7-", config(0))
+    assert config(7) != config(0)
 
 
 def test_a_variable_of_the_users_own_does_not_take_tf_config_from_where_the_index_is_known() -> None:

@@ -458,6 +458,66 @@ async def test_a_job_that_is_being_deleted_is_left_alone() -> None:
     assert world.cluster.writes == []
 
 
+@pytest.mark.parametrize("code", [0, 1])
+async def test_a_job_that_is_deleted_while_it_exports_is_let_go_however_it_ends(code: int) -> None:
+    world = World().put(a_training_job())
+    world.progress.answer = Snapshot(phase="exporting", epoch=10, epochs=10)
+    await world.running()
+    assert world.status()["phase"] == "Exporting"
+    (live,) = world.cluster.peek(TRAINING_JOB)
+    live["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"
+    world.cluster.put(TRAINING_JOB, live)
+    world.cluster.calls.clear()
+
+    world.end_pod(code=code, message=a_report() if code == 0 else "killed")
+    world.end_job(failed=code != 0)
+    outcome = await world.later(minutes=5).settle()
+
+    assert (world.cluster.writes, outcome.requeue_after) == ([], None)
+
+
+@pytest.mark.parametrize("ahead", [pytest.param(3600, id="ahead"), pytest.param(-3600, id="behind")])
+async def test_the_next_attempt_does_not_wait_for_another_clock(ahead: int) -> None:
+    world = await World().put(a_training_job()).running()
+    world.later(seconds=ahead).fail()  # Kubernetes tells the time of the end
+    world.later(seconds=-ahead)
+
+    await world.settle()
+    await world.later(seconds=6).settle()
+
+    assert world.jobs()[-1] == "churn-worker-1"
+    assert world.status()["attempts"][0]["ended"] <= "2026-11-23T10:00:00Z"
+
+
+async def test_gpu_seconds_and_times_are_never_negative_whatever_the_clocks_say() -> None:
+    world = await World().put(a_training_job().with_gpus(2)).running()
+    world.later(hours=-1).succeed()
+    world.later(hours=1)
+
+    await world.settle()
+
+    assert world.status()["phase"] == "Succeeded"
+    assert min(world.status()["gpuSeconds"].values()) >= 0
+
+
+async def test_two_jobs_of_one_model_have_children_and_results_of_their_own() -> None:
+    first, second = a_training_job(), a_training_job().named("churn-2").with_spec(modelName="churn")
+    second.manifest["metadata"] |= {"namespace": NAMESPACE, "uid": "uid-of-churn-2", "generation": 1}
+    world = World().put(first).put(second)
+
+    await world.settle("churn")
+    await world.settle("churn-2")
+
+    assert world.jobs() == ["churn-2-worker-0", "churn-worker-0"]
+    work = [
+        next(each["value"] for each in env if each["name"] == "TRAINYARD_CHECKPOINT_DIR")
+        for env in (
+            world.job(name=name)["spec"]["template"]["spec"]["containers"][0]["env"] for name in ("churn", "churn-2")
+        )
+    ]
+    assert work == [f"/trainyard/store/churn/.training/{uid}/checkpoints" for uid in ("uid-of-churn", "uid-of-churn-2")]
+
+
 @pytest.mark.parametrize("error", [Invalid("tolerations[0].key: bad", code=422), Forbidden("exceeded quota", code=403)])
 async def test_what_the_api_server_rejects_is_said_in_a_condition(error: Exception) -> None:
     world = World().put(a_training_job())
