@@ -29,6 +29,8 @@ PREVIOUS_ANNOTATION = "trainyard.dev/previous-revision"
 CANARY_ANNOTATION = "trainyard.dev/canary"
 # The wanted revision, where it was sent back, with the reason. As JSON; empty where there is none.
 ROLLED_BACK_ANNOTATION = "trainyard.dev/rolled-back"
+# A canary that has lost its share, and when: its pods go on until no route leads to them. As JSON.
+LEFT_ANNOTATION = "trainyard.dev/left-revision"
 # For how long the new revision has been coming up, and how many old pods made room for it. As JSON.
 PROGRESS_ANNOTATION = "trainyard.dev/rollout-progress"
 # What a person ordered, `pause` or `promote`, and of which revision; and the last command that was obeyed.

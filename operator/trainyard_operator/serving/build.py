@@ -5,6 +5,7 @@ from trainyard_api.names import (
     BATCHING_FILE,
     CANARY_ANNOTATION,
     GRPC_PORT,
+    LEFT_ANNOTATION,
     MONITORING_CONFIG_FILE,
     OBEYED_ANNOTATION,
     ORDER_ANNOTATION,
@@ -93,6 +94,8 @@ def stable_service(owner: Manifest, route: Route) -> Manifest:
         OBEYED_ANNOTATION: route.obeyed,
         PROGRESS_ANNOTATION: route.progress.model_dump_json() if route.progress else "",
     }
+    if route.left:
+        manifest["metadata"]["annotations"][LEFT_ANNOTATION] = route.left.model_dump_json()
     return manifest | {
         "spec": {
             "selector": _selector(name, route),

@@ -19,6 +19,8 @@ from trainyard_operator.workloads.text import clean
 
 ALL = 100
 _LONGEST = 63
+# A time from which nobody can count on is none.
+_Moment = Annotated[AwareDatetime, Field(lt=datetime(3000, 1, 1, tzinfo=UTC))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,25 @@ class Canary:
     since: datetime
     reached: datetime | None = None
     alone: bool = False
+
+
+class Left(ApiModel):
+    """What the stable Service says of a canary that has lost its share.
+
+    Attributes:
+        since: When it lost it.
+    """
+
+    revision: str = Field(min_length=1, max_length=_LONGEST)
+    since: _Moment
+
+
+def read_left(text: str | None) -> Left | None:
+    """Return what an annotation says; anybody may have written it."""
+    try:
+        return Left.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +125,6 @@ def canary_steps(steps: list[RolloutStep]) -> tuple[CanaryStep, ...]:
 def achieved(canary: int, stable: int, *, alone: bool) -> int:
     """Return the share of the canary in percent, given how many pods of both answer."""
     return ALL if alone and canary else round(ALL * canary / (canary + stable)) if canary else 0
-
-
-# A time from which nobody can count on is none.
-_Moment = Annotated[AwareDatetime, Field(lt=datetime(3000, 1, 1, tzinfo=UTC))]
 
 
 class _Record(ApiModel):

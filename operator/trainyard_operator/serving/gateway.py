@@ -65,9 +65,9 @@ def achieved_share(owner: Manifest, revisions: Sequence[Share]) -> int | None:
     return revisions[-1].weight if gateway and len(revisions) > 1 else None
 
 
-def backends(owner: Manifest, revisions: Iterable[Share]) -> list[Manifest]:
-    """Return the Services of the revisions that get requests."""
-    return [_backend(owner, share.revision) for share in revisions]
+def backends(owner: Manifest, revisions: Iterable[str]) -> list[Manifest]:
+    """Return the Services of revisions that get requests."""
+    return [_backend(owner, revision) for revision in revisions]
 
 
 def _backend(owner: Manifest, revision: str) -> Manifest:

@@ -7,6 +7,7 @@ from datetime import datetime
 from trainyard_api.modelservice import ModelServiceStatus
 from trainyard_api.names import (
     CANARY_ANNOTATION,
+    LEFT_ANNOTATION,
     OBEYED_ANNOTATION,
     ORDER_ANNOTATION,
     PREVIOUS_ANNOTATION,
@@ -93,6 +94,7 @@ def route_of(observed: ObservedService, status: ModelServiceStatus, now: datetim
         promoted,
         annotations.get(PREVIOUS_ANNOTATION),
         canary=beside,
+        left=canary.read_left(annotations.get(LEFT_ANNOTATION)),
         rolled_back=sent_back,
         order=order_in(annotations.get(ORDER_ANNOTATION)),
         obeyed=annotations.get(OBEYED_ANNOTATION, ""),

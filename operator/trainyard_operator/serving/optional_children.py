@@ -83,12 +83,14 @@ class Serving:
         replicas: How many pods it shall have.
         operator_namespace: Where the operator runs, where it knows.
         shares: Which revision gets which share of the requests.
+        answering: The revisions that answer, also those that have just lost their share.
     """
 
     revision: str
     replicas: int
     operator_namespace: str | None = None
     shares: tuple[Share, ...] = ()
+    answering: frozenset[str] = frozenset()
 
 
 def wanted(owner: Manifest, spec: ModelServiceSpec, serving: Serving) -> Sequence[tuple[Kind, Manifest]]:
@@ -104,7 +106,7 @@ def wanted(owner: Manifest, spec: ModelServiceSpec, serving: Serving) -> Sequenc
         policy = network_policy(owner, traffic, operator_namespace=serving.operator_namespace)
         children.append((NETWORK_POLICY, policy))
     if traffic.gateway and serving.shares:
-        children += _routed(owner, traffic.gateway, serving.shares)
+        children += _routed(owner, traffic.gateway, serving)
     if monitoring.pod_monitor:
         children.append((POD_MONITOR, pod_monitor(owner, monitoring)))
     if monitoring.prometheus_rule:
@@ -112,8 +114,11 @@ def wanted(owner: Manifest, spec: ModelServiceSpec, serving: Serving) -> Sequenc
     return children
 
 
-def _routed(owner: Manifest, gateway: Gateway, shares: Sequence[Share]) -> Iterator[tuple[Kind, Manifest]]:
-    yield from ((SERVICE, backend) for backend in backends(owner, shares))
+def _routed(owner: Manifest, gateway: Gateway, serving: Serving) -> Iterator[tuple[Kind, Manifest]]:
+    shares = serving.shares
+    # A Gateway may hear of a route after it has heard of the Services that the route no longer names.
+    revisions = {*(share.revision for share in shares), *serving.answering}
+    yield from ((SERVICE, backend) for backend in backends(owner, sorted(revisions)))
     yield HTTP_ROUTE, http_route(owner, gateway, shares)
     if gateway.grpc_hostname:
         yield GRPC_ROUTE, grpc_route(owner, gateway, gateway.grpc_hostname, shares)

@@ -228,6 +228,7 @@ def serving_of(situation: Situation, outcome: Result, operator_namespace: str | 
         replicas=situation.replicas,
         operator_namespace=operator_namespace,
         shares=shares(outcome.route, situation.steps, situation.answering_revisions),
+        answering=frozenset(situation.answering_revisions),
     )
 
 

@@ -13,9 +13,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from trainyard_operator.serving.analysis import Findings, Verdict
-from trainyard_operator.serving.canary import ALL, Canary, CanaryStep, Rollback
+from trainyard_operator.serving.canary import ALL, Canary, CanaryStep, Left, Rollback
 from trainyard_operator.serving.commands import Command, Order, command_in
 from trainyard_operator.serving.room import Progress, Update
+
+_FOLLOWED = timedelta(seconds=5)
+"""Until then gateways have followed a change of route. Pods that end before are asked still, and are not there."""
 
 
 class Step(StrEnum):
@@ -46,6 +49,7 @@ class Route:
             nothing to protect.
         previous: The revision that had the traffic before.
         canary: The revision that gets a share beside it.
+        left: A canary that has lost its share a moment ago.
         rolled_back: The revision that was sent back last.
         order: What a person ordered of a revision, and holds still.
         obeyed: The last command of a person, which is not obeyed again.
@@ -56,6 +60,7 @@ class Route:
     promoted: datetime | None = None
     previous: str | None = None
     canary: Canary | None = None
+    left: Left | None = None
     rolled_back: Rollback | None = None
     order: Order | None = None
     obeyed: str = ""
@@ -132,6 +137,25 @@ class Rollout:
 
     def plan(self) -> Plan:
         """Return what to do next."""
+        return self._let_go(self._decide())
+
+    def _let_go(self, plan: Plan) -> Plan:
+        """Keep a canary that has lost its share until no route leads to it."""
+        if plan.route is None:
+            return plan
+        had = self.route.canary.revision if self.route and self.route.canary else None
+        has = {plan.route.revision, plan.route.canary.revision if plan.route.canary else None}
+        left = Left(revision=had, since=self.now) if had else self.route.left if self.route else None
+        if left is None or left.revision in has or left.revision not in self.live:
+            return replace(plan, route=replace(plan.route, left=None))
+        ends = left.since + _FOLLOWED
+        if self.now >= ends:
+            return replace(plan, route=replace(plan.route, left=None))
+        remove = tuple(revision for revision in plan.remove if revision != left.revision)
+        wake_at = min(ends, plan.wake_at) if plan.wake_at else ends
+        return replace(plan, route=replace(plan.route, left=left), remove=remove, wake_at=wake_at)
+
+    def _decide(self) -> Plan:
         target, route = self.target, self.route
         if target is None:
             return Plan(Step.IDLE, route)

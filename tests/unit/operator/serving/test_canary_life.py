@@ -110,8 +110,8 @@ async def test_a_newer_version_replaces_the_canary_and_never_shares_with_it() ->
     world.put_job(a_succeeded_job(3))
 
     seen = []
-    for _ in range(8):
-        await world.reconcile()
+    for _ in range(10):
+        await world.later(seconds=1).reconcile()
         seen.append(world.versions())
         world.control()
         seen.append(world.versions())
@@ -132,7 +132,7 @@ async def test_going_back_ends_a_canary_at_once() -> None:
     await world.update(pinned).reconcile()
 
     assert world.versions() == {1: 4}
-    await world.run()
+    await world.later(seconds=5).run()
     assert world.status()["phase"] == "Ready"
     assert len(world.deployments()) == 1
 
@@ -211,7 +211,7 @@ async def test_a_canary_that_errs_is_sent_back_at_once_and_not_tried_again() -> 
     assert world.events()[-1] == "Warning RolledBack"
     assert world.status()["history"][0]["outcome"] == "RolledBack"
 
-    await world.run()
+    await world.later(seconds=5).run()
     assert len(world.deployments()) == 1
     calls = world.cluster.version
     await world.restart().later(hours=1).run()
@@ -219,6 +219,19 @@ async def test_a_canary_that_errs_is_sent_back_at_once_and_not_tried_again() -> 
     assert world.cluster.version > calls
     assert world.versions() == {1: 5}
     assert world.condition("Degraded") == ("True", "RolledBack")
+
+
+async def test_a_canary_that_is_slow_is_sent_back_with_both_latencies() -> None:
+    world = await a_canary(STEPPING.with_rollout(analysis={"maxLatencyIncrease": 0.5, "minRequests": 50}))
+    await world.reconcile()
+
+    world.count(1, 1000).count(2, 40, slow=10)
+    await world.later(seconds=10).reconcile()
+
+    assert world.versions() == {1: 4}
+    assert world.condition("Degraded") == ("True", "RolledBack")
+    assert "its p99 is " in world.message("Degraded")
+    assert "spec.rollout.analysis.maxLatencyIncrease is 0.5" in world.message("Degraded")
 
 
 async def a_rollback() -> World:
@@ -232,7 +245,7 @@ async def a_rollback() -> World:
 async def test_a_newer_version_is_tried_after_a_rollback() -> None:
     world = await a_rollback()
 
-    await world.put_job(a_succeeded_job(3)).run()
+    await world.later(seconds=5).put_job(a_succeeded_job(3)).run()
 
     assert world.versions() == {1: 4, 3: 1}
     assert "rolledBack" not in world.status()

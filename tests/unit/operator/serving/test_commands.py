@@ -68,7 +68,7 @@ async def test_a_command_acts_once_and_again_with_another_text() -> None:
 async def test_a_command_that_was_taken_away_acts_again() -> None:
     world = await a_canary()
     await world.order("abort").run()
-    await world.order(None).run()
+    await world.order(None).later(seconds=5).run()
     await world.put_job(a_succeeded_job(3)).run()
     assert world.versions() == {1: 3, 3: 1}
 
@@ -158,6 +158,7 @@ async def test_a_pause_is_for_the_revision_it_was_said_of() -> None:
     await world.order("pause").run()
 
     await world.put_job(a_succeeded_job(3)).run()
+    await world.later(seconds=5).run()
     await world.later(minutes=1).run()
 
     assert world.versions() == {1: 3, 3: 3}
@@ -200,5 +201,6 @@ async def test_killed_at_any_call_a_command_acts_once(moment: str, command: str,
         await world.later(minutes=2).run_and_die()
         assert world.versions() == expected, number
         await world.later(minutes=1).put_job(a_succeeded_job(3)).run()
+        await world.later(seconds=5).run()
         assert world.versions() == {next(iter(expected)): 3, 3: 1}, number
         assert world.cluster.peek(MODEL_SERVICE)[0]["metadata"]["annotations"] == {"trainyard.dev/rollout": command}

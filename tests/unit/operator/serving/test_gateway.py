@@ -44,7 +44,7 @@ def test_the_shares_are(route: Route | None, answering: str, weights: list[int])
 
 
 def test_a_revision_has_a_service_of_its_own() -> None:
-    made = backends(OWNER, TWO)
+    made = backends(OWNER, ["old", "new"])
 
     assert [service["metadata"]["name"] for service in made] == ["churn-old", "churn-new"]
     for service, share in zip(made, TWO, strict=True):
@@ -120,6 +120,26 @@ async def test_a_canary_gets_its_exact_share_and_then_all() -> None:
         await world.later(minutes=1).run()
     assert weights(world) == weights(world, GRPC_ROUTE) == {new: 100}
     assert services(world) == ["churn", new]
+
+
+async def test_a_canary_that_loses_its_share_answers_until_gateways_have_followed() -> None:
+    step = {"weight": 10, "hold": "1m"}
+    world = World().put(through(1, step))
+    await world.run()
+    old = f"churn-{world.serving()}"
+    await world.update(through(2, step)).run()
+    (new,) = weights(world).keys() - {old}
+
+    await world.update(through(1, step)).run()
+    assert weights(world) == weights(world, GRPC_ROUTE) == {old: 100}
+    # A Gateway that has not heard of it yet still finds the Service and pods that answer.
+    assert services(world) == sorted(["churn", old, new])
+    assert len(world.pods_of(new)) == 1
+
+    assert (await world.later(seconds=4).reconcile()).requeue_after == 1
+    await world.restart().later(seconds=1).run()
+    assert services(world) == ["churn", old]
+    assert not world.pods_of(new)
 
 
 async def test_a_revision_for_which_old_pods_make_room_gets_requests_as_soon_as_it_answers() -> None:

@@ -166,6 +166,7 @@ async def test_going_back_gives_the_old_revision_all_its_pods_again() -> None:
     assert world.versions() == {1: 2, 2: 1}
 
     await world.update(pinned).run()
+    await world.later(seconds=5).run()
 
     assert world.versions() == {1: 3}
     assert len(world.deployments()) == 1
