@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from trainyard_api.names import COMPONENT_LABEL, GRPC_PORT, NAME_LABEL, REST_PORT
-from trainyard_api.traffic import Peer, Traffic
+from trainyard_api.traffic import Gateway, Peer, Traffic
 from trainyard_operator.cluster.kinds import NETWORK_POLICY
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving import identity
@@ -11,6 +11,7 @@ from trainyard_operator.workloads.identity import child
 
 _PORTS = {"rest": REST_PORT, "grpc": GRPC_PORT}
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
+_GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 OPERATOR = {NAME_LABEL: "trainyard", COMPONENT_LABEL: "operator"}
 """Labels of the operator's pods, in the manifests and in the chart."""
 
@@ -22,16 +23,26 @@ def network_policy(owner: Manifest, traffic: Traffic, *, operator_namespace: str
         operator_namespace: Where the operator runs; None where it does not know, because it runs outside.
     """
     name = owner["metadata"]["name"]
-    asked_by_operator = {"from": [_operator(operator_namespace)], "ports": _ports(["grpc"])}
+    # It asks for the state of models, sends golden requests, and reads the metrics of canaries.
+    asked_by_operator = {"from": [_operator(operator_namespace)], "ports": _ports(list(_PORTS))}
     anybody_here = {"from": [{"podSelector": {}}], "ports": _ports(list(_PORTS))}
     clients = [{"from": [_peer(peer)], "ports": _ports(peer.ports)} for peer in traffic.allow_from] or [anybody_here]
     return child(NETWORK_POLICY, name, owner, identity.labels(name)) | {
         "spec": {
             "podSelector": {"matchLabels": identity.service_pods(name)},
             "policyTypes": ["Ingress"],
-            "ingress": [asked_by_operator, *clients],
+            "ingress": [asked_by_operator, *_gateway(owner, traffic.gateway), *clients],
         }
     }
+
+
+def _gateway(owner: Manifest, gateway: Gateway | None) -> list[Manifest]:
+    """Let in the pods of the Gateway, by the label that its implementation gives them (GEP-1762)."""
+    if gateway is None:
+        return []
+    place = {_NAMESPACE_NAME: gateway.namespace or owner["metadata"]["namespace"]}
+    peer = {"namespaceSelector": {"matchLabels": place}, "podSelector": {"matchLabels": {_GATEWAY_NAME: gateway.name}}}
+    return [{"from": [peer], "ports": _ports(["rest", "grpc"] if gateway.grpc_hostname else ["rest"])}]
 
 
 def _operator(namespace: str | None) -> Manifest:

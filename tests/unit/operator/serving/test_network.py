@@ -12,6 +12,7 @@ from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.network import OPERATOR, network_policy
 
 OWNER = a_model_service().build()
+SHOP = {"app": "shop"}
 GRPC, REST = {"port": 8500, "protocol": "TCP"}, {"port": 8501, "protocol": "TCP"}
 
 
@@ -29,7 +30,25 @@ def test_the_operator_may_ask_in_any_case() -> None:
     assert spec["policyTypes"] == ["Ingress"]
     system = {"matchLabels": {"kubernetes.io/metadata.name": "trainyard-system"}}
     peer = {"namespaceSelector": system, "podSelector": {"matchLabels": OPERATOR}}
-    assert spec["ingress"][0] == {"from": [peer], "ports": [GRPC]}
+    assert spec["ingress"][0] == {"from": [peer], "ports": [REST, GRPC]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "namespace", "ports"),
+    [
+        pytest.param({}, "team", [REST], id="of its own namespace, by REST"),
+        pytest.param({"namespace": "infra", "grpcHostname": "g.example.com"}, "infra", [REST, GRPC], id="elsewhere"),
+    ],
+)
+def test_the_pods_of_the_gateway_get_in(fields: Manifest, namespace: str, ports: list[Manifest]) -> None:
+    gateway = {"name": "edge", "hostname": "models.example.com"} | fields
+    traffic = Traffic.model_validate({"networkPolicy": True, "gateway": gateway, "allowFrom": [{"podLabels": SHOP}]})
+
+    rule = network_policy(OWNER, traffic, operator_namespace=None)["spec"]["ingress"][1]
+
+    place = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    pods = {"matchLabels": {"gateway.networking.k8s.io/gateway-name": "edge"}}
+    assert rule == {"from": [{"namespaceSelector": place, "podSelector": pods}], "ports": ports}
 
 
 def test_an_operator_that_runs_outside_is_looked_for_everywhere() -> None:
