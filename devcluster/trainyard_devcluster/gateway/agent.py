@@ -8,6 +8,8 @@ from contextlib import suppress
 from ipaddress import IPv4Network
 from pathlib import Path
 
+import aiohttp
+
 from trainyard_devcluster.client import AlreadyExistsError, ApiError, Client, UnavailableError
 from trainyard_devcluster.events import timestamp, utc_now
 from trainyard_devcluster.gateway import envoy
@@ -19,6 +21,11 @@ from trainyard_devcluster.resources import ENDPOINT_SLICES, SERVICES, Object, Re
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
+FOLLOW_SECONDS = 0.3
+"""Envoy has read a file that was replaced so long ago."""
+DRAIN_SECONDS = 3
+"""Until then Envoy ends connections one after the other, each after a request."""
+_ADMIN_TIMEOUT = aiohttp.ClientTimeout(total=2)
 SETTLE_SECONDS = 0.02
 """Several changes at once are one: a rollout changes a route and its pods together."""
 SERVICE_LABEL = "kubernetes.io/service-name"
@@ -40,6 +47,7 @@ class GatewayAgent:
         self._addresses: dict[Key, str] = {}
         self._program = program
         self._changed = asyncio.Event()
+        self._written: envoy.Resources = {}
         followed = (*KINDS, SERVICES, ENDPOINT_SLICES)
         self._informers = {kind: Informer(client, kind) for kind in followed}
         self._informers[ENDPOINT_SLICES].add_index("service", _service_of)
@@ -54,7 +62,7 @@ class GatewayAgent:
             for informer in self._informers.values():
                 group.create_task(informer.run())
             await asyncio.gather(*(informer.synced.wait() for informer in self._informers.values()))
-            self._write()
+            await self._write()
             group.create_task(self._serve())
             group.create_task(self._follow())
 
@@ -77,21 +85,35 @@ class GatewayAgent:
         process = await asyncio.create_subprocess_exec(
             self._program,
             *("--config-path", str(config), "--log-level", "warning", "--use-dynamic-base-id", "--concurrency", "1"),
+            *("--drain-time-s", str(DRAIN_SECONDS)),
             preexec_fn=envoy.end_with_parent,
         )
         try:
             code = await process.wait()
             raise RuntimeError(f"envoy ended with exit code {code}")
         finally:
+            await self._drain()
             with suppress(ProcessLookupError):
                 process.kill()
+
+    async def _drain(self) -> None:
+        """Let clients go to another Gateway of the same address, where there is one, before this one ends."""
+        async with aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(str(envoy.admin_socket(self._folder)))
+        ) as admin:
+            try:
+                async with admin.post("http://envoy/drain_listeners?graceful", timeout=_ADMIN_TIMEOUT):
+                    await asyncio.sleep(DRAIN_SECONDS)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                log.debug("envoy cannot be drained: %s", error)
+            envoy.admin_socket(self._folder).unlink(missing_ok=True)
 
     async def _follow(self) -> None:
         while True:
             await self._changed.wait()
             await asyncio.sleep(SETTLE_SECONDS)
             self._changed.clear()
-            self._write()
+            await self._write()
             try:
                 await self._report()
             except ApiError as error:
@@ -99,7 +121,7 @@ class GatewayAgent:
                 await asyncio.sleep(RETRY_SECONDS)
                 self._changed.set()
 
-    def _write(self) -> None:
+    async def _write(self) -> None:
         listening = [each for gateway in self._gateways() for each in listenings(gateway, self._routes())]
         backends = {
             backend
@@ -109,7 +131,12 @@ class GatewayAgent:
             for backend, _ in rule.backends
         }
         found = {backend: self._endpoints(backend) for backend in backends}
-        envoy.write(self._folder, envoy.files(self._folder, self._addresses, listening, found))
+        resources = envoy.files(self._folder, self._addresses, listening, found)
+        for number, stage in enumerate(envoy.stages(self._written, resources)):
+            if number:
+                await asyncio.sleep(FOLLOW_SECONDS)
+            envoy.write(self._folder, stage)
+        self._written = resources
 
     def _gateways(self) -> Iterator[Object]:
         mine = (each for each in self._informers[GATEWAYS] if each["spec"].get("gatewayClassName") == self._class)

@@ -6,13 +6,16 @@ import os
 import shutil
 import signal
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from trainyard_devcluster.gateway.routing import Backend, Listening, Match, Rule
 from trainyard_devcluster.resources import Object
 
+Resources = Mapping[str, Sequence[Object]]
 _TYPE = "type.googleapis.com/envoy."
 _HTTP_MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -60,7 +63,7 @@ def _endpoints_file(backend: Backend) -> str:
     return "endpoints_" + backend.name.replace("/", "_")
 
 
-def write(folder: Path, resources: Mapping[str, Sequence[Object]]) -> None:
+def write(folder: Path, resources: Resources) -> None:
     """Replace what has changed, backends before what points to them. Envoy sees files that are moved into place."""
     of_pods = [name for name in resources if name not in _ORDER]
     for name in (*of_pods, *_ORDER):
@@ -72,10 +75,33 @@ def write(folder: Path, resources: Mapping[str, Sequence[Object]]) -> None:
             new.replace(file)
 
 
+def stages(before: Resources, after: Resources) -> list[Resources]:
+    """What Envoy gets one after the other: new backends, then routes to them, and only then less of the old ones.
+
+    A route to a backend that Envoy does not know, yet or any more, is an answer of 503.
+    """
+    wanted = {cluster["name"] for cluster in after["clusters"]}
+    leaving = [cluster for cluster in before.get("clusters", ()) if cluster["name"] not in wanted]
+    clusters = sorted([*after["clusters"], *leaving], key=lambda cluster: str(cluster["name"]))
+    first = {**after, "clusters": clusters, "routes": before.get("routes", after["routes"])}
+    second = {**first, "routes": after["routes"]}
+    steps: list[Resources] = []
+    for step in (first, second, after):
+        if not steps or step != steps[-1]:
+            steps.append(step)
+    return steps
+
+
 def bootstrap(folder: Path) -> Object:
     """What Envoy starts with."""
+    admin = {"address": {"pipe": {"path": str(admin_socket(folder))}}}
     dynamic = {"cds_config": _source(folder, "clusters"), "lds_config": _source(folder, "listeners")}
-    return {"node": {"id": "devcluster", "cluster": "devcluster"}, "dynamic_resources": dynamic}
+    return {"node": {"id": "devcluster", "cluster": "devcluster"}, "admin": admin, "dynamic_resources": dynamic}
+
+
+def admin_socket(folder: Path) -> Path:
+    """Where Envoy takes orders. The path of a socket is short, and that of a folder need not be."""
+    return Path(gettempdir()) / f"devcluster-envoy-{sha256(str(folder).encode()).hexdigest()[:16]}.sock"
 
 
 def end_with_parent() -> None:

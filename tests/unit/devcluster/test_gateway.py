@@ -144,3 +144,18 @@ def test_only_files_that_changed_are_replaced_and_those_of_pods_come_first(tmp_p
     assert changed == {"endpoints_team_web-a_80.json", "endpoints_team_web-b_80.json"}
     (assignment,) = json.loads((tmp_path / "endpoints_team_web-a_80.json").read_text())["resources"]
     assert assignment["cluster_name"] == STABLE.name
+
+
+def test_a_backend_is_there_before_the_route_to_it_and_after_it() -> None:
+    def resources(cluster: str) -> envoy.Resources:
+        return {"clusters": [{"name": cluster}], "routes": [{"to": cluster}], "listeners": []}
+
+    steps = envoy.stages(resources("old"), resources("new"))
+
+    assert [([cluster["name"] for cluster in step["clusters"]], step["routes"][0]["to"]) for step in steps] == [
+        (["new", "old"], "old"),
+        (["new", "old"], "new"),
+        (["new"], "new"),
+    ]
+    assert envoy.stages({}, resources("new")) == [resources("new")]
+    assert envoy.stages(resources("new"), resources("new")) == [resources("new")]
