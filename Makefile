@@ -132,6 +132,10 @@ bench: setup ## Measure everything: the operator's latencies and memory, the mod
 	    for name in modelserver $(BENCHMARKS); do $(TRAINER)/python benchmarks/$$name.py || failed="$$failed $$name"; done; \
 	    test -z "$$failed" || { echo "not as good as wanted:$$failed"; exit 1; }
 
+.PHONY: rollout-test
+rollout-test: setup ## Measure what clients notice of rollouts, drains and bad canaries: ARGS=--quick, ARGS="canary slow"
+	PYTHONPATH=tests:examples $(OPERATOR)/python benchmarks/rollouts.py $(ARGS)
+
 .PHONY: faults
 faults: setup ## Measure what faults cost a training, and check what they count as
 	PYTHONPATH=tests:examples $(OPERATOR)/python benchmarks/faults.py

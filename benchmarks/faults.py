@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import random
 import re
-import secrets
 import sys
 import tempfile
 import time
@@ -23,17 +21,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from kubernetes import client
 
-from support.devcluster import devcluster
+from support.devcluster import given_or_devcluster
 from support.fault_proxy import Asked, FaultProxy, fault_proxy, refusal
 from support.kube_api import Api, connect
 from support.manifests import PYTHON_IMAGE, a_claim, a_config_map
 from support.operator_process import OperatorProcess, running_operator
+from support.own_namespace import own_namespace
 
 Manifest = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[1]
 STEPS, AT = 200, 67
 SECONDS = 240.0
 DIGEST = "sha256:" + "ab" * 32
@@ -258,29 +255,15 @@ def table(results: dict[str, Result]) -> str:
 @contextmanager
 def opened(folder: Path) -> Iterator[Bench]:
     """Open everything, in a namespace that is removed afterwards."""
-    given = os.environ.get("KUBECONFIG")
-    with devcluster(folder / "devcluster") if not given else _nothing(Path(given)) as kubeconfig:
-        name = f"trainyard-faults-{secrets.token_hex(3)}"
-        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-        with connect(kubeconfig) as connected, fault_proxy(kubeconfig, folder) as proxy:
-            api = Api(connected, name)
-            for file in sorted((ROOT / "manifests/crds").glob("*.yaml")):
-                definitions = [one for one in yaml.safe_load_all(file.read_text()) if "Definition" in one["kind"]]
-                if definitions:
-                    api.apply(*definitions)
-            api.create(namespace)
-            try:
-                api.wait_for({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}, bool)
-                api.apply(a_config_map("rows", **{"rows.csv": "a\n1\n"}), a_claim("models"))
-                with running_operator(proxy.kubeconfig, name, folder) as operator:
-                    yield Bench(api, client.CoreV1Api(connected), operator, proxy)
-            finally:
-                api.delete(namespace)
-
-
-@contextmanager
-def _nothing(kubeconfig: Path) -> Iterator[Path]:
-    yield kubeconfig
+    with (
+        given_or_devcluster(folder / "devcluster") as kubeconfig,
+        connect(kubeconfig) as connected,
+        fault_proxy(kubeconfig, folder) as proxy,
+        own_namespace(connected, "trainyard-faults") as api,
+    ):
+        api.apply(a_config_map("rows", **{"rows.csv": "a\n1\n"}), a_claim("models"))
+        with running_operator(proxy.kubeconfig, api.namespace, folder) as operator:
+            yield Bench(api, client.CoreV1Api(connected), operator, proxy)
 
 
 def main() -> int:

