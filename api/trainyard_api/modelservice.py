@@ -22,6 +22,7 @@ from trainyard_api.meta import (
 from trainyard_api.monitoring import Monitoring
 from trainyard_api.pods import Resources
 from trainyard_api.profile import ProfileStatus
+from trainyard_api.queueing import ChildMetadata
 from trainyard_api.rollout import CanaryStatus, RollbackStatus, Rollout
 from trainyard_api.scaling import SCALING_RULES, Disruption, Scaling
 from trainyard_api.server import Server
@@ -178,6 +179,10 @@ class ModelServiceSpec(ApiModel):
         le=1000,
         description="Number of serving pods. An autoscaler writes this field: leave it out of manifests with scaling, "
         "else each apply sets the number back until the autoscaler acts again. 0 stops the service in any case.",
+    )
+    metadata: ChildMetadata | None = Field(
+        default=None,
+        description="Labels and annotations of all children. Deployments and pods get them with the next revision.",
     )
     scaling: Scaling | None = Field(
         default=None, description="Let the number of replicas follow the load. Absent: nothing writes spec.replicas."

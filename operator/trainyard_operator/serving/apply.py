@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from trainyard_api.profile import TrainingProfile
+from trainyard_api.queueing import ChildMetadata
 from trainyard_api.times import utc_now
 from trainyard_operator.cluster.children import ensure
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
 from trainyard_operator.cluster.port import Cluster, Manifest
-from trainyard_operator.serving import build
+from trainyard_operator.serving import build, identity
 from trainyard_operator.serving.observed import ObservedService
 from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.profile import over_limit, with_profile
@@ -24,6 +25,7 @@ class ServiceChildren:
 
     Attributes:
         owner: The ModelService as the API server has it.
+        metadata: What its spec wants on all children.
     """
 
     cluster: Cluster
@@ -31,6 +33,7 @@ class ServiceChildren:
     fetch_images: FetchImages
     profiles: Profiles = field(default_factory=Profiles)
     now: datetime = field(default_factory=utc_now)
+    metadata: ChildMetadata | None = None
 
     async def carry_out(
         self, plan: Plan, observed: ObservedService, *, target: Revision | None, replicas: int
@@ -47,7 +50,8 @@ class ServiceChildren:
                     return blocker
             if plan.route is not None:
                 # Before the old revision loses a pod: a successor knows then that it made room, and keeps it so.
-                await ensure(self.cluster, SERVICE, build.stable_service(self.owner, plan.route), observed.service)
+                service = identity.with_metadata(build.stable_service(self.owner, plan.route), self.metadata)
+                await ensure(self.cluster, SERVICE, service, observed.service)
                 if plan.route.promoted is not None and (target is None or plan.route.revision != target.id):
                     stable = replicas if plan.stable is None else plan.stable
                     await self._scale(observed.deployments[plan.route.revision], stable)
@@ -75,6 +79,9 @@ class ServiceChildren:
             deployment = build.deployment(self.owner, target, replicas=replicas, fetch_images=self.fetch_images)
         if profile is not None:
             deployment["metadata"]["annotations"] |= noted(profile)
+        config_map, deployment = (identity.with_metadata(child, self.metadata) for child in (config_map, deployment))
+        template = identity.with_metadata(deployment["spec"]["template"], self.metadata)
+        deployment["spec"] |= {"template": template}
         if target.id not in observed.config_maps:
             await ensure(self.cluster, CONFIG_MAP, config_map, None)
         if target.id in observed.deployments:

@@ -12,9 +12,11 @@ from trainyard_api.names import (
     REVISION_LABEL,
     SERVICE_LABEL,
 )
+from trainyard_api.queueing import ChildMetadata
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.revision import Revision
 
+_NOTHING = ChildMetadata()
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 
 
@@ -45,6 +47,16 @@ def service_pods(service: str) -> dict[str, str]:
 
 def labels(service: str) -> dict[str, str]:
     return selector(service) | {NAME_LABEL: "trainyard-serving", COMPONENT_LABEL: "serving"}
+
+
+def with_metadata(child: Manifest, own: ChildMetadata | None) -> Manifest:
+    """Return a child, or a pod template, with what the spec wants on all of them under what it has itself."""
+    own, metadata = own or _NOTHING, child["metadata"]
+    added = {
+        "labels": (own.labels or {}) | metadata.get("labels", {}),
+        "annotations": (own.annotations or {}) | metadata.get("annotations", {}),
+    }
+    return child | {"metadata": metadata | {key: value for key, value in added.items() if value}}
 
 
 def revision_labels(service: str, revision: Revision) -> dict[str, str]:

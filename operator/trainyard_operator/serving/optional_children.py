@@ -111,7 +111,7 @@ def wanted(owner: Manifest, spec: ModelServiceSpec, serving: Serving) -> Sequenc
         children.append((POD_MONITOR, pod_monitor(owner, monitoring)))
     if monitoring.prometheus_rule:
         children.append((PROMETHEUS_RULE, prometheus_rule(owner, monitoring)))
-    return children
+    return [(kind, identity.with_metadata(child, spec.metadata)) for kind, child in children]
 
 
 def _routed(owner: Manifest, gateway: Gateway, serving: Serving) -> Iterator[tuple[Kind, Manifest]]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from trainyard_api import rollout as api
 from trainyard_api.meta import parse_duration
 from trainyard_api.modelservice import ModelService, ModelServiceStatus
+from trainyard_api.queueing import ChildMetadata
 from trainyard_api.times import Clock, utc_now
 from trainyard_operator.cluster.errors import NotFound
 from trainyard_operator.cluster.kinds import MODEL_SERVICE
@@ -95,7 +96,9 @@ class ModelServiceReconciler:
             expected = {before.current.revision} if before.current else set()
             observed = await observe(self.cluster, manifest, live=True, expected=expected)
             situation, plan = await self._plan(manifest, before, observed, now)
-        children = ServiceChildren(self.cluster, manifest, self.fetch_images, self.profiles, now)
+        children = ServiceChildren(
+            self.cluster, manifest, self.fetch_images, self.profiles, now, metadata=situation.metadata
+        )
         refused = await children.carry_out(
             plan, situation.observed, target=situation.revision, replicas=situation.replicas
         )
@@ -146,8 +149,8 @@ class ModelServiceReconciler:
         target = await find_target(self.cluster, service, held)
         revision, namespace = target.revision, manifest["metadata"]["namespace"]
         ready = observed.ready(revision.id) if revision else []
-        replicas = replicas_of(observed, route) if isinstance(service, Blocker) else service.spec.replicas
-        rollout = api.Rollout() if isinstance(service, Blocker) else service.spec.rollout
+        wishes = _wishes(service, running=replicas_of(observed, route))
+        rollout = wishes.rollout
         not_serving = await self._ask(manifest, ready, revision, route) if revision else {}
         able = [pod for pod in ready if pod["metadata"]["name"] not in not_serving]
         unproven = None
@@ -157,14 +160,14 @@ class ModelServiceReconciler:
             )
         return Situation(
             owner=manifest,
-            replicas=replicas,
-            history=MOST_ENTRIES if isinstance(service, Blocker) else service.spec.history,
+            replicas=wishes.replicas,
+            history=wishes.history,
             observed=observed,
             route=route,
             target=target,
             not_serving=not_serving,
             missing_store=await missing_store(self.cluster, namespace, revision.model)
-            if revision and replicas and not ready
+            if revision and wishes.replicas and not ready
             else None,
             now=now,
             steps=canary_steps(rollout.steps),
@@ -175,10 +178,11 @@ class ModelServiceReconciler:
             if revision
             else None,
             analysis=rollout.analysis,
-            update=Update.of(rollout, replicas),
+            update=Update.of(rollout, wishes.replicas),
             command=commands.text_of(manifest["metadata"].get("annotations") or {}),
             unproven=unproven,
-            guarded=not isinstance(service, Blocker) and bool(service.spec.checks),
+            guarded=wishes.guarded,
+            metadata=wishes.metadata,
         )
 
     async def _unproven(
@@ -215,6 +219,30 @@ class ModelServiceReconciler:
         again = last_events(before, _promoted(before, situation.route), since=situation.now - EVENT_LIFE)
         change = Change(before, after, events(before, after), again)
         await report(self.cluster, MODEL_SERVICE, situation.owner, change, delivered=self.delivered)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wishes:
+    """What a spec says. One that cannot be read leaves everything as it is."""
+
+    replicas: int
+    history: int = MOST_ENTRIES
+    rollout: api.Rollout = field(default_factory=api.Rollout)
+    guarded: bool = False
+    metadata: ChildMetadata | None = None
+
+
+def _wishes(service: ModelService | Blocker, *, running: int) -> _Wishes:
+    if isinstance(service, Blocker):
+        return _Wishes(replicas=running)
+    spec = service.spec
+    return _Wishes(
+        replicas=spec.replicas,
+        history=spec.history,
+        rollout=spec.rollout,
+        guarded=bool(spec.checks),
+        metadata=spec.metadata,
+    )
 
 
 def _key(manifest: Manifest) -> Key:

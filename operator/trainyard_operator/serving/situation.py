@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from trainyard_api.modelservice import ModelServiceStatus
+from trainyard_api.queueing import ChildMetadata
 from trainyard_api.rollout import Analysis
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.port import Manifest
@@ -37,6 +38,7 @@ class Situation:
         analysis: What is asked of a canary.
         command: What a person tells the rollout to do.
         update: How a rollout makes room.
+        metadata: What the spec wants on all children.
     """
 
     owner: Manifest
@@ -56,6 +58,7 @@ class Situation:
     analysis: Analysis | None = None
     command: str = ""
     update: Update = field(default_factory=Update)
+    metadata: ChildMetadata | None = None
 
     @property
     def revision(self) -> Revision | None:

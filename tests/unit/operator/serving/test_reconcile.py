@@ -1,8 +1,18 @@
 """The life of a ModelService: how it begins, rolls on, is scaled and withstands what others do."""
 
-from support.serving import DRAIN, LABELS, NAMESPACE, World, a_model_service, a_succeeded_job, a_world_serving
+from support.serving import (
+    DRAIN,
+    LABELS,
+    NAMESPACE,
+    ModelServiceBuilder,
+    World,
+    a_model_service,
+    a_succeeded_job,
+    a_world_serving,
+)
 from trainyard_api.names import MODEL_VERSION_LABEL, REVISION_LABEL
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, MODEL_SERVICE, POD, SERVICE
+from trainyard_operator.serving.identity import revision_of
 from trainyard_operator.serving.optional_children import OPTIONAL_KINDS
 from trainyard_operator.serving.pod import FetchImages
 
@@ -405,3 +415,28 @@ async def test_a_status_that_was_lost_is_found_again() -> None:
     await world.settle()
 
     assert world.status() == status
+
+
+async def test_labels_and_annotations_of_the_spec_are_on_all_children_and_restart_no_pod() -> None:
+    plain = a_model_service().with_replicas(3).with_optional_children().through_gateway(grpcHostname="g.example.com")
+    world = World().put(plain)
+    await world.run()
+    pods = [pod["metadata"]["uid"] for pod in world.cluster.peek(POD, NAMESPACE)]
+    own = {"labels": {"team": "a"}, "annotations": {"example.com/owner": "b"}}
+    labelled = ModelServiceBuilder(plain.manifest | {"spec": plain.manifest["spec"] | {"metadata": own}})
+
+    await world.update(labelled).run()
+    assert [pod["metadata"]["uid"] for pod in world.cluster.peek(POD, NAMESPACE)] == pods
+    await world.update(labelled.serving("pvc://models/churn/2")).run()
+    await world.later(minutes=1).run()
+
+    kinds = (SERVICE, DEPLOYMENT, CONFIG_MAP, *(optional.kind for optional in OPTIONAL_KINDS))
+    found = [child for kind in dict.fromkeys(kinds) for child in world.cluster.peek(kind, NAMESPACE)]
+    children = [child for child in found if revision_of(child) in ("", world.serving())]
+    templates = [child["spec"]["template"] for child in children if child["kind"] == "Deployment"]
+    assert {child["kind"] for child in children} >= {"Service", "Deployment", "ConfigMap", "HTTPRoute", "GRPCRoute"}
+    assert len(templates) == 1
+    for child in (*children, *templates):
+        assert child["metadata"]["labels"]["team"] == "a", child
+        assert child["metadata"]["annotations"]["example.com/owner"] == "b", child
+        assert child["metadata"]["labels"]["trainyard.dev/model-service"] == "churn"
