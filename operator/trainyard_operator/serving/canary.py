@@ -18,6 +18,8 @@ from trainyard_api.times import from_rfc3339, to_rfc3339
 from trainyard_operator.workloads.text import clean
 
 ALL = 100
+_FOLLOWED = timedelta(seconds=5)
+"""Until then gateways have followed a change of route. Pods that end before are asked still, and are not there."""
 _LONGEST = 63
 # A time from which nobody can count on is none.
 _Moment = Annotated[AwareDatetime, Field(lt=datetime(3000, 1, 1, tzinfo=UTC))]
@@ -64,13 +66,19 @@ class Left(ApiModel):
     revision: str = Field(min_length=1, max_length=_LONGEST)
     since: _Moment
 
+    @property
+    def ends(self) -> datetime:
+        """When its pods may go."""
+        return self.since + _FOLLOWED
 
-def read_left(text: str | None) -> Left | None:
-    """Return what an annotation says; anybody may have written it."""
+
+def read_left(text: str | None, now: datetime) -> Left | None:
+    """Return what an annotation says; anybody may have written it. It stays until the Service is written again."""
     try:
-        return Left.model_validate_json(text) if text else None
+        left = Left.model_validate_json(text) if text else None
     except ValidationError:
         return None
+    return left if left and now < left.ends else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,7 +94,7 @@ def route_of(observed: ObservedService, status: ModelServiceStatus, now: datetim
         promoted,
         annotations.get(PREVIOUS_ANNOTATION),
         canary=beside,
-        left=canary.read_left(annotations.get(LEFT_ANNOTATION)),
+        left=canary.read_left(annotations.get(LEFT_ANNOTATION), now),
         rolled_back=sent_back,
         order=order_in(annotations.get(ORDER_ANNOTATION)),
         obeyed=annotations.get(OBEYED_ANNOTATION, ""),

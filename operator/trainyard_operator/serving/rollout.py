@@ -17,9 +17,6 @@ from trainyard_operator.serving.canary import ALL, Canary, CanaryStep, Left, Rol
 from trainyard_operator.serving.commands import Command, Order, command_in
 from trainyard_operator.serving.room import Progress, Update
 
-_FOLLOWED = timedelta(seconds=5)
-"""Until then gateways have followed a change of route. Pods that end before are asked still, and are not there."""
-
 
 class Step(StrEnum):
     """What a rollout is doing."""
@@ -146,13 +143,10 @@ class Rollout:
         had = self.route.canary.revision if self.route and self.route.canary else None
         has = {plan.route.revision, plan.route.canary.revision if plan.route.canary else None}
         left = Left(revision=had, since=self.now) if had else self.route.left if self.route else None
-        if left is None or left.revision in has or left.revision not in self.live:
-            return replace(plan, route=replace(plan.route, left=None))
-        ends = left.since + _FOLLOWED
-        if self.now >= ends:
+        if left is None or self.now >= left.ends or left.revision in has or left.revision not in self.live:
             return replace(plan, route=replace(plan.route, left=None))
         remove = tuple(revision for revision in plan.remove if revision != left.revision)
-        wake_at = min(ends, plan.wake_at) if plan.wake_at else ends
+        wake_at = min(left.ends, plan.wake_at) if plan.wake_at else left.ends
         return replace(plan, route=replace(plan.route, left=left), remove=remove, wake_at=wake_at)
 
     def _decide(self) -> Plan:

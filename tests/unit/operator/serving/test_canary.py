@@ -1,12 +1,14 @@
 """The arithmetic of a canary, and what is written of it."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from support.serving import START
 from trainyard_api.rollout import RolloutStep
-from trainyard_operator.serving.canary import Canary, CanaryStep, achieved, canary_steps, read, write
+from trainyard_operator.serving.canary import Canary, CanaryStep, achieved, canary_steps, read, read_left, write
+
+LEFT = '{"revision":"b","since":"2026-11-23T10:00:00Z"}'
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,22 @@ def test_the_number_of_pods_that_comes_closest(weight: int, stable: int, expecte
 
     assert found == expected
     assert achieved(found, stable, alone=False) == share
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "expected"),
+    [
+        pytest.param(LEFT, 4, True, id="a moment ago"),
+        pytest.param(LEFT, 5, False, id="long enough ago"),
+        pytest.param(LEFT.replace("2026", "9999"), 0, False, id="never"),
+        pytest.param("{", 0, False, id="no JSON"),
+        pytest.param(None, 0, False, id="nothing"),
+    ],
+)
+def test_a_canary_has_lost_its_share(text: str | None, seconds: int, expected: bool) -> None:
+    found = read_left(text, datetime(2026, 11, 23, 10, tzinfo=UTC) + timedelta(seconds=seconds))
+
+    assert (found is not None and found.revision == "b") is expected
 
 
 def test_what_gets_all_requests_gets_them_only_while_it_answers() -> None:
