@@ -60,10 +60,15 @@ def prepare(run: Run, *, tracker: ProgressTracker, event_log: EventLog) -> Prepa
         cache_bytes=room,
         watch=lambda rows: tracker.step_ended(),
         counter=analyzer_for(run.program, table.schema, data.hashing, image_reader=_image_reader),
+        insists=data.validation.fraction is not None,
         drop_unlabelled=data.drop_unlabelled,
         test_fraction=(data.test.fraction or 0.0) if data.test else 0.0,
         fit=fit,
     )
+    if data.validation.share and not facts.validation_rows:
+        run = _unjudged(run, facts, event_log)
+        metrics = metrics_of(run.job)
+        StopPolicy(fit.stop_when).check(possible_metrics(run.job))
     if grows_trees(run.program):
         require_rows_in_memory(facts, limit=room)
     elif isinstance(fit.batch_size, int) and fit.batch_size > facts.training_rows:
@@ -77,6 +82,18 @@ def prepare(run: Run, *, tracker: ProgressTracker, event_log: EventLog) -> Prepa
     weights = class_weights(fit.class_weights, facts.labels)
     _announce(table, facts, event_log)
     return Prepared(run, table, facts, policy, metrics, room, weights, privacy)
+
+
+def _unjudged(run: Run, facts: Profile, event_log: EventLog) -> Run:
+    """Return the run without validation, of which the spec says nothing and for which there are too few rows."""
+    event_log.write(
+        "no-validation",
+        f"{facts.rows} rows are too few to hold a tenth back: only the training rows tell how good the model is",
+        rows=facts.rows,
+    )
+    spec = run.job.spec
+    data = spec.data.model_copy(update={"validation": spec.data.validation.model_copy(update={"fraction": 0.0})})
+    return replace(run, job=run.job.model_copy(update={"spec": spec.model_copy(update={"data": data})}))
 
 
 def _settled(run: Run, facts: Profile, *, tracker: ProgressTracker, event_log: EventLog) -> Run:

@@ -73,6 +73,11 @@ class BadRows:
             BadInput: rows have no label, more than may be left out.
         """
         self._counts_unlabelled = False
+        if self._first_unlabelled and not rows:
+            raise BadInput(
+                f"{self._first_unlabelled}; none of {self.unlabelled:,} rows has a label: fill it in, or name another "
+                "column in data.label"
+            )
         if self._first_unlabelled is None or drop or len(self._known) + self.unlabelled <= self._limit:
             return
         if self._limit:

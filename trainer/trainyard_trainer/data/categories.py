@@ -4,13 +4,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainyard_trainer.data.numerals import is_number, looks_like_number
+from trainyard_trainer.data.numerals import looks_like_number
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.tensors import Integers
 
 MISSING, UNKNOWN, FIRST = 0, 1, 2
 """Slots of a category: no text, a text that was in no training row, and the first text of the vocabulary."""
 MAX_CATEGORIES = 10_000
+_FEW = 20
+"""So many different texts may well be names, some of which are numbers."""
 
 
 class CategoryCounter:
@@ -28,8 +30,7 @@ class CategoryCounter:
         if len(self._codes) > MAX_CATEGORIES:
             raise BadInput(
                 f"column {self.column!r} has more than {MAX_CATEGORIES} different texts, too many for categories: "
-                "hash it (data.hashing), or, if it names or describes single rows, leave it out by listing the other "
-                "columns in data.features"
+                "hash it (data.hashing), or, if it names or describes single rows, leave it out with data.exclude"
             )
         return known.astype(np.int32)[coded.indices.to_numpy(zero_copy_only=False)]
 
@@ -53,17 +54,19 @@ class CategoryCounter:
             return tuple(texts)
         rows = sum(counted[text] for text in texts)
         numeric = sum(counted[text] for text in texts if looks_like_number(text))
-        if rows / 2 < numeric == rows and not all(map(is_number, texts)):
-            written = next(text for text in texts if not is_number(text))
+        if numeric == rows and (written := next((text for text in texts if not text.isdigit()), None)):
             raise BadInput(
                 f"column {self.column!r} holds numbers written as {written!r}: say number in data.columns to read them "
                 "so, category to take them for names, or write them as numbers"
             )
-        if rows / 2 < numeric < rows:
-            odd = next(text for text in texts if not looks_like_number(text))
+        odd = [text for text in texts if not looks_like_number(text)]
+        many = len(texts) > _FEW and 2 * len(odd) < len(texts)
+        if (rows / 2 < numeric or many) and odd:
             raise BadInput(
-                f"column {self.column!r} has mixed types: {numeric} of its {rows} texts are numbers, but not {odd!r}; "
-                "leave such cells empty where the value is missing, or leave the column out"
+                f"column {self.column!r} has mixed types: {numeric} of its {rows} texts are numbers, but not "
+                f"{odd[0]!r}; "
+                "leave such cells empty where the value is missing (or list them in data.csv.missing), say category in "
+                "data.columns to take all for names, or leave the column out with data.exclude"
             )
         return tuple(texts)
 
@@ -92,7 +95,4 @@ def encode(texts: pa.Array, vocabulary: tuple[str, ...]) -> Integers:
 
 def empty_column(column: str) -> str:
     """Return what to say about a column without a value."""
-    return (
-        f"column {column!r} has no value in any training row: fill it, remove it, "
-        "or leave it out by listing the other columns in data.features"
-    )
+    return f"column {column!r} has no value in any training row: fill it, remove it, or leave it out with data.exclude"

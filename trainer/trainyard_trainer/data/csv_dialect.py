@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ MISSING = (
 HEADER_BYTES = 1 << 18
 _DELIMITERS = ",\t;|"
 _SAMPLED_RECORDS = 50
+_LONGEST_NAME = 1000
+_EXCEL_DELIMITER = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
          (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
 _FIRST_MARK = 0x10FF00
@@ -34,7 +37,8 @@ BAD_BYTE = rf"[\x{{{_FIRST_MARK + 0x80:X}}}-\x{{{_FIRST_MARK + 0xFF:X}}}]"
 class Dialect:
     """How one file is written. `unnamed` are columns without a name of their own; they got one from their place.
 
-    `skipped_lines` are blank ones before the header. `headless` tells that the first line looks like a row.
+    `skipped_lines` are blank ones before the header, or that in which Excel names the delimiter. `headless` tells that
+    the first line looks like a row, `advice` what else may be wrong with it. `is_empty` tells that there is no row.
     """
 
     encoding: str
@@ -45,6 +49,8 @@ class Dialect:
     skipped_lines: int = 0
     unnamed: frozenset[str] = frozenset()
     headless: bool = False
+    advice: str = ""
+    is_empty: bool = False
 
 
 class RepairedText(io.RawIOBase):
@@ -98,8 +104,14 @@ def dialect_of(start: bytes, name: str, settings: CsvFormat, *, whole: bool) -> 
         raise BadInput(f"{name} is {what}, not CSV: {remedy}")
     encoding = _encoding(start, name, settings.encoding)
     text = RepairedText(io.BytesIO(start), encoding).read().decode("utf-8", "replace")
+    if not text.strip():
+        raise BadInput(f"{name} is empty: expected a table with a header and at least one row")
     quote = '"' if settings.quote is None else settings.quote
-    delimiter = settings.delimiter or _delimiter(text, quote)
+    skipped_lines = _blank_lines(text)
+    named = _EXCEL_DELIMITER.match(text.lstrip("\ufeff"))
+    if named:  # Excel's own line, which names the delimiter and is no part of the table
+        text, skipped_lines = text[named.end() :], 1
+    delimiter = settings.delimiter or (named and named[1]) or _delimiter(text, quote)
     records = [*_records(text, delimiter, quote, whole=whole), list[str]()]
     first, others = records[0], records[1:]
     has_header = settings.header if settings.header is not None else not settings.names
@@ -109,7 +121,13 @@ def dialect_of(start: bytes, name: str, settings: CsvFormat, *, whole: bool) -> 
     rows = [each for each in (others if has_header else [first, *others]) if each]
     headless = has_header and not settings.names and _is_row(names, rows)
     if rows and not settings.names and all(len(each) == len(names) + 1 for each in rows):
-        names = ["", *names]  # R names the columns, but not the one of row names
+        # R names the columns, but not the one of row names; others end each row with a delimiter.
+        names = [*names, ""] if not any(each[-1] for each in rows) else ["", *names]
+    if long := [each for each in names if len(each) > _LONGEST_NAME]:
+        raise BadInput(
+            f"line 1 of {name}: a column has a name of {len(long[0]):,} characters ({shown(long[0][:40])}…), expected "
+            f"{_LONGEST_NAME} at most: the first line must hold the names of the columns"
+        )
     unnamed = [f"Unnamed: {place}" for place, each in enumerate(names) if not each]
     names = [each or f"Unnamed: {place}" for place, each in enumerate(names)]
     twice = [each for each, count in Counter(names).items() if count > 1]
@@ -122,9 +140,27 @@ def dialect_of(start: bytes, name: str, settings: CsvFormat, *, whole: bool) -> 
         quote=quote,
         names=tuple(names),
         has_header=has_header,
-        skipped_lines=_blank_lines(text),
+        skipped_lines=skipped_lines,
         unnamed=frozenset(unnamed),
         headless=headless,
+        advice=_advice(names, rows, text),
+        is_empty=whole and not rows,
+    )
+
+
+def _advice(names: Sequence[str], rows: Sequence[Sequence[str]], text: str) -> str:
+    """Return what to do about a first line that may not be the one with the names of the columns."""
+    if len(names) > 1:
+        return ""
+    most = max((line.count(sign), sign) for line in text.splitlines()[:_SAMPLED_RECORDS] for sign in _DELIMITERS)
+    if most[0]:
+        return (
+            f"its first line has no {most[1]!r}, and others have {most[0]}: the first line must hold the names of the "
+            "columns; remove what stands before it"
+        )
+    return (
+        "it has one column: if another sign than comma, semicolon, tab or bar separates the values, set "
+        "data.csv.delimiter"
     )
 
 
@@ -134,12 +170,21 @@ def _encoding(start: bytes, name: str, declared: str | None) -> str:
         return found
     if declared:
         try:
-            return codecs.lookup(declared).name
-        except LookupError:
+            bytes(4).decode(
+                declared, "surrogateescape"
+            )  # what Python calls a codec may be none of texts, such as base64
+            known = codecs.lookup(declared).name
+        except (LookupError, ValueError):
             raise BadInput(
                 f"data.csv.encoding is {declared!r}, which is no encoding: use a name such as utf-8, windows-1252, "
                 "iso-8859-1, utf-16 or shift_jis"
             ) from None
+        if known in ("utf-16", "utf-32"):
+            raise BadInput(
+                f"data.csv.encoding is {declared}, but {name} has no byte order mark: say {known}-le or {known}-be, or "
+                "leave it out where the file is UTF-8"
+            )
+        return known
     if b"\0" in start:
         raise BadInput(
             f"{name} holds zero bytes, so it is not text in UTF-8: if it is CSV in UTF-16, set data.csv.encoding to "

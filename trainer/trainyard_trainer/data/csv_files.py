@@ -1,5 +1,6 @@
 """Reads CSV files: fast as long as every row is good, and once more with care where one is not."""
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -24,12 +25,12 @@ from trainyard_trainer.data.csv_types import CsvTypes
 from trainyard_trainer.data.numerals import PLAIN, Notation
 from trainyard_trainer.data.readers import CORRUPT, Reader, Shard, StoredBatch, blaming, check_columns
 from trainyard_trainer.data.source import Source, SourceFile
-from trainyard_trainer.errors import one_line
+from trainyard_trainer.errors import BadInput, one_line
 
 _READ_BYTES = 1 << 20
 _INSPECTED_BYTES = 8 << 20
 """How much of a file decides the types of its columns."""
-_EXPECTED = {pa.float64(): "a number", pa.bool_(): "true or false", pa.string(): "UTF-8"}
+_EXPECTED = {pa.float64(): "a number", pa.bool_(): "true or false"}
 _LONGEST_LINE = 256 << 20
 
 BadRowHandler: TypeAlias = Callable[[pa_csv.InvalidRow], str]
@@ -49,12 +50,16 @@ class CsvReader(Reader):
         self._dialects: dict[str, Dialect] = {}
         self._types: dict[str, pa.DataType] = {}
         self._with_bad_rows: set[str] = set()
+        self._block_bytes: dict[str, int] = {}
+        """Of files with rows that are longer than a block."""
 
     def inspect(self, file: SourceFile) -> pa.Schema:
         """Return the types of the columns, as far as the beginning of a file tells."""
         dialect = self._dialect(file)
         self.unnamed |= dialect.unnamed
-        self.headless = self.headless or dialect.headless
+        self.headless, self.advice = self.headless or dialect.headless, self.advice or dialect.advice
+        if dialect.is_empty:
+            return pa.schema([(each, pa.null()) for each in dialect.names])
         with self._as_texts(file, dialect.names, lambda row: "skip", block_bytes=_INSPECTED_BYTES) as reader:
             batch = next(reader, None)
         types = self._inspection.of(file.name, dialect, batch)
@@ -79,24 +84,43 @@ class CsvReader(Reader):
 
     def shards(self, file: SourceFile) -> Iterator[Shard]:
         """Yield the file as one piece."""
+        if self._dialect(file).is_empty:
+            return
         yield Shard(file, self._fast(file).make_fragment(file.path, self._filesystem), 2 * _READ_BYTES)
 
     def read(self, shard: Shard, columns: Sequence[str], *, batch_rows: int) -> Iterator[StoredBatch]:
         """Yield the rows of a file."""
-        done, reason = 0, None
+        done = 0
         check_columns(columns, self._dialect(shard.file).names, shard.file.name)
         if shard.file.path not in self._with_bad_rows:
             try:
                 for batch in shard.fragment.to_batches(columns=list(columns), batch_size=batch_rows, batch_readahead=1):
                     yield StoredBatch(batch, np.arange(done, done + batch.num_rows))
                     done += batch.num_rows
-            except CORRUPT as error:
-                reason = error
+            except CORRUPT:
+                self._with_bad_rows.add(shard.file.path)
             else:
                 return
-        yield from self._with_care(shard.file, columns, batch_rows, done)
-        if reason and shard.file.path not in self._with_bad_rows:
-            raise reason  # it is not the rows
+        while True:
+            try:
+                for stored in self._with_care(shard.file, columns, batch_rows, done):
+                    yield stored
+                    done = int(stored.rows[-1]) + 1
+            except pa.ArrowInvalid as error:
+                self._take_longer_rows(shard.file, error)
+            else:
+                return
+
+    def _take_longer_rows(self, file: SourceFile, error: pa.ArrowInvalid) -> None:
+        """Read a file in larger blocks from now on, where a row did not fit into one; raise any other error."""
+        if "straddling object" not in str(error):
+            raise error
+        if (block := self._block_bytes.get(file.path, _READ_BYTES)) >= _LONGEST_LINE:
+            raise BadInput(
+                f"{file.name} has a row of more than {_LONGEST_LINE >> 20} MiB: shorten it; a quote that is not closed "
+                "makes one row of all that follow"
+            ) from error
+        self._block_bytes[file.path] = block * 8
 
     def _dialect(self, file: SourceFile) -> Dialect:
         if file.path not in self._dialects:
@@ -123,19 +147,22 @@ class CsvReader(Reader):
         """Yield the good rows after the first `done`, which are good, and report the others."""
         skipped: dict[int, str] = {}
         first_row = 1 + self._dialect(file).has_header  # Arrow counts rows from 1, with the header
+        encoding = self._dialect(file).encoding.upper()
+        in_words = f"{encoding} (data.csv.encoding can name another encoding, such as windows-1252)"
 
         def on_bad_row(row: pa_csv.InvalidRow) -> str:  # an error in here would be lost
             skipped[row.number - first_row] = f"it has {row.actual_columns} fields, expected {row.expected_columns}"
             return "skip"
 
         at = 0
-        for batch in self._as_texts(file, columns, on_bad_row):
+        block_bytes = self._block_bytes.get(file.path, _READ_BYTES)
+        for batch in self._as_texts(file, columns, on_bad_row, block_bytes=block_bytes):
             rows = np.arange(at, at + batch.num_rows + len(skipped))
             rows = rows[~np.isin(rows, list(skipped))][: batch.num_rows]
             at = rows[-1] + 1 if len(rows) else at
             new = rows >= done
             rows = rows[new]
-            converted, why = self._converted(batch.filter(pa.array(new)), columns)
+            converted, why = self._converted(batch.filter(pa.array(new)), columns, in_words)
             self._report(file, skipped | {int(rows[index]): text for index, text in why.items()})
             good = ~np.isin(np.arange(len(rows)), list(why))
             converted, rows = converted.filter(pa.array(good)), rows[good]
@@ -152,7 +179,8 @@ class CsvReader(Reader):
         while True:
             try:
                 return pa_csv.open_csv(
-                    pa.PythonFile(stream, mode="r"),
+                    # Buffered, because Arrow takes what one read gives for a block, however little it is.
+                    pa.PythonFile(io.BufferedReader(stream), mode="r"),
                     parse_options=_parsing(dialect, on_bad_row),
                     # Only one thread knows the numbers of the rows.
                     read_options=_reading(dialect, block_bytes=block_bytes, use_threads=False),
@@ -167,8 +195,13 @@ class CsvReader(Reader):
                 block_bytes *= 8
                 stream = RepairedText(self._filesystem.open_input_stream(file.path), dialect.encoding)
 
-    def _converted(self, batch: pa.RecordBatch, columns: Sequence[str]) -> tuple[pa.RecordBatch, dict[int, str]]:
-        """Return a batch of texts with its real types, null where that cannot be, and why not by row."""
+    def _converted(
+        self, batch: pa.RecordBatch, columns: Sequence[str], in_words: str
+    ) -> tuple[pa.RecordBatch, dict[int, str]]:
+        """Return a batch of texts with its real types, null where that cannot be, and why not by row.
+
+        `in_words` says what a text is to be.
+        """
         why: dict[int, str] = {}
         arrays = []
         for name in columns:
@@ -178,7 +211,8 @@ class CsvReader(Reader):
                 column = pc.if_else(pc.is_in(trimmed, pa.array(sorted(self.missing))), None, trimmed)
             for row in _misfits(column, type_):
                 value = one_line(shown(column[row].as_py()), 50)
-                why.setdefault(row, f"column {name!r}: {value_of(value)} is not {_EXPECTED[type_]}")
+                expected = _EXPECTED.get(type_) or in_words
+                why.setdefault(row, f"column {name!r}: {value_of(value)} is not {expected}")
             column = pc.if_else(pa.array(np.isin(np.arange(len(column)), list(why))), None, column) if why else column
             arrays.append(pc.cast(column, type_))
         return pa.record_batch(arrays, names=list(columns)), why

@@ -80,7 +80,7 @@ class ColumnDecoder:
         if label.kind == "texts":
             return self._decodable(label.name, _as_lists(values, self._separator))
         if label.kind == "text":
-            raw = trimmed(self._decodable(label.name, as_texts(values)))
+            raw = _as_names(self._decodable(label.name, as_texts(values)))
             raw = pc.utf8_lower(raw) if label.dtype == "bool" else raw  # TRUE here and true there are one class
             labels = self._there(raw)
         else:
@@ -256,6 +256,13 @@ def as_texts(column: pa.Array) -> pa.Array:
 def trimmed(texts: pa.Array) -> pa.Array:
     """Return texts without blanks around them: those of ASCII, which the served graph takes off as well."""
     return pc.ascii_trim_whitespace(texts)
+
+
+def _as_names(texts: pa.Array) -> pa.Array:
+    """Return texts without any blanks around them and with accents written one way: nobody sees the difference."""
+    if pc.all(pc.string_is_ascii(texts), min_count=0).as_py():
+        return trimmed(texts)
+    return pc.utf8_trim_whitespace(pc.utf8_normalize(texts, form="NFC"))
 
 
 def _is_text(type_: pa.DataType) -> bool:

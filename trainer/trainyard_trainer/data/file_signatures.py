@@ -36,7 +36,11 @@ _BY_START: tuple[tuple[bytes, str, str], ...] = (
     (b"\x80\x05\x95", "a Python pickle", "write it as Parquet"),
 )
 _BY_PATTERN: tuple[tuple[bytes, str, str], ...] = (
-    (rb"\s*(<!doctype html|<html)", "a web page", "download the file itself: its address may need a login"),
+    (
+        rb"\s*<(!doctype html|html|head|body|table)\b",
+        "a web page",
+        "download the file itself: its address may need a login",
+    ),
     (rb"\s*<\?xml", "an XML file", "write it as CSV or Parquet"),
     (
         rb"\s*(\[\s*)?\{\s*(\"[^\"\r\n]*\"\s*:|\})",
@@ -44,6 +48,12 @@ _BY_PATTERN: tuple[tuple[bytes, str, str], ...] = (
         "write it as CSV or Parquet",
     ),
     (rb"\s*\[\s*\[", "JSON", "write it as CSV or Parquet"),
+    (
+        rb"(\s*%[^\n]*\n)*\s*@relation\b",
+        "an ARFF file of Weka",
+        "remove the lines up to @data, and name the columns in data.csv.names",
+    ),
+    (rb"[-+]?[0-9.]+( [0-9]+:\S+){2}", "LIBSVM's sparse format", "write it as CSV or Parquet"),
     (rb"version https://git-lfs", "a pointer of Git LFS, not the file itself", "fetch it with git lfs pull"),
 )
 

@@ -1,5 +1,6 @@
 """What a label column means: classes in a fixed order, or numbers."""
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,6 +20,8 @@ from trainyard_trainer.errors import BadInput, listed
 from trainyard_trainer.tensors import Array, Doubles, Integers, Mask
 
 MAX_CLASSES = 10_000
+_LARGEST, _SMALLEST, _RESOLUTION = 1e38, 1e-36, 2.0**-20
+"""Of a label of numbers, which is float32 later: its values, their deviation, and that beside the values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +133,23 @@ class ClassCounter:
                     f"the class {name!r} of the label {self._label!r} is in validation or test rows only: a model "
                     "cannot learn it; add rows of it to train on, or remove those"
                 )
+        if twins := _written_alike(named, loosely=task == "binaryClassification" and len(values) > 2):
+            raise BadInput(
+                f"the label {self._label!r} has the classes {twins[0]!a} and {twins[1]!a}, which differ only "
+                "in how they are written: write them alike in the data"
+            )
         if task == "binaryClassification" and len(values) != 2:
             numbers = all(is_number(name) for name in named)
             wrong = "regression" if len(values) > 50 and numbers else "multiclassClassification"
             raise BadInput(
                 f"task binaryClassification expects a label with two values, but {self._label!r} has {len(values)} "
                 f"({listed(named, 5)}): use task {wrong}, or name another column in data.label"
+            )
+        if len(values) > 2 and (self._counts <= 1).all():
+            raise BadInput(
+                f"the label {self._label!r} has another value in nearly every row ({len(values)} different ones): "
+                "classes need several rows each to be learnt; name another column in data.label, or use task "
+                "regression for quantities"
             )
         places = [self._codes[value] for value in values]
         weights = () if self._weights is None else tuple(self._weights[places].tolist())
@@ -150,6 +164,7 @@ class NumberTally:
         self._tally = Tally(1)
         self._logs = Tally(1) if fit.target_transform else None
         self._terms = "fit.targetTransform log1p" if self._logs else "fit.loss poisson" if fit.loss == "poisson" else ""
+        self._least, self._most = np.inf, -np.inf
 
     def codes(self, rows: RawBatch) -> Integers:
         """Return one class for all rows, after checking that each is a number."""
@@ -158,12 +173,21 @@ class NumberTally:
             remedy = "use task binaryClassification or multiclassClassification"
             if looks_like_number(first):
                 remedy = "to read them as numbers, say number in data.columns"
+            elif any(map(str.isdigit, first)):
+                remedy = (
+                    f"where they are quantities, write plain numbers such as 1234.5; where they are names, {remedy}"
+                )
             raise BadInput(
                 f"task regression expects a label that holds numbers, but {self._label!r} holds texts such as "
                 f"{first!r}: {remedy}"
             )
         _refuse_missing(rows, self._label)
         labels = rows.label.to_numpy(zero_copy_only=False)
+        if len(large := np.flatnonzero(np.abs(labels) > _LARGEST)):
+            raise BadInput(
+                f"the label {self._label!r} is {labels[large[0]]:g} in {rows.where(large[0])}: expected numbers below "
+                f"{_LARGEST:g}; correct it, or give the label in another unit"
+            )
         if self._terms and (labels < 0).any():
             row = int(np.argmax(labels < 0))
             raise BadInput(
@@ -179,6 +203,7 @@ class NumberTally:
         self._tally.add(labels, weights)
         if self._logs:
             self._logs.add(np.log1p(labels), weights)
+        self._least, self._most = np.append(labels, self._least).min(), np.append(labels, self._most).max()
 
     def kept(self, rows: RawBatch, codes: Array) -> Array:
         """Return the numbers of rows, as they are trained on."""
@@ -195,8 +220,13 @@ class NumberTally:
             BadInput: they are all the same.
         """
         mean, deviation = float(self._tally.mean[0]), float(self._tally.deviation[0])
-        if deviation == 0:
+        if self._least == self._most:
             raise BadInput(f"the label {self._label!r} is {mean:g} in every row: there is nothing to learn from it")
+        if deviation < max(max(-self._least, self._most) * _RESOLUTION, _SMALLEST):
+            raise BadInput(
+                f"the label {self._label!r} goes from {self._least:.17g} to {self._most:.17g}: expected numbers that "
+                "differ in their first six digits; give it in another unit, or subtract a constant"
+            )
         logs = (float(self._logs.mean[0]), float(self._logs.deviation[0])) if self._logs else None
         return NumberLabels(mean, deviation, logs)
 
@@ -237,6 +267,23 @@ class Tally:
 def class_name(value: object) -> str:
     """Return a class as clients see it: texts as they are, whole numbers without a fraction."""
     return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _written_alike(classes: Iterable[str], *, loosely: bool) -> tuple[str, str] | None:
+    """Return two classes that look the same, or, loosely, that mean the same: `1` and `1.0`, `Yes` and `yes`."""
+    known: dict[str, str] = {}
+    for name in classes:
+        key = "".join(each for each in unicodedata.normalize("NFKC", name) if unicodedata.category(each) not in _UNSEEN)
+        if loosely:
+            key = key.casefold()
+            key = _TRUTH.get(key, f"{Decimal(key).normalize()}" if is_number(key) else key)
+        if (other := known.setdefault(key, name)) != name:
+            return other, name
+    return None
+
+
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp", "Zs")
+_TRUTH = {"true": "1", "false": "0"}
 
 
 def in_order(values: Iterable[Any]) -> list[Any]:

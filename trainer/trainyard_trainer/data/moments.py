@@ -26,6 +26,23 @@ def is_moment(text: str) -> bool:
     return re.fullmatch(YEAR_FIRST, text) is not None or re.fullmatch(DAY_FIRST, text) is not None
 
 
+_MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_CLOCK = (
+    r"(?:[T ,]*[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?\s*(?i:[ap]m)?\s*(?:Z|UTC|GMT|[-+][0-9]{2}:?[0-9]{2})?)?"
+)
+_OTHER_MOMENTS = re.compile(
+    rf"(?:[0-9]{{1,2}}[-/.][0-9]{{1,2}}[-/.](?:[0-9]{{2}}|[0-9]{{4}})|[0-9]{{4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}}"
+    rf"|(?i:[a-z]{{3,9}},? )?[0-9]{{1,2}}[-. ]{{1,2}}{_MONTH}[-, ]{{1,2}}[0-9]{{2,4}}"
+    rf"|{_MONTH} [0-9]{{1,2}},? [0-9]{{4}})"
+    rf"{_CLOCK}"
+)
+
+
+def looks_like_moment(text: str) -> bool:
+    """Return whether a text is a date in any common notation, also those that are not read."""
+    return is_moment(text) or _OTHER_MOMENTS.fullmatch(text) is not None
+
+
 def is_moment_kind(kind: str) -> bool:
     """Return whether a kind of column is one of Arrow's dates or times of a day."""
     return kind.startswith(("timestamp", "date32", "date64"))

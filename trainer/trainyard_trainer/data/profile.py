@@ -119,6 +119,7 @@ def profile(
     cache_bytes: int,
     watch: Callable[[int], None],
     counter: FeatureAnalyzer | None = None,
+    insists: bool = True,
     drop_unlabelled: bool = False,
     test_fraction: float = 0.0,
     fold: int | None = None,
@@ -127,7 +128,8 @@ def profile(
     """Read all rows once, for features of a table where no counter of others is given.
 
     `watch` is told, batch by batch, how many rows have been read. With a `fold`, the validation rows are that one of
-    1 / fraction folds. `fit` says what is learnt of a label.
+    1 / fraction folds. `fit` says what is learnt of a label. `insists` says that a fraction of less than a row is an
+    error.
 
     Raises:
         BadInput: the rows cannot be learnt from; the message says why and what to change.
@@ -138,7 +140,7 @@ def profile(
     tester = Splitter(test_fraction, seed ^ _TEST)
     labels = counter_of(task, table.schema.label.name, fit or Fit())
     whole_pass = _Pass(table, task, counter, labels, (splitter, tester), cache_bytes)
-    return whole_pass.run(fraction, watch, drop_unlabelled=drop_unlabelled)
+    return whole_pass.run(fraction, watch, insists=insists, drop_unlabelled=drop_unlabelled)
 
 
 def rows_in(size: int, row_bytes: int, *, most: int) -> int:
@@ -162,7 +164,7 @@ class _Pass:
         self._caches = {False: _Cache(cache_bytes), True: _Cache(cache_bytes // 4)}
         self._weights = {False: 0.0, True: 0.0}
 
-    def run(self, fraction: float, watch: Callable[[int], None], *, drop_unlabelled: bool) -> Profile:
+    def run(self, fraction: float, watch: Callable[[int], None], *, insists: bool, drop_unlabelled: bool) -> Profile:
         masks, tests, rows = [], [], 0
         batch_rows = rows_in(_BATCH_BYTES, self._features.row_bytes, most=BATCH_ROWS)
         for shard in self._table.shards():
@@ -176,15 +178,11 @@ class _Pass:
             self._runs.end()
         self._table.bad_rows.finish_unlabelled(rows, drop=drop_unlabelled)
         held_back, tested = (sum(int(mask.sum()) for mask in each) for each in (masks, tests))
-        if rows == tested:
-            location = self._table.sources.training.location
-            raise BadInput(f"{location} has a header but no rows: expected at least two")
+        if rows - tested < 2:
+            found = "one row" if rows > tested else "a header but no rows"
+            raise BadInput(f"{self._table.sources.training.location} has {found}: expected at least two")
         self._check_test(rows, tested)
         rows -= tested
-        if fraction and not held_back:
-            raise BadInput(
-                f"data.validation.fraction {fraction:g} of {rows} rows is less than a row: use a larger fraction, or 0"
-            )
         column, split = self._table.schema.validation, self._table.split
         if split and held_back in (0, rows):
             raise BadInput(split.trouble)
@@ -194,6 +192,12 @@ class _Pass:
                 "train on and rows to validate with; correct it, or use data.validation.fraction"
             )
         labels = self._labels.finish(self._task)
+        if fraction and not held_back and insists:
+            of_class = " of any class" if rows * fraction >= 1 else ""
+            raise BadInput(
+                f"data.validation.fraction {fraction:g} of {rows} rows is less than a row{of_class}: use a larger "
+                "fraction, or 0"
+            )
         features = self._features.finish(rows - held_back)
         mean_weight = self._mean_weight(rows - held_back, held_back)
         return Profile(

@@ -56,6 +56,8 @@ class Reader(ABC):
     """Columns that hold the index of a pandas frame."""
     headless: bool = False
     """Whether the first line of a file looks like a row."""
+    advice: str = ""
+    """What else may be wrong with that line, and what to do."""
     settles_types: bool = False
     """Whether `settle` gives all files the same types."""
 

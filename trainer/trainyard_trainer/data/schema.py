@@ -218,7 +218,7 @@ class Found:
     """What the files of a table are found to have: `kinds` of columns, by name in order.
 
     `unnamed` and `index` are columns without a name and those that hold the index of a pandas frame. `headless` tells
-    that the first line of a file looks like a row.
+    that the first line of a file looks like a row, `advice` what else may be wrong with it.
     """
 
     kinds: Mapping[str, str]
@@ -226,6 +226,7 @@ class Found:
     unnamed: Collection[str] = frozenset()
     index: Collection[str] = frozenset()
     headless: bool = False
+    advice: str = ""
 
 
 def choose(found: Found, reading: Reading, *, label: str, wanted: Sequence[str] | None) -> Schema:
@@ -315,7 +316,7 @@ def _left_out(found: Found, reading: Reading, label: str) -> list[LeftOut]:
             return "data.exclude names it"
         if name in reading.columns or name in (label, reading.weight, reading.chooser and reading.chooser[1]):
             return None
-        if name in found.unnamed:
+        if name in found.unnamed or not name.strip():
             return "it has no name, as the row numbers have that R and pandas write"
         if name in found.index or _INDEX_NAMES.fullmatch(name):
             return "it is the index of a pandas frame"
@@ -330,8 +331,9 @@ def _feature_kind(name: str, kind: str, reading: Reading) -> Kind:
     if name in reading.columns:
         return _DECLARED[reading.columns[name]]
     if kind not in _KINDS:
-        moment = moments.is_moment_kind(kind) or kind.startswith(("time", "duration"))
-        convert = "say date in data.columns, or derive what matters of it" if moment else "convert it"
+        convert = "write it as a number, such as seconds" if kind.startswith(("time", "duration")) else "convert it"
+        if moments.is_moment_kind(kind):
+            convert = "say date in data.columns, or derive what matters of it"
         raise BadInput(
             f"column {name!r} holds {_described(kind)}: expected numbers, true and false, texts, or lists of numbers; "
             f"{convert}, or leave it out with data.exclude"
@@ -369,7 +371,7 @@ def _no_such_column(field: str, name: str, found: Found) -> str:
     near = did_you_mean(name, found.kinds)
     names = [f"(no name, {each})" if each in found.unnamed else each for each in found.kinds]
     headless = found.headless or any(looks_like_number(each) for each in found.kinds)
-    header = f"; {header_advice()}" if headless else ""
+    header = f"; {header_advice()}" if headless and not found.advice else f"; {found.advice}" if found.advice else ""
     return f"{field} is {name!r}, which is not a column of {found.where}{near}{header} (columns: {listed(names)})"
 
 

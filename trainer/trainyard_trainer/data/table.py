@@ -17,10 +17,10 @@ from trainyard_trainer.data.decode import ColumnDecoder, as_texts, in_utf8, trim
 from trainyard_trainer.data.example_files import ExampleReader
 from trainyard_trainer.data.held_back import GroupSplit, Split, TimeSplit, beginning_of_latest, times_of
 from trainyard_trainer.data.identifiers import why_identifier
-from trainyard_trainer.data.numerals import PLAIN, Notation, alike, is_number, looks_like_number, notations
+from trainyard_trainer.data.numerals import PLAIN, Notation, alike, is_number, looks_like_number, notations, to_numbers
 from trainyard_trainer.data.parquet_files import ParquetReader
 from trainyard_trainer.data.parts import Part, Sources
-from trainyard_trainer.data.readers import Reader, Shard, StoredBatch, blaming
+from trainyard_trainer.data.readers import CORRUPT, Reader, Shard, StoredBatch, blaming
 from trainyard_trainer.data.reading import Reading, SplitBy
 from trainyard_trainer.data.schema import (
     Column,
@@ -140,6 +140,7 @@ class Table:
             unnamed=reader.unnamed,
             index=reader.index,
             headless=reader.headless,
+            advice=reader.advice,
         )
         self.schema = choose(found, self._reading, label=label, wanted=features)
         for each in self._readers.values():
@@ -226,12 +227,9 @@ class Table:
         if not (sample := self._first_rows(names)):
             return schema
         left_out = {}
+        numeric = {column.name for column in schema.features if column.kind == "number"}
         for name in names:
-            values, missing = sample.columns.column(name), self._readers["training"].missing
-            if not pa.types.is_integer(values.type) and not pa.types.is_floating(values.type):
-                texts = trimmed(as_texts(values))
-                values = texts.filter(pc.invert(pc.is_in(texts, pa.array(sorted(missing)))))
-            if why := why_identifier(name, values, sample.rows):
+            if why := why_identifier(name, self._sampled(name, sample, numeric=name in numeric), sample.rows):
                 left_out[name] = LeftOut(name, why)
         kept = [column for column in schema.features if column.name not in left_out]
         if not kept:  # a table of a number only may have them in order
@@ -241,6 +239,20 @@ class Table:
             reasons = "; ".join(f"{column.name!r}: {column.why}" for column in left_out.values())
             raise BadInput(f"there is no column to learn from beside the label {schema.label.name!r} ({reasons})")
         return replace(schema, features=tuple(kept), left_out=(*schema.left_out, *left_out.values()))
+
+    def _sampled(self, name: str, sample: StoredBatch, *, numeric: bool) -> pa.Array:
+        """Return the values of a column as numbers or texts, null where missing."""
+        values = sample.columns.column(name)
+        if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+            return values
+        texts = trimmed(as_texts(values))
+        texts = pc.if_else(pc.is_in(texts, pa.array(sorted(self._readers["training"].missing))), None, texts)
+        if numeric and not pa.types.is_boolean(values.type):
+            try:
+                return to_numbers(texts, self._readers["training"].notation(name))
+            except CORRUPT:  # whoever reads the rows says which is no number
+                return pa.nulls(len(texts))
+        return texts
 
     def _first_rows(self, names: Sequence[str]) -> StoredBatch | None:
         """Return the first rows of the data, a batch of them."""

@@ -19,12 +19,14 @@ _RESERVED = ("self",)
 def plain_names(columns: Iterable[str]) -> dict[str, str]:
     """Return, for each column, a name that a signature can be saved with: its own where possible."""
     names = list(columns)
-    taken = set(names)
-    plain = {}
+    taken = {name.lower() for name in names}  # TensorFlow takes `Age` and `age` for one
+    plain: dict[str, str] = {}
+    used: set[str] = set()
     for number, name in enumerate(names):
         plain[name] = name
-        if not _PLAIN.fullmatch(name) or keyword.iskeyword(name) or name in _RESERVED:
+        if not _PLAIN.fullmatch(name) or keyword.iskeyword(name) or name in _RESERVED or name.lower() in used:
             plain[name] = next(free for i in range(len(names) + 1) if (free := f"column_{number}_{i}") not in taken)
+        used.add(plain[name].lower())
     return plain
 
 

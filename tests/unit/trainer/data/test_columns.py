@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any, cast
@@ -157,6 +158,29 @@ def test_numbers_in_another_notation_are_read(
     assert looked.columns == {"size": "number"}
 
 
+@pytest.mark.parametrize("style", ["${:,.2f}", "{:.1f}%", "({:,.2f})", "{:,.2f} €"])
+def test_numbers_in_another_notation_tell_no_rows_apart_though_all_are_different(style: str, tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path / "t.csv", quote=True, price=[style.format(900 + 7.5 * i) for i in range(ROWS)], a=NOISE, label=YES_NO
+    )
+
+    assert look(path).columns["price"] == "number"
+
+
+def test_numbers_in_two_notations_are_refused_though_all_are_different(tmp_path: Path) -> None:
+    texts = [f"{value}.25" if value % 2 else f"{value},25" for value in range(ROWS)]
+    path = write_csv(tmp_path / "t.csv", delimiter=";", price=texts, a=NOISE, label=YES_NO)
+
+    with pytest.raises(BadInput, match=r"column 'price' holds numbers written as '0,25': say number in data.columns"):
+        look(path)
+
+
+def test_a_column_of_many_words_beside_numbers_tells_rows_apart(tmp_path: Path) -> None:
+    tickets = [f"{113000 + i}" if i % 2 else f"A/5 {21000 + i}" for i in range(ROWS)]
+
+    assert look(write_csv(tmp_path / "t.csv", ticket=tickets, a=NOISE, label=YES_NO)).features == ("a",)
+
+
 def test_quotes_keep_the_thousands_of_a_file_with_commas_together(tmp_path: Path) -> None:
     looked = look(write_csv(tmp_path / "t.csv", quote=True, price=["1,234", "12,000", "9"] * (ROWS // 3), label=YES_NO))
 
@@ -217,6 +241,15 @@ LEFT_OUT = [
     pytest.param("ticket", [f"A/{i // 2 if i < 30 else i}" for i in range(ROWS)], "it tells rows apart", id="tickets"),
     pytest.param("day", [f"2026-03-{1 + i % 28:02}" for i in range(ROWS)], "it holds dates", id="dates as texts"),
     pytest.param("day", [f"2026/3/{1 + i % 28}" for i in range(ROWS)], "it holds dates", id="dates with strokes"),
+    pytest.param(
+        "day", [f"{1 + i % 12}/{1 + i % 28}/2026" for i in range(ROWS)], "it holds dates or t", id="American dates"
+    ),
+    pytest.param(
+        "day", [f"{1 + i % 28} Mar 2026" for i in range(ROWS)], "it holds dates or times", id="names of months"
+    ),
+    pytest.param(
+        "account", [2**70 + 2**20 * (i % 9) for i in range(ROWS)], "more than 15 digits", id="repeated large ids"
+    ),
     pytest.param("customer_id", [7 * i % 61 + 100 for i in range(ROWS)], "as ids do", id="ids"),
     pytest.param("hash", [2**60 + 7919 * i % 61 * 4096 for i in range(ROWS)], "as ids do", id="large numbers"),
     pytest.param("n", list(range(1, ROWS + 1)), "it holds the numbers of the rows", id="row numbers from 1"),
@@ -302,6 +335,127 @@ def test_a_file_without_a_header_is_told_and_may_be_given_names(rows: list[list[
     assert named.classes == ("high", "low")
     assert named.prepared.profile.rows == ROWS
     assert look(path, label="column_4", csv={"header": False}).classes == ("high", "low")
+
+
+SHAPES = [
+    pytest.param("Report of May\n\na,b,label\n1,2,x\n", "its first line has no ',', and others have 2", id="a title"),
+    pytest.param("# made by x\na;b;label\n1;2;x\n", "its first line has no ';', and others have 2", id="a comment"),
+    pytest.param("a^b^label\n1^2^x\n3^4^y\n", "it has one column: if another sign than", id="another delimiter"),
+    pytest.param("@relation x\n@attribute a numeric\n@data\n1,x\n", "is an ARFF file of Weka", id="ARFF"),
+    pytest.param("+1 1:0.5 2:0.25\n-1 1:0.25 2:0.5\n", "is LIBSVM's sparse format", id="LIBSVM"),
+    pytest.param("<table><tr><td>1</td></tr></table>", "is a web page", id="a table of HTML"),
+    pytest.param("\n\n \n", "is empty: expected a table with a header", id="blank lines"),
+    pytest.param("a,b,label", "has a header but no rows", id="a header without an end of line"),
+    pytest.param("a,b,label\n1,2,x\n", "has one row: expected at least two", id="one row"),
+    pytest.param(f"{'a' * 2000},label\n1,x\n2,y\n", "a column has a name of 2,000 characters", id="a long name"),
+    pytest.param("a,b,label\n" + "1,2,\n" * 9, "none of 9 rows has a label", id="no label at all"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), SHAPES)
+def test_a_file_of_another_shape_is_told_with_what_to_do(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(text)
+
+    with pytest.raises(BadInput, match=re.escape(message)):
+        look(tmp_path / "t.csv")
+
+
+READ = [
+    pytest.param("sep=;\na;b;label\n", "{};2;{}\n", id="Excel's line with the delimiter"),
+    pytest.param("a,b,label\n", "{},2,{},\n", id="a delimiter at the end of each row"),
+    pytest.param("a,b,label\n", '"{}\n",2,{}\n', id="a line end behind a number, in quotes"),
+]
+
+
+@pytest.mark.parametrize(("header", "row"), READ)
+def test_a_file_of_a_common_odd_shape_is_read(header: str, row: str, tmp_path: Path) -> None:
+    rows = [row.format(value, label) for value, label in zip(NOISE, YES_NO, strict=True)]
+    (tmp_path / "t.csv").write_text(header + "".join(rows))
+
+    looked = look(tmp_path / "t.csv")
+
+    assert looked.features == ("a", "b")
+    assert looked.numbers("a") == [float(np.float32(value)) for value in NOISE]
+
+
+def test_a_cell_of_several_mebibytes_is_read_each_time(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", a=NOISE, text=["x" * (3 << 20), *["y"] * (ROWS - 1)], label=YES_NO)
+
+    looked = look(path)
+
+    assert looked.numbers("a") == looked.numbers("a") == [float(np.float32(value)) for value in NOISE]
+
+
+@pytest.mark.parametrize("encoding", ["base64", "rot13", "idna", "punycode", "undefined", "no-such"])
+def test_an_encoding_that_is_none_of_texts_is_refused(encoding: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=rf"data.csv.encoding is '{encoding}', which is no encoding"):
+        look(write_csv(tmp_path / "t.csv", a=NOISE, label=YES_NO), csv={"encoding": encoding})
+
+
+def test_utf16_without_a_byte_order_mark_needs_its_order(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", encoding="utf-16-be", a=NOISE, label=YES_NO)
+
+    with pytest.raises(BadInput, match=r"t.csv has no byte order mark: say utf-16-le or utf-16-be"):
+        look(path, csv={"encoding": "utf-16"})
+    assert look(path, csv={"encoding": "utf-16-be"}).classes == ("no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("texts", "classes"),
+    [
+        pytest.param(["yes\u00a0", "yes", "no"], ("no", "yes"), id="blanks that are not ASCII's"),
+        pytest.param(["caf\u00e9", "cafe\u0301", "no"], ("caf\u00e9", "no"), id="accents written in two ways"),
+    ],
+)
+def test_labels_that_nobody_can_tell_apart_are_one_class(
+    texts: list[str], classes: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = write_csv(tmp_path / "t.csv", a=NOISE, label=texts * (ROWS // 3))
+
+    assert look(path).classes == classes
+
+
+@pytest.mark.parametrize("texts", [["Yes", "yes", "no"], ["1", "0", "1.0"], ["True", "1", "0"], ["a\u200b", "a", "b"]])
+def test_two_classes_written_in_three_ways_are_refused(texts: list[str], tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", a=NOISE, label=texts * (ROWS // 3))
+
+    with pytest.raises(BadInput, match=r"which differ only in how they are written: write them alike in the data"):
+        look(path)
+
+
+def test_a_label_with_another_class_in_every_row_is_refused(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", a=NOISE, label=[f"c{i}" for i in range(ROWS)])
+
+    with pytest.raises(BadInput, match=r"another value in nearly every row \(60 different ones\)"):
+        look(path, task="multiclassClassification")
+
+
+@pytest.mark.parametrize(
+    ("style", "message"),
+    [
+        ("{}e300", r"is 1e\+300 in row 1 of t.csv: expected numbers below 1e\+38"),
+        ("{}e39", r"is 1e\+39 in row 1 of t.csv: expected numbers below 1e\+38"),
+        ("1{:03}e-300", r"goes from .* to .*: expected numbers that differ in their first six digits"),
+        ("1000000000.000{:03}", r"goes from .* to .*: expected numbers that differ in their first six digits"),
+    ],
+)
+def test_a_label_that_float32_cannot_hold_is_refused(style: str, message: str, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", a=NOISE, label=[style.format(1 + i) for i in range(ROWS)])
+
+    with pytest.raises(BadInput, match=rf"the label 'label' {message}"):
+        look(path, task="regression")
+
+
+def test_too_few_rows_to_hold_any_back_are_trained_on_without_validation(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,label\n1,x\n2,y\n")
+
+    looked = look(tmp_path / "t.csv", validation={})
+
+    assert (looked.prepared.profile.training_rows, looked.prepared.profile.validation_rows) == (2, 0)
+    assert "val_loss" not in looked.prepared.metrics
+    assert [line["message"] for line in looked.log if line["event"] == "no-validation"]
+    with pytest.raises(BadInput, match=r"data.validation.fraction 0.1 of 2 rows is less than a row"):
+        look(tmp_path / "t.csv", validation={"fraction": 0.1})
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ BAD = {
     b"1,true,x": "it has 3 fields, expected 4",
     b"1,true,x,1,1": "it has 5 fields, expected 4",
     b"many,true,x,1": "column 'a': 'many' is not a number",
-    b"1,true,\xff,1": "column 't': '\\xff' is not UTF-8",
+    b"1,true,\xff,1": "column 't': '\\xff' is not UTF-8 (data.csv.encoding can name another encoding, such as "
+    "windows-1252)",
     b"1,true,x,": "the label 'label' is missing",
     b"1,true,x,one": "column 'label': 'one' is not a number",
 }
