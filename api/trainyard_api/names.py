@@ -38,6 +38,8 @@ ORDER_ANNOTATION = "trainyard.dev/rollout-order"
 OBEYED_ANNOTATION = "trainyard.dev/rollout-obeyed"
 # On a ModelService: a command to its rollout, by a person.
 COMMAND_ANNOTATION = "trainyard.dev/rollout"
+# On the Deployment of a revision that is kept without pods: since when.
+PARKED_ANNOTATION = "trainyard.dev/parked"
 # On the Deployment of a revision: which model it serves.
 MODEL_URI_ANNOTATION = "trainyard.dev/model-uri"
 MODEL_DIGEST_ANNOTATION = "trainyard.dev/model-digest"

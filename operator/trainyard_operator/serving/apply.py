@@ -58,7 +58,8 @@ class ServiceChildren:
         except REFUSALS as error:
             return of_refusal(error, "the service")
         for revision in plan.park:
-            await self._scale(observed.deployments[revision], 0)
+            live = observed.deployments[revision]
+            await ensure(self.cluster, DEPLOYMENT, build.parked(live, self.now), live)
         for revision in plan.remove:
             await self._remove(DEPLOYMENT, observed.deployments.get(revision))
             await self._remove(CONFIG_MAP, observed.config_maps.get(revision))

@@ -1,5 +1,7 @@
 """The children of a ModelService: pure functions from what is wanted to manifests."""
 
+from datetime import datetime
+
 from trainyard_api.meta import parse_duration
 from trainyard_api.names import (
     BATCHING_FILE,
@@ -9,6 +11,7 @@ from trainyard_api.names import (
     MONITORING_CONFIG_FILE,
     OBEYED_ANNOTATION,
     ORDER_ANNOTATION,
+    PARKED_ANNOTATION,
     PREVIOUS_ANNOTATION,
     PROGRESS_ANNOTATION,
     PROMOTED_ANNOTATION,
@@ -74,6 +77,13 @@ def deployment(owner: Manifest, revision: Revision, *, replicas: int, fetch_imag
 def scale(live: Manifest, replicas: int) -> Manifest:
     """Return what brings a Deployment to this number of pods and touches nothing else of it."""
     return patch(DEPLOYMENT, live, {"replicas": replicas})
+
+
+def parked(live: Manifest, now: datetime) -> Manifest:
+    """Return what stops a Deployment and keeps it; who scales it again takes the mark away."""
+    manifest = scale(live, 0)
+    manifest["metadata"]["annotations"] = {PARKED_ANNOTATION: to_rfc3339(now)}
+    return manifest
 
 
 def stable_service(owner: Manifest, route: Route) -> Manifest:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from trainyard_api.modelservice import HistoryEntry, ModelServiceStatus, RevisionStatus
+from trainyard_api.names import PARKED_ANNOTATION
 from trainyard_api.times import to_rfc3339
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.serving.checks import CHECK_FAILED
@@ -53,15 +54,25 @@ def record(
     return entries[:MOST_ENTRIES]
 
 
-def kept(entries: Sequence[HistoryEntry], count: int, live: Collection[str]) -> frozenset[str]:
+def kept(entries: Sequence[HistoryEntry], count: int, live: Mapping[str, Manifest]) -> frozenset[str]:
     """Return the revisions to keep: so many of those that had the traffic, without the one that has it.
 
+    Those that were kept before follow the ones that the history knows: a status can be lost.
+
     Args:
-        live: The revisions that have a Deployment.
+        live: The Deployments, by revision.
     """
     serving = {entry.revision for entry in entries if entry.outcome == "Promoted"}
     former = dict.fromkeys(entry.revision for entry in entries if entry.promoted and entry.revision not in serving)
-    return frozenset([revision for revision in former if revision is not None and revision in live][:count])
+    since = {revision: _parked(deployment) for revision, deployment in live.items() if _parked(deployment)}
+    before = sorted(since.keys() - serving - former.keys(), key=lambda revision: since[revision], reverse=True)
+    found = [revision for revision in (*former, *before) if revision is not None and revision in live]
+    return frozenset(found[:count])
+
+
+def _parked(deployment: Manifest) -> str:
+    """Return since when a Deployment is kept without pods; empty where it is not."""
+    return str((deployment["metadata"].get("annotations") or {}).get(PARKED_ANNOTATION, ""))
 
 
 def park(plan: Plan, keep: Collection[str], deployments: Mapping[str, Manifest]) -> Plan:

@@ -49,6 +49,10 @@ def an_entry(revision: str, outcome: Any, *, served: bool = True) -> HistoryEntr
     )
 
 
+def a_deployment(parked: str = "") -> dict[str, Any]:
+    return {"metadata": {"annotations": {"trainyard.dev/parked": parked} if parked else {}}}
+
+
 def recorded(before: ModelServiceStatus, after: ModelServiceStatus, gated: Gated | None = None) -> list[str]:
     entries = record(before, after, gated, promoted=NOW, now=NOW)
     return [f"{entry.revision or entry.uri} {entry.outcome}" for entry in entries]
@@ -132,7 +136,14 @@ def test_the_revisions_that_served_last_are_kept(count: int, live: str, expected
         an_entry("a", "RolledBack", served=False),
     ]
 
-    assert kept(history, count, live) == frozenset(expected)
+    assert kept(history, count, {name: a_deployment() for name in live}) == frozenset(expected)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, "b"), (2, "be"), (3, "bef")])
+def test_what_was_kept_is_kept_where_the_history_was_lost(count: int, expected: str) -> None:
+    deployments = {name: a_deployment(since) for name, since in {"b": "", "e": "2", "f": "1", "g": ""}.items()}
+
+    assert kept([an_entry("d", "Promoted"), an_entry("b", "Superseded")], count, deployments) == frozenset(expected)
 
 
 def test_what_is_kept_is_stopped_once_and_not_removed() -> None:
@@ -180,6 +191,16 @@ async def test_the_last_revisions_are_kept_without_pods() -> None:
     writes = len(world.cluster.writes)
     await world.settle()
     assert len(world.cluster.writes) == writes
+
+
+async def test_a_lost_status_loses_no_revision_that_is_kept() -> None:
+    world = await a_world_that_served(1, 2, 3, history=2)
+    world.cluster.set_status(MODEL_SERVICE, NAMESPACE, "churn", {})
+
+    await world.restart().run()
+    await world.later(hours=1).run()
+
+    assert replicas(world) == {"1": 0, "2": 0, "3": 1}
 
 
 async def test_going_back_uses_what_is_kept() -> None:
