@@ -73,9 +73,13 @@ class Worker(ApiModel):
     template: PodTemplate = Field(default=PodTemplate(), description="What else to set on the pods.")
 
 
+_OWN_GPUS = "GPUs of {} for program.container, of worker.gpuResource: that of Trainyard's trainer uses none."
+
+
 class Chief(ApiModel):
     """The pod that hands out the steps to workers, and validates, saves and exports."""
 
+    gpus: int = Field(default=0, ge=0, le=64, description=_OWN_GPUS.format("the pod"))
     image: str | None = Field(
         default=None, min_length=1, max_length=512, description="Overrides the operator's trainer image."
     )
@@ -87,6 +91,7 @@ class ParameterServer(ApiModel):
     """The pods that hold the weights."""
 
     replicas: int = Field(default=1, ge=1, le=64, description="Number of pods that share the weights.")
+    gpus: int = Field(default=0, ge=0, le=64, description=_OWN_GPUS.format("each pod"))
     image: str | None = Field(
         default=None, min_length=1, max_length=512, description="Overrides the operator's trainer image."
     )
@@ -116,6 +121,16 @@ class Roles(ApiModel):
                 "data.validation after each epoch; to judge finished versions set spec.gate of a ModelService",
                 ".evaluator",
             ),
+            *(
+                rule(
+                    f"!has(self.{role}) || !has(self.{role}.resources) || !has(self.{role}.resources.{amounts}) || "
+                    f"!has(self.worker.gpuResource) || !(self.worker.gpuResource in self.{role}.resources.{amounts})",
+                    f"set {role}.gpus instead of the GPU resource in resources.{amounts}",
+                    f".{role}",
+                )
+                for role in ("chief", "ps")
+                for amounts in ("requests", "limits")
+            ),
         )
     )
     worker: Worker = Field(default=Worker(), description="The pods that train.")
@@ -125,7 +140,6 @@ class Roles(ApiModel):
     ps: ParameterServer | None = Field(
         default=None, description="Parameter servers; with them workers train without waiting for each other."
     )
-
     evaluator: dict[str, Any] | None = Field(
         default=None, description="Refused: TensorFlow 2 has no such role. The chief validates after each epoch."
     )
@@ -146,12 +160,25 @@ class Roles(ApiModel):
         return self.ps is not None or self.worker.replicas > 1
 
     def of(self, role: RoleName) -> Worker:
-        """Return the pods of a role; a chief and parameter servers have no GPUs."""
+        """Return the pods of a role."""
         if role == "worker":
             return self.worker
         pods = (self.chief or Chief()) if role == "chief" else (self.ps or ParameterServer())
         count = pods.replicas if isinstance(pods, ParameterServer) else 1
-        return Worker(replicas=count, image=pods.image, resources=pods.resources, template=pods.template)
+        return Worker(
+            replicas=count,
+            gpus=pods.gpus,
+            gpu_resource=self.worker.gpu_resource,
+            image=pods.image,
+            resources=pods.resources,
+            template=pods.template,
+        )
+
+    @property
+    def gpus(self) -> int:
+        """The GPUs of all pods together."""
+        pods = (self.of(role) for role in (self.lead, *self.followers))
+        return sum(each.replicas * each.gpus for each in pods)
 
     def strategy(self) -> ResolvedStrategy:
         """Return the strategy of TensorFlow's that these roles make."""
@@ -216,6 +243,12 @@ STRATEGY_RULES = [
         f"!has({_R}.ps) || has(self.program.container) || !has(self.fit.jitCompile) || !self.fit.jitCompile",
         "XLA cannot compile steps whose weights are on parameter servers: remove fit.jitCompile",
         ".fit.jitCompile",
+    ),
+    rule(
+        f"has(self.program.container) || !has({_R}.ps) || "
+        f"({_R}.ps.gpus == 0 && (!has({_R}.chief) || {_R}.chief.gpus == 0))",
+        "the chief and the parameter servers of Trainyard's trainer use no GPUs: set gpus of roles.worker only",
+        ".roles",
     ),
     rule(
         f"!has({_R}.ps) || has(self.program.container) || !has({_R}.worker) || {_R}.worker.gpus <= 1",

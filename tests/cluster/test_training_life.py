@@ -9,6 +9,7 @@ from support.kube_api import Api
 from support.manifests import a_claim, a_config_map
 from support.operator_process import OperatorProcess
 from support.submitted import a_job, a_program, in_phase, jobs_of, says_result, the_job
+from trainyard_api.housekeeping import USE_FILE
 
 pytestmark = pytest.mark.usefixtures("cluster_crds")
 
@@ -142,3 +143,27 @@ def test_a_training_with_a_schedule_trains_again_by_itself(api: Api, operator: O
     assert again["status"]["lastScheduleTime"] > first["startTime"]
     assert again["status"]["nextScheduleTime"] > again["status"]["lastScheduleTime"]
     api.wait_for_event("own", "RerunStarted", containing="scheduled for")
+
+
+def test_a_training_that_removes_versions_is_told_which_ones_are_in_use(api: Api, operator: OperatorProcess) -> None:
+    told = f"grep -q '\"inUse\":\\[\\]' ${{TRAINYARD_SPEC%/*}}/{USE_FILE}"
+    job = a_program(f"{told} || exit 2; {UNTIL_STOPPED}")
+    job["spec"]["output"] |= {"keep": {"versions": 1}}
+    service = {
+        "apiVersion": "trainyard.dev/v1alpha1",
+        "kind": "ModelService",
+        "metadata": {"name": "served"},
+        "spec": {"model": {"uri": "pvc://models/own/3"}},
+    }
+    api.apply(job)
+    api.wait_for(job, in_phase("Running", "Failed"))
+    api.apply(service)
+    api.wait_for(service, lambda found: bool(found.get("status")), description="the operator has seen it")
+
+    api.patch(job, {"metadata": {"labels": {"look": "now"}}})  # it would look by itself within a minute
+
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "own-spec"}}
+    api.wait_for(
+        config_map, lambda found: json.loads(found["data"][USE_FILE])["inUse"] == [3], description="version 3 is told"
+    )
+    assert in_phase("Running")(api.get(job) or {})

@@ -31,8 +31,7 @@ def images(own: TrainerImages, profile: TrainingProfile) -> TrainerImages:
 def over_limit(job: TrainingJob, profile: TrainingProfile) -> Blocker | None:
     """Return which limit of the profile the TrainingJob is beyond."""
     limits, whose = profile.spec.limits, f"TrainingProfile {profile.name!r} allows"
-    worker, deadline = job.spec.roles.worker, job.spec.run_policy.active_deadline
-    gpus = worker.gpus * worker.replicas
+    gpus, deadline = job.spec.roles.gpus, job.spec.run_policy.active_deadline
     if limits.max_gpus is not None and gpus > limits.max_gpus:
         return Blocker(
             PROFILE_LIMIT,

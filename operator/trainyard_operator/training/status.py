@@ -97,7 +97,7 @@ def compute(job: TrainingJob, facts: TrainingFacts) -> TrainingJobStatus:
     ledger = facts.ledger
     ended = state.phase in ("Succeeded", "Failed")
     last, checkpoint = ledger.last, _checkpoint(before, facts)
-    gpus = job.spec.roles.worker.gpus * job.spec.roles.worker.replicas
+    gpus = job.spec.roles.gpus
     return TrainingJobStatus(
         observed_generation=int(job.metadata.get("generation", 0)),
         phase=state.phase,

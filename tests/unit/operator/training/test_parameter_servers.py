@@ -11,7 +11,7 @@ from support.training import NAMESPACE, World, a_report, a_training_job
 from trainyard_api.roles import Roles
 from trainyard_api.times import to_rfc3339
 from trainyard_api.trainingjob import TrainingJob
-from trainyard_operator.cluster.kinds import JOB, NETWORK_POLICY, POD, SERVICE
+from trainyard_operator.cluster.kinds import JOB, NETWORK_POLICY, POD, SERVICE, TRAINING_PROFILE
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import build
 from trainyard_operator.training.pod import TrainerImages
@@ -267,3 +267,39 @@ async def test_what_keeps_a_server_from_coming_is_said_with_its_role() -> None:
     running = world.conditions()["Running"]
     assert running["reason"] == "Unschedulable"
     assert "spec.roles.ps.resources" in running["message"]
+
+
+OWN = SERVERS.with_spec(
+    program={"container": {"image": "me/train:1"}},
+    roles={"worker": {"replicas": 2, "gpus": 1}, "chief": {"gpus": 4}, "ps": {"replicas": 3, "gpus": 2}},
+)
+
+
+def test_gpus_of_a_program_of_the_users_own_are_those_of_all_roles() -> None:
+    job = TrainingJob.model_validate(OWN.build())
+    gpus = {role: pod_of(each)["containers"][0]["resources"]["limits"] for role, each in jobs_of(OWN).items()}
+
+    assert gpus == {role: {"nvidia.com/gpu": count} for role, count in {"chief": "4", "worker": "1", "ps": "2"}.items()}
+    assert job.spec.roles.gpus == 4 + 2 * 1 + 3 * 2
+    assert not [
+        variable
+        for each in jobs_of(OWN).values()
+        for variable in pod_of(each)["containers"][0]["env"]
+        if variable["name"] == "NVIDIA_VISIBLE_DEVICES"
+    ]
+
+
+async def test_a_profile_limits_the_gpus_of_all_roles_and_the_status_counts_them() -> None:
+    world = Servers().put(OWN)
+    world.cluster.put(
+        TRAINING_PROFILE, {"metadata": {"name": "small"}, "spec": {"default": True, "limits": {"maxGpus": 11}}}
+    )
+    await world.settle()
+    assert world.conditions()["Stalled"]["reason"] == "ProfileLimit"
+    assert "allows 11 GPUs, and all pods together ask for 12" in world.conditions()["Stalled"]["message"]
+
+    world.cluster.put(
+        TRAINING_PROFILE, {"metadata": {"name": "small"}, "spec": {"default": True, "limits": {"maxGpus": 12}}}
+    )
+    await world.later(minutes=1).settle()
+    assert world.status()["gpus"] == 12
