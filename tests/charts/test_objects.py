@@ -59,6 +59,29 @@ def test_the_chart_and_the_manifests_make_the_same_objects():
         assert _without_helms_own(chart[name]) == _without_helms_own(each), name
 
 
+def test_the_overlay_of_a_restricted_network_adds_the_policy_of_the_chart():
+    added = by_name(kustomized("manifests/overlays/restricted-network"))
+    policy = by_name(rendered({"networkPolicy": {"enabled": True}}))["NetworkPolicy", "trainyard-operator"]
+    assert added.keys() - by_name(manifests()).keys() == {("NetworkPolicy", "trainyard-operator")}
+    assert _without_helms_own(added["NetworkPolicy", "trainyard-operator"]) == _without_helms_own(policy)
+
+
+def test_the_overlay_of_the_whole_cluster_is_what_the_manifests_are():
+    overlay = [*kustomized("manifests/crds"), *kustomized("manifests/overlays/cluster-wide")]
+    assert by_name(overlay) == by_name(manifests())
+
+
+def test_the_overlay_of_one_namespace_grants_rights_there_alone():
+    objects = by_name(kustomized("manifests/overlays/namespaced"))
+    assert ("ClusterRoleBinding", "trainyard-operator") not in objects
+    binding, account = objects["RoleBinding", "trainyard-operator"], ("ServiceAccount", "trainyard-operator")
+    assert binding["metadata"]["namespace"] == "team-a"
+    assert (binding["roleRef"]["kind"], account in objects) == ("ClusterRole", True)
+    (container,) = objects["Deployment", "trainyard-operator"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "TRAINYARD_NAMESPACES", "value": "team-a"} in container["env"]
+    assert ("ConfigMap", "namespace") not in objects
+
+
 def _without_helms_own(manifest):
     manifest = copy.deepcopy(manifest)
     metadata = manifest["metadata"]

@@ -12,17 +12,22 @@ NAMESPACE, NAME, STORAGE_CLASS = sys.argv[1:]
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 API = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
 SECONDS = 900
-TRAINYARD = f"/apis/trainyard.dev/v1alpha1/namespaces/{NAMESPACE}"
+GROUP = "trainyard.dev/v1alpha1"
+TRAINYARD = f"/apis/{GROUP}/namespaces/{NAMESPACE}"
 CORE = f"/api/v1/namespaces/{NAMESPACE}"
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
 ROWS = "x,y\n" + "".join(f"{x},{2 * x + 1}\n" for x in range(200))
 CPU = {"requests": {"cpu": "100m", "memory": "512Mi"}}
 OBJECTS = {
-    f"{CORE}/configmaps": {"data": {"rows.csv": ROWS}},
+    f"{CORE}/configmaps": {"apiVersion": "v1", "kind": "ConfigMap", "data": {"rows.csv": ROWS}},
     f"{CORE}/persistentvolumeclaims": {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
         "spec": CLAIM | ({"storageClassName": STORAGE_CLASS} if STORAGE_CLASS else {}),
     },
     f"{TRAINYARD}/trainingjobs": {
+        "apiVersion": GROUP,
+        "kind": "TrainingJob",
         "metadata": {"labels": {"trainyard-test": NAME}},
         "spec": {
             "modelName": NAME,
@@ -34,6 +39,8 @@ OBJECTS = {
         },
     },
     f"{TRAINYARD}/modelservices": {
+        "apiVersion": GROUP,
+        "kind": "ModelService",
         "spec": {
             "model": {"fromTraining": {"selector": {"matchLabels": {"trainyard-test": NAME}}}},
             "server": {"resources": CPU},
@@ -64,16 +71,16 @@ def cluster(method, path, body=None):
 
 
 def wait(what, path, ends):
-    """Return the status once its phase is one of `ends`; print each change."""
+    """Return the phase once it is one of `ends`, or somebody has to change something; print each change."""
     deadline, last = time.monotonic() + SECONDS, ""
     while time.monotonic() < deadline:
         status = cluster("GET", path).get("status", {})
-        phase = status.get("phase", "Pending")
-        told = [one["message"] for one in status.get("conditions", []) if one["status"] == "True" and one["message"]]
-        if f"{phase} {told}" != last:
-            last = f"{phase} {told}"
-            print(what, phase, *told, flush=True)
-        if phase in ends:
+        phase, conditions = status.get("phase", "Pending"), status.get("conditions", [])
+        told = {one["message"] for one in conditions if one["message"] and "see condition" not in one["message"]}
+        if (line := " ".join([what, phase, *sorted(told)])) != last:
+            last = line
+            print(line, flush=True)
+        if phase in ends or any((one["type"], one["status"]) == ("Stalled", "True") for one in conditions):
             return phase
         time.sleep(2)
     sys.exit(f"{what} took longer than {SECONDS} s; last seen: {last}")
@@ -93,9 +100,9 @@ def main():
     clean()
     for path, fields in OBJECTS.items():
         cluster("POST", path, fields | {"metadata": fields.get("metadata", {}) | {"name": NAME}})
-    if wait("training", f"{TRAINYARD}/trainingjobs/{NAME}", ("Succeeded", "Failed")) == "Failed":
-        sys.exit("the training failed")
-    if wait("service", f"{TRAINYARD}/modelservices/{NAME}", ("Ready", "Degraded")) == "Degraded":
+    if wait("training", f"{TRAINYARD}/trainingjobs/{NAME}", ("Succeeded", "Failed")) != "Succeeded":
+        sys.exit("the training does not succeed")
+    if wait("service", f"{TRAINYARD}/modelservices/{NAME}", ("Ready",)) != "Ready":
         sys.exit("the model does not get ready")
     url = f"http://{NAME}.{NAMESPACE}.svc:8501/v1/models/{NAME}:predict"
     answer = request("POST", url, {"instances": [{"x": 100}]}, headers={"Content-Type": "application/json"})

@@ -59,6 +59,7 @@ def one_training(frame: Frame, training: Training, events: Sequence[Manifest] | 
         _since(training),
         element("h2", "Numbers"),
         _pairs(_numbers(training)),
+        _card(training),
         element("h2", "Attempts") if training.status.attempts else None,
         _attempts(training),
         element("h2", "Settings"),
@@ -66,6 +67,14 @@ def one_training(frame: Frame, training: Training, events: Sequence[Manifest] | 
         _conditions(training.status.conditions, frame),
         _events(events, frame),
     )
+
+
+def _card(training: Training) -> Markup | None:
+    if training.status.model is None:
+        return None
+    # The card lies in the store, which the operator never reads.
+    command = f"trainyard card {training.name} --namespace {training.namespace}"
+    return element("p", "Read the model card: ", element("code", command))
 
 
 def one_service(frame: Frame, service: Service, events: Sequence[Manifest] | None) -> Markup:

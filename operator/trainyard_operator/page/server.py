@@ -1,10 +1,12 @@
 """The page over HTTP: signs people in by their token, asks what they may see, and shows it. It writes nothing."""
 
 import asyncio
+import math
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Protocol
@@ -20,6 +22,7 @@ from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.page import html
 from trainyard_operator.page.access import Access, Reviews, User
 from trainyard_operator.page.curves import MOST_LINES
+from trainyard_operator.page.failures import Failures
 from trainyard_operator.page.histories import Histories
 from trainyard_operator.page.markup import Markup
 from trainyard_operator.page.objects import Training, service, training
@@ -100,6 +103,7 @@ class Page:
     histories: Histories
     namespaces: tuple[str | None, ...] = (None,)
     clock: Clock = utc_now
+    failures: Failures = field(default_factory=lambda: Failures(time.monotonic))
 
     def application(self) -> web.Application:
         """Return the web application."""
@@ -149,17 +153,23 @@ class Page:
         return _page(html.comparison(visit.frame, [self._as_training(each) for each in found]))
 
     async def _sign_in(self, request: web.Request) -> web.Response:
+        address = request.remote or ""
+        if seconds := math.ceil(self.failures.wait(address)):
+            answer = _page(html.sign_in(f"Too many failed tries from {address}. Try again in {seconds} s."), 429)
+            answer.headers["Retry-After"] = str(seconds)
+            return answer
         token = str((await request.post()).get("token", "")).strip()
         if not _is_token(token):
             return _page(html.sign_in(f"Expected a bearer token of at most {_MOST_TOKEN} characters."), 400)
         if await self.access.user(token) is None:
+            self.failures.add(address)
             return _page(html.sign_in("The API server does not know this token: it may have expired."), 401)
-        answer = web.HTTPSeeOther("/")
+        entered = web.HTTPSeeOther("/")
         secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
-        answer.set_cookie(
+        entered.set_cookie(
             COOKIE, token, max_age=_SESSION_SECONDS, httponly=True, samesite="Strict", secure=secure, path="/"
         )
-        raise answer
+        raise entered
 
     async def _visit(self, request: web.Request) -> _Visit:
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")

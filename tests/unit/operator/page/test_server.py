@@ -4,16 +4,19 @@ import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, ClientTimeout, CookieJar
 
+from support.chromium import PROGRAM, browsing
 from support.fake_cluster import FakeCluster
 from trainyard_operator.cluster.errors import ApiError, Forbidden, NotFound, Unavailable
 from trainyard_operator.cluster.kinds import MODEL_SERVICE, TRAINING_JOB, Kind
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.page.access import Access
+from trainyard_operator.page.failures import MOST_FAILURES
 from trainyard_operator.page.histories import Histories
 from trainyard_operator.page.server import COOKIE, Page
 from trainyard_operator.runtime.http import serve
@@ -280,3 +283,58 @@ async def test_the_token_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
         assert (await visitor.get("/", "secret-4" * 2000))[0] == 400
 
     assert not [text for text in (caplog.text, *caplog.messages) if "anna-1" in text or "secret-" in text]
+
+
+async def test_an_address_that_fails_too_often_has_to_wait() -> None:
+    async with visiting() as visitor:
+
+        async def tried(token: str) -> tuple[int, str]:
+            form = {"token": token}
+            async with visitor.session.post(f"{visitor.address}/sign-in", data=form, allow_redirects=False) as answer:
+                return answer.status, answer.headers.get("Retry-After", "")
+
+        assert {await tried(f"wrong-{number}") for number in range(MOST_FAILURES)} == {(401, "")}
+        asked = len(visitor.reviews.reviews)
+        status, seconds = await tried("admin-1")
+        assert (status, 0 < int(seconds) <= 60) == (429, True)
+        assert len(visitor.reviews.reviews) == asked, "the API server is not asked"
+        assert (await visitor.get("/", "admin-1"))[0] == 200, "who is signed in goes on"
+
+
+LONG = "a-training-with-a-name-of-fifty-characters-1234567"
+RUNNING = {
+    "phase": "Running",
+    "progress": {"epoch": 3, "epochs": 9, "summary": "3/9", "percent": 33, "loss": "0.0596200", "eta": "12m34s"},
+    "conditions": [
+        {
+            "type": kind, "status": "False", "reason": "WaitingForVolumes", "message": "claim 'models' " * 12,
+            "lastTransitionTime": "2026-11-30T10:00:00Z",
+        }
+        for kind in ("Running", "Succeeded")
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="needs Chromium: apt-get install chromium")
+@pytest.mark.parametrize(("width", "dark"), [(400, False), (1400, True)], ids=["narrow and light", "wide and dark"])
+async def test_the_page_works_by_keyboard_and_fits_its_width(width: int, dark: bool, tmp_path: Path) -> None:
+    places = (a_training(LONG, **RUNNING), a_service("web-a", phase="Ready", url="http://web-a.a.svc:8501/v1/models/x"))
+    async with visiting(*places) as visitor, browsing(tmp_path, width=width, dark=dark) as tab:
+        await tab.call("Page.navigate", url=visitor.address)
+        await tab.until("document.querySelector('#token') !== null")
+        await tab.tab_to("#token")
+        await tab.call("Input.insertText", text="admin-1")
+        await tab.press("Enter")
+        await tab.until("document.querySelector('table') !== null")
+        await tab.picture(tmp_path / "overview.png")
+        assert await tab.evaluate("document.documentElement.scrollWidth") <= width
+
+        await tab.tab_to(f"a[href='/trainings/a/{LONG}']")
+        assert await tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        await tab.press("Enter")
+        await tab.until("location.pathname.startsWith('/trainings/') && document.querySelector('dl') !== null")
+        await tab.picture(tmp_path / "training.png")
+        assert await tab.evaluate("document.querySelector('td.words').getBoundingClientRect().right") <= width
+        assert await tab.evaluate("document.documentElement.scrollWidth") <= width
+        paper = await tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == ("rgb(20, 22, 26)" if dark else "rgb(255, 255, 255)")
