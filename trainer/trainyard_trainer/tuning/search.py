@@ -54,7 +54,8 @@ class Search:
         self._trials = self._known_trials()
         self._running: dict[int, TrialProcess] = {}
         self._pruned: set[int] = set()
-        self._wanted = self._tuning.max_trials
+        size = self._space.size
+        self._wanted = self._tuning.max_trials if size is None else min(self._tuning.max_trials, size)
 
     def best(self) -> tuple[Run, dict[str, object]]:
         """Run all trials; returns the run that exports the best one, and what to tell of the search.
@@ -64,6 +65,13 @@ class Search:
             Stopped: on request; the trials go on from their checkpoints the next time.
         """
         self._study.take_over(self._trials)
+        if self._wanted < self._tuning.max_trials:
+            self._event_log.write(
+                "few-trials",
+                f"tuning.parameters allow {self._wanted} different trials, fewer than maxTrials "
+                f"({self._tuning.max_trials}): each is run once",
+                trials=self._wanted,
+            )
         with self._stop.deferred():
             try:
                 self._work()

@@ -58,6 +58,24 @@ class SearchSpace:
         """Return what a chosen value is in the spec."""
         return yaml.safe_load(str(chosen)) if self._parameters[name].values else chosen
 
+    def key(self, choice: Choice) -> str:
+        """Return what only choices that make the same spec have in common, however their values are written."""
+        return json.dumps({name: _plain(self.value(name, each)) for name, each in choice.items()}, sort_keys=True)
+
+    @property
+    def size(self) -> int | None:
+        """How many different trials there are; nothing where there is no end of them."""
+        counts = [self._count(name, each) for name, each in self.distributions.items()]
+        return None if None in counts else math.prod(count for count in counts if count is not None)
+
+    def _count(self, name: str, distribution: BaseDistribution) -> int | None:
+        if isinstance(distribution, CategoricalDistribution):
+            return len({self.key({name: value}) for value in _points(distribution)})
+        assert isinstance(distribution, IntDistribution | FloatDistribution)
+        if distribution.step is None:
+            return None if distribution.low < distribution.high else 1
+        return round((distribution.high - distribution.low) / distribution.step) + 1
+
     def grid(self) -> Iterator[dict[str, ChosenValue]]:
         """Yield every combination of values."""
         names = list(self._parameters)
@@ -79,6 +97,11 @@ class SearchSpace:
             raise BadInput(f"tuning.parameters {name} with value {value}: {error}") from error
         except yaml.YAMLError as error:
             raise BadInput(f"tuning.parameters {name}: expected a value of the spec, got {value!r}") from error
+
+
+def _plain(value: object) -> object:
+    """Return a number without what floating point adds to it."""
+    return float(f"{value:.12g}") if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _distribution(parameter: Parameter) -> CategoricalDistribution | IntDistribution | FloatDistribution:

@@ -1,6 +1,6 @@
 """Which settings to try next, and which trials have fallen behind: Optuna decides, from the trials so far."""
 
-from collections.abc import Iterator
+import itertools
 
 import optuna
 from optuna.trial import TrialState, create_trial
@@ -11,6 +11,8 @@ from trainyard_trainer.tuning.trials import Trial, Trials
 
 REDUCTION = 3
 """asha and hyperband let the best third of the trials go on, again and again."""
+_DRAWS, _MOST_LISTED = 20, 100_000
+"""Draws until those that are left are looked through, where there are no more than so many."""
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
@@ -29,13 +31,12 @@ class Study:
         direction = "maximize" if higher else "minimize"
         self._study = optuna.create_study(study_name="tuning", direction=direction, pruner=_pruner(tuning, epochs))
         self._open: dict[int, optuna.Trial] = {}
-        self._grid: Iterator[dict[str, ChosenValue]] | None = space.grid() if tuning.algorithm == "grid" else None
+        self._tried: set[str] = set()
 
     def take_over(self, trials: Trials) -> None:
         """Learn from the trials of an earlier run; those that were running are open again."""
         for trial in trials:
-            if self._grid is not None:
-                next(self._grid, None)
+            self._tried.add(self._space.key(trial.choice))
             if trial.ended:
                 self._study.add_trial(self._frozen(trial))
             else:
@@ -45,15 +46,25 @@ class Study:
                     self._open[trial.number].report(value, epoch)
 
     def propose(self, number: int) -> Choice | None:
-        """Return the settings of the trial with this number, or nothing where all there are have been tried."""
-        if self._grid is not None:
-            chosen = next(self._grid, None)
-            if chosen is None:
-                return None
-            self._study.enqueue_trial(chosen)
-        self._study.sampler = self._sampler(number)
-        self._open[number] = trial = self._study.ask(self._space.distributions)
+        """Return settings that no trial has had yet, for the one with this number, or nothing where none are left."""
+        size = self._space.size
+        if size is not None and len(self._tried) >= size:
+            return None
+        for attempt in itertools.count():
+            few = size is not None and size <= _MOST_LISTED
+            if self._tuning.algorithm == "grid" or (few and attempt >= _DRAWS):
+                self._study.enqueue_trial(self._next_untried())
+            self._study.sampler = self._sampler(number, attempt)
+            trial = self._study.ask(self._space.distributions)
+            if (key := self._space.key(trial.params)) not in self._tried:
+                break
+            self._study.tell(trial, state=TrialState.FAIL)  # no algorithm learns from those
+        self._tried.add(key)
+        self._open[number] = trial
         return dict(trial.params)
+
+    def _next_untried(self) -> dict[str, ChosenValue]:
+        return next(each for each in self._space.grid() if self._space.key(each) not in self._tried)
 
     def falls_behind(self, number: int, epoch: int, value: float) -> bool:
         """Take in the objective after an epoch; returns whether the trial is not worth going on with."""
@@ -65,8 +76,8 @@ class Study:
         value = trial.value if trial.state == "complete" else None
         self._study.tell(self._open.pop(trial.number), value, state=_STATES[trial.state])
 
-    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        seed = (self._seed * 1_000_003 + number) % 2**32
+    def _sampler(self, number: int, attempt: int) -> optuna.samplers.BaseSampler:
+        seed = (self._seed * 1_000_003 + number + attempt * 7919) % 2**32
         if self._tuning.algorithm == "bayesian":
             return optuna.samplers.TPESampler(seed=seed)
         return optuna.samplers.RandomSampler(seed=seed)

@@ -74,6 +74,24 @@ def test_a_grid_ends_when_every_combination_has_been_tried_also_over_an_interrup
     assert second.propose(2) is None
 
 
+@pytest.mark.parametrize("algorithm", ["grid", "random", "bayesian", "asha"])
+def test_no_settings_are_tried_twice_and_none_are_left_out(algorithm: str, tmp_path: Path) -> None:
+    twice = {"name": "fit.seed", "values": ["1", "2", "01"]}
+    layers = {"name": "program.keras.dropout", "minValue": 0.1, "maxValue": 0.5, "step": 0.1}
+    made, trials = study(algorithm, ACTIVATION, twice, layers), Trials(tmp_path / "trials.json")
+
+    while (choice := made.propose(len(trials))) is not None:
+        trials.put(Trial(len(trials), choice))
+        made.falls_behind(len(trials) - 1, 1, 0.5)
+        made.ended(trials.end(len(trials) - 1, "complete", value=0.5))
+
+    tried = {
+        (c["program.keras.activation"], int(c["fit.seed"]), round(float(c["program.keras.dropout"]), 6))
+        for c in (each.choice for each in trials)
+    }
+    assert (len(trials), len(tried)) == (2 * 2 * 5, 2 * 2 * 5)
+
+
 @pytest.mark.parametrize("algorithm", ["asha", "hyperband"])
 def test_a_trial_that_falls_behind_is_ended_and_one_that_leads_is_not(algorithm: str) -> None:
     made = study(algorithm, RATE, epochs=27)
