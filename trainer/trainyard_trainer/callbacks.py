@@ -86,7 +86,7 @@ class Progress(keras.callbacks.Callback):
         self.tracker.update(phase="exporting", eta_seconds=0.0)
         self._report("trained, but published no model", None)
 
-    def publish(self, model: keras.Model | str | Path) -> ModelVersion:
+    def publish(self, model: keras.Model | str | Path, *, any_operation: bool = False) -> ModelVersion:
         """Make a version of a model and report it; what an earlier run of the same TrainingJob made is not made again.
 
         A fresh process that has TensorFlow alone loads it and has to answer alike before anybody sees it. With
@@ -94,9 +94,12 @@ class Progress(keras.callbacks.Callback):
 
         Args:
             model: A keras.Model, or the path of a SavedModel.
+            any_operation: Also publish a model that may read files and do whatever else TensorFlow's operations do,
+                which only a ModelService with spec.model.allowAnyOperation serves.
 
         Raises:
-            TrainerError: BadInput or StoreUnavailable: the store refuses or fails. ExportFailed: the model cannot be
+            TrainerError: BadInput: the model uses an operation that no served model may have. BadInput or
+                StoreUnavailable: the store refuses or fails. ExportFailed: the model cannot be
                 written, or does not answer alike.
             OSError: a folder cannot be written.
         """
@@ -104,7 +107,7 @@ class Progress(keras.callbacks.Callback):
         folder, job = Path(self._env[names.MODEL_DIR_ENV]), document["metadata"]
         store = self._store(document, folder)
         done = store.find()
-        version = done.version if done else self._publish(model, store, job, name=folder.name)
+        version = done.version if done else self._publish(model, store, job, folder.name, any_operation)
         keep = document.get("spec", {}).get("output", {}).get("keep", {}).get("versions")
         store.housekeeping(Path(self._env[names.SPEC_ENV])).tidy(keep, EventLog(sys.stdout))
         self.tracker.update(phase="done")
@@ -127,11 +130,16 @@ class Progress(keras.callbacks.Callback):
         )
 
     def _publish(
-        self, model: keras.Model | str | Path, store: ModelStore, job: Mapping[str, object], *, name: str
+        self,
+        model: keras.Model | str | Path,
+        store: ModelStore,
+        job: Mapping[str, object],
+        name: str,
+        any_operation: bool,
     ) -> ModelVersion:
         staging = store.new_staging()
         with self._verifier() as fresh:  # it loads TensorFlow while the model is being written
-            signatures = write_verified(model, staging, fresh)
+            signatures = write_verified(model, staging, fresh, any_operation=any_operation)
         now, key = self.tracker.current, self._env.get(names.SIGNING_KEY_ENV)
         manifest = {
             "apiVersion": API_VERSION,

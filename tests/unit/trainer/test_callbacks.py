@@ -269,3 +269,21 @@ def test_outside_a_pod_it_does_nothing() -> None:
 def test_the_package_is_quick_to_import() -> None:
     code = "import sys, trainyard_trainer; sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class _ReadsFiles(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="path")])
+    def serve(self, path: Any) -> dict[str, Any]:
+        return {"content": tf.map_fn(tf.io.read_file, path)}
+
+
+def test_a_model_that_servers_refuse_is_not_published_unless_it_is_meant(env: dict[str, str], tmp_path: Path) -> None:
+    module = _ReadsFiles()
+    # Another signature, so that nobody asks it for files that are not there.
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"read": module.serve})
+
+    with pytest.raises(BadInput, match="the model to publish uses ReadFile: a served model may compute from its"):
+        Progress(env, verifier=shared_verifier).publish(tmp_path / "saved")
+    version = Progress(env, verifier=shared_verifier).publish(tmp_path / "saved", any_operation=True)
+
+    assert (version.version, list((tmp_path / "store" / "own").glob("[0-9]*"))) == (1, [tmp_path / "store/own/1"])

@@ -14,6 +14,7 @@ from trainyard_trainer.encoding.input_names import plain_names, restore_names
 from trainyard_trainer.errors import ExportFailed
 from trainyard_trainer.export.signatures import SignatureDescription, Signatures, TensorDescription
 from trainyard_trainer.export.verify import Verifier, plain
+from trainyard_trainer.programs.operations import check_saved
 from trainyard_trainer.tensors import Array, Arrays, Tensor, Tensors
 
 _ROWS = 4
@@ -46,21 +47,27 @@ class KerasServingModule(tf.Module):
         self.serve = tf.function(serve, input_signature=[plain_specs], autograph=False)
 
 
-def write_verified(model: keras.Model | str | Path, folder: Path, verifier: Verifier) -> Signatures:
+def write_verified(
+    model: keras.Model | str | Path, folder: Path, verifier: Verifier, *, any_operation: bool = False
+) -> Signatures:
     """Write a model into a folder, and have a fresh process answer some rows with it; returns its signatures.
 
     Args:
         model: A keras.Model, or the path of a SavedModel.
         folder: An empty folder.
         verifier: The fresh process.
+        any_operation: Whether it may have operations that servers refuse.
 
     Raises:
+        BadInput: it uses an operation that no served model may have.
         ExportFailed: it cannot be written, or what was written does not answer alike.
     """
     if isinstance(model, keras.Model):
         save_keras(model, folder)
     else:
         shutil.copytree(model, folder, dirs_exist_ok=True)
+    if not any_operation:  # before it runs here
+        check_saved(folder, "the model to publish")
     signatures = signatures_of(folder)
     rows = sample_rows(signatures[SIGNATURE]) if SIGNATURE in signatures else {}
     if rows:
