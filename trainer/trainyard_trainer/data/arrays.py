@@ -26,7 +26,7 @@ from trainyard_trainer.data.table import BATCH_ROWS, RawBatch
 from trainyard_trainer.errors import BadInput, one_line
 from trainyard_trainer.tensors import Array, Arrays, Integers
 
-_READ_BYTES = 1 << 20
+_READ_BYTES, _BATCH_BYTES = 1 << 20, 64 << 20
 _CORRUPT = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, ValueError, EOFError, KeyError, TypeError,
     SyntaxError, NotImplementedError, OverflowError, MemoryError, RecursionError, RuntimeError, tokenize.TokenError,
@@ -82,7 +82,10 @@ class ArrayTable:
         """
         with _blaming(shard.file.name), self._open(shard.file) as archive, ExitStack() as stack:
             streams = {name: stack.enter_context(archive.open(f"{name}.npy")) for name in sorted(self._arrays)}
-            readers = {name: ArrayReader(stream) for name, stream in streams.items()}
+            sizes = {name: archive.getinfo(f"{name}.npy").file_size for name in streams}
+            readers = {name: ArrayReader(stream, sizes[name]) for name, stream in streams.items()}
+            widest = max(reader.header.row_bytes for reader in readers.values())
+            batch_rows = min(batch_rows, max(1, _BATCH_BYTES // widest))
             begin, first_row, rows = 0, 0, readers[next(iter(readers))].header.shape[0]
             while begin < rows:
                 count = min(batch_rows, rows - begin)
@@ -159,7 +162,7 @@ class ArrayTable:
         with _blaming(file.name), self._open(file) as archive:
             for member in archive.namelist():
                 with archive.open(member) as stream:
-                    headers[member.removesuffix(".npy")] = read_header(stream)
+                    headers[member.removesuffix(".npy")] = read_header(stream, archive.getinfo(member).file_size)
         return {name: header for name, header in headers.items() if header.shape}
 
     @contextmanager

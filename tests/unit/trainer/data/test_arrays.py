@@ -221,3 +221,25 @@ def test_rows_without_a_label_or_with_pixels_that_are_no_numbers_are_left_out_as
     ]
     with pytest.raises(BadInput, match=r"row 2 of t.npz: .*allow some to be left out with data.maxBadRows"):
         read(open_arrays(tmp_path / "t.npz"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "content", "message"),
+    [
+        pytest.param((10**15, 8), b"\0" * 64, "but there are 64", id="rows"),
+        pytest.param((2**40, 2**40), b"", "but there are 0", id="overflow"),
+        pytest.param((10**15, 0), b"", "the rows of an array hold nothing", id="empty rows"),
+        pytest.param((0, 10**9), b"", "1,000,000,000 columns, expected at most", id="columns"),
+        pytest.param((2,), b"\0" * 24, "16 bytes, but there are 24", id="more than announced"),
+    ],
+)
+def test_a_header_that_lies_takes_no_memory(
+    shape: tuple[int, ...], content: bytes, message: str, tmp_path: Path
+) -> None:
+    text = f"{{'descr': '<f8', 'fortran_order': True, 'shape': {shape}}}".encode()
+    array = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + content
+    with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
+        archive.writestr("x.npy", array)
+
+    with pytest.raises(BadInput, match=f"cannot read data.npz: .*{message}"):
+        open_arrays(tmp_path / "data.npz")
