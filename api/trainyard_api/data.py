@@ -78,6 +78,11 @@ class Validation(ApiModel):
                 "groupBy and timeColumn hold rows back: set a fraction above 0, or remove them",
                 ".fraction",
             ),
+            rule(
+                "!has(self.folds) || ![has(self.uri), has(self.column), has(self.timeColumn)].exists(x, x)",
+                "folds take turns in being held back, so uri, column and timeColumn cannot choose: remove folds",
+                ".folds",
+            ),
         )
     )
     fraction: float | None = Field(
@@ -102,6 +107,14 @@ class Validation(ApiModel):
         default=None,
         description="A column of dates, times or numbers: the latest rows are held back, fraction of them. It is no "
         "feature then.",
+    )
+
+    folds: int | None = Field(
+        default=None,
+        ge=2,
+        le=20,
+        description="First part the rows into so many folds, and train once without each, to tell mean and spread of "
+        "the metrics (k-fold cross-validation). The model itself is trained after that, as without folds.",
     )
 
     @property

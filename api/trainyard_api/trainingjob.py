@@ -168,6 +168,17 @@ class TrainingJobSpec(ApiModel):
                 ".tuning",
             ),
             rule(
+                f"!has(self.data.validation.folds) || !has(self.tuning) && !has(self.privacy) && !({_NOT_OURS})",
+                "folds train several models with the same settings: remove folds, or tuning and privacy, and use "
+                "program.keras or program.python",
+                ".data.validation.folds",
+            ),
+            rule(
+                "!has(self.data.validation.folds) || self.roles.worker.replicas == 1 && !has(self.roles.ps)",
+                "folds are trained one after the other in one pod: set roles.worker.replicas to 1, and remove roles.ps",
+                ".data.validation.folds",
+            ),
+            rule(
                 "!has(self.tuning) || self.roles.worker.replicas == 1",
                 "tuning runs its trials in one pod: set roles.worker.replicas to 1",
                 ".tuning",

@@ -63,6 +63,7 @@ def prepare(run: Run, *, tracker: ProgressTracker, event_log: EventLog) -> Prepa
         insists=data.validation.fraction is not None,
         drop_unlabelled=data.drop_unlabelled,
         test_fraction=(data.test.fraction or 0.0) if data.test else 0.0,
+        fold=run.fold,
         fit=fit,
     )
     if data.validation.share and not facts.validation_rows:
@@ -165,7 +166,7 @@ def _open(run: Run) -> DataSet:
 def _split(run: Run) -> SplitBy | None:
     validation, seed = run.job.spec.data.validation, run.job.spec.fit.seed
     if validation.group_by is not None:
-        return SplitBy("group", validation.group_by, validation.fraction_of_rows, seed)
+        return SplitBy("group", validation.group_by, validation.fraction_of_rows, seed, run.fold)
     if validation.time_column is not None:
         return SplitBy("time", validation.time_column, validation.fraction_of_rows, seed)
     return None

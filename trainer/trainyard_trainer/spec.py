@@ -61,6 +61,7 @@ class Run:
     startup_seconds: float = 900.0
     number: int = 0
     source: Path | None = None
+    fold: int | None = None
 
     @property
     def training_id(self) -> str:

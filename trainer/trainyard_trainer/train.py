@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from trainyard_api.code import PythonProgram
 from trainyard_api.program import CANDIDATES
+from trainyard_trainer.cross_validation import FOLD_SHARE, cross_validate, fold_part
 from trainyard_trainer.data.inputs import needs_tensorflow
 from trainyard_trainer.devices import Devices, check_gpus, deterministic, usable_cpus
 from trainyard_trainer.errors import BadInput, Diverged, TrainerError, one_line
@@ -19,6 +20,7 @@ from trainyard_trainer.fitting.prepared import Prepared
 from trainyard_trainer.prepare import cache_bytes, prepare
 from trainyard_trainer.programs.code import make_importable
 from trainyard_trainer.reporting.event_log import EventLog
+from trainyard_trainer.reporting.part_progress import PartTracker
 from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.signals import StopSignal
@@ -85,6 +87,9 @@ def _train(
     tuned, tuning = _search(shared, session)
     logs = TrainingLogs(session.store, tuned.folders.logs, session.event_log)
     exports = not trial and session.group.index == 0
+    folds = _cross_validate(tuned, session, logs)
+    if folds:
+        session = replace(session, tracker=PartTracker(tracker, begin=FOLD_SHARE, end=1.0))
     with _Verification(verifier) as verification:
         # With a CPU to spare it loads TensorFlow while this process does; before, bad input may still end all.
         early = verification.start if exports and usable_cpus() > 1 else None
@@ -97,7 +102,7 @@ def _train(
             return Outcome(str(trained.end.reason), f"trained {trained.end.epoch} epochs{by}", None)
         trained = _tested(prepared, trained, session)
         version, verdict = _export(
-            prepared, trained, devices, session=session, verification=verification, tuning=tuning
+            prepared, trained, devices, session=session, verification=verification, tuning=tuning, folds=folds
         )
     _tidy(shared, session)
     tracker.update(phase="done", last_checkpoint=None)
@@ -194,10 +199,29 @@ def _prepare(run: Run, session: _Session, *, then: Callable[[], object] | None) 
     return prepared, devices or _devices(run, session)
 
 
-def _fit(prepared: Prepared, devices: Devices, *, session: _Session, logs: TrainingLogs) -> tuple[Prepared, "Trained"]:
+def _cross_validate(run: Run, session: _Session, logs: TrainingLogs) -> Mapping[str, object]:
+    """Return what the folds tell, where the spec asks for some."""
+    folds = run.job.spec.data.validation.folds
+    if folds is None:
+        return {}
+
+    def train_fold(own: Run, tracker: ProgressTracker) -> Mapping[str, float]:
+        within = replace(session, tracker=tracker)
+        prepared, devices = _prepare(own, within, then=None)
+        _, trained = _fit(prepared, devices, session=within, logs=logs, part=fold_part(own.fold or 0))
+        return trained.end.metrics
+
+    told = cross_validate(run, folds, tracker=session.tracker, event_log=session.event_log, train=train_fold)
+    return {"folds": folds, "metrics": told}
+
+
+def _fit(
+    prepared: Prepared, devices: Devices, *, session: _Session, logs: TrainingLogs, part: str = ""
+) -> tuple[Prepared, "Trained"]:
     """Train from the newest checkpoint, or from the start; the logs outlive a training that goes wrong too.
 
-    Where several families are tried, what is returned has the settings of the best one.
+    Where several families are tried, what is returned has the settings of the best one. `part` names the checkpoints of
+    what is not the whole training.
     """
     run = prepared.run
     checkpoints = functools.partial(
@@ -219,14 +243,26 @@ def _fit(prepared: Prepared, devices: Devices, *, session: _Session, logs: Train
     try:
         with deterministic():
             if run.program.family == "auto":
-                context = SelectionContext(tracker, event_log, stop, lambda family: checkpoints(part=family))
+                context = SelectionContext(
+                    tracker, event_log, stop, lambda family: checkpoints(part=_joined(part, family))
+                )
                 return fit_auto(prepared, devices, context)
             return prepared, fit(
-                run, prepared, devices, checkpoints=checkpoints(), tracker=tracker, event_log=event_log, stop=stop
+                run,
+                prepared,
+                devices,
+                checkpoints=checkpoints(part=part),
+                tracker=tracker,
+                event_log=event_log,
+                stop=stop,
             )
     finally:  # those of a training that went wrong are the ones that are needed
         if is_chief:
             logs.keep()
+
+
+def _joined(*parts: str) -> str:
+    return "-".join(filter(None, parts))
 
 
 def _tested(prepared: Prepared, trained: "Trained", session: _Session) -> "Trained":
@@ -252,6 +288,7 @@ def _export(
     session: _Session,
     verification: _Verification,
     tuning: Mapping[str, object] | None,
+    folds: Mapping[str, object],
 ) -> tuple[ModelVersion, str]:
     """Judge and publish the model; returns its version, and for the summary how good it is."""
     with quiet():
@@ -274,7 +311,7 @@ def _export(
         store=session.store,
         steps=session.tracker.current.step,
         event_log=session.event_log,
-        evaluation=judged.facts,
+        evaluation={**judged.facts, **({"crossValidation": folds} if folds else {})},
         tuning=tuning,
     )
     return version, f"; {judged.verdict}" if judged.verdict else ""
@@ -329,8 +366,9 @@ def _clear(run: Run, store: ModelStore, *, checkpoints: bool) -> None:
         search.clear()
     if not checkpoints:
         return
-    parts = CANDIDATES if run.program.family == "auto" else ()
-    for part in (*parts, ""):
+    families = (*CANDIDATES, "") if run.program.family == "auto" else ("",)
+    folds = range(run.job.spec.data.validation.folds or 0)
+    for part in [_joined(part, family) for part in (*map(fold_part, folds), "") for family in families]:
         store.checkpoints(run.folders.checkpoints, keep=run.job.spec.checkpoint.keep, part=part).clear()
 
 

@@ -26,7 +26,7 @@ class GroupSplit:
     """
 
     def __init__(self, by: SplitBy) -> None:
-        self._column, self._splitter = by.column, Splitter(by.fraction, by.seed)
+        self._column, self._splitter = by.column, Splitter(by.fraction, by.seed, fold=by.fold)
         self._held_back: dict[object, bool] = {}
 
     def held_back(self, stored: ColumnDecoder) -> Mask:

@@ -183,6 +183,11 @@ class _Pass:
             raise BadInput(f"{self._table.sources.training.location} has {found}: expected at least two")
         self._check_test(rows, tested)
         rows -= tested
+        if self._splitter.fold is not None and not held_back:
+            raise BadInput(
+                f"data.validation.folds asks for more folds than {rows} rows have: fold {self._splitter.fold + 1} has "
+                "no row; use fewer folds"
+            )
         column, split = self._table.schema.validation, self._table.split
         if split and held_back in (0, rows):
             raise BadInput(split.trouble)

@@ -18,6 +18,7 @@ class SplitBy:
     column: str
     fraction: float
     seed: int
+    fold: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

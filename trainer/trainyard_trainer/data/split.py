@@ -22,7 +22,7 @@ class Splitter:
     """
 
     def __init__(self, fraction: float, seed: int, *, fold: int | None = None) -> None:
-        self._fold = fold
+        self.fold = fold
         share = Fraction(fraction).limit_denominator(10_000)
         self._share, self._whole = share.numerator, share.denominator
         self._key = _mix(np.array([seed], np.uint64) * _ODD)
@@ -42,8 +42,8 @@ class Splitter:
         first = self._start(window)
         length = self._start(window + 1) - first
         draw = _mix(self._key + _mix(strata.astype(np.uint64) * _ODD + window.astype(np.uint64)))
-        if self._fold is not None:
-            place = ((draw >> np.uint64(1)).astype(np.int64) + self._fold) % length
+        if self.fold is not None:
+            place = ((draw >> np.uint64(1)).astype(np.int64) + self.fold) % length
             return (occurrence == first + place) & (occurrence > 0)
         opening = (window == 0).astype(np.int64)
         picked = first + opening + (draw >> np.uint64(1)).astype(np.int64) % (length - opening)

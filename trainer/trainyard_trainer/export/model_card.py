@@ -113,6 +113,13 @@ def _evaluation(evaluation: Mapping[str, Any]) -> Iterator[str]:
             yield f"**Warning: this model is no better than {always}. It has learnt nothing of use.**"
         else:
             yield f"Its loss is {100 * saved:.3g} % below that of {always}."
+    if folds := evaluation.get("crossValidation"):
+        yield from ("", f"Trained without each of {folds['folds']} folds of the rows, and judged on that fold:", "")
+        yield _line("metric", "mean", "standard deviation", "from", "to")
+        yield _line(*["---"] * 5)
+        for name, each in folds["metrics"].items():
+            spread = (each["mean"], each["deviation"], min(each["values"]), max(each["values"]))
+            yield _line(name, *(f"{number:.6g}" for number in spread))
     if classes := evaluation.get("classes"):
         yield from ("", "Class by class, of the validation rows:", "")
         yield _line("class", "rows", "precision", "recall", "F1")
