@@ -29,20 +29,31 @@ from support.kube_api import Api, connect
 from support.manifests import PYTHON_IMAGE, a_claim, a_config_map
 from support.operator_process import OperatorProcess, running_operator
 from support.own_namespace import own_namespace
+from trainyard_api.times import to_rfc3339, utc_now
 
 Manifest = dict[str, Any]
 STEPS, AT = 200, 67
 SECONDS = 240.0
 DIGEST = "sha256:" + "ab" * 32
-# `first` is true before anything has gone wrong; what stands for FAULT happens at step 67 then.
+# `first` is true before anything has gone wrong; what stands for FAULT happens at step 67 then. Where there are several
+# workers, the first one counts, the others only watch it, and what goes wrong does so in the last one.
 PROGRAM = """
 import json, os, pathlib, signal, sys, time
+index = int(os.environ.get("TRAINYARD_WORKER_INDEX", "0"))
 folder = pathlib.Path(os.environ["TRAINYARD_CHECKPOINT_DIR"])
 folder.mkdir(parents=True, exist_ok=True)
 journal = folder / "journal"
 known = json.loads(journal.read_text()) if journal.exists() else {"furthest": 0, "at": None, "lost": 0, "gap": 0}
-first = not (folder / "again").exists()
-(folder / "again").touch()
+again = folder / f"again-{index}"
+first = not again.exists()
+again.touch()
+while index:
+    time.sleep(0.05)
+    seen = json.loads(journal.read_text())["furthest"] if journal.exists() else 0
+    if first and index == WORKERS - 1 and seen >= AT:
+        FAULT
+    if seen >= STEPS:
+        sys.exit(0)
 saved = folder / "checkpoint"
 step = int(saved.read_text()) if saved.exists() else 0
 known["lost"] += known["furthest"] - step
@@ -52,7 +63,7 @@ def save(file, text):
 def stop(*_):
     save(saved, str(step))
     os._exit(75)
-signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGTERM, signal.SIG_IGN if first and DEAF else stop)
 while step < STEPS:
     time.sleep(0.05)
     step += 1
@@ -64,7 +75,7 @@ while step < STEPS:
     if step % 10 == 0:
         save(saved, str(step))
         print("trainyard:", json.dumps({"epoch": 0, "epochs": 1, "step": step, "steps": STEPS}), flush=True)
-    if first and step == AT:
+    if first and step == AT and WORKERS == 1:
         FAULT
 model = {"name": NAME, "version": 1, "path": NAME + "/1", "digest": DIGEST, "sizeBytes": 1}
 told = f"lost {known['lost']} steps, {known['gap']:.1f} s without a new one"
@@ -96,6 +107,8 @@ class Fault:
         counts: Outcomes of the attempts that are recorded for it.
         or_counts: Others that are as good.
         phase: How the training ends.
+        workers: How many pods train together.
+        deaf: Nobody asks the program to stop before anything has gone wrong.
     """
 
     name: str
@@ -106,6 +119,8 @@ class Fault:
     counts: tuple[str, ...] = ("Succeeded",)
     or_counts: tuple[str, ...] | None = None
     phase: str = "Succeeded"
+    workers: int = 1
+    deaf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +142,15 @@ def evict(bench: Bench, name: str) -> None:
     (pod,) = bench.pods(name)
     metadata = client.V1ObjectMeta(name=pod["metadata"]["name"])
     bench.core.create_namespaced_pod_eviction(metadata.name, bench.api.namespace, client.V1Eviction(metadata=metadata))
+
+
+def lose_node(bench: Bench, name: str) -> None:
+    """Do to the pod what Kubernetes does to those of a node that is gone: they end with no time to save."""
+    (pod,) = bench.pods(name)
+    lost = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC", "message": "its node is gone"}
+    status = {"phase": "Failed", "conditions": [lost | {"lastTransitionTime": to_rfc3339(utc_now())}]}
+    bench.core.patch_namespaced_pod_status(pod["metadata"]["name"], bench.api.namespace, {"status": status})
+    bench.api.delete(pod, grace_seconds=0)
 
 
 def delete_job(bench: Bench, name: str) -> None:
@@ -165,6 +189,8 @@ FAULTS = (
     Fault("the pod is deleted", without=delete_pod, counts=STOPPED),
     # Kubernetes replaces the pod within the attempt, unless it was gone before its Job had seen it end.
     Fault("the pod is evicted", without=evict, counts=STOPPED, or_counts=("Succeeded",)),
+    Fault("its node is lost", without=lose_node, counts=STOPPED, or_counts=("Succeeded",), deaf=True),
+    Fault("one worker of three is killed", "os.kill(os.getpid(), signal.SIGKILL)", counts=FAILED, workers=3),
     Fault("the Job is deleted", without=delete_job, counts=STOPPED),
     Fault("the operator is killed for 2 s", without=kill_operator),
     Fault("a third of the operator's requests get 409, 429 or 500", without=refuse_a_third),
@@ -180,7 +206,13 @@ FAULTS = (
 
 
 def a_job(name: str, fault: Fault) -> Manifest:
-    code = PROGRAM.replace("STEPS", str(STEPS)).replace("AT:", f"{AT}:").replace("FAULT", fault.within)
+    code = (
+        PROGRAM.replace("STEPS", str(STEPS))
+        .replace("WORKERS", str(fault.workers))
+        .replace("DEAF", str(fault.deaf))
+        .replace("FAULT", fault.within)
+    )
+    code = code.replace(" AT:", f" {AT}:").replace(" AT and", f" {AT} and")
     code = code.replace("NAME", repr(name)).replace("DIGEST", repr(DIGEST))
     return {
         "apiVersion": "trainyard.dev/v1alpha1",
@@ -189,6 +221,7 @@ def a_job(name: str, fault: Fault) -> Manifest:
         "spec": {
             "program": {"container": {"image": fault.image, "command": ["python3", "-u", "-c", code]}},
             "data": {"source": {"configMap": {"name": "rows", "key": "rows.csv"}}, "label": "a"},
+            "roles": {"worker": {"replicas": fault.workers}},
             "runPolicy": fault.policy,
             "output": {"store": {"persistentVolumeClaim": {"claimName": "models"}}},
         },
