@@ -1,5 +1,6 @@
 """k-fold cross-validation: which rows each fold holds back, what is told, and that a killed job goes on."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -33,14 +34,14 @@ def write(path: Path) -> Path:
     random = np.random.default_rng(5)
     x = random.normal(size=ROWS)
     label = np.where(x + random.normal(size=ROWS) / 2 > 0, "above", "below")
-    groups = [f"g{row % 9}" for row in range(ROWS)]
+    groups = ["abcdefghi"[row % 9] for row in range(ROWS)]
     pq.write_table(pa.table({"x": x, "y": random.normal(size=ROWS), "group": groups, "label": label}), path)
     return path
 
 
 def folds_of(spec: SpecBuilder, folder: Path, folds: int) -> list[Profile]:
     whole = read_run(str(spec.write(folder)), environment(folder))
-    tracker, log = ProgressTracker(), EventLog((folder / "log").open("w"))
+    tracker, log = ProgressTracker(), EventLog(io.StringIO())
     return [prepare(run_of_fold(whole, i, folds), tracker=tracker, event_log=log).profile for i in range(folds)]
 
 
@@ -51,7 +52,7 @@ def held_back(profile: Profile) -> np.ndarray:
 def trained_by_hand(spec: SpecBuilder, folder: Path, folds: int) -> dict[str, Spread]:
     """Return what the folds of a spec of trees tell, each trained for itself."""
     whole, found = read_run(str(spec.write(folder)), environment(folder)), []
-    log, stop = EventLog((folder / "log").open("w")), StopSignal(leave=lambda: None)
+    log, stop = EventLog(io.StringIO()), StopSignal(leave=lambda: None)
     for fold in range(folds):
         own, tracker = run_of_fold(whole, fold, folds), ProgressTracker()
         prepared = prepare(own, tracker=tracker, event_log=log)
@@ -137,7 +138,7 @@ def test_more_folds_than_rows_are_said(tmp_path: Path) -> None:
         pytest.param({"uri": "v.parquet"}, {}, "folds take turns in being held back", id="uri"),
         pytest.param({"timeColumn": "x"}, {}, "folds take turns in being held back", id="time"),
         pytest.param(
-            {}, {"privacy": {"epsilon": 3}}, "folds train several models with the same settings", id="private"
+            {}, {"privacy": {"targetEpsilon": 3}}, "folds train several models with the same settings", id="private"
         ),
         pytest.param({}, {"roles": {"worker": {"replicas": 2}}}, "one after the other in one pod", id="workers"),
     ],
