@@ -14,6 +14,8 @@ EPOCHS, BATCH_SIZE = 10, 32
 """Of families that say nothing else: images, texts, sounds, programs of the user's own, and private trainings."""
 TREE_PATIENCE = 30
 """Rounds without improvement after which boosting stops: ydf's own default."""
+FEW_ROWS, SHALLOW = 2000, 4
+"""Boosted trees of fewer training rows are not as deep: deeper ones learn them by heart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ def _stop_when(spec: TrainingJobSpec, patience: int | None) -> Any:
 
 
 def _program(program: KerasProgram | None, spec: TrainingJobSpec, rows: int) -> KerasProgram | None:
+    if program and program.family == "gradientBoostedTrees" and program.max_depth is None and rows < FEW_ROWS:
+        return program.model_copy(update={"max_depth": SHALLOW})
     if program is None or program.family != "linear" or program.l2 is not None or spec.privacy:
         return program
     # As scikit-learn's Ridge and LogisticRegression have it, for a loss that is a mean over the rows.

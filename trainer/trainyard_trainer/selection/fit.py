@@ -28,7 +28,7 @@ from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.reporting.part_progress import PartTracker
 from trainyard_trainer.reporting.progress_server import ProgressTracker
 from trainyard_trainer.selection.mean import MeanEncoder, MeanModel
-from trainyard_trainer.selection.weighting import kind_of, mean_weights
+from trainyard_trainer.selection.weighting import MIN_ROWS, kind_of, mean_weights
 from trainyard_trainer.signals import StopSignal
 from trainyard_trainer.stores.folder_checkpoints import CheckpointFolder
 from trainyard_trainer.tree_settings import grows_trees, most_epochs
@@ -207,7 +207,9 @@ def _chosen(
     }
     names = [f"{weight:.3g} {each.family}" for each, weight in members]
     told["chosen"] = f"the mean of {' and '.join(names)}" if len(members) > 1 else best.family
-    around.event_log.write("chosen", f"family auto: {told['chosen']} is best on the validation rows", **told)
+    few = len(members) > 1 and prepared.profile.validation_rows < MIN_ROWS
+    why = "as the few validation rows do not tell which is better" if few else "which is best on the validation rows"
+    around.event_log.write("chosen", f"family auto: {told['chosen']}, {why}", **told)
     shutil.copytree(best.prepared.run.folders.logs, prepared.run.folders.logs, dirs_exist_ok=True)
     facts: dict[str, Any] = {"auto": told}
     if len(members) == 1:

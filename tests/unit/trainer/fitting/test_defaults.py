@@ -110,3 +110,11 @@ def test_what_was_filled_in_is_told_by_its_field() -> None:
         "fit.optimizer.schedule.name": "cosineDecay",
         "program.keras.l2": 1 / 640,
     }
+
+
+@pytest.mark.parametrize(("rows", "given", "depth"), [(500, None, 4), (1_999, 7, 7), (2_000, None, None)])
+def test_boosted_trees_of_few_rows_are_shallow(rows: int, given: int | None, depth: int | None) -> None:
+    trees = settled(a_bare_spec("gradientBoostedTrees", **({"maxDepth": given} if given else {})), rows)
+
+    assert trees.spec.program.keras
+    assert trees.spec.program.keras.max_depth == depth

@@ -30,10 +30,12 @@ def test_a_model_that_adds_nothing_has_no_share() -> None:
     assert mean_weights("number", [labels[:, None], *outputs], labels) == (1.0, 0.0, 0.0)
 
 
-def test_few_rows_choose_the_best_alone() -> None:
-    outputs, labels = two_noisy_numbers(40)
+def test_few_rows_leave_out_only_what_is_worse_beyond_chance() -> None:
+    (noisy, _), labels = two_noisy_numbers(40)
+    other, bad = 2 * labels[:, None] - noisy, np.full((40, 1), 9.0)
 
-    assert sorted(mean_weights("number", outputs, labels)) == [0.0, 1.0]
+    assert mean_weights("number", [noisy, other, bad], labels) == (0.5, 0.5, 0.0)
+    assert mean_weights("number", [noisy, other, labels[:, None]], labels) == (0.0, 0.0, 1.0)
 
 
 @pytest.mark.parametrize(
