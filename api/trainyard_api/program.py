@@ -141,8 +141,8 @@ class KerasProgram(ApiModel):
         default=None,
         ge=2,
         le=30,
-        description="Levels of a tree, its root among them; 6 for gradientBoostedTrees and 16 for randomForest where "
-        "absent.",
+        description="Levels of a tree, its root among them; where absent, 6 for gradientBoostedTrees (4 with fewer "
+        "than 2,000 rows) and 16 for randomForest.",
     )
     min_examples: int | None = Field(
         default=None, ge=1, le=1000000000, description="The fewest training rows in a leaf; 5 where absent."

@@ -25,7 +25,7 @@ from trainyard_trainer.tensors import Array, Arrays, Model, Optimizer, Tensors
 
 _ROWS = 4
 _TRAINING_METHODS = (
-    "train_step", "test_step", "compute_loss", "compute_metrics", "fit", "evaluate", "train_on_batch",
+    "train_step", "test_step", "compute_loss", "compute_metrics", "fit", "evaluate", "train_on_batch", "predict_step",
     "make_train_function", "make_test_function", "stateless_compute_loss",
 )  # fmt: skip
 

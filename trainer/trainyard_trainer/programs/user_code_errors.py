@@ -21,7 +21,7 @@ def report_user_errors(what: str) -> Iterator[None]:
     # Not having a file or a network may pass; everything else would fail again.
     except OSError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a program may raise what it likes; Ctrl-C comes as a signal
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if _is_users(frame.filename)]
         file, line = (own[-1].filename, own[-1].lineno or 0) if own else ("", 0)
@@ -30,6 +30,8 @@ def report_user_errors(what: str) -> Iterator[None]:
         traceback.print_exception(error, file=sys.stderr)
         place = f" at {place_of(file, line)}" if file else ""
         said = f"sys.exit({error.code!r}) was called" if isinstance(error, SystemExit) else str(error)
+        if isinstance(error, KeyError) and error.args:  # whose text is a repr, with all codes of a terminal in it
+            said = str(error.args[0])
         raise BadInput(f"{what}: {type(error).__name__}{place}: {one_line(said, 500)}") from error
 
 

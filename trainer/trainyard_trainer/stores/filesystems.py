@@ -11,10 +11,7 @@ import pyarrow.fs as pa_fs
 
 from trainyard_trainer.errors import BadInput, one_line
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.http_files import HttpFiles
-from trainyard_trainer.stores.uri import Uri, endpoint, parse
-from trainyard_trainer.stores.web import ATTEMPTS
-from trainyard_trainer.stores.web_hdfs import WebHdfs
+from trainyard_trainer.stores.uri import ATTEMPTS, Uri, endpoint, parse
 
 CONNECT_SECONDS, SILENCE_SECONDS = 10, 30
 """How long a store may take to take a connection, and to send the next byte."""
@@ -143,10 +140,14 @@ def _hdfs(uri: Uri, access: Access) -> tuple[pa_fs.FileSystem, str]:
 
 
 def _http(uri: Uri, access: Access) -> tuple[pa_fs.FileSystem, str]:
+    from trainyard_trainer.stores.http_files import HttpFiles  # few trainings need urllib3, which all would wait for
+
     return pa_fs.PyFileSystem(HttpFiles(f"{uri.scheme}://{uri.host}", uri.query, access)), uri.path or "/"
 
 
 def _webhdfs(uri: Uri, access: Access) -> tuple[pa_fs.FileSystem, str]:
+    from trainyard_trainer.stores.web_hdfs import WebHdfs  # as above
+
     scheme = "https" if uri.scheme == "swebhdfs" else "http"
     user = uri.user or access.get("HADOOP_USER_NAME")
     return pa_fs.PyFileSystem(WebHdfs(f"{scheme}://{uri.host}", user, access)), uri.path or "/"

@@ -14,7 +14,8 @@ import urllib3
 
 from trainyard_trainer.errors import BadInput
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.web import ATTEMPTS, HttpClient, RangeFile, ReadOnly, refuse
+from trainyard_trainer.stores.uri import ATTEMPTS
+from trainyard_trainer.stores.web import HttpClient, RangeFile, ReadOnly, refuse
 
 MOST_DOWNLOADED = 16 << 30
 """Bytes of a file that a server gives as a whole only, and that so has to go through the disk."""

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 from trainyard_trainer.errors import BadInput
 
+ATTEMPTS = 6
+"""Tries of one request to a store; the pauses between them grow, to about 15 s all together."""
 _ADVICE = "put credentials into a Secret, and name it in secretRef"
 
 

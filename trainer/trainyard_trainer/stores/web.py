@@ -15,8 +15,6 @@ import urllib3
 
 from trainyard_trainer.stores.access import Access
 
-ATTEMPTS = 6
-"""Tries of one request; the pauses between them grow, to about 15 s all together."""
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 

@@ -9,7 +9,8 @@ from urllib.parse import quote, urlencode
 import pyarrow.fs as pa_fs
 
 from trainyard_trainer.stores.access import Access
-from trainyard_trainer.stores.web import ATTEMPTS, HttpClient, RangeFile, ReadOnly, refuse
+from trainyard_trainer.stores.uri import ATTEMPTS
+from trainyard_trainer.stores.web import HttpClient, RangeFile, ReadOnly, refuse
 
 
 class WebHdfs(ReadOnly):

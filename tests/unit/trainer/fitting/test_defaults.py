@@ -114,7 +114,8 @@ def test_what_was_filled_in_is_told_by_its_field() -> None:
 
 @pytest.mark.parametrize(("rows", "given", "depth"), [(500, None, 4), (1_999, 7, 7), (2_000, None, None)])
 def test_boosted_trees_of_few_rows_are_shallow(rows: int, given: int | None, depth: int | None) -> None:
-    trees = settled(a_bare_spec("gradientBoostedTrees", **({"maxDepth": given} if given else {})), rows)
+    knobs: dict[str, Any] = {"maxDepth": given} if given else {}
+    trees = settled(a_bare_spec("gradientBoostedTrees", **knobs), rows)
 
     assert trees.spec.program.keras
     assert trees.spec.program.keras.max_depth == depth

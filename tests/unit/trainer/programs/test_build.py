@@ -43,7 +43,7 @@ def build(data):
 
 
 @pytest.mark.parametrize(
-    "method", ["train_step", "test_step", "compute_loss", "compute_metrics", "fit", "evaluate", "train_on_batch"]
+    "method", ["train_step", "test_step", "compute_loss", "compute_metrics", "fit", "evaluate", "predict_step"]
 )
 def test_a_training_of_its_own_is_refused(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadInput, match=rf"returned a Own with a {method} of its own: .*program\.container"):

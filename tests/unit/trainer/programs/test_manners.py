@@ -46,6 +46,14 @@ def spec(table: Path, function: str = "build", **hyperparameters: object) -> Spe
             "manners:build cannot be imported: SystemExit at manners.py:6: sys.exit('usage: manners') was called",
         ),
         (
+            "class Odd(BaseException):\n    pass\n\ndef build(data):\n    raise Odd('no')\n",
+            "entryPoint manners:build failed: Odd at manners.py:5: no",
+        ),
+        (
+            "def build(data):\n    raise KeyError('\\x1b[1mred\\x1b[0m')\n",
+            "entryPoint manners:build failed: KeyError at manners.py:2: red",
+        ),
+        (
             "import keras, sys\nclass L(keras.layers.Layer):\n    def call(self, x):\n        sys.exit(0)\n"
             "def build(data):\n    return keras.Sequential([L(), keras.layers.Dense(1)])\n",
             "cannot be called with dense_features: SystemExit at manners.py:4: sys.exit(0) was called",
