@@ -52,6 +52,28 @@ def checked(manifest: Mapping[str, Any]) -> Manifest:
     return {"apiVersion": API_VERSION, "kind": kind} | written
 
 
+def check(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a manifest as it is written: the API server converts no types and no names."""
+    kind = manifest.get("kind")
+    if manifest.get("apiVersion") != API_VERSION or kind not in _MODELS:
+        known = " or ".join(_MODELS)
+        yield (
+            f"expected apiVersion {API_VERSION} and kind {known}, got {manifest.get('apiVersion')} {kind}"
+            f"{did_you_mean(str(kind), _MODELS) if kind not in _MODELS else f'; write apiVersion: {API_VERSION}'}"
+        )
+        return
+    try:
+        _check_name(manifest)
+    except Usage as error:
+        yield str(error)
+    model = _MODELS[str(kind)]
+    try:
+        text = json.dumps(manifest, default=str)
+        model.model_validate_json(text, strict=True, extra="forbid", by_alias=True, by_name=False)
+    except ValidationError as error:
+        yield from {_path(detail["loc"]): _problem(model, detail) for detail in error.errors()}.values()
+
+
 def parsed(model: type[_Model], manifest: Mapping[str, Any]) -> _Model:
     """Return what the API server answered as a typed object; fields of newer versions are left out."""
     return model.model_validate(manifest)
@@ -98,11 +120,17 @@ def _problem(root: type[BaseModel], error: ErrorDetails) -> str:
     if location[-2:-1] == ("metrics",) and error["input"] in ALWAYS_REPORTED:
         return f"{where}: {error['input']} is reported always: remove it"
     got = f"got {json.dumps(error['input'], default=str)[:120]}"
+    if kind in ("int_type", "float_type", "bool_type") and _is_number(error["input"]):
+        return f"{where}: expected {_TYPES[kind]}, {got}: remove the quotes"
     if kind == "value_error":
         return f"{where}: {error['msg'].removeprefix('Value error, ').partition(', got ')[0]}, {got}"
     known = list(_known_fields(root, location)) if kind in ("model_type", "model_attributes_type") else []
     expected = f"the fields {listed(known, 12)} below it" if known else _expected(root, error)
     return f"{where}: expected {expected}, {got}{_nearest(error)}"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?|true|false", value) is not None
 
 
 def _better(root: type[BaseModel], name: str, known: list[str]) -> str:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from trainyard.cli import control, curves, migrate, models, observe, rollouts, setup, training
+from trainyard.cli import check, control, curves, migrate, models, observe, rollouts, setup, training
 from trainyard.cli.context import Context, console
 from trainyard.errors import EXIT_CODES, TrainyardError
 
@@ -29,7 +29,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for part in (training, observe, curves, models, rollouts, control, migrate, setup):
+    for part in (training, observe, curves, models, rollouts, control, check, migrate, setup):
         part.add_to(app)
     return app
 
