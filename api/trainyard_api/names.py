@@ -40,6 +40,8 @@ OBEYED_ANNOTATION = "trainyard.dev/rollout-obeyed"
 COMMAND_ANNOTATION = "trainyard.dev/rollout"
 # On the Deployment of a revision that is kept without pods: since when.
 PARKED_ANNOTATION = "trainyard.dev/parked"
+# On the pod template of a revision's Deployment: when its pods were replaced, because they had lost their model.
+RESTARTED_ANNOTATION = "trainyard.dev/restarted"
 # On the Deployment of a revision: which model it serves.
 MODEL_URI_ANNOTATION = "trainyard.dev/model-uri"
 MODEL_DIGEST_ANNOTATION = "trainyard.dev/model-digest"

@@ -84,6 +84,8 @@ _OPTIONAL = frozenset(optional.kind for optional in OPTIONAL_KINDS if optional.c
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _RECHECK_SECONDS = 15.0
 """Most seconds between two questions to a model server that does not serve its model yet."""
+_LOADED_SECONDS = 60.0
+"""Seconds between two questions to a model server whether it still has its model."""
 _PROVED_SECONDS = 3600.0
 """Seconds until a pod is asked again that has answered as it should: what it serves does not change."""
 _SCRAPE_SECONDS = 5.0
@@ -161,6 +163,16 @@ async def run(settings: Settings) -> int:
             longest=_RECHECK_SECONDS,
             is_answer=lambda answer: answer.available,
         )
+        # For as long as a service is looked at from time to time, at a rate that a thousand of them can bear.
+        loaded: Poller[Served, ModelReadiness] = Poller(
+            GrpcModelStatusReader().ask,
+            queue.add,
+            interval=_LOADED_SECONDS,
+            retry=_LOADED_SECONDS,
+            longest=5 * _LOADED_SECONDS,
+            is_answer=lambda answer: answer.reached,
+            forgotten=2 * settings.resync_interval,
+        )
         checked: Poller[Checked, CheckResult] = Poller(
             HttpCheckReader(pods).ask,
             queue.add,
@@ -196,6 +208,7 @@ async def run(settings: Settings) -> int:
                 "ModelService": ModelServiceReconciler(
                     cluster=cluster,
                     model_status=PolledModelStatus(servers),
+                    served_status=PolledModelStatus(loaded),
                     revisions=PolledRevisions(checked, described),
                     fetch_images=FetchImages(volume=settings.operator_image, store=settings.trainer_image),
                     analyst=CanaryAnalyst(PolledServerMetrics(scraped)),
@@ -249,6 +262,7 @@ async def run(settings: Settings) -> int:
             asyncio.create_task(lag.run(), name="loop lag"),
             asyncio.create_task(trainers.run(), name="poller of trainers"),
             asyncio.create_task(servers.run(), name="poller of model servers"),
+            asyncio.create_task(loaded.run(), name="poller of model servers in use"),
             asyncio.create_task(checked.run(), name="poller of golden requests"),
             asyncio.create_task(described.run(), name="poller of signatures"),
             asyncio.create_task(scraped.run(), name="poller of model servers' metrics"),

@@ -148,11 +148,16 @@ class FakeModelStatus:
     """Answers for every pod, and remembers who was asked for what."""
 
     silent: bool = False
+    unloaded: bool = False
     asked: list[tuple[str, str, int]] = field(default_factory=list)
 
     async def latest(self, key: Key, served: Served) -> ModelReadiness:
         self.asked.append((served.address, served.model, served.version))
-        return ModelReadiness(False, "UNAVAILABLE: connection refused") if self.silent else ModelReadiness(True)
+        if self.unloaded:
+            return ModelReadiness(False, "NOT_FOUND: Could not find any versions of model churn")
+        return ModelReadiness(
+            not self.silent, "UNAVAILABLE: connection refused" if self.silent else "", reached=not self.silent
+        )
 
 
 @dataclass
@@ -192,6 +197,7 @@ class World:
 
     cluster: FakeCluster = field(default_factory=FakeCluster)
     pods: FakeModelStatus = field(default_factory=FakeModelStatus)
+    served: FakeModelStatus = field(default_factory=FakeModelStatus)
     revisions: FakeRevisions = field(default_factory=FakeRevisions)
     now: datetime = START
     fetch_images: FetchImages = field(default_factory=lambda: FetchImages("operator:test", "trainer:test"))
@@ -239,6 +245,7 @@ class World:
         reconciler = ModelServiceReconciler(
             cluster=self.port or self.cluster,
             model_status=self.pods,
+            served_status=self.served,
             revisions=self.revisions,
             fetch_images=self.fetch_images,
             analyst=self.analyst,

@@ -20,9 +20,6 @@ logger = logging.getLogger(__name__)
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
-_FORGOTTEN = 180.0
-"""Seconds after which nobody is asked any more whose answer nobody has wanted."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[Answer]):
@@ -58,6 +55,7 @@ class Poller(Generic[Question, Answer]):
         interval: Seconds between two questions to a pod that answers.
         retry: Seconds until a pod is asked again that does not, twice as many each time, up to `longest`.
         is_answer: Whether an answer is what was hoped for; any other counts as none.
+        forgotten: Seconds after which nobody is asked any more whose answer nobody has wanted.
         at_once: Questions in flight to pods that answer, and to those that do not: so many each.
     """
 
@@ -67,6 +65,7 @@ class Poller(Generic[Question, Answer]):
     retry: float
     longest: float = 60.0
     is_answer: Callable[[Answer], bool] = lambda _: True
+    forgotten: float = 180.0
     at_once: int = 16
     clock: Clock = utc_now
     jitter: Callable[[], float] = random.random
@@ -100,7 +99,7 @@ class Poller(Generic[Question, Answer]):
             question = await queue.get()
             subject = self._subjects[question]
             loop = asyncio.get_running_loop()
-            if loop.time() - subject.wanted > _FORGOTTEN:
+            if loop.time() - subject.wanted > self.forgotten:
                 del self._subjects[question]
                 continue
             self._take(subject, await self._answer(question))

@@ -1,11 +1,11 @@
 """Brings the children of a ModelService to what the plan says."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from trainyard_api.profile import TrainingProfile
 from trainyard_api.queueing import ChildMetadata
-from trainyard_api.times import utc_now
+from trainyard_api.times import to_rfc3339, utc_now
 from trainyard_operator.cluster.children import ensure
 from trainyard_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
 from trainyard_operator.cluster.port import Cluster, Manifest
@@ -17,6 +17,9 @@ from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.rollout import Plan, Step
 from trainyard_operator.workloads.blockers import REFUSALS, Blocker, of_refusal, spec_errors
 from trainyard_operator.workloads.profiles import Profiles, noted
+
+_PATIENCE = timedelta(minutes=5)
+"""Least time between two replacements of a revision's pods: whoever unloads models must not keep them restarting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,14 @@ class ServiceChildren:
             await self._remove(DEPLOYMENT, observed.deployments.get(revision))
             await self._remove(CONFIG_MAP, observed.config_maps.get(revision))
         return None
+
+    async def restart(self, live: Manifest) -> None:
+        """Replace the pods of a revision that have lost their model, unless that was just done.
+
+        A new pod brings its model with it. The old ones go on until it answers, as in any rolling update.
+        """
+        if build.restarted(live) <= to_rfc3339(self.now - _PATIENCE):
+            await ensure(self.cluster, DEPLOYMENT, build.restart(live, self.now), live)
 
     async def _bring_up(self, target: Revision, observed: ObservedService, replicas: int) -> Blocker | None:
         # A revision's children are written once: an operator, or a profile, that would make others leaves them alone.

@@ -16,6 +16,7 @@ from trainyard_api.names import (
     PROGRESS_ANNOTATION,
     PROMOTED_ANNOTATION,
     REST_PORT,
+    RESTARTED_ANNOTATION,
     ROLLED_BACK_ANNOTATION,
 )
 from trainyard_api.server import Batching
@@ -76,7 +77,26 @@ def deployment(owner: Manifest, revision: Revision, *, replicas: int, fetch_imag
 
 def scale(live: Manifest, replicas: int) -> Manifest:
     """Return what brings a Deployment to this number of pods and touches nothing else of it."""
-    return patch(DEPLOYMENT, live, {"replicas": replicas})
+    manifest = patch(DEPLOYMENT, live, {"replicas": replicas})
+    if time := restarted(live):
+        # Left out, it would be taken away, and with it all pods replaced once more.
+        manifest["spec"]["template"] = _restarted_at(time)
+    return manifest
+
+
+def restart(live: Manifest, now: datetime) -> Manifest:
+    """Return what replaces all pods of a Deployment, one after the other."""
+    return patch(DEPLOYMENT, live, {"replicas": live["spec"]["replicas"], "template": _restarted_at(to_rfc3339(now))})
+
+
+def restarted(live: Manifest) -> str:
+    """Return when the pods of a Deployment were replaced last; empty where they never were."""
+    metadata = live["spec"].get("template", {}).get("metadata") or {}
+    return str((metadata.get("annotations") or {}).get(RESTARTED_ANNOTATION, ""))
+
+
+def _restarted_at(time: str) -> Manifest:
+    return {"metadata": {"annotations": {RESTARTED_ANNOTATION: time}}}
 
 
 def parked(live: Manifest, now: datetime) -> Manifest:

@@ -10,10 +10,20 @@ _LIMIT = 300
 
 @dataclass(frozen=True, slots=True)
 class ModelReadiness:
-    """What a pod says of the model version it shall serve: whether it does, and if not, what it says instead."""
+    """What a pod says of the model version it shall serve: whether it does, and if not, what it says instead.
+
+    Attributes:
+        reached: Whether the pod itself said so.
+    """
 
     available: bool
     detail: str = ""
+    reached: bool = True
+
+    @property
+    def lost(self) -> bool:
+        """Whether a pod that had the model has it no longer. One that is too busy to tell has lost nothing."""
+        return self.reached and not self.available
 
 
 def answer(response: GetModelStatusResponse, version: int) -> ModelReadiness:

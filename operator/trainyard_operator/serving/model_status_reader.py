@@ -88,5 +88,6 @@ class GrpcModelStatusReader:
                 False,
                 f"{said}; port {self.port} of {served.address} does not answer the operator: if its server is well, "
                 "a NetworkPolicy or a mesh is in the way, and must let the operator's namespace in",
+                reached=False,
             )
         return answer(response, served.version)

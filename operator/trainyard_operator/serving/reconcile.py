@@ -30,7 +30,7 @@ from trainyard_operator.serving.pod import FetchImages
 from trainyard_operator.serving.proving import Proving, Server, oldest
 from trainyard_operator.serving.revision import Revision
 from trainyard_operator.serving.revision_reader import RevisionSource
-from trainyard_operator.serving.rollout import Plan, Rollout, Route
+from trainyard_operator.serving.rollout import Plan, Rollout, Route, Step
 from trainyard_operator.serving.room import Update
 from trainyard_operator.serving.situation import Result, Situation, result, serving_revision, versions_held
 from trainyard_operator.serving.source import Held
@@ -55,6 +55,8 @@ class ModelServiceReconciler:
     """See `runtime.reconciler.Reconciler`.
 
     Attributes:
+        model_status: What pods say before they get requests.
+        served_status: What they say afterwards, for which they are asked ever so often.
         fetch_images: Images whose fetch commands bring models to their servers.
         analyst: Reads and judges the requests of canaries.
         drain: How long a revision goes on after it lost the traffic.
@@ -65,6 +67,7 @@ class ModelServiceReconciler:
 
     cluster: Cluster
     model_status: ModelStatusSource
+    served_status: ModelStatusSource
     revisions: RevisionSource
     fetch_images: FetchImages
     analyst: CanaryAnalyst
@@ -102,6 +105,8 @@ class ModelServiceReconciler:
         refused = await children.carry_out(
             plan, situation.observed, target=situation.revision, replicas=situation.replicas
         )
+        if situation.not_serving and plan.step is Step.STABLE and situation.revision:
+            await children.restart(situation.observed.deployments[situation.revision.id])
         outcome = result(situation, plan, refused)
         serving = serving_of(situation, outcome, self.operator_namespace)
         incomplete = await bring_optional_children(self.cluster, manifest, serving)
@@ -203,15 +208,17 @@ class ModelServiceReconciler:
     ) -> dict[str, str]:
         """Return the ready pods that do not answer for the model, with what they say instead.
 
-        Only before a revision takes the traffic. Afterwards readiness tells: TensorFlow Serving listens only while it
-        has its one version, and a server too busy to tell its status is not a broken one.
+        Of a revision that has the traffic those alone that say so themselves: a server too busy to tell its status is
+        not a broken one. Whoever reaches its gRPC port can unload its model.
         """
-        if target.id == serving_revision(route):
-            return {}
         key, name, not_serving = _key(manifest), manifest["metadata"]["name"], {}
+        serves = target.id == serving_revision(route)
+        source = self.served_status if serves else self.model_status
         for pod in ready:
-            answer = await self.model_status.latest(key, Served(pods.address(pod), name, target.model.version))
-            if answer is None or not answer.available:
+            answer = await source.latest(key, Served(pods.address(pod), name, target.model.version))
+            lost = answer is not None and answer.lost
+            unproven = answer is None or not answer.available
+            if lost if serves else unproven:
                 not_serving[pod["metadata"]["name"]] = answer.detail if answer else "it has not been asked yet"
         return not_serving
 

@@ -116,9 +116,9 @@ async def test_a_bug_in_asking_is_logged_and_ends_nothing(caplog: pytest.LogCapt
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
 
 
-async def test_what_nobody_wants_to_know_any_more_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainyard_operator.runtime.poller._FORGOTTEN", 0.05)
+async def test_what_nobody_wants_to_know_any_more_is_not_asked() -> None:
     async with polling(Pods({"a": 1})) as polled:
+        polled.poller.forgotten = 0.05
         polled.poller.latest(KEY, "a")
         await polled.until(lambda: len(polled.poller) == 0)
         asked = polled.pods.asked["a"]

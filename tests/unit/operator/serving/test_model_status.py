@@ -74,7 +74,10 @@ async def test_an_error_is_an_answer() -> None:
         await context.abort(grpc.StatusCode.NOT_FOUND, "Could not find any versions of model churn")
         raise AssertionError
 
-    assert await ask(handler) == ModelReadiness(False, "NOT_FOUND: Could not find any versions of model churn")
+    answer = await ask(handler)
+
+    assert answer == ModelReadiness(False, "NOT_FOUND: Could not find any versions of model churn")
+    assert answer.lost
 
 
 async def test_a_pod_that_hangs_is_given_up_on() -> None:
@@ -86,6 +89,7 @@ async def test_a_pod_that_hangs_is_given_up_on() -> None:
 
     assert not answer.available
     assert answer.detail.startswith("DEADLINE_EXCEEDED")
+    assert not answer.lost
 
 
 async def test_a_pod_that_does_not_listen_is_no_error() -> None:

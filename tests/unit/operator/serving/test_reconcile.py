@@ -440,3 +440,34 @@ async def test_labels_and_annotations_of_the_spec_are_on_all_children_and_restar
         assert child["metadata"]["labels"]["team"] == "a", child
         assert child["metadata"]["annotations"]["example.com/owner"] == "b", child
         assert child["metadata"]["labels"]["trainyard.dev/model-service"] == "churn"
+
+
+def restarted(world: World) -> list[str]:
+    templates = [deployment["spec"]["template"] for deployment in world.cluster.peek(DEPLOYMENT, NAMESPACE)]
+    return [template["metadata"]["annotations"].get("trainyard.dev/restarted", "") for template in templates]
+
+
+async def test_pods_that_lost_their_model_are_replaced_and_not_all_the_time() -> None:
+    world = await a_world_serving()
+    assert restarted(world) == [""]
+
+    world.served.unloaded = True
+    await world.later(minutes=1).reconcile()
+
+    assert restarted(world) == ["2026-11-23T10:01:00Z"]
+    assert world.condition("Degraded") == ("True", "ModelNotAvailable")
+    assert "Could not find any versions of model churn" in world.message("Ready")
+    await world.later(minutes=4).update(FOLLOWING.with_replicas(3)).run()
+    assert restarted(world) == ["2026-11-23T10:01:00Z"]
+    await world.later(minutes=1).reconcile()
+    assert restarted(world) == ["2026-11-23T10:06:00Z"]
+
+
+async def test_a_server_that_is_too_busy_to_tell_its_status_keeps_its_pods() -> None:
+    world = await a_world_serving()
+
+    world.served.silent = True
+    await world.reconcile()
+
+    assert restarted(world) == [""]
+    assert world.status()["phase"] == "Ready"
