@@ -229,7 +229,7 @@ def _refused(bench: Bench, bad: Manifest, reason: str) -> Outcome:
 def restart_gateway(bench: Bench) -> Outcome:
     """Let another Envoy take over from the one that serves the Gateway."""
     assert bench.gateway is not None
-    bench.gateway.restart(overlap=15)
+    bench.gateway.restart()
     time.sleep(5)
     return Outcome()
 

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support.kube_api import Api
+from trainyard_devcluster.gateway import envoy
 
 HOST, GRPC_HOST = "models.example.com", "line.grpc.example.com"
 NAME = "edge"
-STOP_SECONDS = 30.0
+START_SECONDS, STOP_SECONDS = 120.0, 30.0
 
 
 class GatewayProcess:
@@ -41,14 +42,29 @@ class GatewayProcess:
             self._process.wait(STOP_SECONDS)
             self._process = None
 
-    def restart(self, *, overlap: float) -> None:
-        """Start another one, as a Deployment does, and ask this one to end once the other had time to begin."""
+    def restart(self) -> None:
+        """Start another one, as a Deployment does, and ask this one to end once the other listens."""
         old = self._process
         assert old is not None
         self.start()
-        time.sleep(overlap)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._listens():
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.2)
         old.terminate()
         old.wait(STOP_SECONDS)
+
+    def _listens(self) -> bool:
+        """Ask Envoy which listeners it has."""
+        folder = (self._folder / f"gateway-{self._started}").resolve()
+        with socket.socket(socket.AF_UNIX) as admin:
+            try:
+                admin.connect(str(envoy.admin_socket(folder)))
+                admin.sendall(b"GET /listeners HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\n\r\n")
+                answer = b"".join(iter(lambda: admin.recv(65536), b""))
+            except OSError:
+                return False
+        return f"{self._api.namespace}/{NAME}/".encode() in answer
 
     def listen(self) -> tuple[str, int]:
         """Make a Gateway for REST and gRPC; return where it listens."""
