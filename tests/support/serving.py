@@ -3,7 +3,7 @@
 import copy
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -215,6 +215,19 @@ class World:
         self.analyst = CanaryAnalyst(self.requests)
         self.cluster.put(CLAIM, {"metadata": {"name": "models", "namespace": NAMESPACE}, "spec": {}})
 
+    def fork(self) -> "World":
+        """Return a world that is as this one is now, the operator's memory included, and goes its own way from here."""
+        twin = copy.copy(self)
+        twin.cluster, twin.requests = self.cluster.fork(), copy.deepcopy(self.requests)
+        twin.delivered = replace(self.delivered, complete={*self.delivered.complete})
+        twin.analyst = CanaryAnalyst(twin.requests, copy.deepcopy(self.analyst.windows))
+        return twin
+
+    def state(self) -> object:
+        """Return what the future depends on, the operator's memory included."""
+        counts, memory = {**self.requests.counts}, ({*self.delivered.complete}, copy.deepcopy(self.analyst.windows))
+        return self.cluster.remains(), self.now, counts, memory
+
     def put(self, service: ModelServiceBuilder) -> "World":
         self.cluster.put(MODEL_SERVICE, service.build())
         return self
@@ -273,13 +286,17 @@ class World:
                 return outcome
         raise AssertionError("the reconciler does not come to rest")
 
+    async def act(self) -> None:
+        """Let everybody act once: operator, controllers, kubelets."""
+        await self.reconcile()
+        self.control()
+        self.start_pods()
+
     async def run(self) -> None:
-        """Let everybody act until nothing changes any more: operator, controllers, kubelets."""
+        """Let everybody act until nothing changes any more."""
         for _ in range(20):
             before = self.cluster.version
-            await self.reconcile()
-            self.control()
-            self.start_pods()
+            await self.act()
             if self.cluster.version == before:
                 return
         raise AssertionError("the cluster does not come to rest")

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -119,7 +119,7 @@ class World:
     now: datetime = START
 
     def __post_init__(self) -> None:
-        self.progress = FakeProgress(self.cluster, lambda: self.now)
+        self.progress = FakeProgress(self.cluster, self.clock)
         self.restart()
         self.put_config_map("rows", {"rows.csv": "a,churned\n1,yes\n"})
         self.put_claim("models")
@@ -130,9 +130,37 @@ class World:
             cluster=self.cluster,
             progress=self.progress,
             trainer_images=TrainerImages("trainer:test", "trainer:test-gpu"),
-            clock=lambda: self.now,
+            clock=self.clock,
         )
         return self
+
+    def fork(self) -> "World":
+        """Return a world that is as this one is now, the operator's memory included, and goes its own way from here."""
+        twin, memory = copy.copy(self), self.reconciler
+        twin.cluster = self.cluster.fork()
+        twin.progress = replace(
+            self.progress, cluster=twin.cluster, clock=twin.clock, asked=[], last={**self.progress.last}
+        )
+        twin.reconciler = replace(
+            memory,
+            cluster=twin.cluster,
+            progress=twin.progress,
+            clock=twin.clock,
+            delivered=replace(memory.delivered, complete={*memory.delivered.complete}),
+            cleaned={**memory.cleaned},
+            asked={**memory.asked},
+            nodes=copy.copy(memory.nodes),
+        )
+        return twin
+
+    def state(self) -> object:
+        """Return what the future depends on, the operator's memory included."""
+        memory = self.reconciler
+        known = {*memory.delivered.complete}, {**memory.cleaned}, {**memory.asked}, copy.copy(memory.nodes)
+        return self.cluster.remains(), self.now, self.progress.answer, {**self.progress.last}, known
+
+    def clock(self) -> datetime:
+        return self.now
 
     def put(self, job: TrainingJobBuilder) -> "World":
         self.cluster.put(TRAINING_JOB, job.build())
@@ -146,6 +174,10 @@ class World:
 
     async def reconcile(self, name: str = "churn") -> Outcome:
         return await self.reconciler.reconcile(Key("TrainingJob", NAMESPACE, name))
+
+    async def act(self) -> None:
+        """Let the operator act once."""
+        await self.reconcile()
 
     async def settle(self, name: str = "churn") -> Outcome:
         """Reconcile until a reconcile changes nothing."""

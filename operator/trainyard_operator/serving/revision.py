@@ -38,6 +38,7 @@ class Revision:
     Attributes:
         profile: The TrainingProfile that the spec names.
         known_as: Its id, where a profile has filled in what the id is not made of.
+        id: Names it among the revisions of its service.
     """
 
     model: ModelVersion
@@ -45,33 +46,36 @@ class Revision:
     fetching: Fetching = field(default_factory=Fetching)
     profile: str | None = None
     known_as: str | None = None
+    id: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def id(self) -> str:
-        """Eight hex digits that change with what the pods run, and with nothing else.
+    def __post_init__(self) -> None:
+        # Every reconcile compares ids many times.
+        object.__setattr__(self, "id", _digest(self) if self.known_as is None else self.known_as)
 
-        The operator's version and its images stay out, so that its upgrade rolls nothing. So do fields that are left at
-        their defaults, so that a field added later changes no id; except the image, whose default moves on with the
-        releases while the API server keeps what it filled in.
-        """
-        if self.known_as is not None:
-            return self.known_as
-        server = self.server.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"image"})
-        content: dict[str, object] = {
-            "uri": self.model.uri,
-            "digest": self.model.digest,
-            "image": self.server.image,
-            "server": server,
-        }
-        fetching = self.fetching
-        content |= {"profile": self.profile} if self.profile else {}
-        content |= {"secret": fetching.secret} if fetching.secret else {}
-        content |= {"anyOperation": True} if fetching.any_operation else {}
-        content |= {"structure": True} if fetching.structure else {}
-        content |= {"publicKey": fetching.public_key.to_wire()} if fetching.public_key else {}
-        content |= {"fetch": fetching.resources.to_wire()} if fetching.resources != Resources() else {}
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+def _digest(revision: Revision) -> str:
+    """Return eight hex digits that change with what the pods run, and with nothing else.
+
+    The operator's version and its images stay out, so that its upgrade rolls nothing. So do fields that are left at
+    their defaults, so that a field added later changes no id; except the image, whose default moves on with the
+    releases while the API server keeps what it filled in.
+    """
+    server = revision.server.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"image"})
+    content: dict[str, object] = {
+        "uri": revision.model.uri,
+        "digest": revision.model.digest,
+        "image": revision.server.image,
+        "server": server,
+    }
+    fetching = revision.fetching
+    content |= {"profile": revision.profile} if revision.profile else {}
+    content |= {"secret": fetching.secret} if fetching.secret else {}
+    content |= {"anyOperation": True} if fetching.any_operation else {}
+    content |= {"structure": True} if fetching.structure else {}
+    content |= {"publicKey": fetching.public_key.to_wire()} if fetching.public_key else {}
+    content |= {"fetch": fetching.resources.to_wire()} if fetching.resources != Resources() else {}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from support.deaths import Change, Moment, every_death
 from support.serving import LABELS, NAMESPACE, World, a_model_service, a_succeeded_job
 from trainyard_operator.cluster.kinds import MODEL_SERVICE, SERVICE
 from trainyard_operator.serving.commands import Command, Order, command_in, order_in, text_of, unknown
@@ -187,20 +188,22 @@ async def test_a_command_is_not_obeyed_again_when_the_service_is_made_anew() -> 
 
 @pytest.mark.parametrize("moment", ["fail_at", "fail_after"])
 @pytest.mark.parametrize(("command", "expected"), [("promote", {2: 3}), ("abort", {1: 3}), ("pause", {1: 3, 2: 1})])
-async def test_killed_at_any_call_a_command_acts_once(moment: str, command: str, expected: dict[int, int]) -> None:
-    undisturbed = await a_canary()
-    undisturbed.cluster.calls.clear()
-    await undisturbed.order(command).run()
-    calls = len(undisturbed.cluster.calls)
+async def test_killed_at_any_call_a_command_acts_once(moment: Moment, command: str, expected: dict[int, int]) -> None:
+    def see_that_it_acted(world: World) -> None:
+        assert world.versions() == expected
 
-    for number in range(0, calls, 2):
-        world = await a_canary()
-        world.cluster.calls.clear()
-        setattr(world.cluster, moment, number)
-        await world.order(command).run_and_die()
-        await world.later(minutes=2).run_and_die()
-        assert world.versions() == expected, number
-        await world.later(minutes=1).put_job(a_succeeded_job(3)).run()
-        await world.later(seconds=5).run()
-        assert world.versions() == {next(iter(expected)): 3, 3: 1}, number
+    life: list[Change[World]] = [
+        lambda world: world.order(command),
+        lambda world: world.later(minutes=2),
+        see_that_it_acted,
+        lambda world: world.later(minutes=1).put_job(a_succeeded_job(3)),
+        lambda world: world.later(seconds=5),
+    ]
+    undisturbed, deaths = await a_canary(), 0
+    undisturbed.cluster.calls.clear()
+
+    async for death, world in every_death(undisturbed, life, moment):
+        assert world.versions() == {next(iter(expected)): 3, 3: 1}, death
         assert world.cluster.peek(MODEL_SERVICE)[0]["metadata"]["annotations"] == {"trainyard.dev/rollout": command}
+        deaths += 1
+    assert deaths == len(undisturbed.cluster.calls) > 50

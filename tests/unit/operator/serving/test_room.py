@@ -206,14 +206,14 @@ async def test_more_replicas_in_the_middle_of_making_room_are_brought_up() -> No
 
 @pytest.mark.parametrize("moment", ["fail_at", "fail_after"])
 async def test_killed_at_any_call_no_more_than_one_is_missed(moment: str) -> None:
-    undisturbed = await a_full_cluster(GPU.with_replicas(2), 2)
-    undisturbed.cluster.calls.clear()
+    begin = await a_full_cluster(GPU.with_replicas(2), 2)
+    begin.cluster.calls.clear()
+    undisturbed = begin.fork()
     assert (await watch(undisturbed, seconds=60))[-1] == {2: 2}
     calls = len(undisturbed.cluster.calls)
 
     for number in range(moment == "fail_after", calls, 4):
-        world = await a_full_cluster(GPU.with_replicas(2), 2)
-        world.cluster.calls.clear()
+        world = begin.fork()
         setattr(world.cluster, moment, number)
         for _ in range(16):
             await world.later(seconds=5).reconcile_or_die()
