@@ -41,6 +41,16 @@ def controlled_by(parent: Manifest, children: Iterable[Manifest]) -> dict[str, M
     return {child["metadata"]["name"]: child for child in children if is_controlled_by(child, uid)}
 
 
+def by_controller(children: Iterable[Manifest]) -> dict[str, list[Manifest]]:
+    """Return the children by the uid of the object that controls them."""
+    grouped: dict[str, list[Manifest]] = {}
+    for child in children:
+        for reference in child["metadata"].get("ownerReferences", []):
+            if reference.get("controller"):
+                grouped.setdefault(reference["uid"], []).append(child)
+    return grouped
+
+
 def names_of(children: Iterable[Manifest]) -> set[str]:
     """Return what they are called."""
     return {child["metadata"]["name"] for child in children}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trainyard_api.roles import RoleName
-from trainyard_operator.cluster.children import controlled_by, is_controlled_by
+from trainyard_operator.cluster.children import by_controller, controlled_by
 from trainyard_operator.cluster.kinds import JOB
 from trainyard_operator.cluster.port import Manifest
 from trainyard_operator.training import identity
@@ -61,14 +61,17 @@ def sort(
     own, lead = controlled_by(parent, jobs), identity.lead_of(parent)
     attempts = _of_role(own, name, lead)
     followers = _followers(own, name) if lead == "chief" else {}
+    pods_of, at_work = by_controller(pods), _at_work(attempts, followers)
     return ObservedTraining(
         config_map=controlled_by(parent, config_maps).get(identity.spec_name(name)),
         service=controlled_by(parent, services).get(identity.service_name(name)),
         jobs=dict(sorted(attempts.items())),
-        pods={number: _newest(pods, job) for number, job in attempts.items()},
-        leaving=any(is_alive(pod) and _is_stray(pod, name, _at_work(attempts, followers)) for pod in pods),
+        pods={number: _newest(pods_of, job) for number, job in attempts.items()},
+        leaving=any(is_alive(pod) and _is_stray(pod, name, at_work) for pod in pods),
         followers=followers,
-        follower_pods={n: {role: _newest(pods, job) for role, job in there.items()} for n, there in followers.items()},
+        follower_pods={
+            n: {role: _newest(pods_of, job) for role, job in there.items()} for n, there in followers.items()
+        },
     )
 
 
@@ -94,10 +97,12 @@ def _at_work(attempts: Mapping[int, Manifest], followers: Mapping[int, Mapping[R
     return frozenset(str(job["metadata"]["uid"]) for job in jobs)
 
 
-def _newest(pods: Iterable[Manifest], job: Manifest) -> Workers:
-    own = [pod for pod in pods if is_controlled_by(pod, job["metadata"]["uid"])]
+def _newest(pods_of: Mapping[str, Sequence[Manifest]], job: Manifest) -> Workers:
     # A pod is replaced only after it has ended, and creation times are whole seconds: the one that lives is the newest.
-    own.sort(key=lambda pod: (is_alive(pod), pod["metadata"]["creationTimestamp"]))
+    own = sorted(
+        pods_of.get(job["metadata"]["uid"], ()),
+        key=lambda pod: (is_alive(pod), pod["metadata"]["creationTimestamp"]),
+    )
     return dict(sorted({index_of(pod): pod for pod in own}.items()))
 
 
