@@ -39,11 +39,12 @@ class NamespaceDefaultsController:
         namespace = self._namespaces.get(*key)
         if namespace is None or pods.is_terminating(namespace):
             return
-        if self._accounts.get(key[1], SERVICE_ACCOUNT) is None:
-            await self._create(SERVICE_ACCOUNTS, {"metadata": {"name": SERVICE_ACCOUNT, "namespace": key[1]}})
+        # The certificate first: a pod waits for its account, and has to find the certificate then.
         if self._config_maps.get(key[1], CERTIFICATE) is None and self._client.authority:
             metadata = {"name": CERTIFICATE, "namespace": key[1]}
             await self._create(CONFIG_MAPS, {"metadata": metadata, "data": {"ca.crt": self._client.authority}})
+        if self._accounts.get(key[1], SERVICE_ACCOUNT) is None:
+            await self._create(SERVICE_ACCOUNTS, {"metadata": {"name": SERVICE_ACCOUNT, "namespace": key[1]}})
 
     async def _create(self, resource: Resource, body: Object) -> None:
         try:

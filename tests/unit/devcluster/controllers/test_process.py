@@ -9,14 +9,18 @@ from typing import Any
 
 from trainyard_devcluster import pods
 from trainyard_devcluster.client import Client, NotFoundError, PatchType
+from trainyard_devcluster.controllers.service_accounts import CERTIFICATE
 from trainyard_devcluster.events import timestamp, utc_now
 from trainyard_devcluster.informer import Informer
 from trainyard_devcluster.resources import (
+    CONFIG_MAPS,
     JOBS,
+    NAMESPACES,
     NODES,
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
     PODS,
+    SERVICE_ACCOUNTS,
     Object,
     name_of,
     namespace_of,
@@ -101,6 +105,15 @@ def test_volumes_alone_need_a_folder() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert "expected --volumes-dir DIR" in done.stderr
+
+
+async def test_a_namespace_has_its_certificate_before_pods_can_be_made_in_it(cluster: Client) -> None:
+    await cluster.create(NAMESPACES, {"metadata": {"name": "team"}})
+
+    account = await until(lambda: find(cluster, SERVICE_ACCOUNTS, "default", "team"))
+    certificate = await cluster.get(CONFIG_MAPS, CERTIFICATE, "team")
+
+    assert int(certificate["metadata"]["resourceVersion"]) < int(account["metadata"]["resourceVersion"])
 
 
 async def test_a_silent_node_is_tainted_and_loses_its_pods_until_it_speaks_again(cluster: Client) -> None:
