@@ -91,16 +91,18 @@ demo-stop: $(VENV)/operator/.installed ## End what `make demo KEEP=1` left runni
 test: test-unit test-cluster test-e2e ## Run the tests: unit, cluster, end to end
 
 test-unit: setup ## Run the unit and chart tests
-	$(OPERATOR)/pytest -n 3 tests/unit tests/charts --ignore tests/unit/trainer \
+	$(OPERATOR)/pytest -n 3 --dist worksteal -m "$(UNIT_MARKS)" $(UNIT_TESTS) --ignore tests/unit/trainer \
 	    --ignore tests/unit/modelserver
 	$(TRAINER)/pytest -n 3 --dist worksteal -m "not thorough" $(TRAINER_TESTS)
 
+UNIT_TESTS ?= tests/unit tests/charts
+UNIT_MARKS ?= not thorough
 TRAINER_TESTS ?= tests/unit/trainer tests/unit/modelserver
 
 test-thorough: test-thorough-operator test-thorough-trainer ## Kill, stop and break operator and trainer at many moments
 
 test-thorough-operator: setup ## Kill the operator over and over; replay the trainer's Dockerfile
-	$(OPERATOR)/pytest -n 2 -m thorough tests/cluster tests/e2e
+	$(OPERATOR)/pytest -n 4 --dist worksteal -m thorough tests/cluster tests/e2e
 
 test-thorough-trainer: setup ## Kill and damage trainings; read every format from every place
 	$(TRAINER)/pytest -n 2 --dist worksteal -m thorough $(THOROUGH_TESTS)

@@ -7,6 +7,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from trainyard_devcluster import pods
 from trainyard_devcluster.client import Client, NotFoundError, PatchType
 from trainyard_devcluster.controllers.service_accounts import CERTIFICATE
@@ -253,6 +255,7 @@ def has_ended(job: Object) -> bool:
     return any((pods.condition(job, kind) or {}).get("status") == "True" for kind in ("Complete", "Failed"))
 
 
+@pytest.mark.exhaustive
 async def test_jobs_are_counted_exactly_while_the_controllers_are_killed_again_and_again(
     cluster: Client, parts: Parts
 ) -> None:

@@ -186,6 +186,7 @@ async def test_a_command_is_not_obeyed_again_when_the_service_is_made_anew() -> 
     assert world.versions() == {2: 3, 3: 1}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("moment", ["fail_at", "fail_after"])
 @pytest.mark.parametrize(("command", "expected"), [("promote", {2: 3}), ("abort", {1: 3}), ("pause", {1: 3, 2: 1})])
 async def test_killed_at_any_call_a_command_acts_once(moment: Moment, command: str, expected: dict[int, int]) -> None:

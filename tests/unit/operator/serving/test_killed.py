@@ -12,6 +12,8 @@ from trainyard_api.names import REVISION_LABEL
 from trainyard_operator.cluster.errors import Unavailable
 from trainyard_operator.cluster.kinds import CONFIG_MAP, POD, SERVICE
 
+pytestmark = pytest.mark.exhaustive
+
 FOLLOWING = a_model_service().following(**LABELS)
 
 

@@ -204,6 +204,7 @@ async def test_more_replicas_in_the_middle_of_making_room_are_brought_up() -> No
     assert world.versions() == {2: 5}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("moment", ["fail_at", "fail_after"])
 async def test_killed_at_any_call_no_more_than_one_is_missed(moment: str) -> None:
     begin = await a_full_cluster(GPU.with_replicas(2), 2)

@@ -79,6 +79,7 @@ async def test_wrong_answers_take_nothing_from_what_serves(
     assert sum(weather.met.values()) > 10
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(12))
 async def test_watches_that_lag_lie_and_fail_take_nothing_from_what_serves(seed: int) -> None:
     chance, world = random.Random(seed), await a_world_serving()

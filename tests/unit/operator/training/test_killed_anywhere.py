@@ -18,6 +18,7 @@ async def test_a_life_without_accidents_ends_well() -> None:
     assert [each["outcome"] for each in world.status()["attempts"]] == ["Failed", "Stopped", "Failed", "Succeeded"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("moment", ["fail_at", "fail_after"])
 async def test_dying_at_any_call_changes_nothing_in_the_end(moment: Moment) -> None:
     undisturbed, deaths = World(), 0

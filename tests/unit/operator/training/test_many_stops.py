@@ -56,6 +56,7 @@ def test_the_pause_grows_with_each_stop_that_brought_nothing(count: int, seconds
     assert delay(stops(*[None] * count)) == timedelta(seconds=seconds)
 
 
+@pytest.mark.exhaustive
 async def test_more_preemptions_than_are_kept_with_progress_end_no_training() -> None:
     world = await World().put(a_training_job()).running()
     for number in range(105):

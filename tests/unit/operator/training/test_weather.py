@@ -87,6 +87,7 @@ async def test_wrong_answers_change_nothing_in_the_end(
     assert sum(weather.met.values()) > 20
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(12))
 async def test_watches_that_lag_lie_and_fail_change_nothing_in_the_end(seed: int) -> None:
     chance, world = random.Random(seed), World()
