@@ -80,7 +80,7 @@ def _data(data: Mapping[str, Any]) -> Iterator[str]:
 
 def _quality(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield "Metrics that start with `val_` are of rows the model was not trained on."
-    if "targetTransform" in manifest["training"]["fit"]:
+    if "targetTransform" in manifest["training"].get("fit", {}):
         yield "The loss is of the logarithm of 1 + label, which it learns; all else is in the unit of the label."
     if "testRows" in manifest["data"]:
         yield "Those that start with `test_` are of rows that had no say in its choice either, measured once."
