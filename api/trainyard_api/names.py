@@ -105,6 +105,9 @@ SIGNATURE = "serving_default"
 EXAMPLES_SIGNATURE, EXAMPLES_INPUT = "serving_examples", "examples"
 """The same answers for serialized tf.Example messages. TensorFlow's estimators and TFX call the input so."""
 
+TEXT_SIGNATURE = "serving_text"
+"""The same answers for columns of texts: a number is a text too, and an empty one is a missing value."""
+
 EXIT_DONE = 0
 EXIT_BAD_INPUT = 2
 EXIT_DIVERGED = 3

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from trainyard_api.audio import Audio
 from trainyard_api.code import PythonProgram
 from trainyard_api.images import Image
-from trainyard_api.meta import ApiModel, rule, rules
+from trainyard_api.meta import ApiModel, Column, rule, rules
 from trainyard_api.prediction import PredictProgram
 from trainyard_api.tasks import Task as Task
 from trainyard_api.text import Text
@@ -23,6 +23,7 @@ Family = Literal[
 CANDIDATES: tuple[Family, ...] = ("linear", "gradientBoostedTrees", "mlp")
 """What family auto tries, in this order: the quickest first."""
 TREE_FAMILIES: tuple[Family, ...] = ("gradientBoostedTrees", "randomForest")
+Direction = Literal["increasing", "decreasing"]
 Units = Annotated[int, Field(ge=1, le=1048576)]
 _TREES = f"self.family in {list(TREE_FAMILIES)}"
 Argument = Annotated[str, Field(max_length=65536)]
@@ -72,6 +73,13 @@ class KerasProgram(ApiModel):
                 "!(self.family in ['linear', 'svm']) || (self.hidden == [128, 64] && self.activation == 'relu' && "
                 "self.dropout == 0.0)",
                 "families linear and svm have no hidden layers: leave hidden, activation and dropout out",
+            ),
+            rule(
+                "!has(self.monotonic) || (self.family == 'gradientBoostedTrees' && "
+                "self.task != 'multiclassClassification')",
+                "only family gradientBoostedTrees can be held to directions, for task regression or "
+                "binaryClassification: neither the other families nor several classes have monotonic",
+                ".monotonic",
             ),
             rule("self.family != 'randomForest' || !has(self.l2)", "family randomForest has no penalty", ".l2"),
             rule(
@@ -159,6 +167,13 @@ class KerasProgram(ApiModel):
         le=1,
         description="Share of the training rows, drawn anew, that each tree of gradientBoostedTrees sees; all where "
         "absent.",
+    )
+    monotonic: dict[Column, Direction] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Columns of numbers, each with the direction in which the prediction of gradientBoostedTrees may "
+        "move as it grows, all else equal: the predicted number, or the probability of the second class.",
     )
     text: Text | None = Field(default=None, description="How a textClassifier reads texts.")
     audio: Audio | None = Field(default=None, description="How an audioClassifier reads WAV files.")

@@ -84,6 +84,14 @@ class Output(ApiModel):
     signing: Signing | None = Field(
         default=None, description="Sign each version, as model.sig beside its files; not signed where absent."
     )
+    formats: list[Literal["keras"]] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="Further files of each version: keras is model.keras, the network without its preprocessing, for "
+        "program.python and the families linear, mlp, cnn and audioClassifier.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
     reuse: bool = Field(
         default=False,
         description="Take a version of the store that the same spec of the same name and namespace has trained before, "
@@ -230,9 +238,17 @@ class TrainingJobSpec(ApiModel):
             rule(  # reuse may change, so that it can be set before a backup
                 "self.output.store == oldSelf.output.store && "
                 "has(self.output.signing) == has(oldSelf.output.signing) && "
-                "(!has(self.output.signing) || self.output.signing == oldSelf.output.signing)",
+                "(!has(self.output.signing) || self.output.signing == oldSelf.output.signing) && "
+                "has(self.output.formats) == has(oldSelf.output.formats)",
                 _FIXED.format("output"),
                 ".output",
+            ),
+            rule(
+                "!has(self.output.formats) || has(self.program.python) || has(self.program.keras) && "
+                "self.program.keras.family in ['linear', 'mlp', 'cnn', 'audioClassifier']",
+                "only networks have a .keras file: those of program.python and of the families linear, mlp, cnn and "
+                "audioClassifier; leave formats out",
+                ".output.formats",
             ),
             rule(
                 "!self.output.reuse || !has(self.program.container)",

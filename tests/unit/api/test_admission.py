@@ -357,6 +357,12 @@ def test_good_input_is_accepted(resource):
         (a_training_job() | {"metadata": {"name": "1st"}}, "metadata.name must be at most 50"),
         (a_training_job() | {"metadata": {"name": "a.b"}}, "metadata.name must be at most 50"),
         (a_training_job() | {"metadata": {"name": "a" * 51}}, "metadata.name must be at most 50"),
+        (
+            a_training_job(
+                program={"keras": {"task": "regression", "family": "mlp", "monotonic": {"a": "increasing"}}}
+            ),
+            "only family gradientBoostedTrees can be held to directions",
+        ),
         (a_training_job(data={"source": {"uri": "/d.csv"}}), "label is missing: name the column to predict"),
         (keras(image={"height": 32}), "image is for family cnn only"),
         (keras(family="cnn", image={"channels": 2}), "2 is not one of [1, 3]"),

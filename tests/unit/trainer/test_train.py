@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -28,7 +29,7 @@ from support.model_server import served
 from support.serving_client import METRICS
 from support.signing_keys import write_keys
 from support.trainer_fits import fitted
-from support.trainer_runs import Result, SpecBuilder, a_spec, run, shared_verifier, write_table
+from support.trainer_runs import Result, SpecBuilder, a_spec, a_tree_spec, run, shared_verifier, write_table
 from trainyard_api import names
 from trainyard_api.housekeeping import USE_FILE
 from trainyard_trainer.export.model_card import model_card
@@ -136,6 +137,29 @@ def test_serialized_examples_get_the_answers_of_the_same_rows(trained: Trained) 
     }
 
 
+def test_rows_of_texts_get_the_answers_of_the_same_rows(trained: Trained) -> None:
+    module, predict = load(trained.folder)
+    rows = {
+        "size": ["2", " -2e0 ", ""],
+        "weight": ["NA", "1", ""],
+        "colour": ["red", "", "NA"],
+        "count": ["1", "2", "3"],
+    }
+
+    answer = module.signatures["serving_text"](**{name: tf.constant(texts) for name, texts in rows.items()})
+
+    same: dict[str, Any] = {
+        "size": [2.0, -2.0, math.nan],
+        "weight": [math.nan, 1.0, math.nan],
+        "colour": ["red", "", ""],
+        "count": [1.0, 2.0, 3.0],
+    }
+    expected = predict(**{name: tf.constant(each) for name, each in same.items()})
+    np.testing.assert_allclose(answer["probability"], expected["probability"], rtol=1e-6)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="could not correctly convert string: big"):
+        module.signatures["serving_text"](**{name: tf.constant(["big"]) for name in rows})
+
+
 def test_the_version_is_signed_and_says_what_it_is_and_where_it_comes_from(trained: Trained) -> None:
     version = trained.folder / "store" / "sample" / "1"
     key = verifying.Config().use_elliptic_key_verifier(public_key=trained.folder / "public.pem")
@@ -176,11 +200,14 @@ def test_a_training_whose_version_cannot_be_signed_leaves_none(table: Path, tmp_
 def test_the_request_in_the_model_card_works(trained: Trained, tmp_path: Path) -> None:
     card = (trained.folder / "store" / "sample" / "1" / names.MODEL_CARD_FILE).read_text()
     (url, body) = re.findall(r"curl http://HOST:8501(\S+) -d @- <<'EOF'\n(.*?)\nEOF", card, re.DOTALL)[0]
+    (missing,) = re.findall(r"has none in `weight`:\n\n```json\n(.*?)\n```", card, re.DOTALL)
 
     with served(trained.folder / "store" / "sample", "sample", tmp_path) as client:
-        status, answer, _headers = client.rest("POST", url, body.encode())
+        answers = [client.rest("POST", url, each.encode())[:2] for each in (body, missing)]
 
-    assert (status, len(json.loads(answer)["predictions"])) == (200, 1), answer
+    assert json.loads(missing)["instances"][0]["weight"] == ""
+    for status, answer in answers:
+        assert (status, len(json.loads(answer)["predictions"])) == (200, 1), answer
 
 
 def test_the_model_server_warms_up_and_answers_rows_and_examples_alike(trained: Trained, tmp_path: Path) -> None:
@@ -560,3 +587,25 @@ def test_an_unforeseen_failure_is_reported_as_one(table: Path, tmp_path: Path) -
     assert (result.code, result.report["reason"]) == (1, "Failed")
     assert "FileExistsError" in result.report["message"]
     assert "Traceback" in result.stderr
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")  # Keras, with TensorFlow
+@pytest.mark.parametrize("family", ["linear", "mlp"])
+def test_a_version_has_the_network_for_keras_on_request(family: str, table: Path, tmp_path: Path) -> None:
+    spec = a_spec(table).with_keras(family=family).with_fit(epochs=1).with_output(formats=["keras"])
+
+    result = run(spec, tmp_path)
+
+    assert result.code == 0, result.stderr
+    version = tmp_path / "store" / "sample" / "1"
+    network = keras.models.load_model(version / "model.keras")
+    assert network.count_params() == result.the("model")["parameters"]
+    manifest = json.loads((version / names.MANIFEST_FILE).read_text())
+    assert "model.keras" in [each["path"] for each in manifest["files"]]
+
+
+def test_trees_have_no_file_for_keras(table: Path, tmp_path: Path) -> None:
+    result = run(a_tree_spec(table, "randomForest").with_output(formats=["keras"]), tmp_path)
+
+    assert (result.code, result.report["reason"]) == (2, "BadInput")
+    assert "only networks have a .keras file" in result.report["message"]

@@ -54,6 +54,7 @@ class TableEncoder(tf.Module):
             _HashedTexts(vocabulary) if isinstance(vocabulary, Hashed) else _table(vocabulary, schema.missing)
             for vocabulary in facts.vocabularies
         ]
+        self.missing = schema.missing
         self._word_names = schema.words
         self.words = [Vectorizer(WORDS, known, MAX_LENGTH) for known in facts.words]
 

@@ -21,6 +21,8 @@ class Encoder(Protocol):
 
     inputs: TableInputs | ImageInputs | SoundInputs | TextInputs
     """Shape of the model's input, as the family's builder takes it."""
+    missing: tuple[str, ...]
+    """The texts that stand for a missing number in the columns of a table; none where there is no such column."""
 
     def signature(self) -> dict[str, TensorSpec]:
         """Return what a client sends: a tf.TensorSpec for each input."""

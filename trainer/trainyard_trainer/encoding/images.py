@@ -45,6 +45,8 @@ class ImageInputs:
 class ImageEncoder(tf.Module):
     """Decodes and resizes what a client sends; what the data side delivers is pixels already."""
 
+    missing: tuple[str, ...] = ()
+
     def __init__(self, facts: ImageStatistics) -> None:
         super().__init__()
         self._facts, self._column = facts, facts.column

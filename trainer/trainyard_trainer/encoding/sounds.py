@@ -27,6 +27,8 @@ class SoundInputs:
 class SoundEncoder(tf.Module):
     """Turns one column of WAV files into spectrograms."""
 
+    missing: tuple[str, ...] = ()
+
     def __init__(self, facts: SoundStatistics) -> None:
         super().__init__()
         self._facts = facts

@@ -28,6 +28,8 @@ class TextInputs:
 class TextEncoder(tf.Module):
     """Turns one column of texts into ids."""
 
+    missing: tuple[str, ...] = ()
+
     def __init__(self, facts: TextStatistics) -> None:
         super().__init__()
         self._facts = facts

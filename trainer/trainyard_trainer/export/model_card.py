@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trainyard_api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, MANIFEST_FILE, SIGNATURE
+from trainyard_api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, MANIFEST_FILE, SIGNATURE, TEXT_SIGNATURE
 
 _MOST_COLUMNS = 50
 _FEW_ROWS = 100
@@ -60,7 +60,38 @@ def _usage(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield f"It answers {', '.join(_code(each) for each in signature['outputs'])}."
     if EXAMPLES_SIGNATURE in manifest["signatures"]:
-        yield f"Signature {_code(EXAMPLES_SIGNATURE)} takes serialized tf.train.Example in {_code(EXAMPLES_INPUT)}."
+        yield (
+            f"Signature {_code(EXAMPLES_SIGNATURE)} takes serialized tf.train.Example in {_code(EXAMPLES_INPUT)}; a "
+            "feature left out is a missing value."
+        )
+    if TEXT_SIGNATURE in manifest["signatures"]:
+        yield from _missing_values(manifest)
+
+
+def _missing_values(manifest: Mapping[str, Any]) -> Iterator[str]:
+    inputs = manifest["signatures"][TEXT_SIGNATURE]["inputs"]
+    row = manifest.get("exampleRow") or {name: _sample(name, each) for name, each in inputs.items()}
+    first = next(
+        name for name, each in manifest["signatures"][SIGNATURE]["inputs"].items() if each["dtype"] != "string"
+    )
+    gone = next((name for name, value in row.items() if value == ""), None)
+    if gone is None and not isinstance(row[first], list):
+        row, gone = row | {first: ""}, first
+    yield ""
+    yield f"A missing value is an empty text: signature {_code(TEXT_SIGNATURE)} takes each number as a text, too."
+    if gone:
+        origin = "This row of the data" if "exampleRow" in manifest else "This row"
+        yield f"{origin} has none in {_code(gone)}:"
+    body = json.dumps({"signature_name": TEXT_SIGNATURE, "instances": [row]}, indent=2, ensure_ascii=False)
+    fence = _fence(body)
+    yield ""
+    yield f"{fence}json\n{body}\n{fence}"
+    yield ""
+    yield (
+        f"In signature {_code(SIGNATURE)} a missing text is empty, and a missing number is {_code('NaN')}, which "
+        f"TensorFlow Serving reads though JSON has none. TensorFlow Serving refuses {_code('null')} and a row that "
+        "leaves a column out; the command and the Python client of Trainyard fill those in."
+    )
 
 
 def _sample(name: str, tensor: Mapping[str, Any]) -> Any:

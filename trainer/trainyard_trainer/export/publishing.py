@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import cast
 
+import keras
 import tensorflow as tf
 
 from trainyard_api.code import PythonProgram
-from trainyard_api.names import MODEL_CARD_FILE
+from trainyard_api.names import MODEL_CARD_FILE, TEXT_SIGNATURE
 from trainyard_api.program import ModelProgram
 from trainyard_trainer.devices import Devices
 from trainyard_trainer.export.manifest import describe, describe_data, describe_training
@@ -18,6 +20,7 @@ from trainyard_trainer.export.model_card import model_card
 from trainyard_trainer.export.saved_model import ServingModel, samples, save
 from trainyard_trainer.export.signing import sign
 from trainyard_trainer.export.slices import metrics_by_slice
+from trainyard_trainer.export.text_inputs import example_row
 from trainyard_trainer.export.verify import Verifier
 from trainyard_trainer.export.warmup import write_warmup
 from trainyard_trainer.files import list_files, naming_full_disk
@@ -28,6 +31,9 @@ from trainyard_trainer.reporting.event_log import EventLog
 from trainyard_trainer.reporting.result import ModelVersion
 from trainyard_trainer.spec import Run
 from trainyard_trainer.stores.models import ModelStore
+
+KERAS_FILE = "model.keras"
+"""The network alone, as Keras' load_model takes it."""
 
 
 def name_of(program: ModelProgram) -> str:
@@ -99,6 +105,8 @@ def _publish(
 ) -> ModelVersion:
     signatures = save(ServingModel(trained.model, trained.encoder, trained.task), staging)
     check_saved(staging, name_of(run.program))
+    if "keras" in (run.job.spec.output.formats or ()):
+        cast(keras.Model, trained.model).save(staging / KERAS_FILE)
     inputs, answers = samples(prepared.table, trained)
     if prepared.privacy is None:  # those are rows of the data
         write_warmup(staging, model_name=run.job.model_name, specs=trained.encoder.signature(), rows=inputs)
@@ -114,6 +122,8 @@ def _publish(
         slices=metrics_by_slice(prepared, trained),
         evaluation=evaluation,
     )
+    if TEXT_SIGNATURE in signatures and prepared.privacy is None:
+        manifest["exampleRow"] = example_row(inputs)
     (staging / MODEL_CARD_FILE).write_text(model_card(manifest), encoding="utf-8")
     sign_with_key = partial(sign, key=run.signing_key) if run.signing_key else None
     return store.publish(staging, manifest | {"files": list_files(staging)}, sign_with_key)

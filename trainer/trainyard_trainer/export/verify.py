@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from trainyard_api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE
+from trainyard_api.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE, SIGNATURE, TEXT_SIGNATURE
 from trainyard_trainer.errors import ExportFailed, one_line
 from trainyard_trainer.signals import end_with_parent
 
@@ -153,6 +153,7 @@ def main() -> None:
 def _answer(request: Mapping[str, Any]) -> dict[str, object]:
     import tensorflow as tf
 
+    from trainyard_trainer.export.text_inputs import as_texts
     from trainyard_trainer.export.tf_examples import serialize
 
     # A session loads the graph, restores the variables and feeds by signature exactly as TensorFlow Serving does.
@@ -173,6 +174,9 @@ def _answer(request: Mapping[str, Any]) -> dict[str, object]:
         if EXAMPLES_SIGNATURE in loaded.signature_def and not error:
             error = difference(answer(EXAMPLES_SIGNATURE, {EXAMPLES_INPUT: serialize(inputs)}), everything)
             error = error and f"{EXAMPLES_SIGNATURE}: {error}"
+        if TEXT_SIGNATURE in loaded.signature_def and not error:
+            error = difference(answer(TEXT_SIGNATURE, as_texts(inputs)), everything)
+            error = error and f"{TEXT_SIGNATURE}: {error}"
     return {"error": error, "operations": len(_operations(loaded.graph_def))}
 
 

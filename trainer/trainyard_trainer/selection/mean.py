@@ -20,6 +20,7 @@ class MeanEncoder(tf.Module):
         super().__init__()
         self.encoders = list(encoders)
         self.inputs = tuple(each.inputs for each in encoders)
+        self.missing = encoders[0].missing
 
     def signature(self) -> dict[str, Any]:
         """Return what a client sends."""

@@ -8,8 +8,10 @@ import tensorflow as tf
 from trainyard_api.meta import parse_duration
 from trainyard_api.program import KerasProgram
 from trainyard_trainer.data.batch import EncodedBatch
+from trainyard_trainer.data.schema import Schema
 from trainyard_trainer.data.tabular import CATEGORIES, TableStatistics
 from trainyard_trainer.devices import Devices
+from trainyard_trainer.errors import BadInput, did_you_mean, listed
 from trainyard_trainer.fitting.fit import Trained, plan_digest
 from trainyard_trainer.fitting.loop import LoopContext
 from trainyard_trainer.fitting.prepared import Prepared
@@ -51,6 +53,7 @@ def fit_forest(
     spec, profile = run.job.spec, prepared.profile
     assert grows_trees(run.program)
     settings, task = TreeSettings.of(run.program), task_for(profile.labels, run.program, spec.fit)
+    directions = _directions(run.program, profile.schema)
     rows = profile.kept.take_training()
     assert rows is not None, "preparing refuses rows that are not in memory"
     encoder = TreeEncoder(cast(TableStatistics, profile.features), rows.features[CATEGORIES])
@@ -66,6 +69,7 @@ def fit_forest(
             labels=profile.labels,
             weights=prepared.class_weights,
             seed=spec.fit.seed,
+            directions=directions,
         )
         loop = TreeLoop(
             TreePlan(
@@ -100,6 +104,24 @@ _AVERAGED: Mapping[str, Combine] = {
     "multiclassClassification": "meanLog",
     "regression": "mean",
 }
+
+
+def _directions(program: KerasProgram, schema: Schema) -> dict[int, int]:
+    """Return the columns that the answer may only grow, or fall, with, by their places among the numbers.
+
+    Raises:
+        BadInput: one is no number.
+    """
+    places = {name: place for place, name in enumerate(schema.numbers)}
+    found = {}
+    for name, direction in (program.monotonic or {}).items():
+        if name not in places:
+            raise BadInput(
+                f"program.keras.monotonic names {name!r}, which is not a feature that holds numbers"
+                f"{did_you_mean(name, places)} (those are {listed(places) or 'none'})"
+            )
+        found[places[name]] = 1 if direction == "increasing" else -1
+    return found
 
 
 def combine(program: KerasProgram) -> Combine:

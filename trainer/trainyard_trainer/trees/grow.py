@@ -4,8 +4,9 @@ import io
 import logging
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import ydf
@@ -46,24 +47,43 @@ class Grower(Protocol):
 
 
 def grower_for(
-    settings: TreeSettings, block: Arrays, inputs: TableInputs, *, labels: Labels, weights: Floats | None, seed: int
+    settings: TreeSettings,
+    block: Arrays,
+    inputs: TableInputs,
+    *,
+    labels: Labels,
+    weights: Floats | None,
+    seed: int,
+    directions: Mapping[int, int] | None = None,
 ) -> Grower:
-    """Return the grower for a block of encoded training rows."""
-    data = _Data(block, inputs, labels, weights)
+    """Return the grower for a block of encoded training rows.
+
+    `directions` holds, by the places of columns among the dense ones, 1 where the answer may only grow with them, and
+    -1 where it may only fall.
+    """
+    data = _Data(block, inputs, labels, weights, directions or {})
     return BoostedGrower(settings, data, seed) if settings.boosted else IndependentGrower(settings, data, seed)
 
 
 class _Data:
     """The training rows as ydf takes them. Its columns are named by their number among ours."""
 
-    def __init__(self, block: Arrays, inputs: TableInputs, kind: Labels, weights: Floats | None) -> None:
+    def __init__(
+        self,
+        block: Arrays,
+        inputs: TableInputs,
+        kind: Labels,
+        weights: Floats | None,
+        directions: Mapping[int, int],
+    ) -> None:
         dense, slots, labels = (np.asarray(block[name]) for name in (DENSE, SLOTS, LABELS))
         classes = [str(i) for i in range(len(kind.names))] if isinstance(kind, ClassLabels) else None
         if isinstance(kind, NumberLabels):  # as the task has it: in deviations from the mean
             labels = kind.standard(labels).astype(np.float32)
         self.features = inputs.dense + len(inputs.slots)
         self.widths = {inputs.dense + i: width for i, width in enumerate(inputs.slots)}
-        numbers = [ydf.Column(str(i), ydf.Semantic.NUMERICAL) for i in range(inputs.dense)]
+        self.constrained = bool(directions)
+        numbers = [ydf.Column(str(i), ydf.Semantic.NUMERICAL, monotonic=directions.get(i)) for i in range(inputs.dense)]
         categories = [ydf.Column(str(i), ydf.Semantic.CATEGORICAL, is_already_integerized=True) for i in self.widths]
         label = ydf.Column(_LABEL, ydf.Semantic.CATEGORICAL if classes else ydf.Semantic.NUMERICAL)
         arrays = {str(i): np.ascontiguousarray(dense[:, i]) for i in range(inputs.dense)} | {
@@ -91,6 +111,10 @@ class _Data:
             "weights": _WEIGHT if both is not None else None,
             "num_threads": usable_cpus(),
         }
+        self.source: Any = self.rows
+        if directions:  # ydf looks for them among a learner's features, which it takes with plain arrays only
+            self.source = arrays | {_LABEL: labels}
+            self.learner |= {"features": [*numbers, *categories], "data_spec": self.rows.data_spec()}
 
     def trees(self, model: ydf.GenericModel, first: int, last: int) -> Forest:
         if model.num_trees() < last:
@@ -114,7 +138,7 @@ class BoostedGrower:
         """Return the trees of some rounds."""
         with tempfile.TemporaryDirectory() as folder:
             _unpack(self._archive, Path(folder))
-            model = self._learner(have, want, folder).train(self._data.rows)
+            model = self._learner(have, want, folder).train(self._data.source)
             self._archive = _pack(Path(folder))
         self.start = model.initial_predictions()
         outputs = len(self.start)
@@ -129,6 +153,7 @@ class BoostedGrower:
             shrinkage=wanted.shrinkage,
             subsample=wanted.subsample,
             l2_regularization=wanted.l2,
+            use_hessian_gain=self._data.constrained,  # without, ydf takes no directions
             validation_ratio=0.0,
             early_stopping="NONE",
             random_seed=_seed(self._seed, have),

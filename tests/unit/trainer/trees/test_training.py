@@ -211,3 +211,34 @@ def test_rows_that_do_not_fit_the_memory_are_refused_with_what_they_need(riddle:
     assert result.code == names.EXIT_BAD_INPUT
     assert "trees need all rows in memory" in result.report["message"]
     assert "TRAINYARD_CACHE_BYTES" in result.report["message"]
+
+
+def test_a_monotonic_column_moves_the_answer_in_one_direction_only(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    size, other = rng.normal(size=200), rng.normal(size=200)
+    price = size + 2 * np.sin(4 * size) + other  # goes up and down with the size
+    rows = "".join(f"{a},{b},{c}\n" for a, b, c in zip(size, other, price, strict=True))
+    (tmp_path / "table.csv").write_text("size,other,price\n" + rows)
+    spec = a_tree_spec(tmp_path / "table.csv", "gradientBoostedTrees", task="regression").with_data(label="price")
+
+    assert run(spec, tmp_path).code == 0
+    assert run(spec.named("held").with_keras(monotonic={"size": "increasing"}), tmp_path).code == 0
+
+    def steps(model: str) -> Any:
+        serve = tf.saved_model.load(str(tmp_path / "store" / model / "1")).signatures["serving_default"]
+        grid = np.tile(np.linspace(-2, 2, 50, dtype=np.float32), 3)
+        fixed = np.repeat(np.array([-1, 0, 1], np.float32), 50)
+        return np.diff(serve(size=tf.constant(grid), other=tf.constant(fixed))["value"].numpy().reshape(3, 50))
+
+    assert (steps("sample") < 0).any()
+    assert (steps("held") >= 0).all()
+    assert (steps("held") > 0).any()
+
+
+def test_a_monotonic_column_that_holds_no_numbers_is_refused(table: Path, tmp_path: Path) -> None:
+    spec = a_tree_spec(table, "gradientBoostedTrees", monotonic={"colour": "increasing"})
+
+    result = run(spec, tmp_path)
+
+    assert (result.code, result.report["reason"]) == (2, "BadInput")
+    assert "names 'colour', which is not a feature that holds numbers (those are size, weight, count)" in result.stderr
