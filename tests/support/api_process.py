@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-START_SECONDS = 20.0
+START_SECONDS = 90.0
 STOP_SECONDS = 10.0
 
 
