@@ -73,7 +73,7 @@ async def test_exit_codes_mean_the_same_beside_a_sidecar(workers: int, code: int
 @pytest.mark.parametrize("code", [0, 1, 2])
 @pytest.mark.parametrize("lost", [pytest.param(False, id="before the call"), pytest.param(True, id="after the call")])
 async def test_an_operator_killed_at_any_call_ends_the_pods_all_the_same(code: int, lost: bool) -> None:
-    for number in range(40):
+    for number in range(80):
         world = await a_world()
         world.end_trainer(code=code, message=a_report() if code == 0 else "boom")
         world.later(seconds=10).cluster.calls.clear()

@@ -139,7 +139,7 @@ def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
 def test_a_finished_job_says_which_spec_it_has_seen_and_nothing_else() -> None:
     before = status(facts(Next("fail", 0), FAILED_ATTEMPT, news=FAILURE))
 
-    after = seen(before, 7)
+    after = seen(before, 7, now=START)
 
     assert after.observed_generation == 7
     assert {condition.observed_generation for condition in after.conditions} == {7}
