@@ -230,8 +230,8 @@ async def test_a_canary_that_is_slow_is_sent_back_with_both_latencies() -> None:
 
     assert world.versions() == {1: 4}
     assert world.condition("Degraded") == ("True", "RolledBack")
-    assert "its p99 is " in world.message("Degraded")
-    assert "spec.rollout.analysis.maxLatencyIncrease is 0.5" in world.message("Degraded")
+    assert "its p99 is " in world.message("Ready")
+    assert "spec.rollout.analysis.maxLatencyIncrease is 0.5" in world.message("Ready")
 
 
 async def a_rollback() -> World:
