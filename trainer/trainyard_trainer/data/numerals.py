@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 
 _SIGNS = ((".", ""), (".", ","), (".", " "), (".", "'"), (",", ""), (",", "."), (",", " "), (",", "'"))
 """Pairs of a decimal sign and what stands between thousands, the likeliest first."""
-_MONEY = r"\p{Sc}|R\$|Rs\.?|kr\.?|zł|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|TRY"
 _MEASURES = r"%|‰|°|°C|°F|kg|g|mg|lbs?|oz|km|m|cm|mm|mi|ft|km/h|mph|ml|kWh|kW|Hz|kHz|MHz|GHz|h|hrs?|min|s|ms|KB|MB|GB"
 _SPACES = "\u00a0\u202f\u2009"
 _APOSTROPHES = "\u2019"
 _MINUS = "\u2212"
 _CURRENCIES = "$€£¥₹₩₽₺₫₴₦₱฿₪₡₲₵₸₼₾₿¢"
+_CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|TRY"
+_MONEY = rf"[{_CURRENCIES}]|R\$|Rs\.?|kr\.?|zł|{_CODES}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ def _pattern(decimal: str, thousands: str, unit: str) -> str:
     return rf"^(?P<left>\(?) ?\+?(?P<first>-?) ?{before}\+?(?P<second>-?)(?P<digits>{number}){after} ?\)?(?P<last>-?)$"
 
 
-_UNITS = re.compile(rf"(?:{_MONEY.replace(chr(92) + 'p{Sc}', f'[{re.escape(_CURRENCIES)}]')}|{_MEASURES})")
+_BEFORE = re.compile(rf"{_MONEY}|%")
+_AFTER = re.compile(rf"{_MONEY}|{_MEASURES}")
 
 
 def _notations(text: str) -> Iterator[Notation]:
@@ -161,5 +163,5 @@ def _units(text: str) -> Iterator[str]:
     given = before or ("" if exponent else after)
     if not given or (before and after):
         yield ""
-    elif _UNITS.fullmatch(given):
+    elif _BEFORE.fullmatch(before) or _AFTER.fullmatch(after):  # "g0" is a name: nobody writes grams in front
         yield given

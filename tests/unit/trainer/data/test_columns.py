@@ -236,6 +236,12 @@ def test_numbers_written_as_texts_in_parquet_are_refused_until_the_spec_says_wha
     assert look(tmp_path / "t.parquet", columns={"price": "category"}).columns["price"] == "category"
 
 
+def test_a_name_that_begins_like_a_unit_is_no_number(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", gene=["g0", "g1", "m2"] * (ROWS // 3), label=YES_NO)
+
+    assert look(path).columns["gene"] == "category"
+
+
 LEFT_OUT = [
     pytest.param("name", [f"Person {i}" for i in range(ROWS)], "it tells rows apart", id="names"),
     pytest.param("ticket", [f"A/{i // 2 if i < 30 else i}" for i in range(ROWS)], "it tells rows apart", id="tickets"),
