@@ -6,7 +6,6 @@ TensorFlow Serving's REST interface takes neither null nor a row without a colum
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 import tensorflow as tf
 
@@ -38,12 +37,12 @@ def parse(columns: Tensors, specs: Mapping[str, TensorSpec], missing: Collection
     return {**columns, **parsed}
 
 
-def as_texts(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+def as_texts(columns: Mapping[str, Sequence[object]]) -> dict[str, list[object]]:
     """Return rows as a client sends them to this signature."""
     return {name: [_text(value) for value in values] for name, values in columns.items()}
 
 
-def example_row(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+def example_row(columns: Mapping[str, Sequence[object]]) -> dict[str, object]:
     """Return the first row that has a missing value, or else the first one, as a client sends it to this signature."""
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*as_texts(columns).values(), strict=True)]
     # The last two of the samples are made up.
@@ -51,7 +50,7 @@ def example_row(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     return {name: value[:_LONGEST] if isinstance(value, str) else value for name, value in row.items()}
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> object:
     if isinstance(value, list):
         return [_text(each) for each in value]
     if isinstance(value, float):
@@ -59,5 +58,5 @@ def _text(value: Any) -> Any:
     return value
 
 
-def _is_number(spec: Any) -> bool:
+def _is_number(spec: TensorSpec) -> bool:
     return bool(spec.dtype == tf.float32)
