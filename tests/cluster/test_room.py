@@ -30,7 +30,7 @@ def test_old_pods_make_room_one_at_a_time_and_no_request_fails(api: Api, operato
     api.apply(service)
 
     made = "1 of 2 old pods have made room so far"
-    api.wait_for(service, lambda found: made in condition(found, "Progressing").get("message", ""), timeout=SECONDS)
+    api.wait_for(service, lambda found: made in condition(found, "Ready").get("message", ""), timeout=SECONDS)
     api.wait_for(service, is_serving(2, 2), timeout=2 * SECONDS)
     user.wait_for(2.0)
     count, errors = user.stop()
