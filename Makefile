@@ -24,7 +24,7 @@ clean: ## Remove what was built, installed and cached
 	rm -rf .venv .venv-* build dist .devcluster .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} + -o -name '*.egg-info' -prune -exec rm -rf {} +
 
-.PHONY: fmt lint
+.PHONY: fmt lint types types-operator types-trainer
 fmt: $(VENV)/operator/.installed ## Format the code and mend what the linter can
 	$(OPERATOR)/ruff check --fix .
 	$(OPERATOR)/ruff format .
@@ -32,9 +32,16 @@ fmt: $(VENV)/operator/.installed ## Format the code and mend what the linter can
 lint: setup ## Check style, types and import rules
 	$(OPERATOR)/ruff check .
 	$(OPERATOR)/ruff format --check .
-	$(OPERATOR)/mypy
-	$(TRAINER)/mypy --config-file trainer/mypy.ini
+	@$(MAKE) --no-print-directory --jobs 2 types
 	PYTHONPATH=examples $(OPERATOR)/lint-imports
+
+types: types-operator types-trainer
+
+types-operator: setup
+	$(OPERATOR)/mypy
+
+types-trainer: setup
+	$(TRAINER)/mypy --config-file trainer/mypy.ini
 
 # uv does not read pip's configuration, so it is told the index that pip uses.
 COMPILE = $(OPERATOR)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-annotate --no-header
@@ -102,11 +109,12 @@ TRAINER_TESTS ?= tests/unit/trainer tests/unit/modelserver
 test-thorough: test-thorough-operator test-thorough-trainer ## Kill, stop and break operator and trainer at many moments
 
 test-thorough-operator: setup ## Kill the operator over and over; replay the trainer's Dockerfile
-	$(OPERATOR)/pytest -n 4 --dist worksteal -m thorough tests/cluster tests/e2e
+	$(OPERATOR)/pytest -n 4 --dist worksteal -m thorough $(THOROUGH_OPERATOR_TESTS)
 
 test-thorough-trainer: setup ## Kill and damage trainings; read every format from every place
 	$(TRAINER)/pytest -n 2 --dist worksteal -m thorough $(THOROUGH_TESTS)
 
+THOROUGH_OPERATOR_TESTS ?= tests/cluster tests/e2e
 THOROUGH_TESTS ?= tests/unit/trainer
 
 # Most of these tests wait for a cluster most of the time, so more of them than cores run at once. Installing brings
