@@ -48,7 +48,7 @@ async def _all(
     cluster: Cluster, kind: Kind, namespaces: Namespaces, labels: dict[str, str] | None = None
 ) -> list[Manifest]:
     lists = await asyncio.gather(*(cluster.select(kind, namespace, labels=labels) for namespace in namespaces))
-    return [found for each in lists for found in each]
+    return [manifest for found in lists for manifest in found]
 
 
 def recorded_text(config_map: Manifest | None) -> str | None:
@@ -81,18 +81,18 @@ def use(
     """Return who uses what of the model that a TrainingJob makes; None where there are too many to say."""
     place = _place(job.to_wire())
     running, checkpoints, uids, used = [], [], [], []
-    for each in jobs:
-        uid, status = each["metadata"]["uid"], each.get("status") or {}
+    for other in jobs:
+        uid, status = other["metadata"]["uid"], other.get("status") or {}
         training, phase = training_id(uid, status.get("run") or 0), status.get("phase")
         ended = bool(status.get("completionTime"))
         if not ended:
-            used.append(((each["spec"]["program"].get("predict") or {}).get("model") or {}).get("uri"))
-        if _place(each) != place:
+            used.append(((other["spec"]["program"].get("predict") or {}).get("model") or {}).get("uri"))
+        if _place(other) != place:
             continue
         uids.append(uid)
         if not ended:
             running.append(training)
-        elif _keeps_checkpoints(each, phase):
+        elif _keeps_checkpoints(other, phase):
             checkpoints.append(training)
     if len(uids) > MOST_TRAININGS:
         return None
