@@ -17,7 +17,7 @@ from trainyard.fields import checked
 from trainyard.job import Job
 from trainyard.plan import DEFAULT_STORE, Options, model_name_of, named, plan_for_table, plan_for_uri
 from trainyard.service import Service, deploy
-from trainyard.settings import with_fields, with_settings
+from trainyard.settings import with_settings
 from trainyard.tables import open_table
 from trainyard_api.meta import API_VERSION
 from trainyard_api.suggestions import did_you_mean, listed
@@ -98,7 +98,7 @@ class Client:
             name: Name of the job, or of the model where that is not given; found from the file where absent.
             gpus: GPUs of the pod.
             task: What to predict; found out where the data can be looked at.
-            family: Kind of model, such as mlp or gradientBoostedTrees.
+            family: Kind of model, such as mlp or gradientBoostedTrees; where absent, several are tried for a table.
             store: Claim, or URI, that keeps the model; the claim `models` where absent, made where there is none.
             keep: Columns to learn from even if they look useless.
             drop: Columns to leave out.
@@ -108,8 +108,8 @@ class Client:
             Usage: something does not make sense; nothing was sent.
             Refused: the API server does not accept the job.
         """
-        options = Options(name=name, task=task, family=family, gpus=gpus, store=store)
-        return self.start(self.plan(data, label, options, keep=keep, drop=drop, fields=fields))
+        options = Options(name=name, task=task, family=family, gpus=gpus, store=store, fields=fields)
+        return self.start(self.plan(data, label, options, keep=keep, drop=drop))
 
     def plan(
         self,
@@ -120,7 +120,6 @@ class Client:
         keep: Sequence[str] = (),
         drop: Sequence[str] = (),
         data_claim: str | None = None,
-        fields: Mapping[str, Any] | None = None,
     ) -> Training:
         """Return the training that `start` would start; nothing is sent."""
         if isinstance(source, str | Path) and Path(source).suffix in (".yaml", ".yml"):
@@ -128,8 +127,7 @@ class Client:
         taken = [job["metadata"]["name"] for job in self.cluster.select(TRAINING_JOBS, self.namespace)]
         if isinstance(source, str) and "://" in source:
             options = named(options, model_name_of(source), taken)
-            manifest = plan_for_uri(source, label, options)
-            return Training(_with(manifest, fields), store_named=options.store is not None)
+            return Training(plan_for_uri(source, label, options), store_named=options.store is not None)
         table = open_table(source)
         look = look_at(table, _label_of(label, table.columns), task=options.task, keep=keep, drop=drop)
         options = named(options, model_name_of(table.name), taken)
@@ -137,7 +135,7 @@ class Client:
         claim = data_claim or (None if "://" in store else store)
         delivery = delivery_of(table.content, str(options.model), claim=claim)
         manifest = plan_for_table(look, delivery.source, options)
-        return Training(_with(manifest, fields), look, delivery, store_named=options.store is not None)
+        return Training(manifest, look, delivery, store_named=options.store is not None)
 
     def start(
         self,
@@ -251,10 +249,6 @@ class Client:
             f"; there are {listed(sorted(known))}" if known else "; there is none yet"
         )
         return NotFound(f"namespace {self.namespace} has no {kind} {name}{better}")
-
-
-def _with(manifest: Manifest, fields: Mapping[str, Any] | None) -> Manifest:
-    return checked(with_fields(manifest, fields)) if fields else manifest
 
 
 def _label_of(label: str | None, columns: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """From a look at a table, or a URI, to the TrainingJob that trains on it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from trainyard.cluster import Manifest
 from trainyard.columns import Look, Task
 from trainyard.errors import Usage
 from trainyard.fields import checked, slug
-from trainyard.settings import with_settings
+from trainyard.settings import camel, flat, with_fields, with_settings
 from trainyard_api.forms import NAME_LENGTH
 from trainyard_api.meta import API_VERSION
 
@@ -19,6 +19,11 @@ DEFAULT_STORE = "models"
 _EPOCHS, _EPOCHS_OF_MANY, _PATIENCE, _PATIENCE_OF_MANY = 200, 20, 20, 3
 _MANY_ROWS = 50_000
 _TREES = ("gradientBoostedTrees", "randomForest")
+_HOW = ("fit.", "program.", "tuning", "privacy")
+_ANY_FAMILY = (
+    "fit.metrics", "fit.targetTransform", "fit.classWeights", "fit.timeLimit", "fit.stopWhen.timeLimit", "fit.seed",
+)  # fmt: skip
+"""Settings of fit that family auto takes; the others say how a network is trained."""
 _NAME_ROOM = 5
 """Characters left for the number behind a model's name."""
 
@@ -34,7 +39,9 @@ class Options:
     gpus: int = 0
     store: str | None = None
     secret: str | None = None
-    settings: Sequence[str] = field(default=())
+    settings: Sequence[str] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the spec, such as {"fit": {"epochs": 50}}."""
 
     @property
     def store_fields(self) -> Manifest:
@@ -72,7 +79,7 @@ def plan_for_table(look: Look, source: Manifest, options: Options) -> Manifest:
         described["features"] = look.features
     if look.label.missing:
         described["maxBadRows"] = look.label.missing
-    family = options.family or ("textClassifier" if look.is_text else "mlp")
+    family = options.family or ("textClassifier" if look.is_text else _family_of(options))
     return _job(described, family, options.task or look.label.task, look.rows, options)
 
 
@@ -86,7 +93,15 @@ def plan_for_uri(uri: str, label: str | None, options: Options) -> Manifest:
         raise Usage(f"what {uri} holds cannot be seen from here: say what to predict with --task, such as regression")
     source = {"uri": uri} | ({"secretRef": {"name": options.secret}} if options.secret else {})
     described: Manifest = {"source": source} | ({"label": label} if label else {})
-    return _job(described, options.family or "mlp", options.task, 0, options)
+    return _job(described, options.family or _family_of(options), options.task, 0, options)
+
+
+def _family_of(options: Options) -> str:
+    """Return auto, or mlp where a setting or a field says how a network is trained."""
+    spec = with_fields(with_settings({}, options.settings), options.fields)["spec"]
+    written = (".".join(map(camel, path.split("."))) for path, _ in flat(spec))
+    network = any(path.startswith(_HOW) and not path.startswith(_ANY_FAMILY) for path in written)
+    return "mlp" if network else "auto"
 
 
 def _job(described: Manifest, family: str, task: Task, rows: int, options: Options) -> Manifest:
@@ -97,7 +112,7 @@ def _job(described: Manifest, family: str, task: Task, rows: int, options: Optio
         "data": described,
         "output": {"store": options.store_fields},
     }
-    if family not in _TREES:
+    if family not in (*_TREES, "auto"):
         many = rows > _MANY_ROWS
         patience = _PATIENCE_OF_MANY if many else _PATIENCE
         spec["fit"] = {
@@ -112,7 +127,7 @@ def _job(described: Manifest, family: str, task: Task, rows: int, options: Optio
         "metadata": {"name": options.name or next_name(model, ()), "labels": {MODEL_LABEL_KEY: model}},
         "spec": spec,
     }
-    return checked(with_settings(manifest, options.settings))
+    return checked(with_fields(with_settings(manifest, options.settings), options.fields))
 
 
 def named(options: Options, model: str, taken: Iterable[str]) -> Options:

@@ -56,7 +56,8 @@ def train(
     family: Annotated[
         str | None,
         typer.Option(
-            metavar="FAMILY", help="Kind of model: mlp, linear, gradientBoostedTrees and so on; mlp where absent."
+            metavar="FAMILY",
+            help="Kind of model, such as mlp or gradientBoostedTrees; where absent, several are tried for a table.",
         ),
     ] = None,
     settings: Annotated[

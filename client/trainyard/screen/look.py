@@ -8,6 +8,7 @@ from trainyard.cluster import Manifest
 from trainyard.columns import MOST_ROWS, Look, summary
 from trainyard.screen.live import labelled
 from trainyard.screen.words import number, size
+from trainyard_api.program import CANDIDATES
 from trainyard_api.suggestions import listed
 
 _MOST_NAMES = 24
@@ -37,7 +38,7 @@ def plan_line(training: Training, *, here: bool = False) -> RenderableType:
     """Return what is about to be trained, in one line; `here` means on this machine."""
     spec: Manifest = training.manifest["spec"]
     keras = spec.get("program", {}).get("keras")
-    what = f"family {keras['family']}" if keras else next(iter(spec.get("program", {})), "")
+    what = _family(keras["family"]) if keras else next(iter(spec.get("program", {})), "")
     epochs = spec.get("fit", {}).get("epochs")
     worker = spec.get("roles", {}).get("worker", {})
     pods, gpus = worker.get("replicas", 1), worker.get("gpus", 0)
@@ -47,6 +48,10 @@ def plan_line(training: Training, *, here: bool = False) -> RenderableType:
     where = "on this machine" if here else where
     facts = [training.name, what, f"up to {epochs} epochs" if epochs else "", where]
     return labelled("predicting" if what == "predict" else "training", Text(", ".join(filter(None, facts))))
+
+
+def _family(family: str) -> str:
+    return f"the best of {listed(CANDIDATES)}" if family == "auto" else f"family {family}"
 
 
 def sending_line(training: Training) -> RenderableType:

@@ -74,7 +74,7 @@ def test_train_says_what_it_found_and_what_comes_next(shell: Terminal, cluster: 
     lines = ran.out.splitlines()
     assert lines[0] == "penguins.csv    60 rows, 4 columns"
     assert "  left out      rowid: it numbers the rows   (--keep rowid to use it)" in lines
-    assert "training        penguins-1, family mlp, up to 200 epochs, 1 pod without GPU" in lines
+    assert "training        penguins-1, the best of linear, gradientBoostedTrees, mlp, 1 pod" in lines
     assert "0.637 better than always saying" in " ".join(ran.out.split())
     assert lines[-2].startswith("trainyard deploy penguins-1")
     assert max(map(len, lines)) <= NARROW

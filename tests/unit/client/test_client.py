@@ -47,6 +47,28 @@ def created(cluster: MemoryCluster, plural: str) -> list[Manifest]:
     return [manifest for verb, kind, manifest in cluster.sent if (verb, kind) == ("create", plural)]
 
 
+@pytest.mark.parametrize(
+    ("asked", "family"),
+    [
+        pytest.param({}, "auto", id="nothing"),
+        pytest.param({"gpus": 1}, "auto", id="a GPU"),
+        pytest.param({"fit": {"time_limit": "5m"}}, "auto", id="the time"),
+        pytest.param({"fit": {"class_weights": {"balanced": True}}}, "auto", id="balanced classes"),
+        pytest.param({"fit": {"epochs": 7}}, "mlp", id="epochs"),
+        pytest.param({"program": {"keras": {"hidden": [8]}}}, "mlp", id="layers"),
+        pytest.param({"fit": {"epochs": 7}, "family": "linear"}, "linear", id="a family"),
+    ],
+)
+def test_several_families_are_tried_unless_a_network_is_asked_for(
+    client: Client, cluster: MemoryCluster, file: Path, asked: dict[str, Any], family: str
+) -> None:
+    client.train(file, label="species", **asked)
+
+    (sent,) = created(cluster, "trainingjobs")
+    assert sent["spec"]["program"]["keras"]["family"] == family
+    assert ("stopWhen" in sent["spec"].get("fit", {})) == (family != "auto")
+
+
 def test_training_on_a_file_sends_the_data_and_a_job_that_reads_it(
     client: Client, cluster: MemoryCluster, file: Path
 ) -> None:
