@@ -4,6 +4,7 @@ On a cluster that was there before, tests work in namespaces that they make and 
 pytest-xdist all workers share one devcluster.
 """
 
+import fcntl
 import os
 import secrets
 import socket
@@ -110,6 +111,17 @@ def pods_in_reach(api: Api, lacking: dict[str, str]) -> None:
         api.delete(pod, grace_seconds=0)
     if lacking.get("pods"):
         pytest.skip(lacking["pods"])
+
+
+@pytest.fixture
+def tensorflow_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For trainings in several pods, of which one test has its turn at a time.
+
+    TensorFlow takes its ports at all addresses, and those of a devcluster's pods are all this machine's.
+    """
+    with (tmp_path_factory.getbasetemp().parent / "tensorflow-ports").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _knows_its_image(pod: Object) -> bool:

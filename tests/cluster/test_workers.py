@@ -189,7 +189,7 @@ def exit_codes(api: Api, name: str, role: str, attempt: int = 0) -> list[int]:
     return [each.get("exitCode", -1) for each in ends]
 
 
-@pytest.mark.usefixtures("operator", "trainyard_images")
+@pytest.mark.usefixtures("tensorflow_ports", "operator", "trainyard_images")
 def test_a_chief_two_workers_and_a_parameter_server_train_one_model(api: Api) -> None:
     rows = "x,y\n" + "".join(f"{n % 50},{2 * (n % 50) + 1}\n" for n in range(400))
     api.apply(a_config_map("rows", **{"rows.csv": rows}))
@@ -208,7 +208,7 @@ def test_a_chief_two_workers_and_a_parameter_server_train_one_model(api: Api) ->
     assert exit_codes(api, "group", "ps") == [0]
 
 
-@pytest.mark.usefixtures("operator", "trainyard_images")
+@pytest.mark.usefixtures("tensorflow_ports", "operator", "trainyard_images")
 @pytest.mark.thorough
 def test_a_worker_or_server_that_is_taken_away_is_replaced_from_a_checkpoint_and_not_charged(
     api: Api, api_client: client.ApiClient
@@ -258,7 +258,7 @@ pathlib.Path(os.environ["TRAINYARD_TERMINATION_MESSAGE_PATH"]).write_text({RESUL
         api.wait_until_gone({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": f"group-{role}-0"}})
 
 
-@pytest.mark.usefixtures("operator", "trainyard_images")
+@pytest.mark.usefixtures("tensorflow_ports", "operator", "trainyard_images")
 def test_the_trainer_trains_one_model_in_two_pods(api: Api) -> None:
     rows = "x,y\n" + "".join(f"{n % 50},{2 * (n % 50) + 1}\n" for n in range(400))
     api.apply(a_config_map("rows", **{"rows.csv": rows}))
