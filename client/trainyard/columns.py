@@ -11,7 +11,7 @@ from trainyard.errors import Usage
 from trainyard.tables import Cell, Table
 from trainyard_api.suggestions import did_you_mean, listed
 
-Kind = Literal["number", "category", "text", "boolean"]
+Kind = Literal["number", "category", "text", "boolean", "date"]
 Task = Literal["binaryClassification", "multiclassClassification", "regression"]
 
 MOST_CATEGORIES = 10_000
@@ -24,6 +24,8 @@ _WORDS_OF_A_TEXT = 4.0
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:\d{2}.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( \d{1,2}:\d{2}.*)?"
 )
+_READ_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}\.\d{1,2}\.\d{4}.*")
+"""The notations that the trainer reads."""
 _UNNAMED = re.compile(r"|Unnamed: \d+|index|level_0")
 _ID = re.compile(r"(?i)(^|[_\W])(id|uuid|guid|key|rowid|row_?num(ber)?|no|nr)$|(?-i:[a-z](Id|ID))$")
 
@@ -94,6 +96,7 @@ class _Tally:
     numbers: int = 0
     booleans: int = 0
     dates: int = 0
+    read_dates: int = 0
     words: int = 0
     texts: int = 0
     first_text: str = ""
@@ -137,6 +140,7 @@ class _Tally:
         self.texts += 1
         self.words += len(value.split())
         self.dates += bool(_DATE.fullmatch(value))
+        self.read_dates += bool(_READ_DATE.fullmatch(value))
 
     @property
     def present(self) -> int:
@@ -198,6 +202,8 @@ def _column(name: str, tally: _Tally, rows: int, *, kept: bool, dropped: bool) -
 
 
 def _kind(tally: _Tally) -> Kind:
+    if tally.texts and tally.dates == tally.read_dates == tally.present:
+        return "date"
     if tally.texts:
         is_text = tally.words / tally.texts >= _WORDS_OF_A_TEXT and len(tally.values) > tally.texts / 2
         return "text" if is_text else "category"
@@ -216,7 +222,7 @@ def _reasons(name: str, tally: _Tally, rows: int) -> Iterator[str]:
     if len(tally.values) == 1 and rows > 1 and not tally.missing:
         yield f"every row has {_shown(next(iter(tally.values)))}"
     if tally.texts and tally.dates > 0.9 * tally.texts and not tally.numbers:
-        yield "dates: derive numbers from them, such as the month or the age in days"
+        yield "it holds dates" if _kind(tally) == "date" else "dates that are not read: write them like 2026-01-31"
     if tally.texts and tally.numbers + tally.booleans:
         share = "numbers, but also" if tally.numbers >= tally.texts else "texts and numbers, such as"
         yield f"{share} {tally.first_text[:20]!r} in row {tally.first_text_row}: clean it"

@@ -77,6 +77,8 @@ def plan_for_table(look: Look, source: Manifest, options: Options) -> Manifest:
     described: Manifest = {"source": source, "label": look.label.name}
     if look.left_out:
         described["features"] = look.features
+    if dates := [column.name for column in look.columns if column.kind == "date" and column.left_out is None]:
+        described["columns"] = dict.fromkeys(dates, "date")
     if look.label.missing:
         described["maxBadRows"] = look.label.missing
     family = options.family or ("textClassifier" if look.is_text else _family_of(options))

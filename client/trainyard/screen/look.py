@@ -20,7 +20,13 @@ def look_panel(look: Look) -> RenderableType:
     count = f"{look.rows:,} rows" if look.whole else f"the first {MOST_ROWS:,} rows looked at"
     parts: list[RenderableType] = [labelled(look.name, Text(f"{count}, {len(look.columns) + 1} columns"))]
     parts.append(labelled(f"{_INDENT}label", Text(_label(look)), style="default"))
-    kinds = {"numbers": "number", "categories": "category", "true or false": "boolean", "texts": "text"}
+    kinds = {
+        "numbers": "number",
+        "categories": "category",
+        "true or false": "boolean",
+        "dates": "date",
+        "texts": "text",
+    }
     for title, kind in kinds.items():
         if names := summary(look.columns, kind):  # type: ignore[arg-type]
             parts.append(labelled(_INDENT + title, Text(listed(names, _MOST_NAMES)), style="default"))

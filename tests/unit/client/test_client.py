@@ -47,6 +47,18 @@ def created(cluster: MemoryCluster, plural: str) -> list[Manifest]:
     return [manifest for verb, kind, manifest in cluster.sent if (verb, kind) == ("create", plural)]
 
 
+def test_dates_that_are_kept_are_declared(client: Client, cluster: MemoryCluster, tmp_path: Path) -> None:
+    table = tmp_path / "sales.csv"
+    table.write_text(
+        "sold,size,y\n" + "".join(f"2026-01-{n % 28 + 1:02},{n * 7 % 13},{'ab'[n % 2]}\n" for n in range(60))
+    )
+
+    client.train(table, label="y", keep=["sold"])
+
+    (sent,) = created(cluster, "trainingjobs")
+    assert sent["spec"]["data"]["columns"] == {"sold": "date"}
+
+
 @pytest.mark.parametrize(
     ("asked", "family"),
     [

@@ -44,10 +44,9 @@ def left_out(look: Look) -> dict[str, str]:
         pytest.param("who", [f"person {n}" for n in range(ROWS)], "another text in each row, as ids", id="names"),
         pytest.param("country", ["ch"] * ROWS, "every row has ch", id="a constant"),
         pytest.param("nothing", [""] * ROWS, "it is empty", id="an empty column"),
-        pytest.param("seen", [f"2026-11-{n % 28 + 1:02d}" for n in range(ROWS)], "dates: derive numbers", id="dates"),
-        pytest.param(
-            "born", [f"{n % 28 + 1}.3.1999" for n in range(ROWS)], "dates: derive numbers", id="dates as in Europe"
-        ),
+        pytest.param("seen", [f"2026-11-{n % 28 + 1:02d}" for n in range(ROWS)], "it holds dates", id="dates"),
+        pytest.param("born", [f"{n % 28 + 1}.3.1999" for n in range(ROWS)], "it holds dates", id="dates as in Europe"),
+        pytest.param("paid", [f"{n % 12 + 1}/13/2026" for n in range(ROWS)], "like 2026-01-31", id="month first"),
         pytest.param(
             "age",
             [*range(20, 20 + ROWS - 1), "unknown"],

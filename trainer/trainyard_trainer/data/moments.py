@@ -15,10 +15,11 @@ from trainyard_trainer.tensors import Doubles, Floats, Integers
 
 PARTS = ("elapsed", "year", "yearSin", "yearCos", "weekdaySin", "weekdayCos", "hourSin", "hourCos")
 """The numbers of a date: days since 1970, the year, and what comes again as sine and cosine."""
-_TIME = r"(?:[T ]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.[0-9]+)?)?)?Z?"
+_OFFSET = r"(?:Z| ?([-+])([0-9]{2})(?::?([0-9]{2}))?)?"
+_TIME = rf"(?:[T ]([0-9]{{1,2}}):([0-9]{{2}})(?::([0-9]{{2}})(?:\.[0-9]+)?)?{_OFFSET}|Z)?"
 YEAR_FIRST = rf"([0-9]{{4}})[-/.]([0-9]{{1,2}})[-/.]([0-9]{{1,2}}){_TIME}"
 DAY_FIRST = rf"([0-9]{{1,2}})\.([0-9]{{1,2}})\.([0-9]{{4}}){_TIME}"
-_FIELDS = ("a", "b", "c", "hour", "minute", "second")
+_FIELDS = ("a", "b", "c", "hour", "minute", "second", "sign", "offsetHours", "offsetMinutes")
 
 
 def is_moment(text: str) -> bool:
@@ -75,12 +76,12 @@ def _numbers(texts: pa.Array) -> tuple[Doubles, list[int]]:
     is_year_first = year_first["c"] > 0
     year = np.where(is_year_first, year_first["a"], day_first["c"])
     day = np.where(is_year_first, year_first["c"], day_first["a"])
-    month, hour, minute, second = (
-        np.where(is_year_first, year_first[field], day_first[field]) for field in ("b", "hour", "minute", "second")
+    month, hour, minute, second, sign, offset_hours, offset_minutes = (
+        np.where(is_year_first, year_first[field], day_first[field]) for field in ("b", *_FIELDS[3:])
     )
     there = (year > 0) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     given = pc.fill_null(pc.not_equal(texts, ""), False).to_numpy(zero_copy_only=False)
-    moment = (year, month, day, hour, minute, second)
+    moment = (year, month, day, hour, minute - sign * (60 * offset_hours + offset_minutes), second)
     columns = parts_of(moment, real=lambda whole: whole.astype(np.float64), waves=(np.sin, np.cos))
     found = np.stack(columns, axis=1)
     found[~there] = np.nan
@@ -92,16 +93,15 @@ def parts_of(
 ) -> list[Any]:
     """Return the numbers of dates in int64, by numpy or TensorFlow: `real` makes float64, `waves` are sine and cosine.
 
-    Days are counted as in Hinnant, "chrono-compatible low-level date algorithms" (2013), days_from_civil.
+    Minutes may be negative or many, as an offset from UTC makes them. Days are counted, and counted back, as in
+    Hinnant, "chrono-compatible low-level date algorithms" (2013): days_from_civil and civil_from_days.
     """
     year, month, day, hour, minute, second = moment
-    shifted = year - (14 - month) // 12
-    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    era = shifted // 400
-    year_of_era = shifted - era * 400
-    days = era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + of_year - 719468
+    minutes = 60 * hour + minute
+    days = _days(year, month, day) + minutes // 1440
+    year, month, day = _civil(days)
 
-    hours = real(hour) + real(minute) / 60 + real(second) / 3600
+    hours = real(minutes % 1440) / 60 + real(second) / 3600
     turns = (
         (real(month) - 1 + (real(day) - 1) / 31) / 12,
         real((days + 4) % 7) / 7,
@@ -111,6 +111,28 @@ def parts_of(
     return [real(days) + hours / 24, real(year), *cyclic]
 
 
+def _days(year: Any, month: Any, day: Any) -> Any:
+    """Return the days since 1970."""
+    shifted = year - (14 - month) // 12
+    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    era = shifted // 400
+    year_of_era = shifted - era * 400
+    return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + of_year - 719468
+
+
+def _civil(days: Any) -> tuple[Any, Any, Any]:
+    """Return year, month and day of days since 1970."""
+    shifted = days + 719468
+    era = shifted // 146097
+    of_era = shifted - era * 146097
+    year_of_era = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+    of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    from_march = (5 * of_year + 2) // 153
+    month = (from_march + 2) % 12 + 1
+    day = of_year - (153 * from_march + 2) // 5 + 1
+    return year_of_era + era * 400 + (14 - month) // 12, month, day
+
+
 def _extracted(texts: pa.Array, pattern: str) -> dict[str, Integers]:
     named = iter(_FIELDS)
     with_names = re.sub(r"\((?!\?)", lambda _: f"(?P<{next(named)}>", pattern)
@@ -118,6 +140,8 @@ def _extracted(texts: pa.Array, pattern: str) -> dict[str, Integers]:
 
     def whole(field: str) -> Integers:
         digits = pc.struct_field(found, field)
+        if field == "sign":
+            return np.where(pc.equal(pc.fill_null(digits, ""), "-").to_numpy(zero_copy_only=False), -1, 1)
         digits = pc.if_else(pc.equal(digits, ""), "0", digits)
         return pc.fill_null(pc.cast(digits, pa.int64()), 0).to_numpy(zero_copy_only=False)
 

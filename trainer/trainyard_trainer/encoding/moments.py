@@ -13,16 +13,20 @@ def numbers(texts: Tensor) -> Tensor:
     is_year_first = tf.strings.regex_full_match(texts, YEAR_FIRST)
     is_date = tf.logical_or(is_year_first, tf.strings.regex_full_match(texts, DAY_FIRST))
 
+    def group(of_year_first: int, of_day_first: int) -> Tensor:
+        """Return a group of the pattern that fits."""
+        return tf.where(is_year_first, _group(texts, YEAR_FIRST, of_year_first), _group(texts, DAY_FIRST, of_day_first))
+
     def field(of_year_first: int, of_day_first: int) -> Tensor:
         """Return a group of the pattern that fits, as int64."""
-        found = tf.where(
-            is_year_first, _group(texts, YEAR_FIRST, of_year_first), _group(texts, DAY_FIRST, of_day_first)
-        )
+        found = group(of_year_first, of_day_first)
         return tf.strings.to_number(tf.where(tf.logical_and(is_date, found != ""), found, "0"), tf.int64)
 
     year, month, day = field(1, 3), field(2, 2), field(3, 1)
+    offset = 60 * field(8, 8) + field(9, 9)
+    minute = field(5, 5) - tf.where(group(7, 7) == "-", -offset, offset)
     columns = parts_of(
-        (year, month, day, field(4, 4), field(5, 5), field(6, 6)),
+        (year, month, day, field(4, 4), minute, field(6, 6)),
         real=lambda whole: tf.cast(whole, tf.float64),
         waves=(tf.sin, tf.cos),
     )

@@ -20,7 +20,7 @@ from trainyard_trainer.encoding.columns import DENSE, SLOTS, TableEncoder
 DATES = [
     "2026-01-31", "2026/2/3", "1999.12.31", "31.12.2026", "2000-02-29T12:30:15", "2000-02-29 23:59",
     "2026-01-31T00:00:00Z", "1900-03-01", "2026-01-31T08:15:00.250", "", "yesterday", "2026-13-01", "2026-00-01",
-    "01/02/2026", " 2026-01-31 ",
+    "01/02/2026", " 2026-01-31 ", "2026-01-31T23:30:00-01:00", "31.12.2026 00:15+0130", "2026-01-31+01:00",
 ]  # fmt: skip
 
 
@@ -30,7 +30,26 @@ def test_the_graph_makes_the_same_numbers_of_dates() -> None:
     numbers, odd = moments.numbers(texts)
 
     np.testing.assert_allclose(in_graph.numbers(tf.constant(DATES)), numbers, rtol=1e-6, atol=1e-6)
-    assert [DATES[row] for row in odd] == ["yesterday", "2026-13-01", "2026-00-01", "01/02/2026"]
+    assert [DATES[row] for row in odd] == [
+        "yesterday", "2026-13-01", "2026-00-01", "01/02/2026", "2026-01-31+01:00",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("written", "in_utc"),
+    [
+        pytest.param("2024-01-05T10:00:00+02:00", "2024-01-05T08:00:00Z", id="ISO 8601"),
+        pytest.param("2024-01-01 00:30:00+01", "2023-12-31T23:30", id="Postgres, the year before"),
+        pytest.param("2024-02-28 23:30:00 -0130", "2024-02-29T01:00", id="Git, a leap day"),
+        pytest.param("1999-12-31T20:00-05:00", "2000-01-01T01:00", id="the next century"),
+        pytest.param("5.1.2024 10:00+02:00", "2024-01-05 08:00", id="day first"),
+    ],
+)
+def test_a_time_with_an_offset_is_taken_in_utc(written: str, in_utc: str) -> None:
+    numbers, odd = moments.numbers(pa.array([written, in_utc]))
+
+    assert not odd
+    np.testing.assert_array_equal(numbers[0], numbers[1])
 
 
 @pytest.mark.parametrize("moment", [datetime.datetime(2026, 7, 3, 18, 45), datetime.datetime(1969, 12, 31, 6, 0)])
