@@ -216,7 +216,7 @@ class Table:
                     yield batch
 
     def _without_identifiers(self, schema: Schema) -> Schema:
-        """Return the features without those that tell rows apart, as far as the first rows tell."""
+        """Return the features without those that are empty or tell rows apart, as far as the first rows tell."""
         partition = dict(self._files[0][0].partition)
         names = [
             column.name
@@ -224,12 +224,15 @@ class Table:
             if column.kind in ("text", "number")
             and column.name not in (*self._reading.columns, *self._reading.keeps, *partition, *schema.slices)
         ]
-        if not (sample := self._first_rows(names)):
+        sample, whole = self._first_rows(names)
+        if not sample:
             return schema
         left_out = {}
         numeric = {column.name for column in schema.features if column.kind == "number"}
         for name in names:
-            if why := why_identifier(name, self._sampled(name, sample, numeric=name in numeric), sample.rows):
+            values = self._sampled(name, sample, numeric=name in numeric)
+            why = "it has no value" if whole and _is_empty(values) else why_identifier(name, values, sample.rows)
+            if why:
                 left_out[name] = LeftOut(name, why)
         kept = [column for column in schema.features if column.name not in left_out]
         if not kept:  # a table of a number only may have them in order
@@ -241,7 +244,7 @@ class Table:
         return replace(schema, features=tuple(kept), left_out=(*schema.left_out, *left_out.values()))
 
     def _sampled(self, name: str, sample: StoredBatch, *, numeric: bool) -> pa.Array:
-        """Return the values of a column as numbers or texts, null where missing."""
+        """Return the values of a column as numbers or texts, null where missing; Arrow's null if they are neither."""
         values = sample.columns.column(name)
         if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
             return values
@@ -254,12 +257,14 @@ class Table:
                 return pa.nulls(len(texts))
         return texts
 
-    def _first_rows(self, names: Sequence[str]) -> StoredBatch | None:
-        """Return the first rows of the data, a batch of them."""
+    def _first_rows(self, names: Sequence[str]) -> tuple[StoredBatch | None, bool]:
+        """Return the first rows of the data, a batch of them, and whether those are all."""
         if not names:
-            return None
+            return None, True
         shards = (shard for file, part in self._files for shard in self._shards(file, part))
-        return next((batch for shard in shards for batch in self._batches(shard, names, BATCH_ROWS)), None)
+        batches = (batch for shard in shards for batch in self._batches(shard, names, BATCH_ROWS))
+        first = next(batches, None)
+        return first, next(batches, None) is None
 
     def _with_notation(self, column: Column) -> Column:
         """Return a column of numbers with how they are written."""
@@ -282,7 +287,7 @@ class Table:
 
     def _guessed(self, name: str) -> Notation:
         """Return how numbers are written in a column of texts that is said to hold some."""
-        sample = self._first_rows([name])
+        sample, _ = self._first_rows([name])
         column = trimmed(in_utf8(as_texts(sample.columns.column(name)))[0]) if sample else pa.array([], pa.string())
         texts = [
             text for text in pc.unique(column).to_pylist() if text and text not in self._readers["training"].missing
@@ -394,3 +399,7 @@ def partition_kinds(files: Iterable[SourceFile]) -> dict[str, str]:
         for name, value in file.partition:
             values.setdefault(name, []).extend([value] if value is not None else [])
     return {name: "number" if all(map(is_number, each)) else "text" for name, each in values.items()}
+
+
+def _is_empty(values: pa.Array) -> bool:
+    return not pa.types.is_null(values.type) and bool(pc.all(pc.is_null(values, nan_is_null=True)).as_py())

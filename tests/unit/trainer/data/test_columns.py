@@ -279,6 +279,36 @@ def test_a_column_that_identifies_rows_is_left_out_with_a_line_that_says_so(
     assert look(path, features=[name, "a"]).features == (name, "a")
 
 
+@pytest.mark.parametrize(
+    "empty",
+    [
+        pytest.param(pa.nulls(ROWS, pa.float64()), id="numbers"),
+        pytest.param(pa.array([float("nan")] * ROWS), id="not a number"),
+        pytest.param([""] * ROWS, id="texts"),
+        pytest.param(pa.nulls(ROWS), id="no type"),
+    ],
+)
+def test_a_column_without_a_value_is_left_out_and_refused_where_it_is_named(empty: Any, tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": list(map(float, NOISE)), "gone": empty, "label": YES_NO}), path)
+
+    looked = look(path)
+
+    assert looked.features == ("a",)
+    assert any("gone: left out, it has no value" in line["message"] for line in looked.log)
+    with pytest.raises(BadInput, match="column 'gone' has no value in any training row"):
+        look(path, features=["a", "gone"])
+
+
+def test_a_column_whose_first_value_comes_late_is_not_left_out(tmp_path: Path) -> None:
+    rows = 20_000
+    late = pa.array([None] * (rows - 1000) + [1.5, 2.5] * 500)
+    columns = {"a": [float(i % 7) for i in range(rows)], "late": late, "label": ["no", "yes"] * (rows // 2)}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+
+    assert look(tmp_path / "t.parquet").features == ("a", "late")
+
+
 def test_a_column_without_a_name_never_becomes_an_input(tmp_path: Path) -> None:
     looked = look(write_csv(tmp_path / "t.csv", unnamed=[9 * i % 61 for i in range(ROWS)], a=NOISE, label=YES_NO))
 
