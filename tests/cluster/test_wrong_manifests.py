@@ -7,34 +7,9 @@ from pathlib import Path
 import pytest
 
 from support import kubectl as program
+from support.right_manifests import RIGHT, SERVED
 
 Kubectl = Callable[[str], str]
-RIGHT = """\
-apiVersion: trainyard.dev/v1alpha1
-kind: TrainingJob
-metadata: {name: penguins}
-spec:
-  program:
-    keras: {family: mlp, task: multiclassClassification}
-  data:
-    source: {configMap: {name: penguins, key: penguins.csv}}
-    label: species
-  fit:
-    epochs: 2
-  roles:
-    worker:
-      replicas: 1
-  output:
-    store: {persistentVolumeClaim: {claimName: models}}
-"""
-SERVED = """\
-apiVersion: trainyard.dev/v1alpha1
-kind: ModelService
-metadata: {name: penguins}
-spec:
-  model: {uri: pvc://models/penguins/1}
-  replicas: 1
-"""
 
 
 def job(before: str, after: str) -> str:

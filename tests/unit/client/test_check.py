@@ -5,33 +5,8 @@ from pathlib import Path
 import pytest
 
 from support.client_cluster import MemoryCluster
+from support.right_manifests import RIGHT, SERVED
 from unit.client.test_cli import Terminal
-
-RIGHT = """\
-apiVersion: trainyard.dev/v1alpha1
-kind: TrainingJob
-metadata: {name: penguins}
-spec:
-  program:
-    keras: {family: mlp, task: multiclassClassification}
-  data:
-    source: {configMap: {name: penguins, key: penguins.csv}}
-    label: species
-  fit:
-    epochs: 2
-  roles:
-    worker: {replicas: 1}
-  output:
-    store: {persistentVolumeClaim: {claimName: models}}
-"""
-SERVED = """\
-apiVersion: trainyard.dev/v1alpha1
-kind: ModelService
-metadata: {name: penguins}
-spec:
-  model: {uri: pvc://models/penguins/1}
-  replicas: 1
-"""
 
 
 def ran(tmp_path: Path, text: str) -> tuple[int, str]:
@@ -55,7 +30,7 @@ def test_what_is_right_is_ok_and_what_is_not_ours_is_let_be(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ("replicas: 1}", 'gpus: "1"}', 'spec.roles.worker.gpus: expected a whole number, got "1": remove the quotes'),
+        ("replicas: 1", 'gpus: "1"', 'spec.roles.worker.gpus: expected a whole number, got "1": remove the quotes'),
         ("epochs: 2", "epochs: 2.5", "spec.fit.epochs: expected a whole number, got 2.5"),
         ("epochs: 2", "epoch: 2", "unknown field 'epoch'; did you mean 'epochs'?"),
         ("epochs: 2", "optimizer: adam", "expected the fields name, learningRate"),
