@@ -19,6 +19,8 @@ _OFFSET = r"(?:Z| ?([-+])([0-9]{2})(?::?([0-9]{2}))?)?"
 _TIME = rf"(?:[T ]([0-9]{{1,2}}):([0-9]{{2}})(?::([0-9]{{2}})(?:\.[0-9]+)?)?{_OFFSET}|Z)?"
 YEAR_FIRST = rf"([0-9]{{4}})[-/.]([0-9]{{1,2}})[-/.]([0-9]{{1,2}}){_TIME}"
 DAY_FIRST = rf"([0-9]{{1,2}})\.([0-9]{{1,2}})\.([0-9]{{4}}){_TIME}"
+_Whole = Any
+"""Whole numbers (int64), as array of numpy or tensor of TensorFlow."""
 _FIELDS = ("a", "b", "c", "hour", "minute", "second", "sign", "offsetHours", "offsetMinutes")
 
 
@@ -89,7 +91,10 @@ def _numbers(texts: pa.Array) -> tuple[Doubles, list[int]]:
 
 
 def parts_of(
-    moment: tuple[Any, ...], *, real: Callable[[Any], Any], waves: tuple[Callable[[Any], Any], Callable[[Any], Any]]
+    moment: tuple[_Whole, ...],
+    *,
+    real: Callable[[_Whole], Any],
+    waves: tuple[Callable[[Any], Any], Callable[[Any], Any]],
 ) -> list[Any]:
     """Return the numbers of dates in int64, by numpy or TensorFlow: `real` makes float64, `waves` are sine and cosine.
 
@@ -111,7 +116,7 @@ def parts_of(
     return [real(days) + hours / 24, real(year), *cyclic]
 
 
-def _days(year: Any, month: Any, day: Any) -> Any:
+def _days(year: _Whole, month: _Whole, day: _Whole) -> _Whole:
     """Return the days since 1970."""
     shifted = year - (14 - month) // 12
     of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
@@ -120,7 +125,7 @@ def _days(year: Any, month: Any, day: Any) -> Any:
     return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + of_year - 719468
 
 
-def _civil(days: Any) -> tuple[Any, Any, Any]:
+def _civil(days: _Whole) -> tuple[_Whole, _Whole, _Whole]:
     """Return year, month and day of days since 1970."""
     shifted = days + 719468
     era = shifted // 146097
