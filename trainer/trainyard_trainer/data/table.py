@@ -224,16 +224,19 @@ class Table:
             if column.kind in ("text", "number")
             and column.name not in (*self._reading.columns, *self._reading.keeps, *partition, *schema.slices)
         ]
-        sample, whole = self._first_rows(names)
-        if not sample:
+        batches = self._stored(names)
+        if not (sample := next(batches, None)):
             return schema
-        left_out = {}
         numeric = {column.name for column in schema.features if column.kind == "number"}
-        for name in names:
-            values = self._sampled(name, sample, numeric=name in numeric)
-            why = "it has no value" if whole and _is_empty(values) else why_identifier(name, values, sample.rows)
-            if why:
-                left_out[name] = LeftOut(name, why)
+        values = {name: self._sampled(name, sample, numeric=name in numeric) for name in names}
+        empty = [name for name in names if _is_empty(values[name])]
+        if empty and next(batches, None) is not None:  # values may come later
+            empty = []
+        left_out = {
+            name: LeftOut(name, why)
+            for name in names
+            if (why := "it has no value" if name in empty else why_identifier(name, values[name], sample.rows))
+        }
         kept = [column for column in schema.features if column.name not in left_out]
         if not kept:  # a table of a number only may have them in order
             left_out = {name: column for name, column in left_out.items() if name in schema.texts}
@@ -257,14 +260,13 @@ class Table:
                 return pa.nulls(len(texts))
         return texts
 
-    def _first_rows(self, names: Sequence[str]) -> tuple[StoredBatch | None, bool]:
-        """Return the first rows of the data, a batch of them, and whether those are all."""
+    def _stored(self, names: Sequence[str]) -> Iterator[StoredBatch]:
+        """Yield the rows of the data as they are stored, a batch at a time; none without columns."""
         if not names:
-            return None, True
-        shards = (shard for file, part in self._files for shard in self._shards(file, part))
-        batches = (batch for shard in shards for batch in self._batches(shard, names, BATCH_ROWS))
-        first = next(batches, None)
-        return first, next(batches, None) is None
+            return
+        for file, part in self._files:
+            for shard in self._shards(file, part):
+                yield from self._batches(shard, names, BATCH_ROWS)
 
     def _with_notation(self, column: Column) -> Column:
         """Return a column of numbers with how they are written."""
@@ -287,7 +289,7 @@ class Table:
 
     def _guessed(self, name: str) -> Notation:
         """Return how numbers are written in a column of texts that is said to hold some."""
-        sample, _ = self._first_rows([name])
+        sample = next(self._stored([name]), None)
         column = trimmed(in_utf8(as_texts(sample.columns.column(name)))[0]) if sample else pa.array([], pa.string())
         texts = [
             text for text in pc.unique(column).to_pylist() if text and text not in self._readers["training"].missing
