@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from trainyard_api.data import Data
 from trainyard_api.failure import Failure
-from trainyard_api.fit import ALWAYS_REPORTED, LEARNING_RATE, LOSSES, METRICS, SVM_LOSSES, Checkpoint, Fit
+from trainyard_api.fit import ALWAYS_REPORTED, LEARNING_RATE, LOSSES, METRICS, SVM_LOSSES, Checkpoint, Fit, StopWhen
 from trainyard_api.forms import KEY_PATTERN
 from trainyard_api.gpu_seconds import GpuSeconds
 from trainyard_api.housekeeping import Keep
@@ -24,7 +24,7 @@ from trainyard_api.meta import (
 from trainyard_api.names import CONTROLLER
 from trainyard_api.privacy import PRIVACY_RULES, Privacy
 from trainyard_api.profile import ProfileStatus
-from trainyard_api.program import TREE_FAMILIES, Program
+from trainyard_api.program import TREE_FAMILIES, KerasProgram, Program
 from trainyard_api.queueing import ChildMetadata
 from trainyard_api.rerun import KEPT_RUNS, FormerRun
 from trainyard_api.roles import STRATEGY_RULES, ResolvedStrategy, Roles, Strategy
@@ -292,6 +292,30 @@ class TrainingJobSpec(ApiModel):
     roles: Roles = Field(default=Roles(), description="The pods.")
     run_policy: RunPolicy = Field(default=RunPolicy(), description="How the training is run.")
     output: Output = Field(description="Where the model goes.")
+
+    @property
+    def tries_families(self) -> bool:
+        """Whether several families are tried and the best is kept: of family auto, unless a field says how a network
+        is trained, or in several pods.
+        """
+        keras, fit = self.program.keras, self.fit
+        any_family = Fit(
+            metrics=fit.metrics,
+            target_transform=fit.target_transform,
+            class_weights=fit.class_weights,
+            time_limit=fit.time_limit,
+            stop_when=StopWhen(time_limit=fit.stop_when.time_limit),
+            seed=fit.seed,
+        )
+        return (
+            keras is not None
+            and keras == KerasProgram(task=keras.task)
+            and fit == any_family
+            and self.tuning is None
+            and self.privacy is None
+            and self.roles.ps is None
+            and self.roles.worker.replicas == 1
+        )
 
 
 class Progress(ApiModel):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainyard.job import Job
-from trainyard.settings import flat
 
 _NOT_COMPARED = ("modelName", "runPolicy", "output")
 
@@ -36,7 +35,7 @@ class Comparison:
 
 def compare(jobs: Sequence[Job]) -> Comparison:
     """Return what differs between trainings, and their metrics."""
-    specs = [dict(_compared(job)) for job in jobs]
+    specs = [dict(_flat(job.resource.spec.to_wire())) for job in jobs]
     paths = list(dict.fromkeys(path for spec in specs for path in spec))
     columns = {path: tuple(spec.get(path) for spec in specs) for path in paths}
     differing = {path: values for path, values in columns.items() if any(value != values[0] for value in values)}
@@ -47,6 +46,12 @@ def compare(jobs: Sequence[Job]) -> Comparison:
     return Comparison(tuple(job.name for job in jobs), differing, metrics, tuple(job.phase for job in jobs))
 
 
-def _compared(job: Job) -> Iterator[tuple[str, Any]]:
-    spec = job.resource.spec.to_wire()
-    return flat({name: value for name, value in spec.items() if name not in _NOT_COMPARED})
+def _flat(fields: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if not path and name in _NOT_COMPARED:
+            continue
+        where = f"{path}.{name}" if path else name
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, where)
+        else:
+            yield where, value

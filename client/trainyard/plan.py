@@ -9,9 +9,10 @@ from trainyard.cluster import Manifest
 from trainyard.columns import Look, Task
 from trainyard.errors import Usage
 from trainyard.fields import checked, slug
-from trainyard.settings import camel, flat, with_fields, with_settings
+from trainyard.settings import with_fields, with_settings
 from trainyard_api.forms import NAME_LENGTH
 from trainyard_api.meta import API_VERSION
+from trainyard_api.trainingjob import TrainingJob
 
 MODEL_LABEL_KEY = "model"
 """The label that ties a ModelService to the trainings of its model, as in the quickstart."""
@@ -19,11 +20,6 @@ DEFAULT_STORE = "models"
 _EPOCHS, _EPOCHS_OF_MANY, _PATIENCE, _PATIENCE_OF_MANY = 200, 20, 20, 3
 _MANY_ROWS = 50_000
 _TREES = ("gradientBoostedTrees", "randomForest")
-_HOW = ("fit.", "program.", "tuning", "privacy")
-_ANY_FAMILY = (
-    "fit.metrics", "fit.targetTransform", "fit.classWeights", "fit.timeLimit", "fit.stopWhen.timeLimit", "fit.seed",
-)  # fmt: skip
-"""Settings of fit that family auto takes; the others say how a network is trained."""
 _NAME_ROOM = 5
 """Characters left for the number behind a model's name."""
 
@@ -81,7 +77,7 @@ def plan_for_table(look: Look, source: Manifest, options: Options) -> Manifest:
         described["columns"] = dict.fromkeys(dates, "date")
     if look.label.missing:
         described["maxBadRows"] = look.label.missing
-    family = options.family or ("textClassifier" if look.is_text else _family_of(options))
+    family = options.family or ("textClassifier" if look.is_text else None)
     return _job(described, family, options.task or look.label.task, look.rows, options)
 
 
@@ -95,18 +91,15 @@ def plan_for_uri(uri: str, label: str | None, options: Options) -> Manifest:
         raise Usage(f"what {uri} holds cannot be seen from here: say what to predict with --task, such as regression")
     source = {"uri": uri} | ({"secretRef": {"name": options.secret}} if options.secret else {})
     described: Manifest = {"source": source} | ({"label": label} if label else {})
-    return _job(described, options.family or _family_of(options), options.task, 0, options)
+    return _job(described, options.family, options.task, 0, options)
 
 
-def _family_of(options: Options) -> str:
-    """Return auto, or mlp where a setting or a field says how a network is trained."""
-    spec = with_fields(with_settings({}, options.settings), options.fields)["spec"]
-    written = (".".join(map(camel, path.split("."))) for path, _ in flat(spec))
-    network = any(path.startswith(_HOW) and not path.startswith(_ANY_FAMILY) for path in written)
-    return "mlp" if network else "auto"
-
-
-def _job(described: Manifest, family: str, task: Task, rows: int, options: Options) -> Manifest:
+def _job(described: Manifest, family: str | None, task: Task, rows: int, options: Options) -> Manifest:
+    if family is None:
+        tried = _job(described, "auto", task, rows, options)
+        if TrainingJob.model_validate(tried).spec.tries_families:
+            return tried
+        family = "mlp"  # as the trainer would choose, with the epochs and the patience of a network
     model = options.model or options.name or "model"
     spec: dict[str, Any] = {
         "modelName": model,

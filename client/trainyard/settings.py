@@ -1,7 +1,7 @@
 """`--set fit.epochs=50`: one field of a spec, by its path."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -23,7 +23,7 @@ def with_settings(manifest: Mapping[str, Any], settings: Iterable[str]) -> Manif
     changed: Manifest = copy.deepcopy(dict(manifest))
     for setting in settings:
         path, equals, text = setting.partition("=")
-        names = [camel(name) for name in path.strip().removeprefix("spec.").split(".")]
+        names = [to_camel(name) if "_" in name else name for name in path.strip().removeprefix("spec.").split(".")]
         if not equals or not all(names):
             raise Usage(f"--set expects path=value, such as fit.epochs=50, got {setting!r}")
         _put(changed.setdefault("spec", {}), names, _value(setting, text), setting)
@@ -57,29 +57,10 @@ def with_fields(manifest: Mapping[str, Any], fields: Mapping[str, Any]) -> Manif
     return changed
 
 
-def camel(name: str) -> str:
-    """Return the name of a field as the spec has it, such as batchSize for batch_size."""
-    return to_camel(name) if "_" in name else name
-
-
-def flat(fields: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path and the value of every field.
-
-    >>> dict(flat({"fit": {"epochs": 10, "optimizer": {"name": "sgd"}}}))
-    {'fit.epochs': 10, 'fit.optimizer.name': 'sgd'}
-    """
-    for name, value in fields.items():
-        where = f"{path}.{name}" if path else name
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, where)
-        else:
-            yield where, value
-
-
 def _merged(fields: Mapping[str, Any], others: Mapping[str, Any]) -> Manifest:
     merged = dict(fields)
     for written, value in others.items():
-        name = camel(written)
+        name = to_camel(written) if "_" in written else written
         inner = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
         merged[name] = _merged(merged[name], value) if inner else value
     return merged

@@ -13,9 +13,8 @@ from pydantic_core import ErrorDetails
 
 from trainyard_api import names
 from trainyard_api.code import PythonProgram
-from trainyard_api.fit import Fit, StopWhen
 from trainyard_api.housekeeping import Keep
-from trainyard_api.program import KerasProgram, ModelProgram
+from trainyard_api.program import ModelProgram
 from trainyard_api.rerun import training_id
 from trainyard_api.trainingjob import KIND, TrainingJob
 from trainyard_trainer.errors import BadInput, did_you_mean, one_line
@@ -284,18 +283,7 @@ def _with_family(job: TrainingJob, *, alone: bool) -> TrainingJob:
     So a spec that says how a network is to be trained, and names no family, means what it always meant.
     """
     spec, program = job.spec, job.spec.program.keras
-    if program is None or program.family != "auto":
-        return job
-    plain = Fit(
-        metrics=spec.fit.metrics,
-        target_transform=spec.fit.target_transform,
-        class_weights=spec.fit.class_weights,
-        time_limit=spec.fit.time_limit,
-        stop_when=StopWhen(time_limit=spec.fit.stop_when.time_limit),
-        seed=spec.fit.seed,
-    )
-    tries = program == KerasProgram(task=program.task) and spec.fit == plain and alone
-    if tries and spec.tuning is None and spec.privacy is None:
+    if program is None or program.family != "auto" or (spec.tries_families and alone):
         return job
     network = spec.program.model_copy(update={"keras": program.model_copy(update={"family": "mlp"})})
     return job.model_copy(update={"spec": spec.model_copy(update={"program": network})})

@@ -68,6 +68,7 @@ def test_dates_that_are_kept_are_declared(client: Client, cluster: MemoryCluster
         pytest.param({"fit": {"class_weights": {"balanced": True}}}, "auto", id="balanced classes"),
         pytest.param({"fit": {"epochs": 7}}, "mlp", id="epochs"),
         pytest.param({"program": {"keras": {"hidden": [8]}}}, "mlp", id="layers"),
+        pytest.param({"roles": {"worker": {"replicas": 2}}}, "mlp", id="several pods"),
         pytest.param({"fit": {"epochs": 7}, "family": "linear"}, "linear", id="a family"),
     ],
 )
